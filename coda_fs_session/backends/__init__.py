@@ -1,0 +1,48 @@
+"""Drivers that keep bytes under keys and know nothing of sessions, and the registry of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .base import Backend, MachineState
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """What a backend may need to know to open a store.
+
+    Attributes:
+        root: the store; state: where machine state goes, None for the user's state folder.
+        replica: the id to use, None to choose one.
+        durable: sync what is written before a verb returns.
+        compress: keep objects with large messages compressed.
+    """
+
+    root: Path
+    state: Path | None = None
+    replica: str | None = None
+    durable: bool = True
+    compress: bool = True
+
+
+def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
+    from ._files import Files
+    from .local import LocalBackend
+    from .local_state import LocalState
+
+    backend = LocalBackend(options.root, files=Files(durable=options.durable), compress=options.compress)
+    return backend, LocalState(options.root, folder=options.state, replica=options.replica)
+
+
+def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:
+    from .memory import MemoryBackend, MemoryState
+
+    return MemoryBackend(), MemoryState(options.replica or "memory-00000000")
+
+
+BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = {
+    "files": _files,
+    "memory": _memory,
+}

@@ -1,0 +1,220 @@
+"""The file-system calls that change anything, and the recipes made of them.
+
+Everything this package does to a disk goes through one `Files`, so that tests can record the calls, replay
+every crash between them and make each of them fail. `Files` itself decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import CorruptionError, StoreError, StoreFullError, StoreReadOnlyError
+from ._paths import temporary
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+# O_NOFOLLOW: a link planted in a synced folder must not lead us elsewhere. O_NONBLOCK: opening a FIFO must not hang.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+_READ_ONLY = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
+
+
+class Files:
+    """Each method is one system call. `durable=False` leaves out the syncs, and with them the promise."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self.durable = durable
+
+    def open_append(self, path: str) -> int:
+        return os.open(path, _APPEND)
+
+    def create(self, path: str) -> int:
+        return os.open(path, _CREATE, FILE_MODE)
+
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+        return os.write(descriptor, data)
+
+    def sync_data(self, descriptor: int) -> None:
+        """Make the file's content durable."""
+        if not self.durable:
+            return
+        if sys.platform == "darwin":
+            # macOS: fsync leaves the data in the drive's cache, only F_FULLFSYNC empties that.
+            import fcntl
+
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(descriptor)
+
+    def sync_folder(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        if not self.durable:
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        os.link(source, target)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def make_folder(self, path: str) -> None:
+        os.mkdir(path, FOLDER_MODE)
+
+
+@contextmanager
+def store_errors(action: str, path: object) -> Iterator[None]:
+    """Turn an `OSError` into the `StoreError` that tells the caller what to do next."""
+    try:
+        yield
+    except OSError as error:
+        raise translate(error, action, path) from error
+
+
+def translate(error: OSError, action: str, path: object) -> StoreError:
+    what = f"cannot {action} {path}: {error.strerror or error}"
+    if error.errno in _FULL:
+        return StoreFullError(f"{what}; what was saved before is intact: make room and save again", str(path))
+    if error.errno in _READ_ONLY:
+        return StoreReadOnlyError(f"{what}; check the permissions and how the disk is mounted", str(path))
+    return StoreError(what, str(path))
+
+
+def write_all(files: Files, descriptor: int, data: bytes) -> None:
+    """Write all of `data`: one call when the kernel takes it whole."""
+    written = files.write(descriptor, data)
+    while written < len(data):
+        written += files.write(descriptor, memoryview(data)[written:])
+
+
+def make_folders(files: Files, path: str) -> None:
+    """Make a folder and what is missing above it, durably, each 0700."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    make_folders(files, parent)
+    # Another process may be making it at the same time.
+    with contextlib.suppress(FileExistsError):
+        files.make_folder(path)
+    files.sync_folder(parent)
+
+
+def write_file(files: Files, path: str, data: bytes, *, replace: bool) -> None:
+    """Write a whole file atomically and durably: the old content or the new one, never a part.
+
+    Raises:
+        FileExistsError: `replace` is false and the path is taken.
+    """
+    folder = os.path.dirname(path)
+    scratch = write_temporary(files, folder, data)
+    try:
+        if replace:
+            files.rename(scratch, path)
+        else:
+            publish(files, scratch, path)
+    except BaseException:
+        discard(files, scratch)
+        raise
+    files.sync_folder(folder)
+
+
+def write_temporary(files: Files, folder: str, data: bytes) -> str:
+    """Write a durable file under a temporary name and return that."""
+    scratch = temporary(folder)
+    descriptor = files.create(scratch)
+    try:
+        write_all(files, descriptor, data)
+        # Before the rename: a name must never become durable ahead of the bytes it stands for.
+        files.sync_data(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        discard(files, scratch)
+        raise
+    os.close(descriptor)
+    return scratch
+
+
+def publish(files: Files, scratch: str, path: str) -> None:
+    """Give a complete file its name if that is free; rename alone would put it over another's.
+
+    Raises:
+        FileExistsError: it is not free.
+    """
+    try:
+        files.link(scratch, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links here (FAT, some network disks). A replica is alone in its folder, and its writers
+        # hold the name's lock, so looking first is enough.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        files.rename(scratch, path)
+    else:
+        files.unlink(scratch)
+
+
+def discard(files: Files, path: str) -> None:
+    """Remove a temporary file if that is possible; a leftover dotfile harms nobody."""
+    with contextlib.suppress(OSError):
+        files.unlink(path)
+
+
+def open_regular(path: str, *, append: Files | None = None) -> int:
+    """Open a regular file for reading, or for appending through `append`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptionError: it is a folder, a link, a FIFO or a device.
+    """
+    try:
+        descriptor = append.open_append(path) if append else os.open(path, _READ)
+    except OSError as error:
+        # ELOOP: a symbolic link; ENXIO: a FIFO or socket; EISDIR: a folder opened for writing.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise _not_regular(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return descriptor
+
+
+def _not_regular(path: str) -> CorruptionError:
+    kinds = (("a folder", stat.S_ISDIR), ("a symbolic link", stat.S_ISLNK), ("a FIFO", stat.S_ISFIFO))
+    mode = os.lstat(path).st_mode
+    actual = next((kind for kind, test in kinds if test(mode)), "a special file")
+    return CorruptionError("move it out of the store", path, expected="a regular file", actual=actual)
+
+
+def read_bytes(descriptor: int, size: int, offset: int = 0) -> bytes:
+    """Read up to `size` bytes at `offset`; fewer only at the end of the file."""
+    parts = []
+    while size > 0:
+        part = os.pread(descriptor, size, offset)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,78 @@
+"""Every file name of a store on disk, and the constant files in it (FORMAT.md, "Files and folders")."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+FORMAT_FILE = b'{"coda_fs_session":1}\n'
+
+GITATTRIBUTES_FILE = b"* -text\n"
+
+README_FILE = b"""This folder is a coda_fs_session store: conversations in plain files.
+
+  refs/<replica>/*.jsonl   one file a conversation. Line 1 is a header (name, and which objects hold the
+                           older messages); every further line is one save.
+  objects/<aa>/<id>.jsonl  older messages, one JSON message a line; .jsonl.zst is the same, compressed with zstd.
+                           The file name is the sha256 of the uncompressed bytes.
+
+Which conversations are here:   head -qn1 refs/*/*.jsonl | jq -r .name
+The newest messages of one:     tail -n +2 refs/*/my-chat.jsonl | jq -c '.messages[]'
+The objects with the older:     head -n1 refs/*/my-chat.jsonl | jq -c '.base | .spine, .tail'
+Read an object:                 jq . objects/ab/abcd....jsonl       zstdcat objects/ab/abcd....jsonl.zst | jq .
+Verify an object:               sha256sum objects/ab/abcd....jsonl  zstdcat objects/ab/abcd....jsonl.zst | sha256sum
+Search everything:              grep -r 'some words' refs objects
+
+Copy or sync this folder with any tool. Do not edit the files in it: every line and object carries a hash
+of its own bytes, and an edited one counts as damaged.
+"""
+
+CONSTANT_FILES = (("FORMAT", FORMAT_FILE), ("README.txt", README_FILE), (".gitattributes", GITATTRIBUTES_FILE))
+
+_REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_OBJECT = re.compile(r"([0-9a-f]{64})\.jsonl(?:\.zst)?\Z")
+
+
+class StorePaths:
+    """Paths below the root of a store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.format = root / "FORMAT"
+        self.refs = root / "refs"
+        self.objects = root / "objects"
+
+    def ref(self, path: str) -> str:
+        return f"{self.refs}/{path}"
+
+    def object(self, identity: str) -> str:
+        """Return the path of the plain form; the compressed one has `COMPRESSED` appended."""
+        return f"{self.objects}/{identity[:2]}/{identity}.jsonl"
+
+
+COMPRESSED = ".zst"
+
+
+def temporary(folder: str) -> str:
+    """Return a new name for a file that is not complete yet: a dotfile, which no reader looks at."""
+    return f"{folder}/.tmp-{secrets.token_hex(8)}"
+
+
+def is_replica_id(text: str) -> bool:
+    return _REPLICA.match(text) is not None
+
+
+def is_hidden(file_name: str) -> bool:
+    return file_name.startswith(".")
+
+
+def is_ref_file(file_name: str) -> bool:
+    """Tell whether a file name is one that this package gives to refs (others are read just the same)."""
+    return file_name.endswith(".jsonl")
+
+
+def object_of(file_name: str) -> str | None:
+    """Return the id of the object that a file name stands for, or None."""
+    match = _OBJECT.match(file_name)
+    return match.group(1) if match else None

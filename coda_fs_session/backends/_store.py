@@ -1,0 +1,77 @@
+"""Telling a store from any other folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..errors import StoreFormatError
+from ._files import open_regular, read_bytes, store_errors
+from ._paths import FORMAT_FILE, README_FILE, StorePaths, is_hidden
+
+_FORMAT_LIMIT = 4096
+_OWN_NAMES = frozenset(("refs", "objects"))
+
+
+def check_store(paths: StorePaths) -> None:
+    """Accept a store of this version, a part of one that is still being synced, an empty folder, and no folder.
+
+    Dotfiles do not count: sync tools and desktops leave theirs in empty folders.
+
+    Raises:
+        StoreFormatError: it is something else, or a store of a newer version.
+        StoreError: it cannot be read.
+    """
+    root = str(paths.root)
+    with store_errors("open", root):
+        try:
+            names = [name for name in os.listdir(root) if not is_hidden(name)]
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise StoreFormatError(f"{root} is a file, and a store is a folder: name another storage_path", root) from error
+        if "FORMAT" in names:
+            _check_format(str(paths.format))
+        elif not _is_part_of_a_store(root, names):
+            shown = ", ".join(sorted(names)[:3])
+            raise StoreFormatError(
+                f"{root} is not empty and holds no store ({shown}...): name another storage_path, or an empty folder", root
+            )
+
+
+def _is_part_of_a_store(root: str, names: list[str]) -> bool:
+    """Tell whether a folder without FORMAT can be a store that a sync tool has not completed yet."""
+    others = [name for name in names if name not in _OWN_NAMES and not name.startswith("FORMAT")]
+    if others == ["README.txt"]:
+        return _read(f"{root}/README.txt", len(README_FILE) + 1) == README_FILE or _OWN_NAMES <= set(names)
+    folders = [f"{root}/{name}" for name in names if name in _OWN_NAMES]
+    return not others and all(stat.S_ISDIR(os.lstat(folder).st_mode) for folder in folders)
+
+
+def _check_format(path: str) -> None:
+    import orjson
+
+    content = _read(path, _FORMAT_LIMIT)
+    if content == FORMAT_FILE:
+        return
+    try:
+        version = orjson.loads(content)["coda_fs_session"]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        wanted = FORMAT_FILE.decode().strip()
+        raise StoreFormatError(
+            f"{path} is not the FORMAT file of a store: if this folder is one, write {wanted} into it; "
+            "otherwise name another storage_path",
+            path,
+        ) from error
+    if version != 1:
+        raise StoreFormatError(
+            f"{path}: the store has format version {version}, and this version of the package knows 1: upgrade it", path
+        )
+
+
+def _read(path: str, limit: int) -> bytes:
+    descriptor = open_regular(path)
+    try:
+        return read_bytes(descriptor, limit)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,202 @@
+"""What the engine asks of a place that keeps bytes: two small interfaces and their keys.
+
+Objects are write-once and named by the sha256 of their bytes; refs are the only mutable thing and change
+by compare-and-append and compare-and-replace. A backend is dumb: which bytes, and in which order, is the
+engine's business; making them durable before a verb returns is the backend's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NewType
+
+Token = NewType("Token", tuple[int, ...])
+"""Changes whenever a ref's content does; compared, never looked into."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RefKey:
+    """A ref by its path below the store's refs, ``<replica>/<file name>``, with forward slashes."""
+
+    path: str
+
+    @property
+    def replica(self) -> str:
+        return self.path.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A ref's bytes, and the token that belongs to exactly these bytes."""
+
+    data: bytes
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """Bytes to keep under their sha256.
+
+    Attributes:
+        compress: a hint that the bytes hold a large message; a backend may keep them compressed.
+    """
+
+    id: str
+    data: bytes
+    compress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What tests and the engine may expect of a backend.
+
+    Attributes:
+        persistent: what was written is there when the store is opened again.
+        shared: several processes may use one store at once.
+    """
+
+    persistent: bool
+    shared: bool
+
+
+class RefChangedError(Exception):
+    """The ref is no longer what the caller last saw: read it again, decide again, try again."""
+
+
+class RefTakenError(Exception):
+    """A ref is already kept under this key."""
+
+
+class Backend(ABC):
+    """Bytes under keys.
+
+    Every verb may raise `StoreError` (or a kind of it) for what goes wrong below it. Threads may share a
+    backend as long as each ref key is written by one thread at a time.
+    """
+
+    capabilities: Capabilities
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the store if there is none yet; called before the first write."""
+
+    @abstractmethod
+    def locate(self, key: RefKey | str) -> str:
+        """Return where a ref, or the object of this id, is kept, for people to read in errors."""
+
+    @abstractmethod
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        """Return an object, verified against its id.
+
+        Args:
+            identity: 64 lower-case hexadecimal digits.
+            size: how many bytes it must have; None where only `limit` is known.
+            limit: how many it may have, in bytes; nothing larger is read into memory.
+
+        Raises:
+            ObjectNotYetHereError: it is not there.
+            CorruptionError: what is there is something else.
+        """
+
+    @abstractmethod
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        """Keep objects; all are durable on return. One that is there already is verified, and mended if bad."""
+
+    @abstractmethod
+    def objects(self) -> Iterator[tuple[str, int]]:
+        """Yield each object's id and the bytes it takes up as stored."""
+
+    @abstractmethod
+    def refs(self, *, quick: bool = False) -> Iterator[tuple[RefKey, Token]]:
+        """Yield every ref with its token, in no particular order, without reading any.
+
+        Args:
+            quick: tokens need only tell refs that were created or replaced; each is then the beginning of
+                the full token.
+        """
+
+    @abstractmethod
+    def ref_sizes(self) -> Iterator[int]:
+        """Yield the bytes that each ref takes up as stored."""
+
+    @abstractmethod
+    def read_ref(self, key: RefKey) -> Snapshot:
+        """Return a ref.
+
+        Raises:
+            KeyError: there is none under this key.
+        """
+
+    @abstractmethod
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        """Keep a ref under a free key, atomically and durably.
+
+        Raises:
+            RefTakenError: the key is not free.
+        """
+
+    @abstractmethod
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        """Add bytes at the end of a ref, durably, if it is still what `expected` came with.
+
+        Raises:
+            RefChangedError: it is not; whether `data` got into the ref is then told only by reading it.
+        """
+
+    @abstractmethod
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        """Put other bytes in a ref's place, atomically and durably, if it is still what `expected` came with.
+
+        Raises:
+            RefChangedError: it is not; nothing was changed.
+        """
+
+    def hold(self, key: RefKey) -> AbstractContextManager[None]:
+        """Keep other writers of this ref waiting, if the backend can.
+
+        Only an aid to fairness: it makes `RefChangedError` rare between reading and writing. Correctness
+        rests on the tokens alone, so the default does nothing.
+        """
+        return nullcontext()
+
+    def close(self) -> None:  # noqa: B027 - most backends hold nothing open
+        """Release what is held open; the backend may be used again afterwards."""
+
+
+class MachineState(ABC):
+    """What belongs to this machine and is never synced: the replica's id, name locks, the index.
+
+    Losing any of it loses no message.
+    """
+
+    @abstractmethod
+    def replica(self, known: Iterable[str]) -> str | None:
+        """Return this replica's id, or None where none was chosen that the store knows.
+
+        Args:
+            known: ids of the replicas that have refs in the store. A store that does not know our id is
+                another store, which has come to stand at the same place.
+        """
+
+    @abstractmethod
+    def choose_replica(self) -> str:
+        """Choose an id that no other replica has, and keep it."""
+
+    @abstractmethod
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Exclude other threads and processes of this machine from creating or replacing under a file key."""
+
+    @abstractmethod
+    def load_index(self) -> bytes | None:
+        """Return the index as last kept, or None."""
+
+    @abstractmethod
+    def keep_index(self, data: bytes) -> None:
+        """Keep the index for the next process; failing to is not an error."""
+
+    @abstractmethod
+    def set_aside(self, key: str, data: bytes) -> None:
+        """Keep the bytes of a torn write for a person to look at; failing to is not an error."""

@@ -1,0 +1,154 @@
+"""Machine state in the user's state folder: what must not be synced, and costs nothing to lose."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import SessionWarning, StoreError
+from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
+from ._paths import is_replica_id
+from .base import MachineState
+
+_INDEX_LIMIT = 2**30
+_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+class LocalState(MachineState):
+    """Replica id, locks and index of one store on this machine.
+
+    Args:
+        root: the store.
+        folder: where state is kept; None for the user's state folder.
+        replica: the id to use instead of a chosen one.
+    """
+
+    def __init__(self, root: Path, *, folder: Path | None = None, replica: str | None = None) -> None:
+        self._root = root
+        self._base = folder
+        self._fixed_replica = replica
+        self._files = Files(durable=False)
+        self._folder: str | None = None
+
+    def replica(self, known: Iterable[str]) -> str | None:
+        if self._fixed_replica:
+            return self._fixed_replica
+        kept = (_read(f"{self.folder()}/replica", 128) or b"").decode("ascii", "replace").strip()
+        return kept if is_replica_id(kept) and kept in set(known) else None
+
+    def choose_replica(self) -> str:
+        path = f"{self.folder()}/replica"
+        chosen = f"{_host()}-{secrets.token_hex(4)}"
+        with store_errors("keep the replica id in", path):
+            write_file(Files(), path, chosen.encode() + b"\n", replace=True)
+        return chosen
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        # Imported late: it is needed to create and replace, not to read or append.
+        from filelock import FileLock
+
+        folder = f"{self.folder()}/locks"
+        with store_errors("lock", folder):
+            make_folders(self._files, folder)
+            lock = FileLock(f"{folder}/{key}.lock", mode=0o600)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def load_index(self) -> bytes | None:
+        return _read(f"{self.folder()}/index.json", _INDEX_LIMIT)
+
+    def keep_index(self, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            write_file(self._files, f"{self.folder()}/index.json", data, replace=True)
+
+    def set_aside(self, key: str, data: bytes) -> None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        with contextlib.suppress(OSError, StoreError):
+            make_folders(self._files, f"{self.folder()}/torn")
+            write_file(self._files, f"{self.folder()}/torn/{key}.{moment}", data, replace=False)
+
+    def folder(self) -> str:
+        """Return this store's own state folder, made on first use.
+
+        Where the user's state folder cannot be written, a private one below the system's temporary folder
+        stands in, with a warning.
+        """
+        if self._folder is None or not os.path.isdir(self._folder):
+            own = f"{self._name()}-{hashlib.sha256(_identity(self._root).encode()).hexdigest()[:16]}"
+            base = str(self._base or _user_state_folder())
+            try:
+                self._folder = self._make(f"{base}/{own}")
+            except OSError as error:
+                import tempfile
+
+                stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
+                warnings.warn(
+                    f"the state folder {base} cannot be written ({error.strerror}); using {stand_in} instead. "
+                    "Set state_path, or CODA_FS_STATE, to a folder that can.",
+                    SessionWarning,
+                    stacklevel=2,
+                )
+                with store_errors("make a state folder in", stand_in):
+                    self._folder = self._make_private(stand_in, own)
+        return self._folder
+
+    def _make(self, folder: str) -> str:
+        make_folders(self._files, folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13), folder)
+        return folder
+
+    def _make_private(self, stand_in: str, own: str) -> str:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(stand_in, FOLDER_MODE)
+        status = os.lstat(stand_in)
+        # Anyone may make a folder of this name in a shared temporary folder, before we do.
+        if status.st_uid != os.getuid() or not os.path.isdir(stand_in) or os.path.islink(stand_in) or status.st_mode & 0o77:
+            import tempfile
+
+            stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")
+        return self._make(f"{stand_in}/{own}")
+
+    def _name(self) -> str:
+        return _SLUG.sub("-", self._root.name.lower()).strip("-")[:40] or "store"
+
+
+def _identity(root: Path) -> str:
+    """Name a store on a machine: a home folder shared by two machines holds the state of both."""
+    machine = (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
+    return f"{os.path.realpath(root)}\n{machine}\n{os.uname().nodename}"
+
+
+def _host() -> str:
+    return _SLUG.sub("-", os.uname().nodename.lower()).strip("-")[:40] or "host"
+
+
+def _user_state_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_state_path("coda_fs_session")
+
+
+def _read(path: str, limit: int) -> bytes | None:
+    try:
+        descriptor = open_regular(path)
+    except (OSError, StoreError):
+        return None
+    try:
+        return read_bytes(descriptor, limit)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

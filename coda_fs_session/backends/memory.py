@@ -1,0 +1,113 @@
+"""The memory backend: for tests, and for sessions that need not outlive the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from ..errors import ObjectNotYetHereError
+from .base import (
+    Backend,
+    Capabilities,
+    MachineState,
+    NewObject,
+    RefChangedError,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
+
+
+class MemoryBackend(Backend):
+    """Bytes under keys in this process."""
+
+    capabilities = Capabilities(persistent=False, shared=False)
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._refs: dict[RefKey, Snapshot] = {}
+        self._changes = 0
+        self._mutex = threading.Lock()
+
+    def prepare(self) -> None:
+        return
+
+    def locate(self, key: RefKey | str) -> str:
+        return f"memory:refs/{key.path}" if isinstance(key, RefKey) else f"memory:objects/{key}"
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        try:
+            return self._objects[identity]
+        except KeyError:
+            raise ObjectNotYetHereError(identity) from None
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        for new in objects:
+            self._objects[new.id] = new.data
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        yield from [(identity, len(data)) for identity, data in list(self._objects.items())]
+
+    def refs(self, *, quick: bool = False) -> Iterator[tuple[RefKey, Token]]:
+        yield from [(key, snapshot.token) for key, snapshot in list(self._refs.items())]
+
+    def ref_sizes(self) -> Iterator[int]:
+        yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        return self._refs[key]
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        with self._mutex:
+            if key in self._refs:
+                raise RefTakenError(key)
+            return self._store(key, data)
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        with self._mutex:
+            return self._store(key, self._expected(key, expected) + data)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        with self._mutex:
+            self._expected(key, expected)
+            return self._store(key, data)
+
+    def _expected(self, key: RefKey, expected: Token) -> bytes:
+        snapshot = self._refs.get(key)
+        if snapshot is None or snapshot.token != expected:
+            raise RefChangedError(key)
+        return snapshot.data
+
+    def _store(self, key: RefKey, data: bytes) -> Token:
+        self._changes += 1
+        token = Token((self._changes, len(data)))
+        self._refs[key] = Snapshot(data, token)
+        return token
+
+
+class MemoryState(MachineState):
+    """Machine state that ends with the process."""
+
+    def __init__(self, replica: str = "memory-00000000") -> None:
+        self._replica = replica
+        self._lock = threading.RLock()
+
+    def replica(self, known: Iterable[str]) -> str:
+        return self._replica
+
+    def choose_replica(self) -> str:
+        return self._replica
+
+    def lock(self, key: str) -> AbstractContextManager[bool]:
+        return self._lock
+
+    def load_index(self) -> bytes | None:
+        return None
+
+    def keep_index(self, data: bytes) -> None:
+        return
+
+    def set_aside(self, key: str, data: bytes) -> None:
+        return

@@ -1,0 +1,174 @@
+"""The options of ``[session]``: their defaults, what each accepts, and reading them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, SessionWarning
+
+_REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Checked options; the README says what each means."""
+
+    backend: str = "files"
+    storage_path: Path = Path("~/.coda/sessions")
+    state_path: Path | None = None
+    replica: str | None = None
+    durability: str = "full"
+    on_conflict: str = "append"
+    compress_messages: bool = True
+    compress_threshold_bytes: int = 8192
+    max_session_size: float = 100
+    message_cache_size: int = 1000
+    autosave_interval: float = 300
+    connection_pool_size: int = 5
+    retention_days: float = 30
+    gc_grace_days: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    accepts: str
+    check: Callable[[Any], Any]
+
+
+def _one_of(*choices: str) -> _Rule:
+    def check(value: Any) -> str:
+        if value not in choices or not isinstance(value, str):
+            raise ValueError
+        return value
+
+    return _Rule(" or ".join(f'"{choice}"' for choice in choices), check)
+
+
+def _number(minimum: float, unit: str) -> _Rule:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError
+        if not (math.isfinite(value) and value >= minimum):
+            raise ValueError
+        return value
+
+    return _Rule(f"a number of {unit} from {minimum:g}", check)
+
+
+def _integer(minimum: int, unit: str) -> _Rule:
+    def check(value: Any) -> int:
+        if type(value) is not int or value < minimum:
+            raise ValueError
+        return value
+
+    return _Rule(f"a whole number of {unit} from {minimum}", check)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in str(value):
+        raise ValueError
+    return Path(os.path.abspath(Path(value).expanduser()))
+
+
+def _replica(value: Any) -> str:
+    if not isinstance(value, str) or not _REPLICA.match(value):
+        raise ValueError
+    return value
+
+
+_RULES: dict[str, _Rule] = {
+    "backend": _one_of("files", "memory", "sqlite"),
+    "storage_path": _Rule("a path", _path),
+    "state_path": _Rule("a path", _path),
+    "replica": _Rule("1 to 63 of a-z, 0-9 and -, beginning with no -", _replica),
+    "durability": _one_of("full", "none"),
+    "on_conflict": _one_of("append", "branch", "raise"),
+    "compress_messages": _Rule("true or false", _boolean),
+    "compress_threshold_bytes": _integer(1, "bytes"),
+    "max_session_size": _number(0, "MB (0: no limit)"),
+    "message_cache_size": _integer(0, "messages"),
+    "autosave_interval": _number(0, "seconds (0: never)"),
+    "connection_pool_size": _integer(1, "connections"),
+    "retention_days": _number(0, "days"),
+    "gc_grace_days": _number(0, "days"),
+}
+
+_ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}
+
+
+def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> Config:
+    """Check a configuration and fill in the defaults.
+
+    Args:
+        config: a mapping with, perhaps, a mapping under ``"session"``; other keys are other programs' business.
+        source: what to call it in errors.
+
+    Raises:
+        ConfigError: an option has a type or value that it does not accept.
+    """
+    if config is None:
+        config = {}
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"{source} must be a dict, not {type(config).__name__}")
+    options = config.get("session")
+    if options is None:
+        options = {}
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{source}: session must be a table of options, not {type(options).__name__}")
+    unknown = [str(name) for name in options if name not in _RULES]
+    if unknown:
+        warnings.warn(
+            f"{source}: unknown option in [session]: {', '.join(sorted(unknown))}; known are {', '.join(_RULES)}",
+            SessionWarning,
+            stacklevel=4,
+        )
+    given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    origin = {name: variable for name, variable in _ENVIRONMENT.items() if name in given}
+    for name, value in options.items():
+        if name in _RULES and value is not None:
+            given[name] = value
+            origin.pop(name, None)
+    checked = {name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()}
+    checked.setdefault("storage_path", _path(Config().storage_path))
+    return Config(**checked)
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    rule = _RULES[name]
+    try:
+        return rule.check(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"{where} = {value!r} is not accepted: it takes {rule.accepts}") from error
+
+
+def read_toml(path: str | os.PathLike[str]) -> Config:
+    """Read the options from the ``[session]`` table of a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or an option is not accepted.
+    """
+    import tomllib
+
+    where = Path(path).expanduser()
+    try:
+        content = tomllib.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the configuration {where}: {error}") from error
+    return read_config(content, source=str(where))
+
+
+OPTIONS: tuple[str, ...] = tuple(option.name for option in fields(Config))
+"""The names of all options, in the order of the README."""

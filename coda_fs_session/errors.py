@@ -1,0 +1,156 @@
+"""Every error and warning that the package raises, grouped by what the caller does next.
+
+::
+
+    Exception
+    └── SessionError                       catch this to catch everything
+        ├── SessionNotFoundError           (LookupError)  create it, or look at the name again
+        ├── SessionExistsError                            take another name
+        ├── SessionConflictError                          reload, look, decide, save again
+        ├── SessionTooLargeError                          raise max_session_size, or truncate
+        ├── InvalidNameError               (ValueError)   mend the name
+        ├── InvalidMessageError            (ValueError)   mend the message at .value_path
+        ├── ConfigError                    (ValueError)   mend the option
+        └── StoreError                     .path          look at the disk
+            ├── StoreFormatError                          not a store, or one of a newer version
+            ├── StoreReadOnlyError                        make it writable
+            ├── StoreFullError                            make room, save again
+            ├── CorruptionError            .path .line .expected .actual   restore the file
+            └── ObjectNotYetHereError                     wait for the sync, try again
+
+    UserWarning
+    └── SessionWarning                     something went on in another way than asked for
+
+No message is ever dropped because of an error: what a session object holds in memory it still holds
+after a failed save, and a later save stores it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SessionError(Exception):
+    """Base of every error of this package."""
+
+
+class SessionNotFoundError(SessionError, LookupError):
+    """No session of this name exists.
+
+    Attributes:
+        name: the name that was looked up.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no session is called {name!r}: list_sessions() shows the names, create_session() makes one")
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[SessionNotFoundError], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class SessionExistsError(SessionError):
+    """The name is taken by another session."""
+
+
+class SessionConflictError(SessionError):
+    """The session was changed elsewhere in a way that this change cannot be put on top of."""
+
+
+class SessionTooLargeError(SessionError):
+    """The session would pass ``max_session_size``; nothing was changed, in memory or on disk."""
+
+
+class InvalidNameError(SessionError, ValueError):
+    """The session name is not 1 to 255 characters of text without control characters and lone surrogates."""
+
+
+class InvalidMessageError(SessionError, ValueError):
+    """A message or metadata value that would not come back from JSON as it went in.
+
+    Attributes:
+        value_path: where the offending value is, such as ``messages[3].tool_calls[0].arguments``.
+    """
+
+    def __init__(self, value_path: str, problem: str) -> None:
+        super().__init__(f"{value_path}: {problem}")
+        self.value_path = value_path
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[InvalidMessageError], tuple[str, str]]:
+        return type(self), (self.value_path, self.problem)
+
+
+class ConfigError(SessionError, ValueError):
+    """An option in ``[session]`` has a type or value that it does not accept."""
+
+
+class StoreError(SessionError):
+    """Something is wrong with the store on disk.
+
+    Attributes:
+        path: the file or folder concerned, or None where there is none (the memory backend).
+    """
+
+    def __init__(self, message: str, path: Path | str | None = None) -> None:
+        super().__init__(message)
+        self.path = Path(path) if path is not None else None
+
+
+class StoreFormatError(StoreError):
+    """The folder is no store, or a store of a format that this version does not know."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The store cannot be written: permissions or a read-only mount. Reading works."""
+
+
+class StoreFullError(StoreError):
+    """No space is left. What was saved before is intact; save again when there is room."""
+
+
+class CorruptionError(StoreError):
+    """A file does not hold what was written into it. Wrong bytes are never returned as data.
+
+    Attributes:
+        line: 1-based line in the file, or None where the whole file is meant.
+        expected: what the file should have held (a hash, a size, a kind of record), or None.
+        actual: what it holds, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: Path | str | None = None,
+        *,
+        line: int | None = None,
+        expected: object = None,
+        actual: object = None,
+    ) -> None:
+        where = "" if path is None else f"{path}{'' if line is None else f', line {line}'}: "
+        detail = "" if expected is None and actual is None else f" (expected {expected}, found {actual})"
+        super().__init__(f"{where}{message}{detail}", path)
+        self.line = line
+        self.expected = expected
+        self.actual = actual
+
+
+class ObjectNotYetHereError(StoreError):
+    """An object that a session needs is not in the store; in a synced folder it may still be on its way.
+
+    Attributes:
+        object_id: the 64 hexadecimal digits of the missing object.
+    """
+
+    def __init__(self, object_id: str, path: Path | str | None = None) -> None:
+        super().__init__(
+            f"object {object_id} is not in the store{'' if path is None else f' (looked at {path})'}: "
+            "if a sync tool carries the folder, wait until it is done and try again; "
+            "otherwise restore that file from a backup or another machine",
+            path,
+        )
+        self.object_id = object_id
+
+
+class SessionWarning(UserWarning):
+    """Something was done in another way than asked for, and nothing was lost by it."""

@@ -1,0 +1,80 @@
+"""Where a run of messages is cut into chunks (FORMAT.md, "Cuts").
+
+Content-defined chunking in the manner of restic and borg, at message boundaries: whether a chunk ends
+after a message depends only on the messages since the last cut, so equal runs of messages give equal
+chunks whoever saved them and in whatever steps, and an edit changes one chunk or two.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The format's numbers, as parameters so that tests can have every structure in a small store.
+
+    All sizes are bytes of message lines with their newlines. Every version 1 store uses the defaults.
+    """
+
+    minimum: int = 32 * 1024
+    """No hash ends a chunk before it holds this much."""
+    spread: int = 144 * 1024
+    """Scale of the hash test; with the other sizes it gives chunks of 128 KiB on average."""
+    large: int = 64 * 1024
+    """A message of this size or more is a chunk of its own."""
+    full: int = 192 * 1024
+    """A chunk that has reached this ends, so that none passes `full + large` = 256 KiB (large messages apart)."""
+    fan_out: int = 32
+    """Entries in a list node."""
+
+
+STANDARD = Sizes()
+
+
+def closes(line: bytes, size: int, sizes: Sizes) -> bool:
+    """Tell whether a chunk ends after this message, looking at nothing that follows.
+
+    Args:
+        line: the message line without its newline.
+        size: bytes since the last cut, this line and its newline included.
+    """
+    length = len(line) + 1
+    if length >= sizes.large or size >= sizes.full:
+        return True
+    # The chance is proportional to the line's length: the average chunk size does not depend on message sizes.
+    return size >= sizes.minimum and zlib.crc32(line) * sizes.spread < length << 32
+
+
+def split(lines: Iterable[bytes], sizes: Sizes, *, pending: Iterable[bytes] = ()) -> Iterator[tuple[list[bytes], bool]]:
+    """Cut message lines into runs.
+
+    Args:
+        lines: message lines without newlines.
+        pending: the lines since the last cut, before `lines`; they are known to hold no cut.
+
+    Yields:
+        Each run with True where a chunk ends after it, and at last, with False, what stays in the tail
+        (left out when nothing does).
+    """
+    run = list(pending)
+    size = sum(len(line) + 1 for line in run)
+    for line in lines:
+        length = len(line) + 1
+        if length >= sizes.large and run:
+            yield run, True
+            run, size = [], 0
+        run.append(line)
+        size += length
+        if closes(line, size, sizes):
+            yield run, True
+            run, size = [], 0
+    if run:
+        yield run, False
+
+
+def join(lines: Iterable[bytes]) -> bytes:
+    """Return the bytes of a chunk: each line with its newline."""
+    return b"".join(line + b"\n" for line in lines)

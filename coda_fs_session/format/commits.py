@@ -1,0 +1,107 @@
+"""Commits: objects that freeze one state of a session (FORMAT.md, "Commits").
+
+Each commit links to the one before it and, as a shortcut, to one further back, chosen so that any
+ancestor is O(log n) steps away: the jump pointers of Myers, "An applicative random-access stack" (1983).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ..errors import StoreFormatError
+from .records import (
+    FIRST_GENERATION,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    Base,
+    CommitLink,
+    Generation,
+    GenerationId,
+    check_format,
+    decode_time,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A frozen state.
+
+    Attributes:
+        reason: the operation that froze it, or "seal" for a state between edits of the tail.
+        generation: the generation that the state belongs to, None for the first.
+        line: id of the ref line that was last when it was frozen.
+        previous: the commit before; skip: one further back.
+    """
+
+    name: str
+    time: str
+    updated: str
+    reason: str
+    line: str
+    base: Base
+    generation: Generation | None = None
+    previous: CommitLink | None = None
+    skip: CommitLink | None = None
+
+    @property
+    def depth(self) -> int:
+        return self.previous.depth + 1 if self.previous else 0
+
+    @property
+    def generation_id(self) -> GenerationId:
+        return self.generation.id if self.generation else FIRST_GENERATION
+
+
+def skip_link(previous: CommitLink, before: Commit, skipped: Commit | None) -> CommitLink:
+    """Return where a new commit's shortcut goes.
+
+    Args:
+        previous: the link to the commit before the new one; before: that commit.
+        skipped: the commit that `before.skip` names, None where it has none.
+    """
+    if before.skip is None or skipped is None or skipped.skip is None:
+        return previous
+    same_stride = before.depth - before.skip.depth == before.skip.depth - skipped.skip.depth
+    return skipped.skip if same_stride else previous
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Return the bytes of the commit object: one line of JSON."""
+    fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "commit": commit.reason, "name": commit.name}
+    fields |= {"time": commit.time, "updated": commit.updated, "line": commit.line}
+    for name, record in (("generation", commit.generation), ("previous", commit.previous), ("skip", commit.skip)):
+        if record is not None:
+            fields[name] = record.to_json()
+    return orjson.dumps({**fields, "base": commit.base.to_json()}) + b"\n"
+
+
+def decode_commit(data: bytes) -> Commit:
+    """Read a commit object whose hash has been verified.
+
+    Raises:
+        ValueError: it is no commit.
+        StoreFormatError: it is one of a newer version.
+    """
+    try:
+        fields = orjson.loads(data)
+        check_format(fields, "the commit")
+        decode_time(fields["time"])
+        decode_time(fields["updated"])
+        return Commit(
+            name=fields["name"],
+            time=fields["time"],
+            updated=fields["updated"],
+            reason=fields["commit"],
+            line=fields["line"],
+            base=Base.from_json(fields["base"]),
+            generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
+            previous=CommitLink.from_json(fields["previous"]) if "previous" in fields else None,
+            skip=CommitLink.from_json(fields["skip"]) if "skip" in fields else None,
+        )
+    except StoreFormatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the object is no commit: {error!r}") from error

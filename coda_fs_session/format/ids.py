@@ -1,0 +1,43 @@
+"""Object ids, the chain hash and the ids of lines (FORMAT.md, "Ids and hashes")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NewType
+
+ObjectId = NewType("ObjectId", str)
+"""64 lower-case hexadecimal digits: the sha256 of an object's uncompressed bytes."""
+
+Chain = NewType("Chain", str)
+"""64 lower-case hexadecimal digits that name a whole history up to a message."""
+
+CHAIN_START = Chain("0" * 64)
+"""The chain hash before the first message."""
+
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def is_hex64(text: object) -> bool:
+    """Tell whether `text` has the form of an object id, a chain hash or a generation id."""
+    return isinstance(text, str) and _HEX64.match(text) is not None
+
+
+def object_id(data: bytes) -> ObjectId:
+    """Return the id under which `data` is stored."""
+    return ObjectId(hashlib.sha256(data).hexdigest())
+
+
+def chain_message(chain: Chain, line: bytes) -> Chain:
+    """Extend `chain` by one message inside a chunk; `line` is the message line without its newline."""
+    return Chain(hashlib.sha256(b"%b%b\n" % (chain.encode(), line)).hexdigest())
+
+
+def chain_cut(chain: Chain, chunk: ObjectId) -> Chain:
+    """Extend `chain`, taken at the last cut, over the whole chunk that ends at this cut."""
+    return Chain(hashlib.sha256((chain + chunk).encode()).hexdigest())
+
+
+def line_id(before: bytes) -> str:
+    """Return the id of a ref line: 16 hexadecimal digits over all its bytes before the ``,"id":`` field."""
+    return hashlib.sha256(before).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""Session names, and the file keys made from them (FORMAT.md, "Names and keys")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from ..errors import InvalidNameError
+
+MAX_NAME_CHARACTERS = 255
+
+_PLAIN_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Windows opens a device for these, whatever the extension; a store is synced to Windows too.
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "conin", "conout", "clock"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+)
+_SLUG_CHARACTERS = 40
+_REF_FILE = re.compile(r"([a-z0-9][a-z0-9_-]{0,62}|[a-z0-9-]{1,40}\.[0-9a-f]{16})(?:\.[0-9]+)?\.jsonl\Z")
+
+
+def normalise_name(name: object, *, derived: bool = False) -> str:
+    """Check a session name and return it in NFC, the form in which names are compared and stored.
+
+    Args:
+        name: any text of 1 to 255 characters without control characters or lone surrogates.
+        derived: the name was computed (``<label>~<hash>``) and may pass the length limit.
+
+    Raises:
+        InvalidNameError: anything else, saying what is wrong with it.
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError(f"a session name must be text, not {type(name).__name__}")
+    if not name:
+        raise InvalidNameError("a session name must have at least one character")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidNameError(f"session name {name!a} holds a lone surrogate at {error.start}") from error
+    normal = unicodedata.normalize("NFC", name)
+    if not derived and len(normal) > MAX_NAME_CHARACTERS:
+        raise InvalidNameError(f"session name {normal[:40]!r}... has {len(normal)} characters; 255 is the limit")
+    control = _CONTROL.search(normal)
+    if control:
+        raise InvalidNameError(f"session name {normal!r} holds the control character {control.group()!a}")
+    return normal
+
+
+def session_key(name: str) -> str:
+    """Return the file key of a normalised name: the name itself where that is safe on every disk, else slug and hash.
+
+    The same name has the same key on every machine, different names never share one, not even on a
+    disk that folds case, and no key contains a path separator, a leading dot or "conflict" (a word by
+    which sync tools and people recognise conflict copies).
+    """
+    if _PLAIN_KEY.match(name) and name not in _DEVICES and "conflict" not in name:
+        return name
+    slug = _NOT_IN_SLUG.sub("-", name.lower()).strip("-")[:_SLUG_CHARACTERS].strip("-").replace("conflict", "x")
+    return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def ref_path(replica: str, key: str, number: int) -> str:
+    """Return the path, below the refs, of the `number`-th ref that a replica makes for a key, from 1."""
+    return f"{replica}/{key}.jsonl" if number == 1 else f"{replica}/{key}.{number}.jsonl"
+
+
+def key_of_ref(path: str) -> str | None:
+    """Return the key that a ref's file name was made from, or None where this package would not give such a name.
+
+    Only a hint, for files whose header cannot be read: the header says whose ref a file is.
+    """
+    match = _REF_FILE.match(path.rpartition("/")[2])
+    return match.group(1) if match else None

@@ -1,0 +1,294 @@
+"""Values that refs and commits share: times, metadata with stamps, generations, bases (FORMAT.md, "Shared fields").
+
+Fields at their default are left out, and what is left out has its default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, NewType, get_args
+
+import orjson
+
+from ..errors import StoreFormatError
+from .ids import CHAIN_START, Chain, ObjectId, is_hex64
+from .tree import Spine
+
+FORMAT_NAME = "coda_fs_session"
+FORMAT_VERSION = 1
+
+GenerationId = NewType("GenerationId", str)
+"""64 lower-case hexadecimal digits that name one generation of a conversation."""
+
+FIRST_GENERATION = GenerationId("0" * 64)
+"""The generation of a session that has only ever been appended to."""
+
+Operation = Literal["clear", "edit", "truncate", "undo", "restore", "rename", "delete", "create"]
+OPERATIONS: frozenset[str] = frozenset(get_args(Operation))
+
+
+def encode_time(moment: datetime) -> str:
+    """Return an aware datetime as UTC text of fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def decode_time(text: Any) -> datetime:
+    """Raises ValueError when `text` is no time with an offset."""
+    moment = datetime.fromisoformat(_typed(text, str, "a time"))
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset")
+    return moment
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """One metadata value and when it was set; `value` is JSON, or None where the key was removed."""
+
+    stamp: str
+    value: bytes | None
+
+
+Metadata = Mapping[str, Stamped]
+
+
+def encode_metadata(metadata: Metadata) -> dict[str, list[Any]]:
+    return {
+        key: [item.stamp] if item.value is None else [item.stamp, orjson.Fragment(item.value)]
+        for key, item in metadata.items()
+    }
+
+
+def decode_metadata(value: Any) -> dict[str, Stamped]:
+    """Raises ValueError when `value` is no metadata."""
+    metadata = {}
+    for key, item in _typed(value, dict, "metadata").items():
+        if not isinstance(item, list) or len(item) not in (1, 2):
+            raise ValueError(f"metadata {key!r} is not [stamp] or [stamp, value]")
+        decode_time(item[0])
+        metadata[key] = Stamped(item[0], orjson.dumps(item[1]) if len(item) == 2 else None)
+    return metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What began the present generation; it has no time and no replica in it, so that equal steps have equal ids.
+
+    Attributes:
+        frozen_messages, frozen_chain: the state before, up to which the parent generation counts.
+        start, messages, chain: the state right after the operation.
+        name: the new name, for a rename.
+    """
+
+    parent: GenerationId
+    operation: Operation
+    frozen_messages: int
+    frozen_chain: Chain
+    start: int
+    messages: int
+    chain: Chain
+    name: str | None = None
+
+    @property
+    def id(self) -> GenerationId:
+        return GenerationId(hashlib.sha256(orjson.dumps(self._fields())).hexdigest())
+
+    def _fields(self) -> list[object]:
+        frozen, result = [self.frozen_messages, self.frozen_chain], [self.start, self.messages, self.chain]
+        return [self.parent, self.operation, frozen, result, self.name]
+
+    def to_json(self) -> dict[str, object]:
+        parent, operation, frozen, result, name = self._fields()
+        fields = {"id": self.id, "parent": parent, "operation": operation, "frozen": frozen, "result": result}
+        return fields if name is None else {**fields, "name": name}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Generation:
+        """Raises ValueError when `value` is no generation or its id is wrong."""
+        fields = _typed(value, dict, "a generation")
+        (frozen_messages, frozen_chain), (start, messages, chain) = fields["frozen"], fields["result"]
+        operation = fields["operation"]
+        if operation not in OPERATIONS or not is_hex64(fields["parent"]):
+            raise ValueError(f"a generation has the unknown operation {operation!r} or no parent")
+        generation = cls(
+            GenerationId(fields["parent"]),
+            operation,
+            count(frozen_messages),
+            chain_hash(frozen_chain),
+            count(start),
+            count(messages),
+            chain_hash(chain),
+            fields.get("name"),
+        )
+        if generation.id != fields["id"]:
+            raise ValueError(f"the generation's id should be {generation.id}")
+        return generation
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Messages after the last cut that stand in an object: the first `messages` lines of it.
+
+    Attributes:
+        size: bytes of the whole object, of which `bytes` are used.
+    """
+
+    id: ObjectId
+    size: int
+    messages: int
+    bytes: int
+
+    def to_json(self) -> list[object]:
+        return [self.id, self.size, self.messages, self.bytes]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Tail:
+        """Raises ValueError when `value` is no tail."""
+        identity, size, messages, used = _typed(value, list, "a tail")
+        if not is_hex64(identity) or not 0 < count(messages) <= count(used) <= count(size):
+            raise ValueError("a tail must be [id, size, messages, bytes]")
+        return cls(ObjectId(identity), size, messages, used)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A list of messages in objects, and the metadata with it.
+
+    Attributes:
+        messages, bytes: count and size of all messages in the list, hidden ones included.
+        chain: the chain hash at its end.
+        start: how many messages at the front a truncation hides.
+        start_bytes: their size.
+        metadata: every key ever set, with its stamp.
+        spine: the list tree; tail: what comes after it.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+    chain: Chain = CHAIN_START
+    start: int = 0
+    start_bytes: int = 0
+    metadata: Metadata = field(default_factory=dict)
+    spine: Spine = Spine()
+    tail: Tail | None = None
+
+    def to_json(self) -> dict[str, object]:
+        fields: dict[str, object] = {"messages": self.messages, "bytes": self.bytes, "chain": self.chain}
+        if self.start:
+            fields |= {"start": self.start, "start_bytes": self.start_bytes}
+        if self.metadata:
+            fields["metadata"] = encode_metadata(self.metadata)
+        if self.spine.levels:
+            fields["spine"] = self.spine.to_json()
+        if self.tail:
+            fields["tail"] = self.tail.to_json()
+        return fields
+
+    @classmethod
+    def from_json(cls, value: Any) -> Base:
+        """Raises ValueError when `value` is no base or does not add up."""
+        fields = _typed(value, dict, "a base")
+        base = cls(
+            count(fields["messages"]),
+            count(fields["bytes"]),
+            chain_hash(fields["chain"]),
+            count(fields.get("start", 0)),
+            count(fields.get("start_bytes", 0)),
+            decode_metadata(fields.get("metadata", {})),
+            Spine.from_json(fields.get("spine", [])),
+            Tail.from_json(fields["tail"]) if "tail" in fields else None,
+        )
+        tail_messages, tail_bytes = (base.tail.messages, base.tail.bytes) if base.tail else (0, 0)
+        if base.messages != base.spine.messages + tail_messages or base.bytes != base.spine.bytes + tail_bytes:
+            raise ValueError("a base whose spine and tail do not add up to its counts")
+        if base.start > base.messages or base.start_bytes > base.bytes:
+            raise ValueError("a base that hides more messages than it has")
+        if base.tail is None and base.chain != base.spine.end_chain():
+            raise ValueError("a base whose chain hash is not that of its spine")
+        return base
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a session was forked from: the parent's name and the state at the fork.
+
+    Attributes:
+        messages: live messages at the fork (`forked_at` of `SessionInfo`); start: hidden ones before them.
+        chain: the parent's chain hash after `start + messages`.
+    """
+
+    name: str
+    messages: int
+    start: int
+    chain: Chain
+
+    def to_json(self) -> dict[str, object]:
+        return {"name": self.name, "messages": self.messages, "start": self.start, "chain": self.chain}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Parent:
+        """Raises ValueError when `value` is no parent."""
+        fields = _typed(value, dict, "a parent")
+        name = _typed(fields["name"], str, "a name")
+        return cls(name, count(fields["messages"]), count(fields["start"]), chain_hash(fields["chain"]))
+
+
+@dataclass(frozen=True, slots=True)
+class CommitLink:
+    """Where a commit is, how large its object, and how many commits came before it."""
+
+    id: ObjectId
+    size: int
+    depth: int
+
+    def to_json(self) -> list[object]:
+        return [self.id, self.size, self.depth]
+
+    @classmethod
+    def from_json(cls, value: Any) -> CommitLink:
+        """Raises ValueError when `value` is no link."""
+        identity, size, depth = _typed(value, list, "a commit link")
+        if not is_hex64(identity):
+            raise ValueError("a commit link must be [id, size, depth]")
+        return cls(ObjectId(identity), count(size), count(depth))
+
+
+def check_format(fields: Mapping[str, Any], what: str) -> None:
+    """Refuse a record of another format, of a newer version, or one that requires what this version lacks.
+
+    Raises:
+        ValueError: it is no record of this format.
+        StoreFormatError: it is, and needs a newer version.
+    """
+    version = fields.get(FORMAT_NAME)
+    if type(version) is not int:
+        raise ValueError(f"{what} does not begin with {{{FORMAT_NAME!r}: version}}")
+    if version != FORMAT_VERSION:
+        raise StoreFormatError(f"{what} has format version {version}; this version of the package knows 1: upgrade it")
+    for needed in fields.get("requires", []):
+        feature, since = (needed.get("feature"), needed.get("since")) if isinstance(needed, dict) else (needed, None)
+        raise StoreFormatError(
+            f"{what} requires {feature!r}: upgrade coda-fs-session to {since or 'a newer version'} or later"
+        )
+
+
+def count(value: Any) -> int:
+    """Raises ValueError when `value` is no whole number from 0."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def chain_hash(value: Any) -> Chain:
+    """Raises ValueError when `value` is no chain hash."""
+    if not is_hex64(value):
+        raise ValueError(f"{value!r} is no chain hash")
+    return Chain(value)
+
+
+def _typed(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{what} must be {kind.__name__}, not {type(value).__name__}")
+    return value

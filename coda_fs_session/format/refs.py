@@ -1,0 +1,297 @@
+"""Ref files: a header line, then one line a save (FORMAT.md, "Ref files")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..errors import CorruptionError, StoreFormatError
+from .ids import line_id
+from .records import (
+    FIRST_GENERATION,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    Base,
+    CommitLink,
+    Generation,
+    GenerationId,
+    Metadata,
+    Parent,
+    check_format,
+    count,
+    decode_metadata,
+    decode_time,
+    encode_metadata,
+)
+
+_ID_FIELD = b',"id":"'
+_ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
+_SECTOR = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a ref: whose it is and the state that its saves build on.
+
+    Attributes:
+        created, updated: UTC times as text of fixed width.
+        former_names: names before renames, oldest first.
+        generation: what began the present generation, None in the first.
+        commit: the newest frozen state.
+        extra: fields of a later version, kept as they are.
+    """
+
+    name: str
+    replica: str
+    created: str
+    updated: str
+    base: Base = field(default_factory=Base)
+    parent: Parent | None = None
+    former_names: tuple[str, ...] = ()
+    generation: Generation | None = None
+    commit: CommitLink | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def generation_id(self) -> GenerationId:
+        return self.generation.id if self.generation else FIRST_GENERATION
+
+    @property
+    def deleted(self) -> bool:
+        """True for a tombstone."""
+        return self.generation is not None and self.generation.operation == "delete"
+
+
+_HEADER_FIELDS = frozenset(
+    (FORMAT_NAME, "requires", "name", "replica", "created", "updated", "former_names", "parent")
+    + ("generation", "commit", "base", "id")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """One save: what it adds, as lines of JSON without newlines.
+
+    Attributes:
+        previous: id of the line before.
+        replace: position from which on `messages` take the place of what was there; None to append.
+        metadata: the keys that changed.
+    """
+
+    previous: str
+    time: str
+    messages: Sequence[bytes] = ()
+    replace: int | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+def encode_header(header: Header) -> tuple[bytes, str]:
+    """Return the header line with its newline, and its id."""
+    fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "name": header.name, "replica": header.replica}
+    fields |= {"created": header.created, "updated": header.updated}
+    if header.former_names:
+        fields["former_names"] = list(header.former_names)
+    for name, record in (("parent", header.parent), ("generation", header.generation), ("commit", header.commit)):
+        if record is not None:
+            fields[name] = record.to_json()
+    return _finish(orjson.dumps({**fields, **header.extra, "base": header.base.to_json()})[:-1])
+
+
+def encode_save(save: Save) -> tuple[bytes, str]:
+    """Return the save's line with its newline, and its id.
+
+    Each message stands between two tab characters, which JSON text otherwise never contains, so that
+    ``tr '\\t' '\\n'`` lays the messages bare without touching a byte of them.
+    """
+    parts = [b'{"prev":"%b","time":"%b"' % (save.previous.encode(), save.time.encode())]
+    if save.replace is not None:
+        parts.append(b',"replace":%d' % save.replace)
+    if save.messages:
+        parts.append(b',"messages":[\t%b\t]' % b"\t,\t".join(save.messages))
+    elif save.replace is not None:
+        parts.append(b',"messages":[]')
+    if save.metadata:
+        parts.append(b',"metadata":' + orjson.dumps(encode_metadata(save.metadata)))
+    return _finish(b"".join(parts))
+
+
+def _finish(before: bytes) -> tuple[bytes, str]:
+    identity = line_id(before)
+    return b'%b,"id":"%b"}\n' % (before, identity.encode()), identity
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What a ref file says.
+
+    Attributes:
+        last_id: id of the last good line; line_ids: of every good line, in order.
+        size: bytes up to the end of the last good line.
+        torn: what follows it when the last write did not complete; that save never happened.
+        damage: the error that describes the first line that does not verify; what is here is intact up to it.
+    """
+
+    header: Header
+    saves: tuple[Save, ...]
+    line_ids: tuple[str, ...]
+    size: int
+    torn: bytes = b""
+    damage: CorruptionError | None = None
+
+    @property
+    def last_id(self) -> str:
+        return self.line_ids[-1]
+
+
+def parse_ref(data: bytes, path: object) -> Ref:
+    """Read a ref file, verifying every line.
+
+    Args:
+        data: the whole file.
+        path: what to call the file in errors.
+
+    Returns:
+        The ref; look at `damage` before trusting that it is complete.
+
+    Raises:
+        CorruptionError: the header does not verify, so that there is nothing to return.
+        StoreFormatError: the file is of a newer version.
+    """
+    where = str(path)
+    end = data.find(b"\n") + 1
+    header, identity = _parse_header(data[: end or len(data)], where)
+    saves, ids, tail = parse_saves(data[end:], identity, where, offset=end, first_line=2)
+    return Ref(header, tuple(saves), (identity, *ids), len(data) - len(tail.rest), tail.torn, tail.damage)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left of a ref after its last good line: nothing, a torn write, or damage."""
+
+    rest: bytes = b""
+    torn: bytes = b""
+    damage: CorruptionError | None = None
+
+
+def parse_saves(
+    data: bytes, previous: str, path: object, *, offset: int, first_line: int
+) -> tuple[list[Save], list[str], Rest]:
+    """Read save lines; `offset` and `first_line` say where in the file `data` begins."""
+    saves: list[Save] = []
+    ids: list[str] = []
+    position = 0
+    while position < len(data):
+        end = data.find(b"\n", position) + 1
+        line = data[position : end or len(data)]
+        try:
+            save, identity = _parse_save(line, previous)
+        except (ValueError, KeyError, TypeError) as error:
+            if len(line) == len(data) - position and _is_torn(line, offset + position):
+                return saves, ids, Rest(line, torn=line)
+            number = first_line + len(saves)
+            return saves, ids, Rest(data[position:], damage=_damaged(str(path), number, error))
+        saves.append(save)
+        ids.append(identity)
+        previous = identity
+        position = end
+    return saves, ids, Rest()
+
+
+def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
+    try:
+        fields = orjson.loads(line)
+        if not isinstance(fields, dict):
+            raise ValueError("the header is no JSON object")
+        check_format(fields, "the ref")
+        identity = _verify(line)
+        header = Header(
+            name=_text(fields["name"]),
+            replica=_text(fields["replica"]),
+            created=_time(fields["created"]),
+            updated=_time(fields["updated"]),
+            base=Base.from_json(fields["base"]),
+            parent=Parent.from_json(fields["parent"]) if "parent" in fields else None,
+            former_names=tuple(_text(name) for name in fields.get("former_names", [])),
+            generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
+            commit=CommitLink.from_json(fields["commit"]) if "commit" in fields else None,
+            extra={key: value for key, value in fields.items() if key not in _HEADER_FIELDS},
+        )
+    except StoreFormatError as error:
+        raise StoreFormatError(f"{path}: {error}", path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, 1, error) from error
+    return header, identity
+
+
+def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
+    identity = _verify(line)
+    # Messages stand between tabs and are not parsed here: the id already vouches for their bytes.
+    parts = line.split(b"\t")
+    fields = orjson.loads(parts[0] + parts[-1]) if len(parts) > 1 else orjson.loads(line)
+    if fields["prev"] != previous:
+        raise ValueError(f"it follows line {fields['prev']}, but the line before it is {previous}")
+    replace = fields.get("replace")
+    if replace is not None:
+        count(replace)
+    metadata = decode_metadata(fields.get("metadata", {}))
+    return Save(previous, _time(fields["time"]), tuple(parts[1::2]), replace, metadata), identity
+
+
+def _verify(line: bytes) -> str:
+    before, field_and_id = line[: -_ID_BYTES - 1], line[-_ID_BYTES - 1 :]
+    if not (field_and_id.startswith(_ID_FIELD) and field_and_id.endswith(b'"}\n')):
+        raise ValueError("the line does not end with its id")
+    identity = line_id(before)
+    if field_and_id[len(_ID_FIELD) : -3] != identity.encode():
+        raise ValueError("the line does not match its id")
+    return identity
+
+
+def _is_torn(line: bytes, offset: int) -> bool:
+    """Tell a write cut short by a crash from damage to a line that had been complete.
+
+    A torn write is a prefix of the line, perhaps with sectors of zeros where data never arrived. A
+    complete line followed by one wrong byte is a damaged newline.
+    """
+    if not line.endswith(b"\n"):
+        if line.endswith(b"\0"):
+            return True
+        try:
+            _verify(line[:-1] + b"\n")
+        except ValueError:
+            return True
+        return False
+    start = line.find(b"\0")
+    while start != -1:
+        end = start
+        while end < len(line) and line[end] == 0:
+            end += 1
+        at_edges = (start == 0 or (offset + start) % _SECTOR == 0) and (offset + end) % _SECTOR == 0
+        if at_edges:
+            return True
+        start = line.find(b"\0", end)
+    return False
+
+
+def _damaged(path: str, line: int, cause: Exception) -> CorruptionError:
+    problem = f"no {cause}" if isinstance(cause, KeyError) else str(cause)
+    return CorruptionError(
+        f"the ref is damaged: {problem}; restore the file from a backup or another machine, "
+        "or move it away to keep only what other refs hold",
+        path,
+        line=line,
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _time(value: Any) -> str:
+    decode_time(value)
+    return _text(value)

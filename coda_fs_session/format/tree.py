@@ -1,0 +1,189 @@
+"""The list tree: which chunks, in order, make up a list of messages (FORMAT.md, "The list tree").
+
+A right spine as in a skew list or a B-tree built by appending: level 0 holds up to `fan_out - 1` chunk
+entries; a full run of `fan_out` becomes a list-node object and one entry of the level above. What the tree
+looks like depends only on the sequence of chunks, so equal histories have equal nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from .ids import CHAIN_START, Chain, ObjectId, chain_cut, is_hex64, object_id
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chunk, or a list node with all that is below it.
+
+    Attributes:
+        id: the object.
+        messages: how many messages it holds.
+        bytes: their size as message lines with newlines; for a chunk this is the size of the object.
+        chain: for a node, the chain hash at its end; None for a chunk, whose chain hash follows from its id.
+    """
+
+    id: ObjectId
+    messages: int
+    bytes: int
+    chain: Chain | None = None
+
+    def to_json(self) -> list[object]:
+        plain: list[object] = [self.id, self.messages, self.bytes]
+        return plain if self.chain is None else [*plain, self.chain]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Entry:
+        """Raises ValueError when `value` is no entry."""
+        if not isinstance(value, list) or len(value) not in (3, 4) or not is_hex64(value[0]):
+            raise ValueError("a list entry must be [id, messages, bytes] or [id, messages, bytes, chain]")
+        _, messages, size, *chain = value
+        if type(messages) is not int or type(size) is not int or messages < 1 or size < messages:
+            raise ValueError("a list entry has impossible counts")
+        if chain and not is_hex64(chain[0]):
+            raise ValueError("a list entry has no chain hash where one belongs")
+        return cls(ObjectId(value[0]), messages, size, Chain(chain[0]) if chain else None)
+
+
+Fetch = Callable[[Entry], list[Entry]]
+"""Reads the entries of a list node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spine:
+    """The inline part of a list tree: `levels[0]` are chunk entries, `levels[n]` nodes of height n; oldest at the top."""
+
+    levels: tuple[tuple[Entry, ...], ...] = ()
+
+    @property
+    def messages(self) -> int:
+        return sum(entry.messages for level in self.levels for entry in level)
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.bytes for level in self.levels for entry in level)
+
+    def entries(self) -> Iterator[tuple[int, Entry]]:
+        """Yield each entry with its height, in the order of the messages."""
+        for height in reversed(range(len(self.levels))):
+            for entry in self.levels[height]:
+                yield height, entry
+
+    def end_chain(self) -> Chain:
+        """Return the chain hash at the end of the spine."""
+        chain = CHAIN_START
+        for _, entry in self.entries():
+            chain = entry.chain or chain_cut(chain, entry.id)
+        return chain
+
+    def to_json(self) -> list[list[list[object]]]:
+        return [[entry.to_json() for entry in level] for level in self.levels]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Spine:
+        """Raises ValueError when `value` is no spine."""
+        if not isinstance(value, list) or not all(isinstance(level, list) for level in value):
+            raise ValueError("a spine must be a list of levels")
+        levels = tuple(tuple(Entry.from_json(entry) for entry in level) for level in value)
+        if any((entry.chain is None) != (height == 0) for height, level in enumerate(levels) for entry in level):
+            raise ValueError("a spine has a node among the chunks or a chunk among the nodes")
+        return cls(levels)
+
+
+def encode_node(entries: Iterable[Entry]) -> bytes:
+    """Return the bytes of a list-node object: one entry a line."""
+    return b"".join(orjson.dumps(entry.to_json()) + b"\n" for entry in entries)
+
+
+def decode_node(data: bytes) -> list[Entry]:
+    """Raises ValueError when `data` is no list node."""
+    return [Entry.from_json(orjson.loads(line)) for line in data.splitlines()]
+
+
+def append(spine: Spine, chunk: Entry, fan_out: int, chain: Chain) -> tuple[Spine, list[bytes]]:
+    """Add a chunk at the end.
+
+    Args:
+        chain: the chain hash at the end of the chunk.
+
+    Returns:
+        The new spine, and the list nodes that must be stored before it is named.
+    """
+    levels = list(spine.levels)
+    nodes = []
+    entry, height = chunk, 0
+    while True:
+        level = (*levels[height], entry) if height < len(levels) else (entry,)
+        if len(level) < fan_out:
+            levels[height : height + 1] = [level]
+            return Spine(tuple(levels)), nodes
+        data = encode_node(level)
+        nodes.append(data)
+        levels[height : height + 1] = [()]
+        size = sum(below.bytes for below in level)
+        entry = Entry(object_id(data), sum(below.messages for below in level), size, chain)
+        height += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The whole chunks up to a position.
+
+    Attributes:
+        spine: the list tree of the chunks that end at or before the position.
+        chain: the chain hash at its end.
+        following: the chunk after them, or None at the end of the tree.
+    """
+
+    spine: Spine
+    chain: Chain
+    following: Entry | None
+
+
+def prefix(spine: Spine, position: int, fetch: Fetch) -> Prefix:
+    """Split a tree after the last whole chunk that ends at or before `position` messages; O(log n) reads."""
+    levels: list[tuple[Entry, ...]] = [()] * len(spine.levels)
+    count, chain = 0, CHAIN_START
+    pending = list(spine.entries())
+    while pending:
+        height, entry = pending.pop(0)
+        if count + entry.messages <= position:
+            levels[height] = (*levels[height], entry)
+            count += entry.messages
+            chain = entry.chain or chain_cut(chain, entry.id)
+        elif height == 0:
+            return Prefix(_trim(levels), chain, entry)
+        else:
+            pending = [(height - 1, below) for below in fetch(entry)]
+    return Prefix(_trim(levels), chain, None)
+
+
+def _trim(levels: list[tuple[Entry, ...]]) -> Spine:
+    while levels and not levels[-1]:
+        levels.pop()
+    return Spine(tuple(levels))
+
+
+def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[int, Entry]]:
+    """Yield the chunks that hold any of the messages `start` to `stop` (exclusive), each with its first position."""
+    position = 0
+    pending = list(spine.entries())
+    while pending and position < stop:
+        height, entry = pending.pop(0)
+        if position + entry.messages <= start:
+            position += entry.messages
+        elif height:
+            pending[:0] = [(height - 1, below) for below in fetch(entry)]
+        else:
+            yield position, entry
+            position += entry.messages
+
+
+def matches(node: Entry, entries: list[Entry]) -> bool:
+    """Tell whether `entries`, read from a node, add up to what its entry says."""
+    counted = replace(node, messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
+    return counted == node

@@ -1,0 +1,431 @@
+"""The manager: opens, saves, branches, renames and deletes sessions in one store."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from .autosave import Autosave
+from .backends import BACKENDS, BackendOptions
+from .config import Config, read_config, read_toml
+from .errors import ConfigError, InvalidNameError, SessionError, SessionExistsError, SessionNotFoundError
+from .export import read_export, write_export
+from .format.names import normalise_name
+from .repo.repository import Repository, Settings
+from .repo.storage import RepoStorage
+from .session import Session, SessionInfo
+from .storage import SessionStorage, StoreStats, name_taken
+
+_MEGABYTE = 1024 * 1024
+
+
+class SessionManager:
+    """Sessions in one store.
+
+    May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with``
+    statement, or call `close`, to have everything saved at the end.
+
+    Args:
+        config: a mapping with the options under ``"session"``; missing ones have their defaults.
+        storage: keep sessions there instead of in the configured backend.
+        token_counter: returns the number of tokens of one message's content, for `Session.get_token_count`.
+
+    Raises:
+        ConfigError: an option has a type or value that it does not accept.
+        StoreFormatError: `storage_path` is a folder of something else, or a store of a newer version.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        *,
+        storage: SessionStorage | None = None,
+        token_counter: Callable[[str], int] | None = None,
+    ) -> None:
+        self._open(read_config(config), storage, token_counter)
+
+    @classmethod
+    def from_toml(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        storage: SessionStorage | None = None,
+        token_counter: Callable[[str], int] | None = None,
+    ) -> Self:
+        """Make a manager with the options in the ``[session]`` table of a TOML file.
+
+        Raises:
+            ConfigError: the file cannot be read or is no TOML, or an option is not accepted.
+        """
+        manager = cls.__new__(cls)
+        manager._open(read_toml(path), storage, token_counter)
+        return manager
+
+    def _open(self, config: Config, storage: SessionStorage | None, counter: Callable[[str], int] | None) -> None:
+        self._config = config
+        self._storage = storage if storage is not None else _open_storage(config)
+        self._count_tokens = counter
+        self._limit = int(config.max_session_size * _MEGABYTE) or 2**62
+        self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+        self._autosave = Autosave(config.autosave_interval, self._autosave_one)
+        self._lock = threading.RLock()
+        _managers.add(self)
+
+    def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
+        """Create a session, or load the one that has the name.
+
+        A new session is stored at once, empty. Opened twice, a session is the same object.
+
+        Args:
+            name: 1 to 255 characters of any text without control characters.
+            branch_from: make the new session a branch of this one, with what its open object holds, saved or not.
+            at: take over only the parent's first `at` messages.
+
+        Raises:
+            SessionNotFoundError: there is no `branch_from`.
+            SessionExistsError: the name is taken by a session that is no branch of `branch_from` at `at`.
+            InvalidNameError, ValueError: a name or `at` is not possible.
+            StoreError: the session is there and cannot be read, or the store cannot be written.
+        """
+        name = _checked_name(name)
+        if branch_from is not None:
+            return self._branch(name, _checked_name(branch_from), at)
+        if at is not None:
+            raise ValueError("at= says where to branch, and needs branch_from=")
+        with self._lock:
+            session = self._find(name)
+            if session is not None:
+                return session
+            session = Session(name)
+            try:
+                self._storage.create(session)
+            except SessionExistsError:
+                # Another process was faster.
+                return self.load_session(name)
+            return self._attach(session)
+
+    def load_session(self, name: str) -> Session:
+        """Return the session of this name.
+
+        Raises:
+            SessionNotFoundError: there is none.
+            StoreError: it is there and cannot be read.
+        """
+        name = _checked_name(name)
+        with self._lock:
+            session = self._find(name)
+        if session is None:
+            raise SessionNotFoundError(name)
+        return session
+
+    def save_session(self, session: Session) -> None:
+        """Store what the session holds now; durable when this returns, and cheap however long the session is.
+
+        One that this manager did not open is created.
+
+        Raises:
+            SessionExistsError: this manager did not open the session, and its name is taken.
+            SessionConflictError: it was changed elsewhere so that these changes do not apply; nothing was written.
+            InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
+            StoreError: nothing was saved. The session holds everything, and can be saved again.
+        """
+        if not isinstance(session, Session):
+            raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
+        with session._lock:
+            if session._owner is not self:
+                self._storage.create(session)
+                self._attach(session)
+                return
+            name = session.name
+            self._storage.save(session)
+            self._settle(session)
+            if session.name != name:
+                self._sessions.pop(name, None)
+                self._sessions[session.name] = session
+
+    def save_all(self) -> None:
+        """Save every open session that has unsaved changes.
+
+        Raises:
+            SessionError: one could not be saved (the first such error); the others were.
+        """
+        failure: SessionError | None = None
+        for session in {id(s): s for s in [*self._autosave.held(), *self._sessions.values()]}.values():
+            try:
+                if session.has_unsaved_changes:
+                    self.save_session(session)
+            except SessionError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def delete_session(self, name: str, *, missing_ok: bool = False) -> None:
+        """Delete a session. Its branches stay as they are.
+
+        Raises:
+            SessionNotFoundError: there is none of this name, and `missing_ok` is false.
+        """
+        name = _checked_name(name)
+        with self._lock:
+            live = self._sessions.pop(name, None)
+            if live is not None:
+                # An explicit save may bring it back, autosave must not.
+                self._autosave.forget(live)
+                live._owner = None
+            if self._storage.exists(name):
+                self._storage.delete(name)
+            elif not missing_ok:
+                raise SessionNotFoundError(name)
+
+    def rename_session(self, old: str, new: str) -> None:
+        """Give a session another name; open objects of it follow.
+
+        Raises:
+            SessionNotFoundError: there is no `old`.
+            SessionExistsError: `new` is taken.
+        """
+        old, new = _checked_name(old), _checked_name(new)
+        with self._lock:
+            if old == new:
+                self.load_session(old)
+                return
+            self._storage.rename(old, new)
+            live = self._sessions.pop(old, None)
+            if live is not None:
+                changed = live.has_unsaved_changes
+                live._name = new
+                self._sessions[new] = live
+                if not changed:
+                    self._storage.refresh(live)
+                    self._settle(live)
+
+    def list_sessions(self) -> list[SessionInfo]:
+        """Return what is known of every session, newest first, then by name.
+
+        A session that cannot be loaded is listed with `error` set.
+        """
+        infos: list[SessionInfo] = self._storage.list_all() or []
+        return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
+
+    def get_session_info(self, name: str) -> SessionInfo | None:
+        """Return what is known of a session without loading its messages, None where there is none."""
+        return self._storage.info(_checked_name(name))
+
+    def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write a session, with its unsaved changes, into one JSON file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            FileExistsError: the file is there, and `overwrite` is false.
+        """
+        session = self.load_session(name)
+        target = Path(path).expanduser()
+        with session._lock:
+            write_export(
+                target,
+                name=session.name,
+                lines=session._copy.lines(),
+                metadata=session.metadata,
+                created=session._created,
+                updated=session._updated,
+                overwrite=overwrite,
+            )
+        return target
+
+    def import_session(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        on_exists: Literal["raise", "replace", "skip"] = "raise",
+    ) -> Session:
+        """Read a session from a file that `export_session` wrote, and store it.
+
+        Args:
+            name: call it this instead of what the file says.
+            on_exists: what to do when the name is taken; "replace" keeps the replaced messages in the history,
+                "skip" returns the session that is there.
+
+        Raises:
+            SessionExistsError: the name is taken, and `on_exists` is "raise".
+            SessionError: the file is no exported session.
+            OSError: it cannot be read.
+        """
+        if on_exists not in ("raise", "replace", "skip"):
+            raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
+        source = Path(path).expanduser()
+        exported = read_export(source)
+        chosen = name if name is not None else exported.name
+        if chosen is None:
+            raise SessionError(f"{source} does not say the session's name: give one with name=")
+        chosen = _checked_name(chosen)
+        with self._lock:
+            session = self._find(chosen)
+            if session is None:
+                session = Session(
+                    chosen,
+                    exported.messages,
+                    exported.metadata,
+                    created_at=exported.created_at,
+                    updated_at=exported.updated_at,
+                )
+            elif on_exists == "raise":
+                raise name_taken(chosen)
+            elif on_exists == "skip":
+                return session
+            else:
+                session.messages = exported.messages
+                session.metadata = exported.metadata
+            self.save_session(session)
+            return session
+
+    def stats(self) -> StoreStats:
+        """Return totals over all sessions, and the real use of the disk."""
+        return self._storage.stats()
+
+    def close(self) -> None:
+        """Save every open session that has unsaved changes, stop autosave, and release what is held open.
+
+        Raises:
+            SessionError: a session could not be saved; everything else was done.
+        """
+        try:
+            self.save_all()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._autosave.stop()
+        self._storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # A body that failed half-way may have left half a turn in memory: that is the caller's to save.
+        if kind is None:
+            self.close()
+        else:
+            self._release()
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return self._storage.exists(_checked_name(name))
+        except InvalidNameError:
+            return False
+
+    def __repr__(self) -> str:
+        where = f" at {str(self._config.storage_path)!r}" if self._config.backend == "files" else ""
+        kind = self._config.backend if isinstance(self._storage, RepoStorage) else type(self._storage).__name__
+        return f"<SessionManager: {kind}{where if isinstance(self._storage, RepoStorage) else ''}>"
+
+    def session_touched(self, session: Session) -> None:
+        """Note that a session may have unsaved changes (`SessionOwner`)."""
+        self._autosave.touched(session)
+
+    def reload_session(self, session: Session) -> None:
+        """Bring a session to the state that is stored (`SessionOwner`); use `Session.reload`."""
+        if not self._storage.reload(session):
+            raise SessionNotFoundError(session.name)
+        self._settle(session)
+
+    def _find(self, name: str) -> Session | None:
+        """Return the open object of a session, or open it."""
+        session = self._sessions.get(name)
+        if session is not None:
+            if session.has_unsaved_changes:
+                return session
+            if self._storage.refresh(session):
+                self._settle(session)
+                return session
+            self._sessions.pop(name, None)
+            self._autosave.forget(session)
+            session._owner = None
+        loaded = self._storage.load(name)
+        return self._attach(loaded) if loaded is not None else None
+
+    def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
+        with self._lock:
+            info = self._storage.info(name)
+            if info is not None:
+                if info.error is not None:
+                    raise info.error
+                if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
+                    return self.load_session(name)
+                raise name_taken(name)
+            parent = self._find(parent_name)
+            if parent is None:
+                raise SessionNotFoundError(parent_name)
+            with parent._lock:
+                if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
+                    raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
+                return self._attach(self._storage.branch(parent, name, at))
+
+    def _attach(self, session: Session) -> Session:
+        session._owner = self
+        session._limit = self._limit
+        session._count_tokens = self._count_tokens
+        self._sessions[session.name] = session
+        self._settle(session)
+        return session
+
+    def _settle(self, session: Session) -> None:
+        """For a storage that does not track changes itself: what the session holds now is what is stored."""
+        if not self._storage.tracks_changes:
+            session._settle(None, None, None)
+
+    def _autosave_one(self, session: Session) -> None:
+        if session._owner is self:
+            self.save_session(session)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        for session in list(self._sessions.values()):
+            session._lock = threading.RLock()
+
+
+_managers: weakref.WeakSet[SessionManager] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for manager in list(_managers):
+        manager._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _checked_name(name: object) -> str:
+    # A derived name is its label and a suffix, and may be longer than a name that somebody chose.
+    return normalise_name(name, derived=isinstance(name, str) and "~" in name)
+
+
+def _open_storage(config: Config) -> RepoStorage:
+    opener = BACKENDS.get(config.backend)
+    if opener is None:
+        raise ConfigError(
+            f'session.backend = "{config.backend}" comes in a later version; this one has '
+            + " and ".join(f'"{name}"' for name in BACKENDS)
+        )
+    backend, machine = opener(
+        BackendOptions(
+            root=config.storage_path,
+            state=config.state_path,
+            replica=config.replica,
+            durable=config.durability == "full",
+            compress=config.compress_messages,
+        )
+    )
+    settings = Settings(
+        on_conflict=config.on_conflict,
+        message_cache_size=config.message_cache_size,
+        compress_threshold_bytes=config.compress_threshold_bytes,
+    )
+    return RepoStorage(Repository(backend, machine, settings))

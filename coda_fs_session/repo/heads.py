@@ -1,0 +1,93 @@
+"""From a name to the one head that it stands for.
+
+Today's rule reads several refs of a name where one of them covers the others, and refuses to choose
+between diverged ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..backends.base import RefKey
+from ..errors import SessionConflictError, SessionError
+from .history import covers
+from .index import Row
+from .repository import Repository
+from .state import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The refs of a name.
+
+    Attributes:
+        head: the newest state, None where there is no ref or nothing but tombstones.
+        tombstone: the tombstone of this replica for the name, if that is the newest of its own refs.
+        own: this replica's ref that `head` covers or is, None where it has none yet.
+    """
+
+    head: Head | None
+    tombstone: Head | None
+    own: Head | None
+
+
+def resolve(repo: Repository, name: str) -> Resolved:
+    """Find what a name stands for.
+
+    Raises:
+        SessionConflictError: refs diverged.
+        StoreError: a ref is damaged, and no good one holds what it held.
+    """
+    return _resolve(repo, name, repo.index.named(name))
+
+
+def _resolve(repo: Repository, name: str, rows: list[Row]) -> Resolved:
+    heads: list[Head] = []
+    unreadable: SessionError | None = None
+    for row in rows:
+        try:
+            heads.append(repo.read(RefKey(row.path)))
+        except KeyError:
+            continue
+        except SessionError as error:
+            unreadable = error
+    here = [head for head in heads if head.name == name]
+    live = _newest(repo, [head for head in here if not head.deleted], heads)
+    if unreadable and not live:
+        raise unreadable
+    if len(live) > 1:
+        paths = [repo.backend.locate(head.key) for head in live]
+        raise SessionConflictError(
+            f"session {name!r} was continued in two places: {' and '.join(paths)}; neither continues the other. "
+            "Move one of the files out of the store to go on with the other."
+        )
+    tombstone = next((head for head in here if head.deleted and _is_own(repo, head)), None)
+    if not live:
+        return Resolved(None, tombstone, None)
+    head = live[0]
+    if head.damage is not None:
+        raise head.damage
+    own = next((other for other in here if _is_own(repo, other) and not other.deleted), None)
+    return Resolved(head, tombstone, head if _is_own(repo, head) else own)
+
+
+def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[Head]:
+    """Leave out every head that another one covers; of equal ones a whole one and this replica's own stays."""
+    if len(live) == 1 and len(all_heads) == 1:
+        return live
+    order = sorted(live, key=lambda head: (head.damage is not None, not _is_own(repo, head), head.key))
+    preference = {id(head): place for place, head in enumerate(order)}
+
+    def gives_way(head: Head, rival: Head) -> bool:
+        if rival is head or not (rival.name == head.name or head.name in rival.header.former_names):
+            return False
+        if not covers(rival, head):
+            return False
+        preferred = preference[id(head)] < preference.get(id(rival), -1)
+        return not (preferred and covers(head, rival))
+
+    return [head for head in order if not any(gives_way(head, rival) for rival in all_heads)]
+
+
+def _is_own(repo: Repository, head: Head) -> bool:
+    return head.key.replica == repo.replica

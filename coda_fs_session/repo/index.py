@@ -1,0 +1,197 @@
+"""The index: what every ref says, kept so that listing sessions reads only the refs that changed.
+
+A derived table: deleting it loses nothing and changes no answer. A row is trusted as long as the backend
+gives the same token for its ref.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import orjson
+
+from ..backends.base import Backend, MachineState, RefKey, Token
+from ..errors import SessionError, StoreFormatError
+from ..format.names import key_of_ref, session_key
+from ..format.records import Parent
+from .state import Head
+
+_VERSION = 1
+
+
+class Row(NamedTuple):
+    """What the index knows of one ref.
+
+    Attributes:
+        name: the session's name; of a ref whose header cannot be read, the key in its file name.
+        key: what the name's file key is.
+        metadata: JSON text.
+        problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
+    """
+
+    path: str
+    token: Token
+    name: str
+    key: str
+    former_names: tuple[str, ...] = ()
+    replica: str = ""
+    messages: int = 0
+    size: int = 0
+    created: str = ""
+    updated: str = ""
+    metadata: str = "{}"
+    parent: str | None = None
+    forked_at: int | None = None
+    deleted: bool = False
+    problem: str = ""
+    readable: bool = True
+
+
+class Index:
+    """Rows of all refs, by path and by name.
+
+    Args:
+        read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad.
+    """
+
+    def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
+        self._backend = backend
+        self._machine = machine
+        self._read = read
+        self._rows: dict[str, Row] = {}
+        self._by_name: dict[str, dict[str, Row]] = {}
+        self._loaded = False
+        self._dirty = False
+        self._mutex = threading.RLock()
+
+    def rows(self) -> list[Row]:
+        """Return the row of every ref, as of now."""
+        with self._mutex:
+            self._refresh(quick=False)
+            return list(self._rows.values())
+
+    def named(self, name: str) -> list[Row]:
+        """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
+        with self._mutex:
+            self._refresh(quick=True)
+            found = dict(self._by_name.get(name, {}))
+            for path, row in self._by_name.get(session_key(name), {}).items():
+                if not row.readable:
+                    found[path] = row
+            return list(found.values())
+
+    def fresh(self, row: Row) -> Row:
+        """Return a row as of now, reading its ref again."""
+        with self._mutex:
+            self._read_row(RefKey(row.path), row.token)
+            return self._rows.get(row.path, row)
+
+    def note(self, head: Head) -> None:
+        """Take in a ref that was just read or written."""
+        with self._mutex:
+            self._set(_row_of(head))
+
+    def replicas(self) -> set[str]:
+        """Return the ids of the replicas that have refs in the store."""
+        return {key.replica for key, _ in self._backend.refs(quick=True)}
+
+    def keep(self) -> None:
+        """Keep the rows for the next process, if any changed."""
+        with self._mutex:
+            if self._dirty and self._loaded:
+                self._machine.keep_index(orjson.dumps([_VERSION, [list(row) for row in self._rows.values()]]))
+                self._dirty = False
+
+    def _refresh(self, *, quick: bool) -> None:
+        if not self._loaded:
+            self._load()
+        seen = set()
+        for key, token in self._backend.refs(quick=quick):
+            row = self._rows.get(key.path)
+            seen.add(key.path)
+            if row is None or row.token[: len(token)] != token:
+                self._read_row(key, token)
+        for path in self._rows.keys() - seen:
+            self._forget(path)
+
+    def _read_row(self, key: RefKey, token: Token) -> None:
+        try:
+            self._set(_row_of(self._read(key)))
+        except KeyError:
+            self._forget(key.path)
+        except SessionError as error:
+            guess = key_of_ref(key.path)
+            if guess is None and not isinstance(error, StoreFormatError):
+                # Garbage beside the refs: no name of ours, no header of ours.
+                self._set(Row(key.path, token, "", "", problem="not a ref"))
+            else:
+                name = guess or key.path
+                self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
+
+    def _set(self, row: Row) -> None:
+        old = self._rows.get(row.path)
+        if old == row:
+            return
+        if old is not None:
+            self._forget(row.path)
+        self._rows[row.path] = row
+        for name in {row.name, *row.former_names}:
+            self._by_name.setdefault(name, {})[row.path] = row
+        self._dirty = True
+
+    def _forget(self, path: str) -> None:
+        row = self._rows.pop(path, None)
+        if row is None:
+            return
+        for name in {row.name, *row.former_names}:
+            self._by_name[name].pop(path, None)
+            if not self._by_name[name]:
+                del self._by_name[name]
+        self._dirty = True
+
+    def _load(self) -> None:
+        self._loaded = True
+        for row in _decode_rows(self._machine.load_index()):
+            self._set(row)
+        self._dirty = False
+
+
+def _decode_rows(data: bytes | None) -> Iterable[Row]:
+    if not data:
+        return []
+    try:
+        version, rows = orjson.loads(data)
+        if version != _VERSION:
+            return []
+        return [
+            Row(path, Token(tuple(token)), name, key, tuple(former), *rest)
+            for path, token, name, key, former, *rest in rows
+        ]
+    except (ValueError, TypeError):
+        # The index is only a copy of what the refs say: read those again.
+        return []
+
+
+def _row_of(head: Head) -> Row:
+    header = head.header
+    parent: Parent | None = header.parent
+    values = b",".join(orjson.dumps(key) + b":" + value for key, value in head.values().items())
+    return Row(
+        path=head.key.path,
+        token=head.token,
+        name=header.name,
+        key=session_key(header.name),
+        former_names=header.former_names,
+        replica=header.replica,
+        messages=head.live_count,
+        size=head.live_bytes,
+        created=header.created,
+        updated=head.updated,
+        metadata=(b"{%b}" % values).decode(),
+        parent=parent.name if parent else None,
+        forked_at=parent.messages if parent else None,
+        deleted=head.deleted,
+        problem=str(head.damage) if head.damage else "",
+    )

@@ -1,0 +1,197 @@
+"""A list of messages as the store keeps it: reading any part of it, and making new lists that share its chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..backends.base import NewObject
+from ..errors import CorruptionError
+from ..format.chunks import Sizes, closes, split
+from ..format.ids import Chain, chain_cut, chain_message, object_id
+from ..format.records import Base, Tail
+from ..format.tree import Entry, Prefix, Spine, append, chunks, prefix
+from .objects import Objects
+
+_FLUSH_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class MessageList:
+    """Message lines in order: whole chunks in a tree, then perhaps a tail object, then inline lines.
+
+    What comes after the chunks holds no cut. Positions count from the first message ever, hidden ones included.
+    """
+
+    objects: Objects
+    sizes: Sizes
+    base: Base
+    lines: list[bytes]
+
+    @property
+    def count(self) -> int:
+        return self.base.messages + len(self.lines)
+
+    @property
+    def bytes(self) -> int:
+        return self.base.bytes + sum(len(line) + 1 for line in self.lines)
+
+    def loose(self) -> list[bytes]:
+        """Return the messages after the last cut."""
+        return self._tail_lines() + self.lines
+
+    def _tail_lines(self) -> list[bytes]:
+        tail = self.base.tail
+        if tail is None:
+            return []
+        lines = self.objects.tail(tail)
+        chain = self.base.spine.end_chain()
+        for line in lines:
+            chain = chain_message(chain, line)
+        if chain != self.base.chain:
+            path = self.objects.backend.locate(tail.id)
+            raise CorruptionError("the tail object does not fit its ref", path, expected=self.base.chain, actual=chain)
+        return lines
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the message lines from position `start` up to `stop`, a chunk in memory at a time."""
+        in_chunks = self.base.spine.messages
+        for position, entry in chunks(self.base.spine, start, min(stop, in_chunks), self.objects.node):
+            yield from self.objects.chunk(entry)[max(start - position, 0) : stop - position]
+        if stop <= in_chunks or start >= stop:
+            return
+        if start < self.base.messages:
+            yield from self._tail_lines()[max(start - in_chunks, 0) : stop - in_chunks]
+        if stop > self.base.messages:
+            yield from self.lines[max(start - self.base.messages, 0) : stop - self.base.messages]
+
+    def bytes_before(self, position: int) -> int:
+        """Return the size of the messages before `position`."""
+        if position >= self.base.messages:
+            return self.base.bytes + sum(len(line) + 1 for line in self.lines[: position - self.base.messages])
+        whole = prefix(self.base.spine, position, self.objects.node).spine
+        return whole.bytes + sum(len(line) + 1 for line in self.read(whole.messages, position))
+
+    def chain_at(self, position: int) -> Chain:
+        """Return the chain hash after `position` messages, which depends on nothing that follows them."""
+        if position >= self.base.messages:
+            chain, rest = self.base.chain, iter(self.lines[: position - self.base.messages])
+        else:
+            before = self.prefix(position)
+            chain, rest = before.chain, self.read(before.spine.messages, position)
+        for line in rest:
+            chain = chain_message(chain, line)
+        return chain
+
+    def prefix(self, position: int) -> Prefix:
+        """Split off the whole chunks before `position` whose end is settled by what is in them.
+
+        A chunk that ends only because a large message follows is not a whole chunk of a list that ends
+        there: more could be appended to it.
+        """
+        before = prefix(self.base.spine, position, self.objects.node)
+        following = before.following
+        if following and following.messages == 1 and following.bytes >= self.sizes.large and before.spine.messages:
+            _, last = next(chunks(self.base.spine, before.spine.messages - 1, position, self.objects.node))
+            if not closes(self.objects.chunk(last)[-1], last.bytes, self.sizes):
+                return prefix(self.base.spine, before.spine.messages - 1, self.objects.node)
+        return before
+
+    def freeze(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
+        """Return the first `position` messages (default: all) with nothing inline, and the objects that this needs.
+
+        No message is copied that stands in an object already; of an unfinished chunk, or of a tail object,
+        the new base uses the first lines. Start and metadata of the base are as in this list.
+        """
+        position = self.count if position is None else position
+        chain = self.chain_at(position)
+        size = self.bytes_before(position)
+        spine, tail = self.base.spine, self.base.tail
+        new: list[NewObject] = []
+        if position < spine.messages:
+            before = self.prefix(position)
+            spine, source = before.spine, before.following
+            tail = None
+            if source and position > spine.messages:
+                used = position - spine.messages
+                tail = Tail(source.id, source.bytes, used, size - spine.bytes)
+        elif position == spine.messages:
+            tail = None
+        elif position <= self.base.messages and tail:
+            tail = Tail(tail.id, tail.size, position - spine.messages, size - spine.bytes)
+        else:
+            made = self.objects.new_chunk(self.loose()[: position - spine.messages])
+            new.append(made)
+            tail = Tail(object_id(made.data), len(made.data), position - spine.messages, len(made.data))
+        start = min(self.base.start, position)
+        start_bytes = self.base.start_bytes if start == self.base.start else size
+        return Base(position, size, chain, start, start_bytes, self.base.metadata, spine, tail), new
+
+
+class Draft:
+    """A message list in the making: cuts what is added into chunks and builds the tree over them.
+
+    Args:
+        spine, loose: what to continue; `loose` are the lines after the last cut.
+    """
+
+    def __init__(self, objects: Objects, sizes: Sizes, spine: Spine = Spine(), loose: Iterable[bytes] = ()) -> None:
+        self.spine = spine
+        self.loose = list(loose)
+        self.objects = objects
+        self.sizes = sizes
+        self._chain = spine.end_chain()
+        self._new: list[NewObject] = []
+        self._new_bytes = 0
+
+    def extend(self, lines: Iterable[bytes]) -> None:
+        """Add messages at the end."""
+        pending, self.loose = self.loose, []
+        for run, closed in split(lines, self.sizes, pending=pending):
+            if closed:
+                made = self.objects.new_chunk(run)
+                self._keep(made)
+                self._append(Entry(object_id(made.data), len(run), len(made.data)))
+            else:
+                self.loose = run
+
+    def splice(self, old: MessageList, resume: int) -> None:
+        """Add the messages of `old` from position `resume` on, taking its chunks over as soon as the cuts agree."""
+        in_chunks = old.base.spine.messages
+        for position, entry in chunks(old.base.spine, resume, in_chunks, self.objects.node):
+            if position >= resume and not self.loose:
+                self._append(entry)
+            else:
+                self.extend(self.objects.chunk(entry)[max(resume - position, 0) :])
+        self.extend(old.loose()[max(resume - in_chunks, 0) :])
+
+    def finish(self) -> None:
+        """Write what has not been written; durable on return."""
+        self.objects.put(self._new)
+        self._new, self._new_bytes = [], 0
+
+    def base(self) -> Base:
+        """Return the base of the chunks; `loose` comes after it."""
+        return Base(self.spine.messages, self.spine.bytes, self._chain, spine=self.spine)
+
+    def chain(self) -> Chain:
+        """Return the chain hash after everything that was added."""
+        chain = self._chain
+        for line in self.loose:
+            chain = chain_message(chain, line)
+        return chain
+
+    def _append(self, entry: Entry) -> None:
+        self._chain = chain_cut(self._chain, entry.id)
+        self.spine, nodes = append(self.spine, entry, self.sizes.fan_out, self._chain)
+        for data in nodes:
+            self._keep(NewObject(object_id(data), data))
+
+    def _keep(self, new: NewObject) -> None:
+        self._new.append(new)
+        self._new_bytes += len(new.data)
+        # A long import must not hold all its messages twice; an object that no ref names yet harms nobody.
+        if self._new_bytes > _FLUSH_BYTES:
+            self.finish()
+
+

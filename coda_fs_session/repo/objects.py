@@ -1,0 +1,129 @@
+"""Objects as the engine knows them: chunks, list nodes, tails and commits, over a backend's plain bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from ..backends.base import Backend, NewObject
+from ..errors import CorruptionError, StoreFormatError
+from ..format.chunks import join
+from ..format.commits import Commit, decode_commit, encode_commit, skip_link
+from ..format.ids import ObjectId, object_id
+from ..format.records import CommitLink, Tail
+from ..format.tree import Entry, decode_node, matches
+
+_NODE_LIMIT = 64 * 1024
+_CACHED_NODES = 512
+
+
+class Objects:
+    """Reads and writes objects, and keeps recently read ones.
+
+    Args:
+        cached_messages: how many messages the cache of chunks may hold, over all sessions.
+        compress_threshold: a chunk with a message line of this many bytes or more is marked as worth compressing.
+    """
+
+    def __init__(self, backend: Backend, *, cached_messages: int, compress_threshold: int) -> None:
+        self.backend = backend
+        self._cached_messages = cached_messages
+        self._compress_threshold = compress_threshold
+        self._chunks: OrderedDict[ObjectId, list[bytes]] = OrderedDict()
+        self._chunk_messages = 0
+        self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def chunk(self, entry: Entry) -> list[bytes]:
+        """Return the message lines of a chunk, without newlines."""
+        with self._mutex:
+            if entry.id in self._chunks:
+                self._chunks.move_to_end(entry.id)
+                return self._chunks[entry.id]
+        lines = self._lines(entry.id, entry.bytes)
+        if len(lines) != entry.messages:
+            raise self._bad(entry.id, f"{entry.messages} messages", len(lines))
+        with self._mutex:
+            if len(lines) <= self._cached_messages and entry.id not in self._chunks:
+                self._chunks[entry.id] = lines
+                self._chunk_messages += len(lines)
+                while self._chunk_messages > self._cached_messages:
+                    _, oldest = self._chunks.popitem(last=False)
+                    self._chunk_messages -= len(oldest)
+        return lines
+
+    def tail(self, tail: Tail) -> list[bytes]:
+        """Return the message lines of a tail object that are in use."""
+        lines = self._lines(tail.id, tail.size)[: tail.messages]
+        used = sum(len(line) + 1 for line in lines)
+        if len(lines) != tail.messages or used != tail.bytes:
+            raise self._bad(tail.id, f"{tail.messages} messages of {tail.bytes} bytes", f"{len(lines)} of {used} bytes")
+        return lines
+
+    def node(self, entry: Entry) -> list[Entry]:
+        """Return the entries of a list node."""
+        with self._mutex:
+            if entry.id in self._nodes:
+                self._nodes.move_to_end(entry.id)
+                return self._nodes[entry.id]
+        data = self.backend.get_object(entry.id, size=None, limit=_NODE_LIMIT)
+        try:
+            entries = decode_node(data)
+        except ValueError as error:
+            raise self._bad(entry.id, "a list node", error) from error
+        if not matches(entry, entries):
+            raise self._bad(entry.id, f"{entry.messages} messages in {entry.bytes} bytes", "entries that add up to others")
+        with self._mutex:
+            self._nodes[entry.id] = entries
+            while len(self._nodes) > _CACHED_NODES:
+                self._nodes.popitem(last=False)
+        return entries
+
+    def commit(self, link: CommitLink) -> Commit:
+        """Return a commit."""
+        data = self.backend.get_object(link.id, size=link.size, limit=link.size)
+        try:
+            commit = decode_commit(data)
+        except StoreFormatError as error:
+            path = self.backend.locate(link.id)
+            raise StoreFormatError(f"{path}: {error}", path) from error
+        except ValueError as error:
+            raise self._bad(link.id, "a commit", error) from error
+        if commit.depth != link.depth:
+            raise self._bad(link.id, f"a commit of depth {link.depth}", commit.depth)
+        return commit
+
+    def skip_for(self, previous: CommitLink | None) -> CommitLink | None:
+        """Return the shortcut of a new commit that comes after `previous`."""
+        if previous is None:
+            return None
+        before = self.commit(previous)
+        return skip_link(previous, before, self.commit(before.skip) if before.skip else None)
+
+    def new_chunk(self, lines: list[bytes]) -> NewObject:
+        """Make the object of a run of messages; a tail object has the same form."""
+        data = join(lines)
+        large = max(map(len, lines)) + 1 >= self._compress_threshold
+        return NewObject(object_id(data), data, compress=large)
+
+    def new_commit(self, commit: Commit) -> tuple[NewObject, CommitLink]:
+        data = encode_commit(commit)
+        identity = object_id(data)
+        return NewObject(identity, data), CommitLink(identity, len(data), commit.depth)
+
+    def put(self, objects: Sequence[NewObject]) -> None:
+        """Write objects; durable on return."""
+        if objects:
+            self.backend.prepare()
+            self.backend.put_objects(objects)
+
+    def _lines(self, identity: ObjectId, size: int) -> list[bytes]:
+        lines = self.backend.get_object(identity, size=size, limit=size).split(b"\n")
+        if lines.pop():
+            raise self._bad(identity, "a newline at the end", "none")
+        return lines
+
+    def _bad(self, identity: ObjectId, expected: object, actual: object) -> CorruptionError:
+        path = self.backend.locate(identity)
+        return CorruptionError("the object does not hold what refers to it says", path, expected=expected, actual=actual)

@@ -1,0 +1,117 @@
+"""What every part of the engine works on: a backend, the machine's state, the objects and the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from ..backends.base import Backend, MachineState, RefKey, Snapshot
+from ..errors import CorruptionError
+from ..format.chunks import STANDARD, Sizes
+from ..format.records import encode_time
+from ..format.refs import parse_ref, parse_saves
+from .index import Index
+from .objects import Objects
+from .state import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options of the engine; see `coda_fs_session.config` for what they mean to users."""
+
+    on_conflict: str = "append"
+    message_cache_size: int = 1000
+    compress_threshold_bytes: int = 8192
+    sizes: Sizes = STANDARD
+    clock: Callable[[], datetime] = partial(datetime.now, UTC)
+
+
+class Repository:
+    """One opened store."""
+
+    def __init__(self, backend: Backend, machine: MachineState, settings: Settings) -> None:
+        self.backend = backend
+        self.machine = machine
+        self.settings = settings
+        self.sizes = settings.sizes
+        self.objects = Objects(
+            backend,
+            cached_messages=settings.message_cache_size,
+            compress_threshold=settings.compress_threshold_bytes,
+        )
+        self.index = Index(backend, machine, self.read)
+        self._replica: str | None = None
+
+    @property
+    def replica(self) -> str | None:
+        """This replica's id, None as long as this machine has written nothing into the store."""
+        if self._replica is None:
+            self._replica = self.machine.replica(self.index.replicas())
+        return self._replica
+
+    @contextmanager
+    def writing(self) -> Iterator[str]:
+        """Give this replica's id to a block that writes a ref.
+
+        Choosing an id excludes other processes until the first ref is written: the store knows a replica
+        only by its refs.
+        """
+        if self.replica is None:
+            self.backend.prepare()
+            with self.machine.lock(".replica"):
+                self._replica = self.machine.replica(self.index.replicas()) or self.machine.choose_replica()
+                yield self._replica
+        else:
+            self.backend.prepare()
+            yield self.replica
+
+    def now(self) -> str:
+        """Return the time as it is written into records."""
+        return encode_time(self.settings.clock())
+
+    def read(self, key: RefKey) -> Head:
+        """Read and fold a ref; look at its `damage` before trusting that it is complete.
+
+        Raises:
+            KeyError: it is gone.
+            StoreError: its header is damaged or of a newer version, or it cannot be read.
+        """
+        return self._fold(key, self.backend.read_ref(key))
+
+    def _fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+        path = self.backend.locate(key)
+        head = Head.of(key, snapshot.token, parse_ref(snapshot.data, path), self.objects, self.sizes)
+        if head.damage is not None and head.damage.path is None:
+            head.damage = CorruptionError(str(head.damage), path, line=head.damage.line)
+        return head
+
+    def reread(self, head: Head) -> Head:
+        """Return the ref's newest state; `head` itself, if nothing happened to it, and untouched in any case.
+
+        Raises:
+            KeyError: the ref is gone.
+        """
+        snapshot = self.backend.read_ref(head.key)
+        if snapshot.token == head.token:
+            return head
+        # The id at the old end vouches for every line before it, so only what follows needs reading.
+        if not snapshot.data[: head.size].endswith(b'"id":"%b"}\n' % head.last_id.encode()):
+            return self._fold(head.key, snapshot)
+        fresh = head.copy()
+        path = self.backend.locate(head.key)
+        saves, ids, rest = parse_saves(
+            snapshot.data[head.size :], head.last_id, path, offset=head.size, first_line=len(head.line_ids) + 1
+        )
+        try:
+            for save, line_id in zip(saves, ids, strict=True):
+                fresh.fold(save, line_id)
+        except ValueError:
+            return self._fold(head.key, snapshot)
+        fresh.token = snapshot.token
+        fresh.size = len(snapshot.data) - len(rest.rest)
+        fresh.torn, fresh.damage = rest.torn, rest.damage
+        return fresh
+

@@ -1,0 +1,457 @@
+"""Writing: how each change of a session becomes a line of its ref, or a new ref over new objects.
+
+The order on disk is always the same: objects first, then the ref that names them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from ..backends.base import RefChangedError, RefKey, RefTakenError, Token
+from ..errors import SessionConflictError, SessionWarning, StoreError
+from ..format.chunks import closes
+from ..format.ids import chain_message
+from ..format.names import ref_path, session_key
+from ..format.records import Base, CommitLink, Operation, Parent, Stamped, decode_time, encode_time
+from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
+from ..storage import name_taken
+from ..working_copy import Splice
+from .heads import resolve
+from .history import freeze, freeze_tail, next_generation
+from .messages import Draft, MessageList
+from .repository import Repository
+from .state import FrozenTail, Head
+
+COMPACT_BYTES = 1024 * 1024
+"""A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
+
+MetadataValues = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Messages as they will stand in a new ref: a base in objects, then inline lines."""
+
+    base: Base
+    lines: list[bytes]
+
+
+def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+    """Save a change on top of the state that it was made against.
+
+    Args:
+        head: that state; it may be stale.
+        splice: the change of the messages; metadata: that of the metadata.
+
+    Returns:
+        The head with the change in it. Its name differs from the one before where the session was renamed
+        meanwhile, or where the change became a branch of its own.
+
+    Raises:
+        SessionConflictError: the session changed meanwhile so that this change does not apply; nothing was written.
+        StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
+    """
+    if _is_writable(repo, head) and _fits_tail(head, splice):
+        try:
+            return _append(repo, head, splice, metadata)
+        except RefChangedError:
+            pass
+    return _save_exclusively(repo, head, splice, metadata)
+
+
+def _is_writable(repo: Repository, head: Head) -> bool:
+    """A replica writes only into its own refs, and never into a damaged one."""
+    return head.key.replica == repo.replica and head.damage is None
+
+
+def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+    """Save with other writers kept waiting, as often as something else interferes."""
+    rewrites = not _is_writable(repo, head) or not _fits_tail(head, splice)
+    while True:
+        try:
+            with ExitStack() as stack:
+                # Always the name before the ref, or two processes could wait for each other.
+                if rewrites:
+                    stack.enter_context(repo.machine.lock(session_key(head.name)))
+                current, target = _current(repo, head, stack)
+                if current is not None and head.attempted & set(current.line_ids):
+                    return _confirm(repo, current)
+                outcome = _reconcile(repo, head, current, splice)
+                if outcome is not None:
+                    on, splice_on = outcome
+                    on.attempted = head.attempted
+                    if target is on and _fits_tail(on, splice_on):
+                        return _append(repo, on, splice_on, metadata)
+                    if rewrites:
+                        return _rewrite(repo, on, splice_on, metadata, target)
+                    rewrites = True
+                    continue
+        except RefChangedError:
+            continue
+        return _branch_off(repo, head, splice, metadata)
+
+
+def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
+    """Read the session's newest state, and the ref of our own that a rewrite would replace (None: make one)."""
+    if not _is_writable(repo, head):
+        resolved = resolve(repo, head.name)
+        if head.damage is not None:
+            return head, None
+        return resolved.head or head, resolved.own
+    try:
+        stack.enter_context(repo.backend.hold(head.key))
+        current = repo.reread(head)
+    except (RefChangedError, KeyError):
+        # The file is gone. Absence deletes nothing: what we know goes into a new one.
+        return head, None
+    return (head, None) if current.damage is not None else (current, current)
+
+
+def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:
+    """Decide how a change made against `head` applies to `current`; None: as a branch."""
+    if current is None or current is head:
+        return head, splice
+    policy = repo.settings.on_conflict
+    renamed = current.header.generation is not None and current.header.generation.operation == "rename"
+    follows = current.generation_id == head.generation_id or (
+        renamed and current.header.generation is not None and current.header.generation.parent == head.generation_id
+    )
+    same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
+    if splice.empty and not current.deleted:
+        return current, _append_to(current, splice)
+    if follows and same_messages:
+        return current, splice
+    if not splice.appends or splice.empty or policy == "raise":
+        raise SessionConflictError(
+            f"session {head.name!r} was changed elsewhere since it was opened, and this change does not apply to what "
+            "it is now. Nothing was written and nothing is lost: keep your messages under another name with "
+            "create_session(new, branch_from=...), or session.reload() to drop your changes"
+        )
+    if follows and policy == "append":
+        return current, _append_to(current, splice)
+    return None
+
+
+def _append_to(current: Head, splice: Splice) -> Splice:
+    count = current.live_count
+    return Splice(0, count, splice.lines, count, count, current.live_bytes + sum(map(len, splice.lines)))
+
+
+def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+    """Keep a stale append as a session of its own: its label is derived from its first own message."""
+    step = chain_message(head.chain, splice.lines[0])
+    for digits in (8, 12, 16, 64):
+        name = f"{head.name}~{step[:digits]}"
+        if resolve(repo, name).head is None:
+            break
+    child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None)
+    warnings.warn(
+        f"session {head.name!r} was changed elsewhere since it was opened; what you saved is now the session {name!r}",
+        SessionWarning,
+        stacklevel=4,
+    )
+    return child
+
+
+def _fits_tail(head: Head, splice: Splice) -> bool:
+    """Tell whether a change is one more line of the ref: no cut passed, nothing touched that is in objects."""
+    if head.torn or head.size > COMPACT_BYTES:
+        return False
+    sizes = head.messages.sizes
+    if splice.appends:
+        size, lines = head.tail_bytes, splice.lines
+    else:
+        kept = head.start + splice.keep - head.header.base.messages
+        if splice.drop or kept < 0:
+            return False
+        after = head.start + splice.resume - head.header.base.messages
+        inline = head.messages.lines
+        size = head.tail_bytes - sum(map(len, inline[kept:])) - len(inline[kept:])
+        lines = splice.lines + inline[after:]
+    for line in lines:
+        size += len(line) + 1
+        if len(line) + 1 >= sizes.large or closes(line, size, sizes):
+            return False
+    return True
+
+
+def _append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+    """Save as one line: one write and one sync."""
+    position = None
+    lines = splice.lines
+    if not splice.appends:
+        position = head.start + splice.keep
+        lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
+    new = Save(head.last_id, repo.now(), lines, position, _stamped(repo, head, metadata))
+    data, line_id = encode_save(new)
+    try:
+        token = repo.backend.append_ref(head.key, head.token, data)
+    except (RefChangedError, StoreError):
+        # Whether the line is in the file can only be told by reading it.
+        head.attempted.add(line_id)
+        raise
+    head.fold(new, line_id)
+    head.token = token
+    head.size += len(data)
+    return head
+
+
+def _confirm(repo: Repository, current: Head) -> Head:
+    """Make durable a save that had got into the file although an error was reported for it."""
+    snapshot = repo.backend.read_ref(current.key)
+    if snapshot.token != current.token:
+        raise RefChangedError(current.key)
+    current.token = repo.backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
+    current.torn = b""
+    return current
+
+
+def _rewrite(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, target: Head | None) -> Head:
+    """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
+    now = repo.now()
+    operation = _operation(head, splice)
+    link = head.header.commit
+    generation = head.header.generation
+    if operation is None:
+        link = _keep_edits(repo, head, splice, now)
+    else:
+        _, new, link = freeze(head, operation, now, link)
+        repo.objects.put(new)
+    content = spliced(repo, head, splice)
+    if operation is not None:
+        result = _result(repo, head, splice, content)
+        generation = next_generation(head, operation, result)
+    base = replace(content.base, metadata=merged(repo, head, metadata))
+    header = replace(head.header, updated=now, base=base, generation=generation, commit=link)
+    return publish(repo, header, content.lines, target, attempt_of=head)
+
+
+def _operation(head: Head, splice: Splice) -> Operation | None:
+    """Name the step that needs a generation of its own; appends and edits of the tail do not."""
+    if splice.appends:
+        return None
+    if splice.drop == splice.saved:
+        return "clear"
+    if splice.keep == splice.saved:
+        return "truncate"
+    in_tail = splice.drop == 0 and head.start + splice.keep >= head.header.base.messages
+    return None if in_tail else "edit"
+
+
+def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> CommitLink | None:
+    """Before a seal: commit the state before the first edit of the tail and after the last, which lines no longer tell."""
+    link = head.header.commit
+    before, after = head.before_edits, head.after_edits
+    if not splice.appends:
+        here = FrozenTail(tuple(head.messages.lines), dict(head.metadata), head.updated, head.last_id)
+        before, after = before or here, None
+    for tail in (before, after):
+        if tail is not None:
+            _, new, link = freeze_tail(head, tail, "seal", now, link)
+            repo.objects.put(new)
+    return link
+
+
+def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
+    """Apply a change to a head's messages; the objects of the result are written."""
+    old = head.messages
+    if splice.drop == splice.saved and not splice.appends:
+        draft = Draft(repo.objects, repo.sizes)
+        draft.extend(splice.lines)
+        draft.finish()
+        return Content(draft.base(), draft.loose)
+    start = head.start + splice.drop
+    start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
+    if splice.keep == splice.saved:
+        draft = Draft(repo.objects, repo.sizes, old.base.spine, old.loose())
+    else:
+        keep = head.start + splice.keep
+        before = old.prefix(keep)
+        draft = Draft(repo.objects, repo.sizes, before.spine, old.read(before.spine.messages, keep))
+    draft.extend(splice.lines)
+    if splice.resume < splice.saved:
+        draft.splice(old, head.start + splice.resume)
+    draft.finish()
+    return Content(*_hide(draft, start, start_bytes))
+
+
+def _hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]:
+    """Hide the first messages of a draft; a base can only hide what is in it, so hidden inline lines move there."""
+    base, lines = draft.base(), draft.loose
+    if start > base.messages:
+        messages = MessageList(draft.objects, draft.sizes, base, lines)
+        base, new = messages.freeze()
+        draft.objects.put(new)
+        lines = []
+    return replace(base, start=start, start_bytes=start_bytes), lines
+
+
+def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> Base:
+    """Return the state right after the operation, before what the same save appended."""
+    messages = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    whole_edit = splice.keep < splice.saved and splice.drop < splice.saved
+    count = messages.count if whole_edit else messages.count - len(splice.lines)
+    return Base(count, 0, messages.chain_at(count), content.base.start)
+
+
+def publish(
+    repo: Repository, header: Header, lines: list[bytes], target: Head | None, *, attempt_of: Head | None = None
+) -> Head:
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
+
+    The name's lock must be held.
+    """
+    with repo.writing() as replica:
+        header = replace(header, replica=replica)
+        data, line_id = encode_header(header)
+        if lines:
+            line, line_id = encode_save(Save(line_id, header.updated, lines))
+            data += line
+        try:
+            if target is not None:
+                if target.torn:
+                    repo.machine.set_aside(session_key(target.name), target.torn)
+                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
+            else:
+                key, token = _create(repo, replica, session_key(header.name), data)
+        except StoreError:
+            if attempt_of is not None:
+                attempt_of.attempted.add(line_id)
+            raise
+    head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
+    repo.index.note(head)
+    return head
+
+
+def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
+    number = 1
+    while True:
+        ref_key = RefKey(ref_path(replica, key, number))
+        try:
+            return ref_key, repo.backend.create_ref(ref_key, data)
+        except RefTakenError:
+            number += 1
+
+
+def create(
+    repo: Repository,
+    name: str,
+    content: Content,
+    metadata: dict[str, Stamped],
+    *,
+    created: str | None = None,
+    updated: str | None = None,
+    parent: Parent | None = None,
+) -> Head:
+    """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
+
+    Raises:
+        SessionExistsError: the name is taken.
+    """
+    now = repo.now()
+    base = replace(content.base, metadata=metadata)
+    header = Header(name, "", created or now, updated or created or now, base, parent)
+    with repo.machine.lock(session_key(name)):
+        resolved = resolve(repo, name)
+        if resolved.head is not None:
+            raise name_taken(name)
+        grave = resolved.tombstone
+        if grave is None:
+            return publish(repo, header, content.lines, None)
+        _, new, link = freeze(grave, "create", now, grave.header.commit)
+        messages = MessageList(repo.objects, repo.sizes, base, content.lines)
+        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
+        generation = next_generation(grave, "create", result)
+        repo.objects.put(new)
+        return publish(repo, replace(header, generation=generation, commit=link), content.lines, grave)
+
+
+def fork(
+    repo: Repository, head: Head, splice: Splice, name: str, *, metadata: dict[str, Stamped], at: int | None
+) -> Head:
+    """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
+
+    Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
+    """
+    messages, start = head.messages, head.start
+    count = splice.result_count() if at is None else at
+    lines: list[bytes] = []
+    if splice.appends and (at is None or at > splice.saved):
+        lines = splice.lines[: count - splice.saved]
+        count = splice.saved
+    elif not splice.appends:
+        content = spliced(repo, head, splice)
+        messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
+    base, new = messages.freeze(start + count)
+    base = replace(base, start=start, start_bytes=messages.base.start_bytes)
+    repo.objects.put(new)
+    content = Content(base, [])
+    if lines:
+        draft = Draft(repo.objects, repo.sizes, base.spine, MessageList(repo.objects, repo.sizes, base, []).loose())
+        draft.extend(lines)
+        draft.finish()
+        content = Content(*_hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
+    total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
+    return create(repo, name, content, metadata, parent=parent)
+
+
+def rename(repo: Repository, old: str, new: str) -> Head | None:
+    """Give a session another name, in the same ref; None where `old` is not there.
+
+    Raises:
+        SessionExistsError: the new name is taken.
+    """
+    with ExitStack() as stack:
+        for key in sorted({session_key(old), session_key(new)}):
+            stack.enter_context(repo.machine.lock(key))
+        resolved = resolve(repo, old)
+        if resolved.head is None:
+            return None
+        if resolve(repo, new).head is not None:
+            raise name_taken(new)
+        return _step(repo, resolved.head, resolved.own, "rename", new)
+
+
+def delete(repo: Repository, name: str) -> bool:
+    """Leave a tombstone in the session's ref; False where there is no session of this name."""
+    with repo.machine.lock(session_key(name)):
+        resolved = resolve(repo, name)
+        if resolved.head is None:
+            return False
+        _step(repo, resolved.head, resolved.own, "delete", None)
+        return True
+
+
+def _step(repo: Repository, head: Head, target: Head | None, operation: Operation, new_name: str | None) -> Head:
+    """Begin a generation that changes no message."""
+    now = repo.now()
+    frozen, objects, link = freeze(head, operation, now, head.header.commit)
+    repo.objects.put(objects)
+    if operation == "delete":
+        header = replace(head.header, updated=now, base=Base())
+    else:
+        former = (*head.header.former_names, head.name)
+        header = replace(head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen)
+    generation = next_generation(head, operation, header.base, new_name)
+    return publish(repo, replace(header, generation=generation, commit=link), [], target)
+
+
+def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Return a head's metadata with changes in it."""
+    return {**head.metadata, **_stamped(repo, head, metadata)}
+
+
+def _stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock."""
+    if not metadata:
+        return {}
+    stamp = repo.now()
+    if head.metadata:
+        newest = max(decode_time(item.stamp) for item in head.metadata.values())
+        stamp = max(stamp, encode_time(newest + timedelta(microseconds=1)))
+    return {key: Stamped(stamp, value) for key, value in metadata.items()}
+

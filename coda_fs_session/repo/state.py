@@ -1,0 +1,169 @@
+"""The state of a session: what its ref file says, folded together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..backends.base import RefKey, Token
+from ..errors import CorruptionError
+from ..format.chunks import Sizes
+from ..format.ids import Chain
+from ..format.records import Base, GenerationId, Metadata, Stamped
+from ..format.refs import Header, Ref, Save
+from .messages import MessageList
+from .objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenTail:
+    """What the lines after the base were at some moment, kept because an edit replaced some of them since."""
+
+    lines: tuple[bytes, ...]
+    metadata: Metadata
+    updated: str
+    line: str
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """The newest state of a session as one ref file has it.
+
+    A head changes only through `fold`, when a save was read from the file or written to it.
+
+    Attributes:
+        key, token, size, line_ids: the file, as last seen.
+        torn: bytes of a write that did not complete, at the end of the file.
+        damage: set when the file is damaged after what is folded here.
+        before_edits, after_edits: the tail around the edits since the base, if there were any.
+        attempted: ids of last lines whose saving failed, so that one that got through after all is not saved twice.
+    """
+
+    key: RefKey
+    token: Token
+    header: Header
+    messages: MessageList
+    metadata: dict[str, Stamped]
+    updated: str
+    size: int
+    line_ids: list[str]
+    torn: bytes = b""
+    damage: CorruptionError | None = None
+    before_edits: FrozenTail | None = None
+    after_edits: FrozenTail | None = None
+    attempted: set[str] = field(default_factory=set)
+    _tail_bytes: int = -1
+    _chain: tuple[int, Chain] | None = None
+
+    @classmethod
+    def of(cls, key: RefKey, token: Token, ref: Ref, objects: Objects, sizes: Sizes) -> Head:
+        """Fold a parsed ref."""
+        header = ref.header
+        messages = MessageList(objects, sizes, header.base, [])
+        head = cls(key, token, header, messages, dict(header.base.metadata), header.updated, 0, [ref.line_ids[0]])
+        for number, (save, line_id) in enumerate(zip(ref.saves, ref.line_ids[1:], strict=True)):
+            try:
+                head.fold(save, line_id)
+            except ValueError as error:
+                head.damage = CorruptionError(f"the ref is damaged: {error}", key.path, line=number + 2)
+                break
+        head.size = ref.size
+        head.torn = ref.torn
+        head.damage = head.damage or ref.damage
+        return head
+
+    def copy(self) -> Head:
+        """Return a head that can be folded further without changing this one."""
+        messages = replace(self.messages, lines=list(self.messages.lines))
+        return replace(self, messages=messages, metadata=dict(self.metadata), line_ids=list(self.line_ids))
+
+    def fold(self, save: Save, line_id: str) -> None:
+        """Take in one save.
+
+        Raises:
+            ValueError: it replaces messages that are in objects already, or that there are none of.
+        """
+        if save.replace is not None:
+            kept = save.replace - self.header.base.messages
+            if not 0 <= kept <= len(self.messages.lines):
+                raise ValueError(f"it replaces messages from {save.replace} on")
+            self.before_edits = self.before_edits or self._freeze_tail()
+            self.messages.lines = self.messages.lines[:kept]
+            self._tail_bytes = -1
+            self._chain = None
+        if self._tail_bytes >= 0:
+            self._tail_bytes += sum(map(len, save.messages)) + len(save.messages)
+        self.messages.lines.extend(save.messages)
+        self.metadata.update(save.metadata)
+        self.updated = save.time
+        self.line_ids.append(line_id)
+        if save.replace is not None:
+            self.after_edits = self._freeze_tail()
+
+    def _freeze_tail(self) -> FrozenTail:
+        return FrozenTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
+
+    @property
+    def name(self) -> str:
+        return self.header.name
+
+    @property
+    def generation_id(self) -> GenerationId:
+        return self.header.generation_id
+
+    @property
+    def deleted(self) -> bool:
+        return self.header.deleted
+
+    @property
+    def last_id(self) -> str:
+        return self.line_ids[-1]
+
+    @property
+    def count(self) -> int:
+        """Messages in the list, hidden ones included."""
+        return self.messages.count
+
+    @property
+    def start(self) -> int:
+        return self.header.base.start
+
+    @property
+    def live_count(self) -> int:
+        return self.count - self.start
+
+    @property
+    def live_bytes(self) -> int:
+        base = self.header.base
+        return base.bytes - self._base_tail_bytes() + self.tail_bytes - base.start_bytes
+
+    def _base_tail_bytes(self) -> int:
+        tail = self.header.base.tail
+        return tail.bytes if tail else 0
+
+    @property
+    def tail_bytes(self) -> int:
+        """Size of the messages after the last cut."""
+        if self._tail_bytes < 0:
+            inline = sum(map(len, self.messages.lines)) + len(self.messages.lines)
+            self._tail_bytes = self._base_tail_bytes() + inline
+        return self._tail_bytes
+
+    @property
+    def chain(self) -> Chain:
+        """The chain hash at the end; computed when asked for, since a plain save does not need it."""
+        if self._chain is None or self._chain[0] != self.count:
+            self._chain = (self.count, self.messages.chain_at(self.count))
+        return self._chain[1]
+
+    def values(self) -> Mapping[str, bytes]:
+        """Return the metadata without stamps and removed keys."""
+        return {key: item.value for key, item in self.metadata.items() if item.value is not None}
+
+    def frozen(self, tail: FrozenTail) -> MessageList:
+        """Return the message list as it was with another tail."""
+        return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
+
+    def base_now(self) -> Base:
+        """Return the header's base with the metadata of now."""
+        return replace(self.header.base, metadata=dict(self.metadata))

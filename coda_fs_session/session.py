@@ -1,0 +1,390 @@
+"""Sessions: what users hold in their hands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from .errors import InvalidMessageError, SessionError, SessionTooLargeError
+from .format.jsonl import decode, encode_value
+from .format.names import normalise_name
+from .working_copy import MessageSource, Splice, WorkingCopy
+
+_NO_LIMIT = 2**62
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass
+class SessionInfo:
+    """What is known of a session without loading its messages.
+
+    Attributes:
+        created_at, updated_at: naive local time.
+        size_bytes: logical size of the messages as JSON lines; `SessionManager.stats` tells the use of the disk.
+        parent: the session it was branched from; forked_at: how many messages it took over.
+        replica: which replica wrote the newest state.
+        error: why the session cannot be loaded, None for a good one.
+    """
+
+    name: str
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    metadata: dict[str, Any]
+    size_bytes: int
+    parent: str | None = None
+    forked_at: int | None = None
+    replica: str | None = None
+    error: SessionError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChange:
+    """Metadata keys that were set (JSON text of each value) or removed (None) since the last save."""
+
+    values: dict[str, bytes | None] = field(default_factory=dict)
+
+
+class SessionOwner(Protocol):
+    """What a session asks of the manager that opened it."""
+
+    def session_touched(self, session: Session) -> None:
+        """Note that the session may have unsaved changes."""
+        ...
+
+    def reload_session(self, session: Session) -> None: ...
+
+
+class Session:
+    """A conversation: an ordered list of message dicts, and metadata.
+
+    Nothing is written before `SessionManager.save_session`. Use one session from one thread at a time;
+    autosave is safe beside it.
+
+    Args:
+        name: 1 to 255 characters, compared in Unicode NFC.
+        messages: initial messages; the list itself becomes `messages`, it is not copied.
+        metadata: initial metadata.
+        created_at, updated_at: naive datetimes are local time; now where not given.
+
+    Raises:
+        InvalidNameError: the name is none.
+        InvalidMessageError: `messages` or `metadata` hold what JSON cannot.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        messages: list[dict[str, Any]] | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> None:
+        self._name = normalise_name(name)
+        self._copy = WorkingCopy()
+        self._metadata: dict[str, Any] = {}
+        self._saved_metadata: dict[str, bytes] = {}
+        self._created = _aware(created_at) if created_at else datetime.now(UTC)
+        self._updated = _aware(updated_at) if updated_at else self._created
+        self._parent: str | None = None
+        self._owner: SessionOwner | None = None
+        self._limit = _NO_LIMIT
+        self._count_tokens: Callable[[str], int] | None = None
+        self._lock = threading.RLock()
+        if messages is not None:
+            self._copy.assign(_checked_list(messages))
+            for _ in self._copy.lines():
+                pass
+        if metadata is not None:
+            self.metadata = metadata
+
+    @classmethod
+    def _stored(
+        cls,
+        name: str,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        *,
+        created: datetime,
+        updated: datetime,
+        parent: str | None,
+    ) -> Session:
+        """Make the session that a storage has, with nothing loaded but the metadata."""
+        session = cls.__new__(cls)
+        session._name = name
+        session._copy = WorkingCopy(source)
+        session._saved_metadata = metadata
+        session._metadata = {key: decode(value) for key, value in metadata.items()}
+        session._created, session._updated = created, updated
+        session._parent = parent
+        session._owner = None
+        session._limit = _NO_LIMIT
+        session._count_tokens = None
+        session._lock = threading.RLock()
+        return session
+
+    @property
+    def name(self) -> str:
+        """The session's name, in Unicode NFC."""
+        return self._name
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation as one plain list of dicts; change it as you like, `save_session` stores what it holds then.
+
+        Reading it loads every message; `get_messages` and `add_message` do not.
+        """
+        with self._lock:
+            live = self._copy.live()
+            self._touch()
+            return live
+
+    @messages.setter
+    def messages(self, messages: list[dict[str, Any]]) -> None:
+        with self._lock:
+            self._copy.assign(_checked_list(messages))
+            self._changed()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata as one plain dict; change it as you like."""
+        self._touch()
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, metadata: dict[str, Any]) -> None:
+        with self._lock:
+            _encode_metadata(metadata)
+            self._metadata = metadata
+            self._changed()
+
+    @property
+    def created_at(self) -> datetime:
+        """When the session was created, naive local time."""
+        return _local(self._created)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When messages or metadata last changed, naive local time."""
+        return _local(self._updated)
+
+    @property
+    def parent(self) -> str | None:
+        """Name of the session that this one was branched from."""
+        return self._parent
+
+    @property
+    def has_unsaved_changes(self) -> bool:
+        """True when `save_session` would write something."""
+        with self._lock:
+            if self._copy.changed():
+                return True
+            try:
+                return bool(self._metadata_change().values)
+            except InvalidMessageError:
+                return True
+
+    def add_message(self, message: dict[str, Any]) -> None:
+        """Add a copy of a message at the end.
+
+        Raises:
+            InvalidMessageError: it is no dict, or holds a value that would not come back from JSON equal.
+            SessionTooLargeError: the session would pass `max_session_size`; it is as before.
+        """
+        with self._lock:
+            if self._copy.append(message, limit=self._limit) < 0:
+                raise self._too_large()
+            self._changed()
+
+    def get_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return deep copies of all messages, or of the last `limit`.
+
+        Raises:
+            ValueError: `limit` is negative.
+            StoreError: a message could not be read; never fewer messages without an error.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit must be 0 or more, not {limit}")
+        with self._lock:
+            return self._copy.last(len(self._copy) if limit is None else limit)
+
+    def clear_messages(self) -> None:
+        """Remove all messages."""
+        self.truncate_messages(0)
+
+    def truncate_messages(self, max_messages: int) -> None:
+        """Keep only the last `max_messages` messages; 0 removes all.
+
+        Raises:
+            ValueError: `max_messages` is negative.
+        """
+        if max_messages < 0:
+            raise ValueError(f"max_messages must be 0 or more, not {max_messages}")
+        with self._lock:
+            if max_messages < len(self._copy):
+                self._copy.keep_last(max_messages)
+                self._changed()
+
+    def update_metadata(self, metadata: dict[str, Any]) -> None:
+        """Set metadata keys to copies of the given values; other keys stay.
+
+        Raises:
+            InvalidMessageError: a value would not come back from JSON equal; nothing was changed.
+        """
+        encoded = _encode_metadata(metadata)
+        with self._lock:
+            self._metadata.update((key, decode(value)) for key, value in encoded.items())
+            if encoded:
+                self._changed()
+
+    def get_token_count(self) -> int:
+        """Return about how many tokens the messages' content takes up: a quarter of its characters, rounded up.
+
+        With a `token_counter` given to the manager, the sum of what that says of each message's content.
+        Content that is no text counts as its JSON.
+        """
+        texts = [_content_text(message) for message in self.get_messages()]
+        if self._count_tokens is not None:
+            return sum(self._count_tokens(text) for text in texts)
+        return -(-sum(map(len, texts)) // _CHARACTERS_PER_TOKEN)
+
+    def reload(self) -> None:
+        """Take the state that the storage has now; unsaved changes are dropped.
+
+        Raises:
+            SessionNotFoundError: the session is not stored any more.
+            SessionError: the session was not opened by a manager.
+        """
+        if self._owner is None:
+            raise SessionError(f"session {self._name!r} was not opened by a manager: there is nothing to reload it from")
+        with self._lock:
+            self._owner.reload_session(self)
+
+    def __len__(self) -> int:
+        return len(self._copy)
+
+    def __bool__(self) -> bool:
+        # An empty session is still a session: `if session:` must not depend on its length.
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Session {self._name!r}: {len(self)} messages>"
+
+    def _changed(self) -> None:
+        self._updated = datetime.now(UTC)
+        self._touch()
+
+    def _touch(self) -> None:
+        if self._owner is not None:
+            self._owner.session_touched(self)
+
+    def _too_large(self) -> SessionTooLargeError:
+        return SessionTooLargeError(
+            f"session {self._name!r} would pass max_session_size ({self._limit / 2**20:g} MB); nothing was changed: "
+            "raise the option (0 is no limit), truncate_messages(), or go on in a new session"
+        )
+
+    def _splice(self) -> Splice:
+        """Return how the messages changed.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
+        """
+        splice = self._copy.splice()
+        if splice.size > self._limit and not splice.empty:
+            raise self._too_large()
+        return splice
+
+    def _metadata_change(self) -> MetadataChange:
+        encoded = _encode_metadata(self._metadata)
+        if encoded == self._saved_metadata:
+            return MetadataChange()
+        values: dict[str, bytes | None] = {
+            key: value for key, value in encoded.items() if self._saved_metadata.get(key) != value
+        }
+        values.update((key, None) for key in self._saved_metadata if key not in encoded)
+        return MetadataChange(values)
+
+    def _splice_all(self) -> Iterator[bytes]:
+        """Yield every message as a line, for a storage that has none of them yet.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
+        """
+        size = 0
+        for line in self._copy.lines():
+            size += len(line) + 1
+            if size > self._limit:
+                raise self._too_large()
+            yield line
+
+    def _metadata_change_all(self) -> dict[str, bytes]:
+        return _encode_metadata(self._metadata)
+
+    def _show(
+        self,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        *,
+        created: datetime,
+        updated: datetime,
+        parent: str | None,
+    ) -> None:
+        """Take the state of the storage, dropping everything unsaved; the live list and dict keep their identity."""
+        self._copy.show(source)
+        self._saved_metadata = metadata
+        fresh = {key: decode(value) for key, value in metadata.items()}
+        self._metadata.clear()
+        self._metadata.update(fresh)
+        self._created, self._updated, self._parent = created, updated, parent
+
+    def _settle(self, source: MessageSource | None, metadata: dict[str, bytes] | None, updated: datetime | None) -> None:
+        """Take everything as saved; see `WorkingCopy.settle`."""
+        self._copy.settle(source)
+        self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata
+        if metadata is not None and metadata != _encode_metadata(self._metadata):
+            # What another process set or removed meanwhile came in with this save.
+            for key in self._metadata.keys() - metadata.keys():
+                del self._metadata[key]
+            self._metadata.update((key, decode(value)) for key, value in metadata.items())
+        if updated is not None:
+            self._updated = updated
+
+
+def _checked_list(messages: Any) -> list[dict[str, Any]]:
+    if not isinstance(messages, list):
+        raise InvalidMessageError("messages", f"must be a list of dicts, not {type(messages).__name__}")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")
+    return messages
+
+
+def _encode_metadata(metadata: Any) -> dict[str, bytes]:
+    if not isinstance(metadata, dict):
+        raise InvalidMessageError("metadata", f"must be a dict, not {type(metadata).__name__}")
+    for key in metadata:
+        if not isinstance(key, str):
+            raise InvalidMessageError("metadata", f"the key {key!r} is {type(key).__name__}, and JSON keys are text")
+        if not key.isascii():
+            encode_value({key: None}, "metadata")
+    return {key: encode_value(value, f"metadata.{key}") for key, value in metadata.items()}
+
+
+def _content_text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return content or ""
+    return encode_value(content, "content").decode()
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone().replace(tzinfo=None)

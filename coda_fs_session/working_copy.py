@@ -1,0 +1,287 @@
+"""A session's messages as they stand in memory, against what its storage has.
+
+As in jj, the working copy is compared with the saved state only when that is asked for; until somebody
+wants the live list, nothing is loaded and appending costs the same at any length.
+"""
+
+from __future__ import annotations
+
+import copy
+import marshal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .format.jsonl import decode, encode_message
+
+_MARSHAL_VERSION = 2
+"""Types and values exactly, no references and no interning: equal lists give equal bytes."""
+_LIST_HEAD = 5
+_FRONT_CANDIDATES = 16
+
+
+class MessageSource(Protocol):
+    """Saved messages, read when they are needed; positions are those of the live messages."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield message lines without newlines."""
+        ...
+
+    def size(self, start: int, stop: int) -> int:
+        """Return the size in bytes of these messages as lines with newlines."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """How the live messages differ from the `saved` ones: ``saved[drop:keep] + lines + saved[resume:]``.
+
+    Attributes:
+        size: bytes of the resulting messages as lines with newlines.
+    """
+
+    drop: int
+    keep: int
+    lines: list[bytes]
+    resume: int
+    saved: int
+    size: int
+
+    @property
+    def appends(self) -> bool:
+        """True when everything saved stays and at most something is added at the end."""
+        return self.drop == 0 and self.keep == self.saved
+
+    @property
+    def empty(self) -> bool:
+        return self.appends and not self.lines
+
+    def result_count(self) -> int:
+        return self.keep - self.drop + len(self.lines) + self.saved - self.resume
+
+
+class WorkingCopy:
+    """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list."""
+
+    def __init__(self, source: MessageSource | None = None, live: list[dict[str, Any]] | None = None) -> None:
+        self._source = source
+        self._saved = len(source) if source is not None else 0
+        self._first = 0
+        self._added: list[bytes] = []
+        self._added_bytes = 0
+        self._live = live
+        self._print: bytes | None = b"" if source is None else None
+        self._next_print: tuple[int, bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
+
+    @property
+    def is_live(self) -> bool:
+        """True once the list was handed out, so that it may change without our knowing."""
+        return self._live is not None
+
+    def live(self) -> list[dict[str, Any]]:
+        """Return the one list that callers may change in place."""
+        if self._live is None:
+            saved = [decode(line) for line in self._read_saved(self._first)]
+            self._print = _fingerprint(saved)
+            saved.extend(decode(line) for line in self._added)
+            self._live, self._added = saved, []
+        return self._live
+
+    def assign(self, messages: list[dict[str, Any]]) -> None:
+        """Let `messages` be the live list from now on."""
+        if self._live is None and self._source is not None and self._print is None:
+            # Not b"": that would call an empty list unchanged. No list has this fingerprint.
+            self._print = b"unknown"
+        self._live = messages
+        self._added, self._added_bytes = [], 0
+
+    def append(self, message: dict[str, Any], *, limit: int) -> int:
+        """Check and copy one message and add it.
+
+        Returns:
+            The size the messages have now, as far as it is known without looking for changes in the live list,
+            or -1, with nothing added, where that would pass `limit`.
+
+        Raises:
+            InvalidMessageError: it would not come back as it went in.
+        """
+        line = encode_message(message, f"messages[{len(self)}]")
+        size = self.size() + len(line) + 1
+        if size > limit and self._live is not None:
+            size = sum(len(other) + 1 for other in self.lines()) + len(line) + 1
+        if size > limit:
+            return -1
+        if self._live is None:
+            self._added.append(line)
+        else:
+            self._live.append(decode(line))
+        self._added_bytes += len(line) + 1
+        return size
+
+    def keep_last(self, count: int) -> None:
+        """Forget all but the last `count` messages."""
+        if count >= len(self):
+            return
+        if self._live is not None:
+            del self._live[: len(self._live) - count]
+            return
+        from_added = min(count, len(self._added))
+        self._added = self._added[len(self._added) - from_added :]
+        self._added_bytes = sum(map(len, self._added)) + len(self._added)
+        self._first = self._saved - (count - from_added)
+
+    def size(self) -> int:
+        """Return the size of the messages in bytes, changes made in the live list apart."""
+        saved = self._source.size(self._first, self._saved) if self._source is not None else 0
+        return saved + self._added_bytes
+
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """Return deep copies of the last `count` messages."""
+        count = min(count, len(self))
+        if self._live is not None:
+            return _copies(self._live[len(self._live) - count :])
+        added = self._added[max(len(self._added) - count, 0) :]
+        lines = self._read_saved(self._saved - (count - len(added)))
+        return [decode(line) for line in lines] + [decode(line) for line in added]
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every message as a line, checked.
+
+        Raises:
+            InvalidMessageError: a message in the live list would not come back as it went in.
+        """
+        if self._live is None:
+            yield from self._read_saved(self._first)
+            yield from self._added
+        else:
+            snapshot = list(self._live)
+            data = _fingerprint(snapshot)
+            self._next_print = None if data is None else (len(snapshot), data)
+            for index, message in enumerate(snapshot):
+                yield encode_message(message, f"messages[{index}]")
+
+    def changed(self) -> bool:
+        """Tell whether the messages differ from the saved ones."""
+        if self._live is None:
+            return bool(self._added or self._first)
+        data = _fingerprint(list(self._live))
+        return data is None or data != self._print or self._first > 0
+
+    def splice(self) -> Splice:
+        """Find what changed since the last save: cheap where nothing did but appending, exact always.
+
+        Raises:
+            InvalidMessageError: a changed message would not come back as it went in.
+        """
+        if self._live is None:
+            return self._splice(self._first, self._saved, list(self._added), self._saved)
+        snapshot = list(self._live)
+        data = _fingerprint(snapshot)
+        saved = self._saved - self._first
+        self._next_print = None if data is None else (len(snapshot), data)
+        if data is not None and self._print is not None and len(snapshot) >= saved and data.startswith(self._print):
+            new = [encode_message(message, f"messages[{saved + i}]") for i, message in enumerate(snapshot[saved:])]
+            return self._splice(self._first, self._saved, new, self._saved)
+        return self._compare([encode_message(message, f"messages[{i}]") for i, message in enumerate(snapshot)])
+
+    def _compare(self, lines: list[bytes]) -> Splice:
+        saved = list(self._read_saved(self._first))
+        shorter = min(len(saved), len(lines))
+        prefix = next((i for i in range(shorter) if saved[i] != lines[i]), shorter)
+        if prefix == 0 and lines:
+            front = _front_dropped(saved, lines)
+            if front:
+                return self._splice(self._first + front, self._saved, lines[len(saved) - front :], self._saved)
+        if not lines:
+            return self._splice(self._saved, self._saved, [], self._saved)
+        rest = shorter - prefix
+        suffix = next((i for i in range(rest) if saved[-1 - i] != lines[-1 - i]), rest)
+        changed = lines[prefix : len(lines) - suffix]
+        return self._splice(self._first, self._first + prefix, changed, self._saved - suffix)
+
+    def _splice(self, drop: int, keep: int, lines: list[bytes], resume: int) -> Splice:
+        size = sum(map(len, lines)) + len(lines)
+        if self._source is not None:
+            size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
+        return Splice(drop, keep, lines, resume, self._saved, size)
+
+    def settle(self, source: MessageSource | None) -> None:
+        """Take the messages as saved; `source` has them from now on (None: a storage that keeps its own copy).
+
+        Where the source has more messages than were in memory, others' came in with the save: the live
+        list, if there is one, then shows them too.
+        """
+        if source is None:
+            self.live()
+        expected = len(self)
+        self._source = source
+        self._first = 0
+        self._added, self._added_bytes = [], 0
+        if self._live is None:
+            self._saved = len(source) if source is not None else 0
+            return
+        count, data = self._next_print or (-1, None)
+        self._next_print = None
+        if source is None:
+            self._saved = len(self._live)
+            self._print = _fingerprint(self._live)
+            return
+        self._saved = len(source)
+        if len(source) != (count if count >= 0 else expected):
+            self.show(source)
+        else:
+            # None where the list holds what marshal cannot write: then every save compares line by line.
+            self._print = data
+
+    def show(self, source: MessageSource) -> None:
+        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
+        self._source = source
+        self._saved = len(source)
+        self._first = 0
+        self._added, self._added_bytes = [], 0
+        self._next_print = None
+        if self._live is not None:
+            fresh = [decode(line) for line in self._read_saved(0)]
+            self._live[:] = fresh
+            self._print = _fingerprint(fresh)
+
+    def _read_saved(self, start: int) -> Iterator[bytes]:
+        return self._source.read(start, self._saved) if self._source is not None else iter(())
+
+
+def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:
+    """Return how many messages were taken from the front, if that (and appending) is all that happened, else 0."""
+    candidates = 0
+    for front in range(1, len(saved)):
+        if saved[front] == lines[0]:
+            if saved[front:] == lines[: len(saved) - front]:
+                return front
+            candidates += 1
+            if candidates == _FRONT_CANDIDATES:
+                break
+    return 0
+
+
+def _fingerprint(messages: list[Any]) -> bytes | None:
+    """Return bytes that are a prefix of another list's exactly when the messages are, types and key order included.
+
+    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list. None where a value is
+    none of the plain types.
+    """
+    try:
+        return marshal.dumps(messages, _MARSHAL_VERSION)[_LIST_HEAD:]
+    except (ValueError, TypeError):
+        return None
+
+
+def _copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    try:
+        copied: list[dict[str, Any]] = marshal.loads(marshal.dumps(messages, _MARSHAL_VERSION))
+    except (ValueError, TypeError):
+        return copy.deepcopy(messages)
+    return copied
