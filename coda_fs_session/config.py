@@ -141,7 +141,9 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
         if name in _RULES and value is not None:
             given[name] = value
             origin.pop(name, None)
-    checked = {name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()}
+    checked = {
+        name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()
+    }
     checked.setdefault("storage_path", _path(Config().storage_path))
     return Config(**checked)
 

@@ -31,7 +31,17 @@ from pathlib import Path
 
 
 class SessionError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package; pickles with all its fields, so that workers can send it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[SessionError], args: tuple[object, ...], fields: dict[str, object]) -> SessionError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class SessionNotFoundError(SessionError, LookupError):
@@ -44,9 +54,6 @@ class SessionNotFoundError(SessionError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"no session is called {name!r}: list_sessions() shows the names, create_session() makes one")
         self.name = name
-
-    def __reduce__(self) -> tuple[type[SessionNotFoundError], tuple[str]]:
-        return type(self), (self.name,)
 
 
 class SessionExistsError(SessionError):
@@ -76,9 +83,6 @@ class InvalidMessageError(SessionError, ValueError):
         super().__init__(f"{value_path}: {problem}")
         self.value_path = value_path
         self.problem = problem
-
-    def __reduce__(self) -> tuple[type[InvalidMessageError], tuple[str, str]]:
-        return type(self), (self.value_path, self.problem)
 
 
 class ConfigError(SessionError, ValueError):

@@ -92,7 +92,9 @@ def read_export(path: Path) -> Exported:
     name, metadata = document.get("name"), document.get("metadata") or {}
     if not isinstance(metadata, dict) or not (name is None or isinstance(name, str)):
         raise SessionError(f"{path} is no exported session: name must be text and metadata an object")
-    return Exported(name, document["messages"], metadata, *(_time(document, key, path) for key in ("created_at", "updated_at")))
+    return Exported(
+        name, document["messages"], metadata, *(_time(document, key, path) for key in ("created_at", "updated_at"))
+    )
 
 
 def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:

@@ -326,11 +326,11 @@ class SessionManager:
         kind = self._config.backend if isinstance(self._storage, RepoStorage) else type(self._storage).__name__
         return f"<SessionManager: {kind}{where if isinstance(self._storage, RepoStorage) else ''}>"
 
-    def session_touched(self, session: Session) -> None:
+    def _session_touched(self, session: Session) -> None:
         """Note that a session may have unsaved changes (`SessionOwner`)."""
         self._autosave.touched(session)
 
-    def reload_session(self, session: Session) -> None:
+    def _reload_session(self, session: Session) -> None:
         """Bring a session to the state that is stored (`SessionOwner`); use `Session.reload`."""
         if not self._storage.reload(session):
             raise SessionNotFoundError(session.name)

@@ -51,11 +51,11 @@ class MetadataChange:
 class SessionOwner(Protocol):
     """What a session asks of the manager that opened it."""
 
-    def session_touched(self, session: Session) -> None:
+    def _session_touched(self, session: Session) -> None:
         """Note that the session may have unsaved changes."""
         ...
 
-    def reload_session(self, session: Session) -> None: ...
+    def _reload_session(self, session: Session) -> None: ...
 
 
 class Session:
@@ -260,9 +260,11 @@ class Session:
             SessionError: the session was not opened by a manager.
         """
         if self._owner is None:
-            raise SessionError(f"session {self._name!r} was not opened by a manager: there is nothing to reload it from")
+            raise SessionError(
+                f"session {self._name!r} was not opened by a manager: there is nothing to reload it from"
+            )
         with self._lock:
-            self._owner.reload_session(self)
+            self._owner._reload_session(self)
 
     def __len__(self) -> int:
         return len(self._copy)
@@ -280,7 +282,7 @@ class Session:
 
     def _touch(self) -> None:
         if self._owner is not None:
-            self._owner.session_touched(self)
+            self._owner._session_touched(self)
 
     def _too_large(self) -> SessionTooLargeError:
         return SessionTooLargeError(
@@ -342,7 +344,9 @@ class Session:
         self._metadata.update(fresh)
         self._created, self._updated, self._parent = created, updated, parent
 
-    def _settle(self, source: MessageSource | None, metadata: dict[str, bytes] | None, updated: datetime | None) -> None:
+    def _settle(
+        self, source: MessageSource | None, metadata: dict[str, bytes] | None, updated: datetime | None
+    ) -> None:
         """Take everything as saved; see `WorkingCopy.settle`."""
         self._copy.settle(source)
         self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata

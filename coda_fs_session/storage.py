@@ -139,5 +139,3 @@ class SessionStorage(ABC):
 def name_taken(name: str) -> SessionExistsError:
     """Return the error for a name that is not free."""
     return SessionExistsError(f"a session called {name!r} exists already: take another name, or load_session({name!r})")
-
-

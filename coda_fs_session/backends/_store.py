@@ -29,13 +29,16 @@ def check_store(paths: StorePaths) -> None:
         except FileNotFoundError:
             return
         except NotADirectoryError as error:
-            raise StoreFormatError(f"{root} is a file, and a store is a folder: name another storage_path", root) from error
+            raise StoreFormatError(
+                f"{root} is a file, and a store is a folder: name another storage_path", root
+            ) from error
         if "FORMAT" in names:
             _check_format(str(paths.format))
         elif not _is_part_of_a_store(root, names):
             shown = ", ".join(sorted(names)[:3])
             raise StoreFormatError(
-                f"{root} is not empty and holds no store ({shown}...): name another storage_path, or an empty folder", root
+                f"{root} is not empty and holds no store ({shown}...): name another storage_path, or an empty folder",
+                root,
             )
 
 

@@ -186,7 +186,7 @@ class MachineState(ABC):
         """Choose an id that no other replica has, and keep it."""
 
     @abstractmethod
-    def lock(self, key: str) -> AbstractContextManager[None]:
+    def lock(self, key: str) -> AbstractContextManager[object]:
         """Exclude other threads and processes of this machine from creating or replacing under a file key."""
 
     @abstractmethod

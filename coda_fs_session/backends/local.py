@@ -304,9 +304,10 @@ class LocalBackend(Backend):
         if _token(status) != expected or not _is_at(status, path):
             raise RefChangedError(path)
         # The same inode, size and time can still be an older copy, written back in place.
-        if ref.token == expected and read_bytes(
-            ref.descriptor, len(ref.suffix), status.st_size - len(ref.suffix)
-        ) != ref.suffix:
+        if (
+            ref.token == expected
+            and read_bytes(ref.descriptor, len(ref.suffix), status.st_size - len(ref.suffix)) != ref.suffix
+        ):
             raise RefChangedError(path)
 
     @contextmanager

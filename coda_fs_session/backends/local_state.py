@@ -115,7 +115,12 @@ class LocalState(MachineState):
             os.mkdir(stand_in, FOLDER_MODE)
         status = os.lstat(stand_in)
         # Anyone may make a folder of this name in a shared temporary folder, before we do.
-        if status.st_uid != os.getuid() or not os.path.isdir(stand_in) or os.path.islink(stand_in) or status.st_mode & 0o77:
+        if (
+            status.st_uid != os.getuid()
+            or not os.path.isdir(stand_in)
+            or os.path.islink(stand_in)
+            or status.st_mode & 0o77
+        ):
             import tempfile
 
             stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")

@@ -15,7 +15,8 @@ _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Windows opens a device for these, whatever the extension; a store is synced to Windows too.
 _DEVICES = frozenset(
-    ["con", "prn", "aux", "nul", "conin", "conout", "clock"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+    ["con", "prn", "aux", "nul", "conin", "conout", "clock"]
+    + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
 _SLUG_CHARACTERS = 40
 _REF_FILE = re.compile(r"([a-z0-9][a-z0-9_-]{0,62}|[a-z0-9-]{1,40}\.[0-9a-f]{16})(?:\.[0-9]+)?\.jsonl\Z")

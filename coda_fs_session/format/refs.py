@@ -66,8 +66,7 @@ class Header:
 
 
 _HEADER_FIELDS = frozenset(
-    (FORMAT_NAME, "requires", "name", "replica", "created", "updated", "former_names", "parent")
-    + ("generation", "commit", "base", "id")
+    f"{FORMAT_NAME} requires name replica created updated former_names parent generation commit base id".split()
 )
 
 

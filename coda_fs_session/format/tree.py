@@ -55,7 +55,7 @@ Fetch = Callable[[Entry], list[Entry]]
 
 @dataclass(frozen=True, slots=True)
 class Spine:
-    """The inline part of a list tree: `levels[0]` are chunk entries, `levels[n]` nodes of height n; oldest at the top."""
+    """The inline part of a list tree: `levels[0]` are chunks, `levels[n]` nodes of height n; oldest at the top."""
 
     levels: tuple[tuple[Entry, ...], ...] = ()
 
@@ -114,7 +114,7 @@ def append(spine: Spine, chunk: Entry, fan_out: int, chain: Chain) -> tuple[Spin
         The new spine, and the list nodes that must be stored before it is named.
     """
     levels = list(spine.levels)
-    nodes = []
+    nodes: list[bytes] = []
     entry, height = chunk, 0
     while True:
         level = (*levels[height], entry) if height < len(levels) else (entry,)

@@ -24,11 +24,13 @@ class Resolved:
         head: the newest state, None where there is no ref or nothing but tombstones.
         tombstone: the tombstone of this replica for the name, if that is the newest of its own refs.
         own: this replica's ref that `head` covers or is, None where it has none yet.
+        past: refs that had the name: tombstones, and refs renamed since.
     """
 
     head: Head | None
     tombstone: Head | None
     own: Head | None
+    past: list[Head]
 
 
 def resolve(repo: Repository, name: str) -> Resolved:
@@ -62,13 +64,14 @@ def _resolve(repo: Repository, name: str, rows: list[Row]) -> Resolved:
             "Move one of the files out of the store to go on with the other."
         )
     tombstone = next((head for head in here if head.deleted and _is_own(repo, head)), None)
+    past = [head for head in heads if head.deleted or head.name != name]
     if not live:
-        return Resolved(None, tombstone, None)
+        return Resolved(None, tombstone, None, past)
     head = live[0]
     if head.damage is not None:
         raise head.damage
     own = next((other for other in here if _is_own(repo, other) and not other.deleted), None)
-    return Resolved(head, tombstone, head if _is_own(repo, head) else own)
+    return Resolved(head, tombstone, head if _is_own(repo, head) else own, past)
 
 
 def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[Head]:

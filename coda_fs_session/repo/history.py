@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..backends.base import NewObject
 from ..format.commits import Commit
-from ..format.records import Base, CommitLink, Generation, Operation
+from ..format.records import Base, CommitLink, Generation, GenerationId, Operation
 from .messages import MessageList
 from .objects import Objects
 from .state import FrozenTail, Head
@@ -98,3 +99,21 @@ def next_generation(head: Head, operation: Operation, result: Base, name: str | 
         chain=result.chain,
         name=name,
     )
+
+
+def unused_generation(before: Head, result: Base, others: list[Head]) -> Generation:
+    """Return a generation "create" after `before` that is in the history of none of `others`."""
+    known = {generation for other in others for generation in _generations(other)}
+    generation = next_generation(before, "create", result)
+    while generation.id in known:
+        generation = replace(generation, parent=generation.id)
+    return generation
+
+
+def _generations(head: Head) -> Iterator[GenerationId]:
+    yield head.generation_id
+    link = head.header.commit
+    while link is not None:
+        commit = head.messages.objects.commit(link)
+        yield commit.generation_id
+        link = commit.previous

@@ -32,10 +32,6 @@ class MessageList:
     def count(self) -> int:
         return self.base.messages + len(self.lines)
 
-    @property
-    def bytes(self) -> int:
-        return self.base.bytes + sum(len(line) + 1 for line in self.lines)
-
     def loose(self) -> list[bytes]:
         """Return the messages after the last cut."""
         return self._tail_lines() + self.lines
@@ -193,5 +189,3 @@ class Draft:
         # A long import must not hold all its messages twice; an object that no ref names yet harms nobody.
         if self._new_bytes > _FLUSH_BYTES:
             self.finish()
-
-

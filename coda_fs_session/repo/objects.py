@@ -73,7 +73,9 @@ class Objects:
         except ValueError as error:
             raise self._bad(entry.id, "a list node", error) from error
         if not matches(entry, entries):
-            raise self._bad(entry.id, f"{entry.messages} messages in {entry.bytes} bytes", "entries that add up to others")
+            raise self._bad(
+                entry.id, f"{entry.messages} messages in {entry.bytes} bytes", "entries that add up to others"
+            )
         with self._mutex:
             self._nodes[entry.id] = entries
             while len(self._nodes) > _CACHED_NODES:
@@ -126,4 +128,6 @@ class Objects:
 
     def _bad(self, identity: ObjectId, expected: object, actual: object) -> CorruptionError:
         path = self.backend.locate(identity)
-        return CorruptionError("the object does not hold what refers to it says", path, expected=expected, actual=actual)
+        return CorruptionError(
+            "the object does not hold what refers to it says", path, expected=expected, actual=actual
+        )

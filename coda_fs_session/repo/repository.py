@@ -114,4 +114,3 @@ class Repository:
         fresh.size = len(snapshot.data) - len(rest.rest)
         fresh.torn, fresh.damage = rest.torn, rest.damage
         return fresh
-

@@ -20,7 +20,7 @@ from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
 from ..storage import name_taken
 from ..working_copy import Splice
 from .heads import resolve
-from .history import freeze, freeze_tail, next_generation
+from .history import freeze, freeze_tail, next_generation, unused_generation
 from .messages import Draft, MessageList
 from .repository import Repository
 from .state import FrozenTail, Head
@@ -242,7 +242,7 @@ def _operation(head: Head, splice: Splice) -> Operation | None:
 
 
 def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> CommitLink | None:
-    """Before a seal: commit the state before the first edit of the tail and after the last, which lines no longer tell."""
+    """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
     link = head.header.commit
     before, after = head.before_edits, head.after_edits
     if not splice.appends:
@@ -359,13 +359,17 @@ def create(
         if resolved.head is not None:
             raise name_taken(name)
         grave = resolved.tombstone
-        if grave is None:
+        if not resolved.past:
             return publish(repo, header, content.lines, None)
-        _, new, link = freeze(grave, "create", now, grave.header.commit)
+        # The name was in use: without a generation of its own, a session that begins with the same messages
+        # (or with none) would pass for an early copy of the one that was deleted or renamed.
         messages = MessageList(repo.objects, repo.sizes, base, content.lines)
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
-        generation = next_generation(grave, "create", result)
-        repo.objects.put(new)
+        generation = unused_generation(grave or resolved.past[0], result, resolved.past)
+        link = None
+        if grave is not None:
+            _, new, link = freeze(grave, "create", now, grave.header.commit)
+            repo.objects.put(new)
         return publish(repo, replace(header, generation=generation, commit=link), content.lines, grave)
 
 
@@ -435,7 +439,9 @@ def _step(repo: Repository, head: Head, target: Head | None, operation: Operatio
         header = replace(head.header, updated=now, base=Base())
     else:
         former = (*head.header.former_names, head.name)
-        header = replace(head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen)
+        header = replace(
+            head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen
+        )
     generation = next_generation(head, operation, header.base, new_name)
     return publish(repo, replace(header, generation=generation, commit=link), [], target)
 
@@ -454,4 +460,3 @@ def _stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str
         newest = max(decode_time(item.stamp) for item in head.metadata.values())
         stamp = max(stamp, encode_time(newest + timedelta(microseconds=1)))
     return {key: Stamped(stamp, value) for key, value in metadata.items()}
-

@@ -1,0 +1,225 @@
+"""The public surface: what can be imported, how errors are caught, what a person sees at the prompt."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import warnings
+from datetime import datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+import coda_fs_session
+from coda_fs_session import (
+    ConfigError,
+    CorruptionError,
+    InvalidMessageError,
+    InvalidNameError,
+    ObjectNotYetHereError,
+    Session,
+    SessionConflictError,
+    SessionError,
+    SessionExistsError,
+    SessionInfo,
+    SessionManager,
+    SessionNotFoundError,
+    SessionStorage,
+    SessionTooLargeError,
+    SessionWarning,
+    StoreError,
+    StoreFormatError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreStats,
+)
+
+ERRORS = {name: value for name, value in vars(coda_fs_session).items() if name.endswith("Error")}
+
+
+def test_all_is_sorted_and_complete() -> None:
+    """`__all__` is sorted, and holds exactly the names that users may import."""
+    assert coda_fs_session.__all__ == sorted(coda_fs_session.__all__)
+    assert set(coda_fs_session.__all__) == {
+        *("Session", "SessionInfo", "SessionManager", "SessionStorage", "StoreStats", "SessionWarning", "__version__"),
+        *("SessionError", "SessionNotFoundError", "SessionExistsError", "SessionConflictError"),
+        *("SessionTooLargeError", "InvalidNameError", "InvalidMessageError", "ConfigError"),
+        *("StoreError", "StoreFormatError", "StoreReadOnlyError", "StoreFullError"),
+        *("CorruptionError", "ObjectNotYetHereError"),
+    }
+
+
+def test_everything_in_all_can_be_imported() -> None:
+    """A star import gives every public name, and each class says that it lives at the top of the package or below."""
+    names: dict[str, object] = {}
+    exec("from coda_fs_session import *", names)
+    for name in coda_fs_session.__all__:
+        assert name in names
+        assert getattr(names[name], "__module__", "coda_fs_session").split(".")[0] == "coda_fs_session"
+
+
+@pytest.mark.parametrize(
+    ("error", "parents"),
+    [
+        (SessionNotFoundError, (SessionError, LookupError)),
+        (SessionExistsError, (SessionError,)),
+        (SessionConflictError, (SessionError,)),
+        (SessionTooLargeError, (SessionError,)),
+        (InvalidNameError, (SessionError, ValueError)),
+        (InvalidMessageError, (SessionError, ValueError)),
+        (ConfigError, (SessionError, ValueError)),
+        (StoreError, (SessionError,)),
+        (StoreFormatError, (StoreError,)),
+        (StoreReadOnlyError, (StoreError,)),
+        (StoreFullError, (StoreError,)),
+        (CorruptionError, (StoreError,)),
+        (ObjectNotYetHereError, (StoreError,)),
+        (SessionError, (Exception,)),
+        (SessionWarning, (UserWarning,)),
+    ],
+)
+def test_error_tree(error: type[Exception], parents: tuple[type[Exception], ...]) -> None:
+    """Each error has the parents by which callers catch it, those of the standard library included, and no others."""
+    assert error.__bases__ == parents
+
+
+def test_every_error_is_a_session_error() -> None:
+    """`except SessionError` catches whatever the package raises."""
+    assert all(issubclass(error, SessionError) for error in ERRORS.values())
+
+
+def test_corruption_is_not_what_a_sync_has_still_to_bring() -> None:
+    """Who handles damage does not by accident handle a file that is merely late, and the other way round."""
+    assert not issubclass(ObjectNotYetHereError, CorruptionError)
+    assert not issubclass(CorruptionError, ObjectNotYetHereError)
+
+
+def test_store_errors_carry_fields() -> None:
+    """Errors about a file name it in `.path`; damage is located by line, with what was expected and what was found."""
+    for error in (StoreError, StoreFormatError, StoreReadOnlyError, StoreFullError):
+        assert error("broken", Path("refs/x.jsonl")).path == Path("refs/x.jsonl")
+        assert str(error("broken")) == "broken"
+    damage = CorruptionError("the id is wrong", Path("refs/x.jsonl"), line=3, expected="aa", actual="bb")
+    assert (damage.path, damage.line, damage.expected, damage.actual) == (Path("refs/x.jsonl"), 3, "aa", "bb")
+    assert all(part in str(damage) for part in (str(damage.path), "line 3", "the id is wrong", "aa", "bb"))
+
+
+def test_an_invalid_message_is_located() -> None:
+    """`InvalidMessageError.value_path` leads to the value that is refused, through lists and dicts."""
+    session = Session("chat", [{"role": "user", "content": "Hi"}])
+    with pytest.raises(InvalidMessageError) as caught:
+        session.add_message({"role": "assistant", "tool_calls": [{"arguments": float("inf")}]})
+    assert caught.value.value_path == "messages[1].tool_calls[0].arguments"
+    assert caught.value.value_path in str(caught.value)
+    assert len(session) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SessionNotFoundError("chat"),
+        InvalidMessageError("messages[0].score", "NaN is no JSON"),
+        StoreFullError("no room", Path("refs/x.jsonl")),
+        CorruptionError("wrong id", Path("refs/x.jsonl"), line=3, expected="aa", actual="bb"),
+        ObjectNotYetHereError("0" * 64, Path("objects/00")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_survive_the_way_from_a_worker(error: SessionError) -> None:
+    """An error that comes back from another process has the same text and the same fields."""
+    there_and_back = pickle.loads(pickle.dumps(error))
+    assert type(there_and_back) is type(error)
+    assert str(there_and_back) == str(error)
+    assert vars(there_and_back) == vars(error)
+
+
+def test_version() -> None:
+    """`__version__` is a release number, the one under which the package is installed."""
+    assert re.fullmatch(r"\d+\.\d+(\.\d+)?((a|b|rc|\.dev)\d+)?", coda_fs_session.__version__)
+    try:
+        installed = metadata.version("coda-fs-session")
+    except metadata.PackageNotFoundError:
+        pytest.skip("runs from a checkout that is not installed")
+    assert installed == coda_fs_session.__version__
+
+
+def test_package_is_typed() -> None:
+    """Type checkers find `py.typed` beside the code, and every public method says what it takes and returns."""
+    assert resources.files(coda_fs_session).joinpath("py.typed").is_file()
+    for owner in (SessionManager, Session, SessionStorage):
+        for name, method in vars(owner).items():
+            if callable(method) and not name.startswith("_"):
+                assert "return" in method.__annotations__, f"{owner.__name__}.{name}"
+
+
+def test_public_names_are_documented() -> None:
+    """`help()` has something to say of every public class and method."""
+    for name in set(coda_fs_session.__all__) - {"__version__"}:
+        public = getattr(coda_fs_session, name)
+        assert public.__doc__, name
+        for member, value in vars(public).items():
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{member}"
+
+
+def test_reprs_say_what_one_looks_at() -> None:
+    """A repr names the class, the session and its size, without printing a conversation."""
+    session = Session("plans", [{"role": "user", "content": "a long story"}] * 3)
+    assert re.fullmatch(r"<?Session\b.*'plans'.*\b3\b.*", repr(session))
+    assert "a long story" not in repr(session)
+
+    moment = datetime(2024, 5, 17, 12, 30)
+    info = SessionInfo("plans", 3, moment, moment, {"topic": "summer"}, 120)
+    assert re.fullmatch(r"<?SessionInfo\b.*'plans'.*\b3\b.*", repr(info))
+
+
+def test_manager_repr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager's repr says where its sessions are."""
+    monkeypatch.setenv("CODA_FS_STATE", str(tmp_path / "state"))
+    with SessionManager({"session": {"storage_path": str(tmp_path / "store")}}) as manager:
+        assert repr(manager).lstrip("<").startswith("SessionManager")
+        assert str(tmp_path / "store") in repr(manager)
+    with SessionManager({"session": {"backend": "memory"}}) as manager:
+        assert "memory" in repr(manager)
+        assert repr(manager.stats()).startswith("StoreStats(sessions=0, messages=0, ")
+        assert isinstance(manager.stats(), StoreStats)
+
+
+def test_info_is_a_value() -> None:
+    """Two descriptions of the same state are equal: the six fields of the API page come first, by position."""
+    moment = datetime(2024, 5, 17, 12, 30)
+    info = SessionInfo("plans", 3, moment, moment, {}, 120)
+    assert info == SessionInfo("plans", 3, moment, moment, {}, 120)
+    assert (info.parent, info.forked_at, info.replica, info.error) == (None, None, None, None)
+    assert list(get_type_hints(SessionInfo))[:6] == [
+        *("name", "message_count", "created_at", "updated_at", "metadata", "size_bytes")
+    ]
+
+
+def test_storage_is_four_methods() -> None:
+    """A storage of one's own needs the four methods of the API page and no others."""
+    assert SessionStorage.__abstractmethods__ == {"save", "load", "delete", "list_all"}
+
+
+def test_logging_is_silent_until_asked_for() -> None:
+    """The package logs to `coda_fs_session`, which has a `NullHandler`, so nothing appears that nobody configured."""
+    handlers = logging.getLogger("coda_fs_session").handlers
+    assert [type(handler) for handler in handlers] == [logging.NullHandler]
+
+
+def test_warnings_can_be_filtered_as_a_class() -> None:
+    """`SessionWarning` alone turns the package's warnings into errors, or off."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", SessionWarning)
+        with pytest.raises(SessionWarning, match="colour"):
+            SessionManager({"session": {"backend": "memory", "colour": "blue"}})
+
+
+def test_sqlite_is_announced() -> None:
+    """`backend = "sqlite"` is a valid name whose work is still to come, and the error says so."""
+    with pytest.raises(ConfigError, match="later"):
+        SessionManager({"session": {"backend": "sqlite"}})

@@ -1,0 +1,158 @@
+"""The public API as a typed program uses it: never run, checked by mypy in strict mode."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+from coda_fs_session import (
+    ConfigError,
+    CorruptionError,
+    InvalidMessageError,
+    InvalidNameError,
+    ObjectNotYetHereError,
+    Session,
+    SessionConflictError,
+    SessionError,
+    SessionExistsError,
+    SessionInfo,
+    SessionManager,
+    SessionNotFoundError,
+    SessionStorage,
+    SessionTooLargeError,
+    SessionWarning,
+    StoreError,
+    StoreFormatError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreStats,
+    __version__,
+)
+
+assert_type(__version__, str)
+
+# Managers, from anything that may hold a configuration.
+SessionManager()
+SessionManager(None)
+SessionManager({})
+SessionManager({"session": {"backend": "files", "storage_path": "~/chats", "autosave_interval": 0}})
+SessionManager(config={"session": {"max_session_size": 100}, "model": {"name": "gpt-4"}})
+SessionManager(token_counter=len)
+SessionManager(token_counter=lambda text: len(text.split()))
+assert_type(SessionManager.from_toml("settings.toml"), SessionManager)
+assert_type(SessionManager.from_toml(Path("settings.toml")), SessionManager)
+
+with SessionManager() as manager:
+    assert_type(manager, SessionManager)
+
+# Sessions, loaded, started and branched.
+session = manager.create_session("chat")
+assert_type(session, Session)
+assert_type(manager.load_session("chat"), Session)
+assert_type(manager.create_session("branch", branch_from="chat"), Session)
+assert_type(manager.create_session("branch", "chat", at=10), Session)
+
+assert_type(session.name, str)
+assert_type(session.messages, list[dict[str, Any]])
+assert_type(session.metadata, dict[str, Any])
+assert_type(session.created_at, datetime)
+assert_type(session.updated_at, datetime)
+assert_type(session.parent, str | None)
+assert_type(session.has_unsaved_changes, bool)
+assert_type(len(session), int)
+
+session.add_message({"role": "user", "content": "Hello"})
+session.add_message({"role": "user", "content": [{"type": "text", "text": "Hello"}], "seen": True, "score": None})
+assert_type(session.get_messages(), list[dict[str, Any]])
+assert_type(session.get_messages(10), list[dict[str, Any]])
+assert_type(session.get_messages(limit=None), list[dict[str, Any]])
+session.messages = session.get_messages(limit=10)
+session.messages.append({"role": "user", "content": "Bye"})
+session.messages[0]["content"] = "Hello there"
+session.update_metadata({"topic": "greetings", "tags": ["short"]})
+session.truncate_messages(50)
+session.clear_messages()
+session.reload()
+assert_type(session.get_token_count(), int)
+
+Session("by-hand")
+Session("by-hand", [{"role": "user", "content": "Hello"}], {"topic": "greetings"})
+Session("by-hand", messages=None, metadata=None, created_at=datetime.now(), updated_at=datetime.now())
+
+# What a manager does with them.
+manager.save_session(session)
+manager.save_all()
+manager.rename_session("chat", "talk")
+manager.delete_session("talk")
+manager.delete_session("talk", missing_ok=True)
+assert_type("talk" in manager, bool)
+assert_type(manager.list_sessions(), list[SessionInfo])
+assert_type(manager.get_session_info("talk"), SessionInfo | None)
+assert_type(manager.export_session("talk", "talk.json"), Path)
+assert_type(manager.export_session("talk", Path("talk.json"), overwrite=True), Path)
+assert_type(manager.import_session("talk.json"), Session)
+assert_type(manager.import_session(Path("talk.json"), name="copy", on_exists="replace"), Session)
+manager.import_session("talk.json", on_exists="merge")  # type: ignore[arg-type]
+manager.close()
+
+# What it tells about them.
+for info in manager.list_sessions():
+    assert_type(info.name, str)
+    assert_type(info.message_count, int)
+    assert_type(info.created_at, datetime)
+    assert_type(info.updated_at, datetime)
+    assert_type(info.metadata, dict[str, Any])
+    assert_type(info.size_bytes, int)
+    assert_type(info.parent, str | None)
+    assert_type(info.forked_at, int | None)
+    assert_type(info.replica, str | None)
+    assert_type(info.error, SessionError | None)
+
+stats = manager.stats()
+assert_type(stats, StoreStats)
+assert_type(stats.sessions + stats.messages + stats.objects, int)
+assert_type(stats.logical_bytes + stats.stored_bytes + stats.shared_bytes, int)
+
+
+# A storage of one's own: four methods, and the manager takes it.
+class Nowhere(SessionStorage):
+    def save(self, session: Session) -> None: ...
+
+    def load(self, name: str) -> Session | None:
+        return None
+
+    def delete(self, name: str) -> None: ...
+
+    def list_all(self) -> list[SessionInfo]:
+        return []
+
+
+SessionManager(storage=Nowhere())
+SessionManager({}, storage=Nowhere(), token_counter=None)
+
+
+# Errors, caught by what the caller does next.
+def open_or_start(name: str) -> Session | None:
+    try:
+        return manager.load_session(name)
+    except SessionNotFoundError:
+        return manager.create_session(name)
+    except ObjectNotYetHereError as late:
+        assert_type(late.path, Path | None)
+    except CorruptionError as damage:
+        assert_type(damage.path, Path | None)
+        assert_type(damage.line, int | None)
+        print(damage.expected, damage.actual)
+    except (StoreFormatError, StoreReadOnlyError, StoreFullError) as refused:
+        assert_type(refused.path, Path | None)
+    except InvalidMessageError as invalid:
+        assert_type(invalid.value_path, str)
+    return None
+
+
+names: list[type[SessionError]] = [InvalidNameError, SessionConflictError, SessionExistsError, SessionTooLargeError]
+values: list[type[ValueError]] = [ConfigError, InvalidMessageError, InvalidNameError]
+lookups: list[type[LookupError]] = [SessionNotFoundError]
+stores: list[type[StoreError]] = [CorruptionError, ObjectNotYetHereError, StoreFormatError, StoreFullError]
+alarms: list[type[UserWarning]] = [SessionWarning]
