@@ -42,9 +42,10 @@ class StorePaths:
         self.format = root / "FORMAT"
         self.refs = root / "refs"
         self.objects = root / "objects"
+        self._refs = f"{self.refs}/"
 
     def ref(self, path: str) -> str:
-        return f"{self.refs}/{path}"
+        return self._refs + path
 
     def object(self, identity: str) -> str:
         """Return the path of the plain form; the compressed one has `COMPRESSED` appended."""
