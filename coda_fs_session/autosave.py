@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from .session import Session
 
@@ -18,8 +19,9 @@ _logger = logging.getLogger("coda_fs_session")
 class Autosave:
     """Holds sessions that may have unsaved changes, and saves them.
 
-    A session is held strongly from the first change until it was found saved with nobody else holding it:
-    a conversation must not vanish because its variable went out of scope before the timer came round.
+    A session is held strongly from the first change until it was found saved with nobody else holding it,
+    its list of messages or its metadata: a conversation must not vanish because its variable went out of
+    scope before the timer came round.
 
     Args:
         interval: seconds; 0 turns everything off.
@@ -27,16 +29,19 @@ class Autosave:
     """
 
     def __init__(self, interval: float, save: Callable[[Session], None]) -> None:
-        self._interval = interval
+        self._interval = min(interval, threading.TIMEOUT_MAX)
         self._save = save
         self._sessions: dict[int, Session] = {}
+        self._mutex = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         _all.add(self)
 
     def touched(self, session: Session) -> None:
         """Hold a session that may have changed."""
-        if self._interval and id(session) not in self._sessions:
+        if not self._interval:
+            return
+        with self._mutex:
             self._sessions[id(session)] = session
             _pending.add(self)
             if self._thread is None:
@@ -52,9 +57,10 @@ class Autosave:
 
     def stop(self) -> None:
         """Stop the timer and hold nothing any more."""
-        self._sessions.clear()
-        _pending.discard(self)
-        thread, self._thread = self._thread, None
+        with self._mutex:
+            self._sessions.clear()
+            _pending.discard(self)
+            thread, self._thread = self._thread, None
         if thread is not None:
             self._wake.set()
             if thread is not threading.current_thread():
@@ -64,32 +70,60 @@ class Autosave:
     def save_all(self) -> None:
         """Save every held session that has changes; failures are logged, and tried again next time."""
         for identity in list(self._sessions):
-            session = self._sessions.get(identity)
-            if session is None:
-                continue
-            try:
-                if session.has_unsaved_changes:
-                    self._save(session)
-            except Exception:
-                _logger.exception("autosave of session %r failed; it is kept in memory and tried again", session.name)
-                continue
-            # Held by the dict, by the variable here and by the call: by nobody who could still change it.
-            if not session._copy.is_live or sys.getrefcount(session) <= 3:
-                self._sessions.pop(identity, None)
-        if not self._sessions:
-            _pending.discard(self)
+            if self._save_one(identity):
+                with self._mutex:
+                    if self._is_alone(identity):
+                        del self._sessions[identity]
+        with self._mutex:
+            if not self._sessions:
+                _pending.discard(self)
+
+    def _save_one(self, identity: int) -> bool:
+        session = self._sessions.get(identity)
+        if session is None:
+            return False
+        try:
+            if session.has_unsaved_changes:
+                self._save(session)
+        except Exception:
+            _logger.exception("autosave of session %r failed; it is kept in memory and tried again", session.name)
+            return False
+        return True
+
+    def _is_alone(self, identity: int) -> bool:
+        """Tell whether nobody else holds a session, or what of it can be changed without its knowing."""
+        if identity not in self._sessions or _references(self._sessions, identity) > _ALONE:
+            return False
+        fields = vars(self._sessions[identity])
+        live = vars(fields["_copy"])
+        return _references(fields, "_metadata") <= _ALONE and (
+            live["_live"] is None or _references(live, "_live") <= _ALONE
+        )
 
     def _run(self) -> None:
         wake = self._wake
         while not wake.wait(self._interval):
             self.save_all()
+            with self._mutex:
+                # With nothing left to save, a manager that nobody closed must be free to go.
+                if not self._sessions and self._thread is threading.current_thread():
+                    self._thread = None
+                    return
 
     def _after_fork(self) -> None:
         # What was unsaved at the fork is the parent's to save; saving it here as well would store it twice.
         self._sessions.clear()
+        self._mutex = threading.Lock()
         self._thread = None
         self._wake = threading.Event()
 
+
+def _references(holder: dict[Any, Any], key: object) -> int:
+    return sys.getrefcount(holder[key])
+
+
+_ALONE = _references({0: object()}, 0)
+"""What that counts for an object that only its dict holds; the interpreter's own share differs between versions."""
 
 _all: weakref.WeakSet[Autosave] = weakref.WeakSet()
 _pending: set[Autosave] = set()

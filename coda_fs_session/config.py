@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +109,13 @@ _RULES: dict[str, _Rule] = {
 _ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}
 
 
-def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> Config:
+def read_config(config: Mapping[str, Any] | None, *, source: str = "config", stacklevel: int = 3) -> Config:
     """Check a configuration and fill in the defaults.
 
     Args:
         config: a mapping with, perhaps, a mapping under ``"session"``; other keys are other programs' business.
         source: what to call it in errors.
+        stacklevel: how many calls up the code is that a warning is about.
 
     Raises:
         ConfigError: an option has a type or value that it does not accept.
@@ -133,7 +134,7 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
         warnings.warn(
             f"{source}: unknown option in [session]: {', '.join(sorted(unknown))}; known are {', '.join(_RULES)}",
             SessionWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     origin = {name: variable for name, variable in _ENVIRONMENT.items() if name in given}
@@ -144,16 +145,27 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
     checked = {
         name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()
     }
-    checked.setdefault("storage_path", _path(Config().storage_path))
-    return Config(**checked)
+    result = Config(**checked)
+    if result.backend == "files" and "storage_path" not in checked:
+        # Only now: a machine user may have no home folder, and does not need one for anything else.
+        default = str(result.storage_path)
+        result = replace(result, storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
+    if result.backend == "files" and result.state_path and result.state_path.is_relative_to(result.storage_path):
+        where = origin.get("state_path", f"{source}: session.state_path")
+        raise ConfigError(
+            f"{where} = {str(result.state_path)!r} is not accepted: it takes a path outside of storage_path, "
+            "since machine state must not be synced"
+        )
+    return result
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
     rule = _RULES[name]
     try:
         return rule.check(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"{where} = {value!r} is not accepted: it takes {rule.accepts}") from error
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        reason = f" ({error})" if str(error) else ""
+        raise ConfigError(f"{where} = {value!r} is not accepted: it takes {rule.accepts}{reason}") from error
 
 
 def read_toml(path: str | os.PathLike[str]) -> Config:
@@ -164,12 +176,13 @@ def read_toml(path: str | os.PathLike[str]) -> Config:
     """
     import tomllib
 
-    where = Path(path).expanduser()
+    where = Path(path)
     try:
+        where = where.expanduser()
         content = tomllib.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot read the configuration {where}: {error}") from error
-    return read_config(content, source=str(where))
+    return read_config(content, source=str(where), stacklevel=4)
 
 
 OPTIONS: tuple[str, ...] = tuple(option.name for option in fields(Config))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ from typing import Any
 import orjson
 
 from .errors import InvalidMessageError, SessionError
+from .format.jsonl import encode_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +43,43 @@ def write_export(
 
     Raises:
         FileExistsError: the path is taken, and `overwrite` is false.
+        InvalidMessageError: a message or the metadata hold what JSON cannot.
         OSError: it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     if not overwrite and os.path.lexists(path):
-        raise FileExistsError(17, os.strerror(17), str(path))
-    try:
-        with open(scratch, "xb") as file:
+        raise _taken(path)
+    scratch = path.parent / f".tmp-{secrets.token_hex(8)}"
+    with open(scratch, "xb") as file:
+        try:
             for part in _document(name, lines, metadata, created, updated):
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        if overwrite:
-            os.replace(scratch, path)
-        else:
-            os.link(scratch, path)
-    finally:
-        if os.path.lexists(scratch):
+            if overwrite:
+                os.replace(scratch, path)
+            else:
+                _publish(scratch, path)
+        except BaseException:
             os.unlink(scratch)
+            raise
+
+
+def _publish(scratch: Path, path: Path) -> None:
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError:
+        # No hard links here (FAT, some network disks).
+        if os.path.lexists(path):
+            raise _taken(path) from None
+        os.rename(scratch, path)
+    else:
+        os.unlink(scratch)
+
+
+def _taken(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and overwrite is false", str(path))
 
 
 def _document(
@@ -67,7 +90,7 @@ def _document(
     for line in lines:
         yield separator + line
         separator = b",\n"
-    yield b'\n],\n"metadata": %b,\n' % orjson.dumps(metadata)
+    yield b'\n],\n"metadata": %b,\n' % encode_value(metadata, "metadata")
     yield b'"created_at": %b,\n' % orjson.dumps(created.astimezone(UTC).isoformat())
     yield b'"updated_at": %b\n}\n' % orjson.dumps(updated.astimezone(UTC).isoformat())
 
@@ -81,8 +104,9 @@ def read_export(path: Path) -> Exported:
     """
     data = path.read_bytes()
     try:
-        document = orjson.loads(data)
-    except ValueError as error:
+        # Not orjson: it would read an integer of more than 64 bits as a float. Now the check of messages finds it.
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise SessionError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("messages"), list):
         raise SessionError(f"{path} is no exported session: it must be a JSON object with a list of messages")
@@ -102,6 +126,9 @@ def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+        if not 1 < moment.year < 9999:
+            raise ValueError
+        return moment
     except (TypeError, ValueError) as error:
         raise SessionError(f"{path}: {key} is no time: {text!r}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -21,6 +22,7 @@ from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken
 
 _MEGABYTE = 1024 * 1024
+_NO_LIMIT = 2**62
 
 
 class SessionManager:
@@ -69,7 +71,7 @@ class SessionManager:
         self._config = config
         self._storage = storage if storage is not None else _open_storage(config)
         self._count_tokens = counter
-        self._limit = int(config.max_session_size * _MEGABYTE) or 2**62
+        self._limit = math.ceil(min(config.max_session_size * _MEGABYTE, _NO_LIMIT)) or _NO_LIMIT
         self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         self._autosave = Autosave(config.autosave_interval, self._autosave_one)
         self._lock = threading.RLock()
@@ -137,10 +139,14 @@ class SessionManager:
             raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
         with session._lock:
             if session._owner is not self:
+                session._limit = self._limit
+                session._check()
                 self._storage.create(session)
                 self._attach(session)
                 return
             name = session.name
+            if not self._storage.tracks_changes:
+                session._check()
             self._storage.save(session)
             self._settle(session)
             if session.name != name:
@@ -193,7 +199,7 @@ class SessionManager:
             if old == new:
                 self.load_session(old)
                 return
-            self._storage.rename(old, new)
+            self._storage.rename(old, normalise_name(new))
             live = self._sessions.pop(old, None)
             if live is not None:
                 changed = live.has_unsaved_changes
@@ -281,6 +287,10 @@ class SessionManager:
             elif on_exists == "skip":
                 return session
             else:
+                # Checked before anything changes: what cannot be saved must not stand in an open session.
+                checked = Session(chosen, exported.messages, exported.metadata)
+                checked._limit = self._limit
+                checked._check()
                 session.messages = exported.messages
                 session.metadata = exported.metadata
             self.save_session(session)
@@ -340,11 +350,13 @@ class SessionManager:
         """Return the open object of a session, or open it."""
         session = self._sessions.get(name)
         if session is not None:
-            if session.has_unsaved_changes:
-                return session
-            if self._storage.refresh(session):
-                self._settle(session)
-                return session
+            # Its own thread may be at work on it, while another one only looks at every session.
+            with session._lock:
+                if session.has_unsaved_changes:
+                    return session
+                if self._storage.refresh(session):
+                    self._settle(session)
+                    return session
             self._sessions.pop(name, None)
             self._autosave.forget(session)
             session._owner = None
@@ -366,15 +378,23 @@ class SessionManager:
             with parent._lock:
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
-                return self._attach(self._storage.branch(parent, name, at))
+                return self._attach(self._storage.branch(parent, normalise_name(name), at))
 
     def _attach(self, session: Session) -> Session:
+        if isinstance(session._owner, SessionManager) and session._owner is not self:
+            session._owner._let_go(session)
         session._owner = self
         session._limit = self._limit
         session._count_tokens = self._count_tokens
         self._sessions[session.name] = session
         self._settle(session)
         return session
+
+    def _let_go(self, session: Session) -> None:
+        """Forget a session that another manager has taken over."""
+        self._autosave.forget(session)
+        if self._sessions.get(session.name) is session:
+            del self._sessions[session.name]
 
     def _settle(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""

@@ -73,6 +73,7 @@ class Session:
     Raises:
         InvalidNameError: the name is none.
         InvalidMessageError: `messages` or `metadata` hold what JSON cannot.
+        ValueError: a time in year 1 or 9999, parts of which have no local time.
     """
 
     def __init__(
@@ -297,7 +298,7 @@ class Session:
             InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
         """
         splice = self._copy.splice()
-        if splice.size > self._limit and not splice.empty:
+        if splice.size > self._limit and splice.lines:
             raise self._too_large()
         return splice
 
@@ -324,8 +325,23 @@ class Session:
                 raise self._too_large()
             yield line
 
+    def _check(self) -> None:
+        """Make sure that everything can be saved, before anything is.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: it cannot.
+        """
+        for _ in self._splice_all():
+            pass
+        _encode_metadata(self._metadata)
+
     def _metadata_change_all(self) -> dict[str, bytes]:
         return _encode_metadata(self._metadata)
+
+    def _rebase(self, source: MessageSource, metadata: dict[str, bytes]) -> None:
+        """Compare with another saved state from now on, changing nothing in memory."""
+        self._copy.rebase(source)
+        self._saved_metadata = metadata
 
     def _show(
         self,
@@ -345,10 +361,15 @@ class Session:
         self._created, self._updated, self._parent = created, updated, parent
 
     def _settle(
-        self, source: MessageSource | None, metadata: dict[str, bytes] | None, updated: datetime | None
+        self,
+        source: MessageSource | None,
+        metadata: dict[str, bytes] | None,
+        updated: datetime | None,
+        *,
+        merged: bool = False,
     ) -> None:
         """Take everything as saved; see `WorkingCopy.settle`."""
-        self._copy.settle(source)
+        self._copy.settle(source, merged=merged)
         self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata
         if metadata is not None and metadata != _encode_metadata(self._metadata):
             # What another process set or removed meanwhile came in with this save.
@@ -387,6 +408,8 @@ def _content_text(message: dict[str, Any]) -> str:
 
 
 def _aware(moment: datetime) -> datetime:
+    if not 1 < moment.year < 9999:
+        raise ValueError(f"{moment} cannot be stored: the years 2 to 9998 can")
     return moment.astimezone(UTC)
 
 

@@ -107,6 +107,7 @@ class SessionStorage(ABC):
             created_at=session.created_at,
             updated_at=session.updated_at,
         )
+        moved._parent = session.parent
         self.create(moved)
         self.delete(old)
 
@@ -119,8 +120,10 @@ class SessionStorage(ABC):
         fresh = self.load(session.name)
         if fresh is None:
             return False
-        session.messages[:] = fresh.messages
-        session.metadata = fresh.metadata
+        if fresh is not session:
+            session.messages[:] = fresh.messages
+            session.metadata = fresh.metadata
+            session._created, session._updated = fresh._created, fresh._updated
         return True
 
     def reload(self, session: Session) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .errors import InvalidMessageError
 from .format.jsonl import decode, encode_message
 
 _MARSHAL_VERSION = 2
@@ -72,8 +73,9 @@ class WorkingCopy:
         self._added: list[bytes] = []
         self._added_bytes = 0
         self._live = live
+        # What the live list was when saved; None where that is not known, and only reading the source can tell.
         self._print: bytes | None = b"" if source is None else None
-        self._next_print: tuple[int, bytes] | None = None
+        self._next_print: bytes | None = None
 
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
@@ -94,9 +96,6 @@ class WorkingCopy:
 
     def assign(self, messages: list[dict[str, Any]]) -> None:
         """Let `messages` be the live list from now on."""
-        if self._live is None and self._source is not None and self._print is None:
-            # Not b"": that would call an empty list unchanged. No list has this fingerprint.
-            self._print = b"unknown"
         self._live = messages
         self._added, self._added_bytes = [], 0
 
@@ -161,7 +160,7 @@ class WorkingCopy:
         else:
             snapshot = list(self._live)
             data = _fingerprint(snapshot)
-            self._next_print = None if data is None else (len(snapshot), data)
+            self._next_print = data
             for index, message in enumerate(snapshot):
                 yield encode_message(message, f"messages[{index}]")
 
@@ -169,8 +168,15 @@ class WorkingCopy:
         """Tell whether the messages differ from the saved ones."""
         if self._live is None:
             return bool(self._added or self._first)
+        if self._first > 0:
+            return True
         data = _fingerprint(list(self._live))
-        return data is None or data != self._print or self._first > 0
+        if data is not None and self._print is not None:
+            return data != self._print
+        try:
+            return not self.splice().empty
+        except InvalidMessageError:
+            return True
 
     def splice(self) -> Splice:
         """Find what changed since the last save: cheap where nothing did but appending, exact always.
@@ -183,7 +189,7 @@ class WorkingCopy:
         snapshot = list(self._live)
         data = _fingerprint(snapshot)
         saved = self._saved - self._first
-        self._next_print = None if data is None else (len(snapshot), data)
+        self._next_print = data
         if data is not None and self._print is not None and len(snapshot) >= saved and data.startswith(self._print):
             new = [encode_message(message, f"messages[{saved + i}]") for i, message in enumerate(snapshot[saved:])]
             return self._splice(self._first, self._saved, new, self._saved)
@@ -210,33 +216,33 @@ class WorkingCopy:
             size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
         return Splice(drop, keep, lines, resume, self._saved, size)
 
-    def settle(self, source: MessageSource | None) -> None:
+    def settle(self, source: MessageSource | None, *, merged: bool = False) -> None:
         """Take the messages as saved; `source` has them from now on (None: a storage that keeps its own copy).
 
-        Where the source has more messages than were in memory, others' came in with the save: the live
-        list, if there is one, then shows them too.
+        Args:
+            merged: others' changes came in with the save; the live list, if there is one, then shows them too.
         """
         if source is None:
-            self.live()
-        expected = len(self)
-        self._source = source
-        self._first = 0
-        self._added, self._added_bytes = [], 0
-        if self._live is None:
-            self._saved = len(source) if source is not None else 0
-            return
-        count, data = self._next_print or (-1, None)
-        self._next_print = None
-        if source is None:
-            self._saved = len(self._live)
-            self._print = _fingerprint(self._live)
-            return
-        self._saved = len(source)
-        if len(source) != (count if count >= 0 else expected):
+            self._print = _fingerprint(self.live())
+        elif merged or self._live is None:
             self.show(source)
+            return
         else:
             # None where the list holds what marshal cannot write: then every save compares line by line.
-            self._print = data
+            self._print = self._next_print
+        self._source = source
+        self._saved = len(self._live or ()) if source is None else len(source)
+        self._first = 0
+        self._added, self._added_bytes = [], 0
+        self._next_print = None
+
+    def rebase(self, source: MessageSource) -> None:
+        """Compare with what `source` has from now on, changing nothing in memory."""
+        self.live()
+        self._source = source
+        self._saved = len(source)
+        self._first = 0
+        self._print = None
 
     def show(self, source: MessageSource) -> None:
         """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
@@ -245,6 +251,7 @@ class WorkingCopy:
         self._first = 0
         self._added, self._added_bytes = [], 0
         self._next_print = None
+        self._print = None
         if self._live is not None:
             fresh = [decode(line) for line in self._read_saved(0)]
             self._live[:] = fresh

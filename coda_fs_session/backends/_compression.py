@@ -8,6 +8,8 @@ import zstandard
 
 LEVEL = 3
 _WINDOW_LIMIT = 8 * 1024 * 1024
+_READ_BYTES = 1024 * 1024
+_RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 
 
 def compress(data: bytes) -> bytes:
@@ -36,14 +38,37 @@ def decompress(frame: bytes, *, size: int | None, limit: int) -> bytes:
         if declared.window_size > _WINDOW_LIMIT:
             raise ValueError(f"the frame asks for a window of {declared.window_size} bytes")
         # Not decompress(): it believes the declared size, and max_output_size does not bind it then.
-        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT).stream_reader(
-            io.BytesIO(frame), read_across_frames=True
-        )
-        data = reader.read(declared.content_size + 1)
-        while len(data) <= declared.content_size and (more := reader.read(declared.content_size + 1 - len(data))):
-            data += more
+        if _frame_size(frame, has_checksum=declared.has_checksum) != len(frame):
+            raise ValueError("it is more, or less, than one whole frame")
+        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT).stream_reader(io.BytesIO(frame))
+        data = bytearray()
+        # In pieces: room for what a frame only declares to hold must not be made before it turns up.
+        while piece := reader.read(min(_READ_BYTES, declared.content_size + 1 - len(data))):
+            data += piece
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error
     if len(data) != declared.content_size:
         raise ValueError(f"the frame holds other than the {declared.content_size} bytes that it declares")
     return bytes(data)
+
+
+def _frame_size(frame: bytes, *, has_checksum: bool) -> int:
+    """Return where the first frame ends, by its block headers (RFC 8878, 3.1.1.2).
+
+    The stream reader would not do: it takes a frame cut short in its checksum, and an empty one after it, for good.
+
+    Raises:
+        ValueError: it ends before its last block.
+    """
+    position = zstandard.frame_header_size(frame)
+    last = False
+    while not last:
+        header = frame[position : position + 3]
+        if len(header) < 3:
+            raise ValueError("the frame is cut short")
+        block = int.from_bytes(header, "little")
+        last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
+        if kind == _RESERVED_BLOCK:
+            raise ValueError("the frame holds a block of an unknown kind")
+        position += 3 + (1 if kind == _RLE_BLOCK else size)
+    return position + (4 if has_checksum else 0)

@@ -11,8 +11,9 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from ..errors import CorruptionError, StoreError, StoreFullError, StoreReadOnlyError
 from ._paths import temporary
@@ -24,6 +25,11 @@ FILE_MODE = 0o600
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_WORTH_THREADS = 4
+_THREADS = 8
+
+_T = TypeVar("_T")
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _READ_ONLY = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
@@ -83,16 +89,20 @@ class Files:
 
 
 @contextmanager
-def store_errors(action: str, path: object) -> Iterator[None]:
+def store_errors(action: str, path: object, *, reading: bool = False) -> Iterator[None]:
     """Turn an `OSError` into the `StoreError` that tells the caller what to do next."""
     try:
         yield
     except OSError as error:
-        raise translate(error, action, path) from error
+        raise translate(error, action, path, reading=reading) from error
 
 
-def translate(error: OSError, action: str, path: object) -> StoreError:
+def translate(error: OSError, action: str, path: object, *, reading: bool = False) -> StoreError:
     what = f"cannot {action} {path}: {error.strerror or error}"
+    if reading:
+        # Never StoreReadOnlyError, which promises that reading works.
+        hint = "; check the permissions" if error.errno in _READ_ONLY else ""
+        return StoreError(f"{what}{hint}", str(path))
     if error.errno in _FULL:
         return StoreFullError(f"{what}; what was saved before is intact: make room and save again", str(path))
     if error.errno in _READ_ONLY:
@@ -111,7 +121,7 @@ def make_folders(files: Files, path: str) -> None:
     """Make a folder and what is missing above it, durably, each 0700."""
     if os.path.isdir(path):
         return
-    parent = os.path.dirname(path)
+    parent = os.path.dirname(path) or os.curdir
     make_folders(files, parent)
     # Another process may be making it at the same time.
     with contextlib.suppress(FileExistsError):
@@ -135,15 +145,19 @@ def write_file(files: Files, path: str, data: bytes, *, replace: bool) -> None:
     except BaseException:
         discard(files, scratch)
         raise
-    files.sync_folder(folder)
+    try:
+        files.sync_folder(folder)
+    except OSError:
+        # A new file whose name may not last was not made: the caller will try again, and wants the name free.
+        if not replace:
+            discard(files, path)
+        raise
 
 
 def write_temporary(files: Files, folder: str, data: bytes) -> str:
     """Write a durable file under a temporary name and return that."""
-    scratch = temporary(folder)
-    descriptor = files.create(scratch)
+    scratch, descriptor = start_temporary(files, folder, data)
     try:
-        write_all(files, descriptor, data)
         # Before the rename: a name must never become durable ahead of the bytes it stands for.
         files.sync_data(descriptor)
     except BaseException:
@@ -152,6 +166,35 @@ def write_temporary(files: Files, folder: str, data: bytes) -> str:
         raise
     os.close(descriptor)
     return scratch
+
+
+def start_temporary(files: Files, folder: str, data: bytes) -> tuple[str, int]:
+    """Write a file under a temporary name; return that and the descriptor, which is still to be synced and closed."""
+    scratch = temporary(folder)
+    descriptor = files.create(scratch)
+    try:
+        write_all(files, descriptor, data)
+    except BaseException:
+        os.close(descriptor)
+        discard(files, scratch)
+        raise
+    return scratch, descriptor
+
+
+def in_parallel(call: Callable[[_T], None], items: Sequence[_T]) -> None:
+    """Call for each item, several at a time where there are many.
+
+    For syncs: a journaling file system commits those that wait at the same time together.
+    """
+    if len(items) < _WORTH_THREADS:
+        for item in items:
+            call(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(call, items):
+            pass
 
 
 def publish(files: Files, scratch: str, path: str) -> None:

@@ -17,7 +17,7 @@ README_FILE = b"""This folder is a coda_fs_session store: conversations in plain
   objects/<aa>/<id>.jsonl  older messages, one JSON message a line; .jsonl.zst is the same, compressed with zstd.
                            The file name is the sha256 of the uncompressed bytes.
 
-Which conversations are here:   head -qn1 refs/*/*.jsonl | jq -r .name
+Which conversations are here:   awk 'FNR==1' refs/*/*.jsonl | jq -r .name
 The newest messages of one:     tail -n +2 refs/*/my-chat.jsonl | jq -c '.messages[]'
 The objects with the older:     head -n1 refs/*/my-chat.jsonl | jq -c '.base | .spine, .tail'
 Read an object:                 jq . objects/ab/abcd....jsonl       zstdcat objects/ab/abcd....jsonl.zst | jq .

@@ -23,7 +23,7 @@ def check_store(paths: StorePaths) -> None:
         StoreError: it cannot be read.
     """
     root = str(paths.root)
-    with store_errors("open", root):
+    with store_errors("open", root, reading=True):
         try:
             names = [name for name in os.listdir(root) if not is_hidden(name)]
         except FileNotFoundError:
@@ -44,11 +44,19 @@ def check_store(paths: StorePaths) -> None:
 
 def _is_part_of_a_store(root: str, names: list[str]) -> bool:
     """Tell whether a folder without FORMAT can be a store that a sync tool has not completed yet."""
-    others = [name for name in names if name not in _OWN_NAMES and not name.startswith("FORMAT")]
+    others = [name for name in names if name not in _OWN_NAMES and not _is_arriving_format(root, name)]
     if others == ["README.txt"]:
         return _read(f"{root}/README.txt", len(README_FILE) + 1) == README_FILE or _OWN_NAMES <= set(names)
     folders = [f"{root}/{name}" for name in names if name in _OWN_NAMES]
     return not others and all(stat.S_ISDIR(os.lstat(folder).st_mode) for folder in folders)
+
+
+def _is_arriving_format(root: str, name: str) -> bool:
+    """Tell whether a file is FORMAT under the name that a sync tool gives to what it has not received whole."""
+    path = f"{root}/{name}"
+    if not name.startswith("FORMAT") or not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    return FORMAT_FILE.startswith(_read(path, _FORMAT_LIMIT))
 
 
 def _check_format(path: str) -> None:

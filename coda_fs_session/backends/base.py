@@ -110,12 +110,19 @@ class Backend(ABC):
         """Yield each object's id and the bytes it takes up as stored."""
 
     @abstractmethod
-    def refs(self, *, quick: bool = False) -> Iterator[tuple[RefKey, Token]]:
-        """Yield every ref with its token, in no particular order, without reading any.
+    def refs(self) -> Iterator[tuple[RefKey, Token]]:
+        """Yield every ref with its token, in no particular order, without reading any."""
+
+    @abstractmethod
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        """Return the identity of every ref by path: the first number of its token, which appending does not change.
 
         Args:
-            quick: tokens need only tell refs that were created or replaced; each is then the beginning of
-                the full token.
+            marker: what the last call returned with its identities, None at first.
+
+        Returns:
+            A marker for the next call, and the identities; None in their place where no ref was created,
+            replaced or removed since `marker` was made.
         """
 
     @abstractmethod

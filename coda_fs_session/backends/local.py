@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import threading
 import time
 import weakref
@@ -24,9 +25,11 @@ from . import _locks
 from ._files import (
     Files,
     discard,
+    in_parallel,
     make_folders,
     open_regular,
     read_bytes,
+    start_temporary,
     store_errors,
     translate,
     write_all,
@@ -82,6 +85,8 @@ class LocalBackend(Backend):
         self._prepared = False
         check_store(self._paths)
         _backends.add(self)
+        # For callers that never call close: a descriptor has no finalizer of its own.
+        weakref.finalize(self, _close_all, self._open_refs)
 
     def prepare(self) -> None:
         if self._prepared and os.path.isdir(self._paths.refs):
@@ -119,7 +124,7 @@ class LocalBackend(Backend):
                 problem = problem or error
                 continue
             except OSError as error:
-                raise translate(error, "read", form) from error
+                raise translate(error, "read", form, reading=True) from error
             actual = hashlib.sha256(data).hexdigest()
             if actual == identity:
                 return data
@@ -133,11 +138,11 @@ class LocalBackend(Backend):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
         with store_errors("sync", self._paths.objects):
-            for folder in sorted(touched):
-                self._files.sync_folder(folder)
+            in_parallel(self._files.sync_folder, sorted(touched))
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         scratches: list[tuple[str, str]] = []
+        descriptors: list[int] = []
         try:
             for new in batch:
                 path = self._paths.object(new.id)
@@ -145,18 +150,26 @@ class LocalBackend(Backend):
                 touched.add(folder)
                 if self._secure_existing(new, path):
                     continue
-                make_folders(self._files, folder)
-                if self._compress and new.compress:
-                    from ._compression import compress
-
-                    path, data = path + COMPRESSED, compress(new.data)
-                else:
+                _make_own_folder(self._files, folder)
+                # What is there and bad is healed in the form that it has: text tools may look at that one.
+                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
+                for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
                     data = new.data
-                scratches.append((write_temporary(self._files, folder, data), path))
+                    if form.endswith(COMPRESSED):
+                        from ._compression import compress
+
+                        data = compress(data)
+                    scratch, descriptor = start_temporary(self._files, folder, data)
+                    scratches.append((scratch, form))
+                    descriptors.append(descriptor)
+            # Before the renames: a name must never become durable ahead of the bytes it stands for.
+            in_parallel(self._files.sync_data, descriptors)
             while scratches:
                 self._files.rename(*scratches[0])
                 scratches.pop(0)
         finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
             for scratch, _ in scratches:
                 discard(self._files, scratch)
 
@@ -177,7 +190,7 @@ class LocalBackend(Backend):
         return False
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        with store_errors("list", self._paths.objects):
+        with store_errors("list", self._paths.objects, reading=True):
             for folder in _folders(str(self._paths.objects)):
                 for entry in os.scandir(folder):
                     identity = object_of(entry.name)
@@ -186,10 +199,22 @@ class LocalBackend(Backend):
 
     # Refs
 
-    def refs(self, *, quick: bool = False) -> Iterator[tuple[RefKey, Token]]:
+    def refs(self) -> Iterator[tuple[RefKey, Token]]:
         root = str(self._paths.refs)
-        with store_errors("list", root):
-            yield from _walk_refs(root, "", quick)
+        with store_errors("list", root, reading=True):
+            yield from _walk_refs(root, "")
+
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        with store_errors("list", self._paths.refs, reading=True):
+            # A name comes, goes or changes hands only with the time of its folder; appending leaves that alone.
+            if isinstance(marker, tuple) and all(_folder_state(folder) == state for folder, state in marker):
+                return marker, None
+            now = time.time_ns()
+            found: dict[str, int] = {}
+            folders: list[tuple[str, tuple[int, int] | None]] = []
+            _collect_identities(str(self._paths.refs), "", found, folders)
+            settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
+            return (tuple(folders) if settled else None), found
 
     def ref_sizes(self) -> Iterator[int]:
         for _, token in self.refs():
@@ -202,9 +227,9 @@ class LocalBackend(Backend):
         except (FileNotFoundError, NotADirectoryError) as error:
             raise KeyError(key) from error
         except OSError as error:
-            raise translate(error, "read", path) from error
+            raise translate(error, "read", path, reading=True) from error
         try:
-            with store_errors("read", path):
+            with store_errors("read", path, reading=True):
                 return _read_ref(descriptor, path)
         finally:
             os.close(descriptor)
@@ -212,7 +237,7 @@ class LocalBackend(Backend):
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)
         with store_errors("create", path):
-            make_folders(self._files, os.path.dirname(path))
+            _make_own_folder(self._files, os.path.dirname(path))
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
@@ -351,14 +376,19 @@ class LocalBackend(Backend):
 
     def close(self) -> None:
         with self._mutex:
-            for ref in self._open_refs.values():
-                os.close(ref.descriptor)
-            self._open_refs.clear()
+            # One that a thread holds right now stays open: its number must not come to stand for another file.
+            for key in [key for key, ref in self._open_refs.items() if not ref.holders]:
+                os.close(self._open_refs.pop(key).descriptor)
 
     def _forget_open_refs(self) -> None:
         """In a child of os.fork: our descriptors are the parent's too, and so are the locks on them."""
         self._mutex = threading.Lock()
-        self.close()
+        _close_all(self._open_refs)
+
+
+def _close_all(open_refs: OrderedDict[RefKey, _OpenRef]) -> None:
+    while open_refs:
+        os.close(open_refs.popitem()[1].descriptor)
 
 
 _backends: weakref.WeakSet[LocalBackend] = weakref.WeakSet()
@@ -370,6 +400,17 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _make_own_folder(files: Files, folder: str) -> None:
+    """Make a folder of refs or objects; a link in its place, planted in a synced folder, would lead us elsewhere.
+
+    Raises:
+        CorruptionError: something else stands there.
+    """
+    make_folders(files, folder)
+    if not stat.S_ISDIR(os.lstat(folder).st_mode):
+        raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
 
 
 def _open_ref(path: str, files: Files) -> tuple[int, Token, bytes]:
@@ -437,25 +478,48 @@ def _folders(root: str) -> Iterator[str]:
                 yield entry.path
 
 
-def _walk_refs(folder: str, prefix: str, quick: bool) -> Iterator[tuple[RefKey, Token]]:
+def _walk_refs(folder: str, prefix: str) -> Iterator[tuple[RefKey, Token]]:
     now = time.time_ns()
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            name = entry.name
-            if is_hidden(name):
-                continue
-            path = f"{prefix}{name}"
+            path = f"{prefix}{entry.name}"
             try:
-                # What is no regular file but has a ref's name is listed too: reading it raises the error to show.
-                if not entry.is_file(follow_symlinks=False) and not is_ref_file(name):
-                    if entry.is_dir(follow_symlinks=False):
-                        yield from _walk_refs(entry.path, f"{path}/", quick)
-                elif quick:
-                    yield RefKey(path), Token((entry.inode(),))
-                else:
+                if _may_be_ref(entry):
                     yield RefKey(path), _listed_token(entry.stat(follow_symlinks=False), now)
+                elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+                    yield from _walk_refs(entry.path, f"{path}/")
             except FileNotFoundError:
                 continue
+
+
+def _collect_identities(
+    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, tuple[int, int] | None]]
+) -> None:
+    # Before the listing: what comes into the folder while we list it must not pass for seen.
+    folders.append((folder, _folder_state(folder)))
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _may_be_ref(entry):
+                found[prefix + entry.name] = entry.inode()
+            elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders)
+
+
+def _may_be_ref(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry below the refs is to be read as one.
+
+    What is no regular file but has a ref's name is: reading it raises the error to show.
+    """
+    name = entry.name
+    return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
+
+
+def _folder_state(folder: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _listed_token(status: os.stat_result, now: int) -> Token:
@@ -464,7 +528,11 @@ def _listed_token(status: os.stat_result, now: int) -> Token:
     As with Git's "racily clean" index entries: two changes within one tick of the file system's clock
     leave the same time, and a replaced file can even get its predecessor's inode.
     """
-    coarse = status.st_mtime_ns % 1_000_000_000 == 0
-    if now - status.st_mtime_ns < (_COARSE_TICK_NS if coarse else _TICK_NS):
+    if _is_recent(status.st_mtime_ns, now):
         return Token((status.st_ino, status.st_size, status.st_mtime_ns, now))
     return _token(status)
+
+
+def _is_recent(changed_ns: int, now_ns: int) -> bool:
+    coarse = changed_ns % 1_000_000_000 == 0
+    return now_ns - changed_ns < (_COARSE_TICK_NS if coarse else _TICK_NS)

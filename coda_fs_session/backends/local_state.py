@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -41,7 +42,7 @@ class LocalState(MachineState):
     def replica(self, known: Iterable[str]) -> str | None:
         if self._fixed_replica:
             return self._fixed_replica
-        kept = (_read(f"{self.folder()}/replica", 128) or b"").decode("ascii", "replace").strip()
+        kept = (self._kept("replica", 128) or b"").decode("ascii", "replace").strip()
         return kept if is_replica_id(kept) and kept in set(known) else None
 
     def choose_replica(self) -> str:
@@ -67,7 +68,7 @@ class LocalState(MachineState):
             lock.release()
 
     def load_index(self) -> bytes | None:
-        return _read(f"{self.folder()}/index.json", _INDEX_LIMIT)
+        return self._kept("index.json", _INDEX_LIMIT)
 
     def keep_index(self, data: bytes) -> None:
         with contextlib.suppress(OSError, StoreError):
@@ -87,22 +88,28 @@ class LocalState(MachineState):
         """
         if self._folder is None or not os.path.isdir(self._folder):
             own = f"{self._name()}-{hashlib.sha256(_identity(self._root).encode()).hexdigest()[:16]}"
-            base = str(self._base or _user_state_folder())
             try:
-                self._folder = self._make(f"{base}/{own}")
+                self._folder = self._make(f"{self._base or _user_state_folder()}/{own}")
             except OSError as error:
                 import tempfile
 
-                stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
+                with store_errors("make a state folder, for lack of", error.filename):
+                    stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
+                    self._folder = self._make_private(stand_in, own)
                 warnings.warn(
-                    f"the state folder {base} cannot be written ({error.strerror}); using {stand_in} instead. "
-                    "Set state_path, or CODA_FS_STATE, to a folder that can.",
+                    f"the state folder {error.filename} cannot be written ({error.strerror}); using {self._folder} "
+                    "instead. Set state_path, or CODA_FS_STATE, to a folder that can.",
                     SessionWarning,
                     stacklevel=2,
                 )
-                with store_errors("make a state folder in", stand_in):
-                    self._folder = self._make_private(stand_in, own)
         return self._folder
+
+    def _kept(self, name: str, limit: int) -> bytes | None:
+        try:
+            return _read(f"{self.folder()}/{name}", limit)
+        except StoreError:
+            # No place for state at all: reading must work on, and needs none of it.
+            return None
 
     def _make(self, folder: str) -> str:
         make_folders(self._files, folder)
@@ -127,7 +134,7 @@ class LocalState(MachineState):
         return self._make(f"{stand_in}/{own}")
 
     def _name(self) -> str:
-        return _SLUG.sub("-", self._root.name.lower()).strip("-")[:40] or "store"
+        return _SLUG.sub("-", os.path.basename(os.path.realpath(self._root)).lower()).strip("-")[:40] or "store"
 
 
 def _identity(root: Path) -> str:
@@ -141,9 +148,16 @@ def _host() -> str:
 
 
 def _user_state_folder() -> Path:
+    """Raises FileNotFoundError where the user has no home folder, as some machine users."""
     import platformdirs
 
-    return platformdirs.user_state_path("coda_fs_session")
+    try:
+        path = platformdirs.user_state_path("coda_fs_session")
+    except RuntimeError:
+        path = Path("~")
+    if not path.is_absolute():
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder", str(path))
+    return path
 
 
 def _read(path: str, limit: int) -> bytes | None:
@@ -152,7 +166,8 @@ def _read(path: str, limit: int) -> bytes | None:
     except (OSError, StoreError):
         return None
     try:
-        return read_bytes(descriptor, limit)
+        # Not `limit` at once: reading makes room for all that it is asked for.
+        return read_bytes(descriptor, min(limit, os.fstat(descriptor).st_size))
     except OSError:
         return None
     finally:

@@ -28,7 +28,7 @@ class MemoryBackend(Backend):
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
         self._refs: dict[RefKey, Snapshot] = {}
-        self._changes = 0
+        self._placed = 0
         self._mutex = threading.Lock()
 
     def prepare(self) -> None:
@@ -50,8 +50,14 @@ class MemoryBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         yield from [(identity, len(data)) for identity, data in list(self._objects.items())]
 
-    def refs(self, *, quick: bool = False) -> Iterator[tuple[RefKey, Token]]:
+    def refs(self) -> Iterator[tuple[RefKey, Token]]:
         yield from [(key, snapshot.token) for key, snapshot in list(self._refs.items())]
+
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        with self._mutex:
+            if marker == self._placed:
+                return marker, None
+            return self._placed, {key.path: snapshot.token[0] for key, snapshot in self._refs.items()}
 
     def ref_sizes(self) -> Iterator[int]:
         yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
@@ -63,16 +69,19 @@ class MemoryBackend(Backend):
         with self._mutex:
             if key in self._refs:
                 raise RefTakenError(key)
-            return self._store(key, data)
+            return self._place(key, data)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         with self._mutex:
-            return self._store(key, self._expected(key, expected) + data)
+            before = self._expected(key, expected)
+            token = Token((expected[0], expected[1] + len(data)))
+            self._refs[key] = Snapshot(before + data, token)
+            return token
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         with self._mutex:
             self._expected(key, expected)
-            return self._store(key, data)
+            return self._place(key, data)
 
     def _expected(self, key: RefKey, expected: Token) -> bytes:
         snapshot = self._refs.get(key)
@@ -80,9 +89,9 @@ class MemoryBackend(Backend):
             raise RefChangedError(key)
         return snapshot.data
 
-    def _store(self, key: RefKey, data: bytes) -> Token:
-        self._changes += 1
-        token = Token((self._changes, len(data)))
+    def _place(self, key: RefKey, data: bytes) -> Token:
+        self._placed += 1
+        token = Token((self._placed, len(data)))
         self._refs[key] = Snapshot(data, token)
         return token
 

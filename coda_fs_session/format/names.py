@@ -59,6 +59,8 @@ def session_key(name: str) -> str:
     if _PLAIN_KEY.match(name) and name not in _DEVICES and "conflict" not in name:
         return name
     slug = _NOT_IN_SLUG.sub("-", name.lower()).strip("-")[:_SLUG_CHARACTERS].strip("-").replace("conflict", "x")
+    if slug in _DEVICES:
+        slug = f"x-{slug}"
     return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 

@@ -40,6 +40,8 @@ def decode_time(text: Any) -> datetime:
     moment = datetime.fromisoformat(_typed(text, str, "a time"))
     if moment.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset")
+    if not 1 < moment.year < 9999:
+        raise ValueError(f"the time {text!r} is in a year with moments that have no local time")
     return moment
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ..backends.base import RefKey
 from ..errors import SessionConflictError, SessionError
 from .history import covers
-from .index import Row
 from .repository import Repository
 from .state import Head
 
@@ -33,22 +32,22 @@ class Resolved:
     past: list[Head]
 
 
-def resolve(repo: Repository, name: str) -> Resolved:
+def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolved:
     """Find what a name stands for.
+
+    Args:
+        known: a head read earlier, which is not read again if its ref did not change.
 
     Raises:
         SessionConflictError: refs diverged.
         StoreError: a ref is damaged, and no good one holds what it held.
     """
-    return _resolve(repo, name, repo.index.named(name))
-
-
-def _resolve(repo: Repository, name: str, rows: list[Row]) -> Resolved:
     heads: list[Head] = []
     unreadable: SessionError | None = None
-    for row in rows:
+    for row in repo.index.named(name):
+        key = RefKey(row.path)
         try:
-            heads.append(repo.read(RefKey(row.path)))
+            heads.append(repo.reread(known) if known is not None and known.key == key else repo.read(key))
         except KeyError:
             continue
         except SessionError as error:

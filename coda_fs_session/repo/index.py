@@ -62,6 +62,9 @@ class Index:
         self._read = read
         self._rows: dict[str, Row] = {}
         self._by_name: dict[str, dict[str, Row]] = {}
+        self._unreadable: dict[str, Row] = {}
+        self._marker: object = None
+        self._identities: dict[str, int] = {}
         self._loaded = False
         self._dirty = False
         self._mutex = threading.RLock()
@@ -69,13 +72,13 @@ class Index:
     def rows(self) -> list[Row]:
         """Return the row of every ref, as of now."""
         with self._mutex:
-            self._refresh(quick=False)
+            self._refresh()
             return list(self._rows.values())
 
     def named(self, name: str) -> list[Row]:
         """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
         with self._mutex:
-            self._refresh(quick=True)
+            self._refresh_identities()
             found = dict(self._by_name.get(name, {}))
             for path, row in self._by_name.get(session_key(name), {}).items():
                 if not row.readable:
@@ -95,7 +98,9 @@ class Index:
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
-        return {key.replica for key, _ in self._backend.refs(quick=True)}
+        with self._mutex:
+            self._refresh_identities()
+            return {RefKey(path).replica for path in self._rows}
 
     def keep(self) -> None:
         """Keep the rows for the next process, if any changed."""
@@ -104,17 +109,34 @@ class Index:
                 self._machine.keep_index(orjson.dumps([_VERSION, [list(row) for row in self._rows.values()]]))
                 self._dirty = False
 
-    def _refresh(self, *, quick: bool) -> None:
-        if not self._loaded:
-            self._load()
+    def _refresh(self) -> None:
+        """Bring every row up to date."""
+        self._load()
         seen = set()
-        for key, token in self._backend.refs(quick=quick):
+        for key, token in self._backend.refs():
             row = self._rows.get(key.path)
             seen.add(key.path)
-            if row is None or row.token[: len(token)] != token:
+            # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
+            if row is None or row.problem or row.token != token:
                 self._read_row(key, token)
         for path in self._rows.keys() - seen:
             self._forget(path)
+
+    def _refresh_identities(self) -> None:
+        """Bring up to date which ref has which name: a header changes only with its ref's identity."""
+        self._load()
+        for row in list(self._unreadable.values()):
+            self._read_row(RefKey(row.path), row.token)
+        self._marker, identities = self._backend.ref_identities(self._marker)
+        if identities is None:
+            return
+        for path, identity in identities.items() - self._identities.items():
+            known = self._rows.get(path)
+            if known is None or known.token[0] != identity:
+                self._read_row(RefKey(path), Token((identity,)))
+        for path in self._rows.keys() - identities.keys():
+            self._forget(path)
+        self._identities = identities
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
@@ -137,12 +159,15 @@ class Index:
         if old is not None:
             self._forget(row.path)
         self._rows[row.path] = row
+        if not row.readable:
+            self._unreadable[row.path] = row
         for name in {row.name, *row.former_names}:
             self._by_name.setdefault(name, {})[row.path] = row
         self._dirty = True
 
     def _forget(self, path: str) -> None:
         row = self._rows.pop(path, None)
+        self._unreadable.pop(path, None)
         if row is None:
             return
         for name in {row.name, *row.former_names}:
@@ -151,7 +176,16 @@ class Index:
                 del self._by_name[name]
         self._dirty = True
 
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._mutex = threading.RLock()
+        self._rows, self._by_name, self._unreadable = {}, {}, {}
+        self._marker, self._identities = None, {}
+        self._loaded = self._dirty = False
+
     def _load(self) -> None:
+        if self._loaded:
+            return
         self._loaded = True
         for row in _decode_rows(self._machine.load_index()):
             self._set(row)

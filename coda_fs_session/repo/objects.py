@@ -114,6 +114,13 @@ class Objects:
         identity = object_id(data)
         return NewObject(identity, data), CommitLink(identity, len(data), commit.depth)
 
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._mutex = threading.Lock()
+        self._chunks.clear()
+        self._nodes.clear()
+        self._chunk_messages = 0
+
     def put(self, objects: Sequence[NewObject]) -> None:
         """Write objects; durable on return."""
         if objects:

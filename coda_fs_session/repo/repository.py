@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +46,7 @@ class Repository:
         )
         self.index = Index(backend, machine, self.read)
         self._replica: str | None = None
+        _repositories.add(self)
 
     @property
     def replica(self) -> str | None:
@@ -114,3 +117,15 @@ class Repository:
         fresh.size = len(snapshot.data) - len(rest.rest)
         fresh.torn, fresh.damage = rest.torn, rest.damage
         return fresh
+
+
+_repositories: weakref.WeakSet[Repository] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for repo in list(_repositories):
+        repo.objects.after_fork()
+        repo.index.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -39,7 +39,19 @@ class Content:
     lines: list[bytes]
 
 
-def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+class AttemptLandedError(Exception):
+    """An earlier save, for which an error was reported, got into the store after all; it is durable now.
+
+    Attributes:
+        head: the state that it led to, against which what is still to be saved must be found anew.
+    """
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(head.name)
+        self.head = head
+
+
+def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
     """Save a change on top of the state that it was made against.
 
     Args:
@@ -47,16 +59,17 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         splice: the change of the messages; metadata: that of the metadata.
 
     Returns:
-        The head with the change in it. Its name differs from the one before where the session was renamed
-        meanwhile, or where the change became a branch of its own.
+        The head with the change in it, and whether messages of others came in with it. Its name differs from
+        the one before where the session was renamed meanwhile, or where the change became a branch of its own.
 
     Raises:
         SessionConflictError: the session changed meanwhile so that this change does not apply; nothing was written.
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
+        AttemptLandedError: nothing was saved now.
     """
     if _is_writable(repo, head) and _fits_tail(head, splice):
         try:
-            return _append(repo, head, splice, metadata)
+            return _append(repo, head, splice, metadata), False
         except RefChangedError:
             pass
     return _save_exclusively(repo, head, splice, metadata)
@@ -67,7 +80,7 @@ def _is_writable(repo: Repository, head: Head) -> bool:
     return head.key.replica == repo.replica and head.damage is None
 
 
-def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
     """Save with other writers kept waiting, as often as something else interferes."""
     rewrites = not _is_writable(repo, head) or not _fits_tail(head, splice)
     while True:
@@ -78,20 +91,21 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
                     stack.enter_context(repo.machine.lock(session_key(head.name)))
                 current, target = _current(repo, head, stack)
                 if current is not None and head.attempted & set(current.line_ids):
-                    return _confirm(repo, current)
+                    raise AttemptLandedError(_confirm(repo, current))
                 outcome = _reconcile(repo, head, current, splice)
                 if outcome is not None:
                     on, splice_on = outcome
                     on.attempted = head.attempted
+                    merged = splice_on is not splice
                     if target is on and _fits_tail(on, splice_on):
-                        return _append(repo, on, splice_on, metadata)
+                        return _append(repo, on, splice_on, metadata), merged
                     if rewrites:
-                        return _rewrite(repo, on, splice_on, metadata, target)
+                        return _rewrite(repo, on, splice_on, metadata, target), merged
                     rewrites = True
                     continue
         except RefChangedError:
             continue
-        return _branch_off(repo, head, splice, metadata)
+        return _branch_off(repo, head, splice, metadata), False
 
 
 def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
@@ -218,8 +232,7 @@ def _rewrite(repo: Repository, head: Head, splice: Splice, metadata: MetadataVal
     if operation is None:
         link = _keep_edits(repo, head, splice, now)
     else:
-        _, new, link = freeze(head, operation, now, link)
-        repo.objects.put(new)
+        _, link = _freeze_all(repo, head, operation, now)
     content = spliced(repo, head, splice)
     if operation is not None:
         result = _result(repo, head, splice, content)
@@ -253,6 +266,17 @@ def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> Commi
             _, new, link = freeze_tail(head, tail, "seal", now, link)
             repo.objects.put(new)
     return link
+
+
+def _freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+    """Before a new generation: commit the present state, and the one before the first edit of the tail."""
+    link = head.header.commit
+    if head.before_edits is not None:
+        _, new, link = freeze_tail(head, head.before_edits, "seal", now, link)
+        repo.objects.put(new)
+    frozen, new, link = freeze(head, operation, now, link)
+    repo.objects.put(new)
+    return frozen, link
 
 
 def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
@@ -420,6 +444,16 @@ def rename(repo: Repository, old: str, new: str) -> Head | None:
         return _step(repo, resolved.head, resolved.own, "rename", new)
 
 
+def steps_from(renamed: Head, before: Head) -> bool:
+    """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
+    generation = renamed.header.generation
+    return (
+        generation is not None
+        and (generation.operation, generation.parent) == ("rename", before.generation_id)
+        and (renamed.start, renamed.count, renamed.chain) == (before.start, before.count, before.chain)
+    )
+
+
 def delete(repo: Repository, name: str) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name."""
     with repo.machine.lock(session_key(name)):
@@ -433,8 +467,7 @@ def delete(repo: Repository, name: str) -> bool:
 def _step(repo: Repository, head: Head, target: Head | None, operation: Operation, new_name: str | None) -> Head:
     """Begin a generation that changes no message."""
     now = repo.now()
-    frozen, objects, link = freeze(head, operation, now, head.header.commit)
-    repo.objects.put(objects)
+    frozen, link = _freeze_all(repo, head, operation, now)
     if operation == "delete":
         header = replace(head.header, updated=now, base=Base())
     else:

@@ -62,12 +62,20 @@ class RepoStorage(SessionStorage):
         if head is None:
             self.create(session)
             return
-        splice = session._splice()
-        metadata = session._metadata_change()
-        if splice.empty and not metadata.values:
-            return
-        saved = engine.save(self.repo, head, splice, metadata.values)
-        self._settle(session, saved)
+        while True:
+            splice = session._splice()
+            metadata = session._metadata_change()
+            if splice.empty and not metadata.values:
+                self._settle(session, head)
+                return
+            try:
+                saved, merged = engine.save(self.repo, head, splice, metadata.values)
+                self._settle(session, saved, merged=merged)
+                return
+            except engine.AttemptLandedError as landed:
+                head = landed.head
+                self._heads[session] = head
+                session._rebase(HeadSource(head), dict(head.values()))
 
     def load(self, name: str) -> Session | None:
         head = resolve(self.repo, name).head
@@ -132,8 +140,13 @@ class RepoStorage(SessionStorage):
         return child
 
     def rename(self, old: str, new: str) -> None:
-        if engine.rename(self.repo, old, new) is None:
+        renamed = engine.rename(self.repo, old, new)
+        if renamed is None:
             raise SessionNotFoundError(old)
+        for session, head in list(self._heads.items()):
+            if head.key == renamed.key and engine.steps_from(renamed, head):
+                # What is not saved yet was changed against the same messages: it applies after the rename too.
+                self._heads[session] = renamed.copy()
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         if info.parent is None or info.parent == parent:
@@ -142,7 +155,7 @@ class RepoStorage(SessionStorage):
 
     def refresh(self, session: Session) -> bool:
         head = self._heads.get(session)
-        current = resolve(self.repo, session.name).head
+        current = resolve(self.repo, session.name, known=head).head
         if current is None:
             return False
         if head is None or current.key != head.key or current.token != head.token:
@@ -194,11 +207,12 @@ class RepoStorage(SessionStorage):
         if tail is not None:
             yield tail.id, tail.bytes
 
-    def _settle(self, session: Session, head: Head) -> None:
+    def _settle(self, session: Session, head: Head, *, merged: bool = False) -> None:
         """Let a session stand on the head that its save led to."""
         self._heads[session] = head
         session._name = head.name
-        session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated))
+        session._parent = head.header.parent.name if head.header.parent else None
+        session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
 
     def _take(self, session: Session, head: Head) -> None:
         """Show a head in a session, with nothing of the session's own kept."""
