@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -177,14 +178,15 @@ class SessionManager:
         """
         name = _checked_name(name)
         with self._lock:
-            live = self._sessions.pop(name, None)
-            if live is not None:
-                # An explicit save may bring it back, autosave must not.
-                self._autosave.forget(live)
-                live._owner = None
-            if self._storage.exists(name):
-                self._storage.delete(name)
-            elif not missing_ok:
+            live = self._sessions.get(name)
+            with live._lock if live is not None else nullcontext():
+                exists = self._storage.exists(name)
+                if exists:
+                    self._storage.delete(name)
+                # Only now, or a delete that failed would take unsaved messages with it.
+                if live is not None:
+                    self._detach(live)
+            if not exists and not missing_ok:
                 raise SessionNotFoundError(name)
 
     def rename_session(self, old: str, new: str) -> None:
@@ -357,9 +359,7 @@ class SessionManager:
                 if self._storage.refresh(session):
                     self._settle(session)
                     return session
-            self._sessions.pop(name, None)
-            self._autosave.forget(session)
-            session._owner = None
+            self._detach(session)
         loaded = self._storage.load(name)
         return self._attach(loaded) if loaded is not None else None
 
@@ -382,7 +382,7 @@ class SessionManager:
 
     def _attach(self, session: Session) -> Session:
         if isinstance(session._owner, SessionManager) and session._owner is not self:
-            session._owner._let_go(session)
+            session._owner._detach(session)
         session._owner = self
         session._limit = self._limit
         session._count_tokens = self._count_tokens
@@ -390,9 +390,10 @@ class SessionManager:
         self._settle(session)
         return session
 
-    def _let_go(self, session: Session) -> None:
-        """Forget a session that another manager has taken over."""
+    def _detach(self, session: Session) -> None:
+        """Let go of an open object: an explicit save may store it again, autosave must not."""
         self._autosave.forget(session)
+        session._owner = None
         if self._sessions.get(session.name) is session:
             del self._sessions[session.name]
 

@@ -224,7 +224,7 @@ def show_text_tools(store: Path, name: str, messages: Sequence[Message], watch: 
 
     print(f"  $ cd {store}\n")
     with watch("the same with grep, jq, zstdcat and sha256sum"):
-        run("head -qn1 refs/*/*.jsonl | jq -r .name | sort")
+        run("awk 'FNR==1' refs/*/*.jsonl | jq -r .name | sort")
         header = json.dumps({"coda_fs_session": 1, "name": name}, ensure_ascii=False, separators=(",", ":"))[:-1]
         ref = run(f"grep -lF {shlex.quote(header)} refs/*/*.jsonl").strip()
         run(f"tail -n +2 {ref} | jq -c '.messages[]'")

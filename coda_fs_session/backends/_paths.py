@@ -53,6 +53,7 @@ class StorePaths:
 
 
 COMPRESSED = ".zst"
+REF_ENDING = ".jsonl"
 
 
 def temporary(folder: str) -> str:
@@ -70,7 +71,7 @@ def is_hidden(file_name: str) -> bool:
 
 def is_ref_file(file_name: str) -> bool:
     """Tell whether a file name is one that this package gives to refs (others are read just the same)."""
-    return file_name.endswith(".jsonl")
+    return file_name.endswith(REF_ENDING)
 
 
 def object_of(file_name: str) -> str | None:

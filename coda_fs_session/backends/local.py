@@ -36,7 +36,7 @@ from ._files import (
     write_file,
     write_temporary,
 )
-from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, is_ref_file, object_of
+from ._paths import COMPRESSED, CONSTANT_FILES, REF_ENDING, StorePaths, is_hidden, is_ref_file, object_of
 from ._store import check_store
 from .base import Backend, Capabilities, NewObject, RefChangedError, RefKey, RefTakenError, Snapshot, Token
 
@@ -50,11 +50,17 @@ _COARSE_TICK_NS = 2_000_000_000
 
 @dataclass(slots=True)
 class _OpenRef:
-    """A ref file held open for appending, and how it looked when this process last read or wrote it."""
+    """A ref file held open for appending, and how it looked when this process last read or wrote it.
+
+    Attributes:
+        now: the token when its lock was last taken.
+        holders: how many `hold` blocks are open on it.
+    """
 
     descriptor: int
     token: Token
     suffix: bytes
+    now: Token | None = None
     holders: int = 0
 
 
@@ -247,7 +253,7 @@ class LocalBackend(Backend):
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
         with self._locked(key, path) as ref:
-            self._expect(ref, expected, path)
+            self._expect(ref, expected)
             try:
                 write_all(self._files, ref.descriptor, data)
             except OSError as error:
@@ -270,7 +276,7 @@ class LocalBackend(Backend):
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
         with self._locked(key, path) as ref:
-            self._expect(ref, expected, path)
+            self._expect(ref, expected)
             with store_errors("replace", path):
                 return self._swap(ref, path, data)
 
@@ -323,17 +329,16 @@ class LocalBackend(Backend):
         self._files.sync_folder(folder)
         return ref.token
 
-    def _expect(self, ref: _OpenRef, expected: Token, path: str) -> None:
+    def _expect(self, ref: _OpenRef, expected: Token) -> None:
         """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
-        status = os.fstat(ref.descriptor)
-        if _token(status) != expected or not _is_at(status, path):
-            raise RefChangedError(path)
+        if ref.now != expected:
+            raise RefChangedError(expected)
         # The same inode, size and time can still be an older copy, written back in place.
         if (
             ref.token == expected
-            and read_bytes(ref.descriptor, len(ref.suffix), status.st_size - len(ref.suffix)) != ref.suffix
+            and read_bytes(ref.descriptor, len(ref.suffix), expected[1] - len(ref.suffix)) != ref.suffix
         ):
-            raise RefChangedError(path)
+            raise RefChangedError(expected)
 
     @contextmanager
     def _locked(self, key: RefKey, path: str) -> Iterator[_OpenRef]:
@@ -342,15 +347,15 @@ class LocalBackend(Backend):
         try:
             if ref is None:
                 ref = _OpenRef(*_open_ref(path, self._files))
-            locked = ref.holders > 0
-            while not locked or not _is_at(os.fstat(ref.descriptor), path):
-                if locked:
-                    # Whoever held the lock before us has replaced the file: ours is an orphan's.
-                    os.close(ref.descriptor)
-                    ref.descriptor = -1
-                    ref.descriptor, ref.token, ref.suffix = _open_ref(path, self._files)
+            if not ref.holders:
                 _locks.lock(ref.descriptor)
-                locked = True
+            while not _is_at(status := os.fstat(ref.descriptor), path):
+                # Whoever held the lock before us has replaced the file: ours is an orphan's.
+                os.close(ref.descriptor)
+                ref.descriptor = -1
+                ref.descriptor, ref.token, ref.suffix = _open_ref(path, self._files)
+                _locks.lock(ref.descriptor)
+            ref.now = _token(status)
             yield ref
         except FileNotFoundError as error:
             raise RefChangedError(key) from error
@@ -499,8 +504,10 @@ def _collect_identities(
     folders.append((folder, _folder_state(folder)))
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if _may_be_ref(entry):
-                found[prefix + entry.name] = entry.inode()
+            # Spelled out for the common case: looking a name up in a large store is this loop.
+            name = entry.name
+            if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+                found[prefix + name] = entry.inode()
             elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
                 _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders)
 

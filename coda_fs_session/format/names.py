@@ -19,7 +19,7 @@ _DEVICES = frozenset(
     + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
 _SLUG_CHARACTERS = 40
-_REF_FILE = re.compile(r"([a-z0-9][a-z0-9_-]{0,62}|[a-z0-9-]{1,40}\.[0-9a-f]{16})(?:\.[0-9]+)?\.jsonl\Z")
+_REF_FILE = re.compile(r"([a-z0-9-]{1,42}\.[0-9a-f]{16}|[a-z0-9][a-z0-9_-]{0,62})(?:\.[0-9]+)?\.jsonl\Z")
 
 
 def normalise_name(name: object, *, derived: bool = False) -> str:
@@ -61,6 +61,8 @@ def session_key(name: str) -> str:
     slug = _NOT_IN_SLUG.sub("-", name.lower()).strip("-")[:_SLUG_CHARACTERS].strip("-").replace("conflict", "x")
     if slug in _DEVICES:
         slug = f"x-{slug}"
+    if slug in _DEVICES:
+        slug = f"x-{slug}"
     return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
@@ -75,4 +77,4 @@ def key_of_ref(path: str) -> str | None:
     Only a hint, for files whose header cannot be read: the header says whose ref a file is.
     """
     match = _REF_FILE.match(path.rpartition("/")[2])
-    return match.group(1) if match else None
+    return match.group(1) if match and "conflict" not in match.group(1) else None
