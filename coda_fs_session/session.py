@@ -89,6 +89,7 @@ class Session:
         self._copy = WorkingCopy()
         self._metadata: dict[str, Any] = {}
         self._saved_metadata: dict[str, bytes] = {}
+        self._sent_metadata: dict[str, bytes] = {}
         self._created = _aware(created_at) if created_at else datetime.now(UTC)
         self._updated = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
@@ -101,7 +102,9 @@ class Session:
             for _ in self._copy.lines():
                 pass
         if metadata is not None:
-            self.metadata = metadata
+            # Not by the property: that would move updated_at.
+            _encode_metadata(metadata)
+            self._metadata = metadata
 
     @classmethod
     def _stored(
@@ -118,7 +121,7 @@ class Session:
         session = cls.__new__(cls)
         session._name = name
         session._copy = WorkingCopy(source)
-        session._saved_metadata = metadata
+        session._saved_metadata = session._sent_metadata = metadata
         session._metadata = {key: decode(value) for key, value in metadata.items()}
         session._created, session._updated = created, updated
         session._parent = parent
@@ -303,7 +306,7 @@ class Session:
         return splice
 
     def _metadata_change(self) -> MetadataChange:
-        encoded = _encode_metadata(self._metadata)
+        encoded = self._sent_metadata = _encode_metadata(self._metadata)
         if encoded == self._saved_metadata:
             return MetadataChange()
         values: dict[str, bytes | None] = {
@@ -336,7 +339,8 @@ class Session:
         _encode_metadata(self._metadata)
 
     def _metadata_change_all(self) -> dict[str, bytes]:
-        return _encode_metadata(self._metadata)
+        self._sent_metadata = _encode_metadata(self._metadata)
+        return self._sent_metadata
 
     def _rebase(self, source: MessageSource, metadata: dict[str, bytes]) -> None:
         """Compare with another saved state from now on, changing nothing in memory."""
@@ -371,11 +375,17 @@ class Session:
         """Take everything as saved; see `WorkingCopy.settle`."""
         self._copy.settle(source, merged=merged)
         self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata
-        if metadata is not None and metadata != _encode_metadata(self._metadata):
-            # What another process set or removed meanwhile came in with this save.
-            for key in self._metadata.keys() - metadata.keys():
-                del self._metadata[key]
-            self._metadata.update((key, decode(value)) for key, value in metadata.items())
+        if metadata is not None and metadata != self._sent_metadata:
+            # What another process set or removed meanwhile came in with this save. What was set here while the
+            # save was under way is not saved yet, and stays.
+            for key in self._sent_metadata.keys() | metadata.keys():
+                sent, saved = self._sent_metadata.get(key), metadata.get(key)
+                if sent == saved or _encode_or_none(self._metadata, key) != sent:
+                    continue
+                if saved is None:
+                    del self._metadata[key]
+                else:
+                    self._metadata[key] = decode(saved)
         if updated is not None:
             self._updated = updated
 
@@ -398,6 +408,14 @@ def _encode_metadata(metadata: Any) -> dict[str, bytes]:
         if not key.isascii():
             encode_value({key: None}, "metadata")
     return {key: encode_value(value, f"metadata.{key}") for key, value in metadata.items()}
+
+
+def _encode_or_none(metadata: dict[str, Any], key: str) -> bytes | None:
+    """Return one metadata value as JSON; None where there is none, b"" for what JSON cannot hold."""
+    try:
+        return encode_value(metadata[key], key) if key in metadata else None
+    except InvalidMessageError:
+        return b""
 
 
 def _content_text(message: dict[str, Any]) -> str:

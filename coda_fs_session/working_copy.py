@@ -76,6 +76,7 @@ class WorkingCopy:
         # What the live list was when saved; None where that is not known, and only reading the source can tell.
         self._print: bytes | None = b"" if source is None else None
         self._next_print: bytes | None = None
+        self._next_count = 0
 
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
@@ -160,7 +161,7 @@ class WorkingCopy:
         else:
             snapshot = list(self._live)
             data = _fingerprint(snapshot)
-            self._next_print = data
+            self._next_print, self._next_count = data, len(snapshot)
             for index, message in enumerate(snapshot):
                 yield encode_message(message, f"messages[{index}]")
 
@@ -189,7 +190,7 @@ class WorkingCopy:
         snapshot = list(self._live)
         data = _fingerprint(snapshot)
         saved = self._saved - self._first
-        self._next_print = data
+        self._next_print, self._next_count = data, len(snapshot)
         if data is not None and self._print is not None and len(snapshot) >= saved and data.startswith(self._print):
             new = [encode_message(message, f"messages[{saved + i}]") for i, message in enumerate(snapshot[saved:])]
             return self._splice(self._first, self._saved, new, self._saved)
@@ -225,7 +226,8 @@ class WorkingCopy:
         if source is None:
             self._print = _fingerprint(self.live())
         elif merged or self._live is None:
-            self.show(source)
+            # What was appended while the save was under way is not saved yet, and stays.
+            self.show(source, replacing=self._next_count)
             return
         else:
             # None where the list holds what marshal cannot write: then every save compares line by line.
@@ -244,8 +246,12 @@ class WorkingCopy:
         self._first = 0
         self._print = None
 
-    def show(self, source: MessageSource) -> None:
-        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
+    def show(self, source: MessageSource, *, replacing: int | None = None) -> None:
+        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object.
+
+        Args:
+            replacing: how many messages at the front of the live list it takes the place of; None for all.
+        """
         self._source = source
         self._saved = len(source)
         self._first = 0
@@ -254,7 +260,7 @@ class WorkingCopy:
         self._print = None
         if self._live is not None:
             fresh = [decode(line) for line in self._read_saved(0)]
-            self._live[:] = fresh
+            self._live[:replacing] = fresh
             self._print = _fingerprint(fresh)
 
     def _read_saved(self, start: int) -> Iterator[bytes]:

@@ -54,7 +54,7 @@ class _OpenRef:
 
     Attributes:
         now: the token when its lock was last taken.
-        holders: how many `hold` blocks are open on it.
+        holders: how many `hold` blocks are open on it; holder: the thread that they are in.
     """
 
     descriptor: int
@@ -62,6 +62,7 @@ class _OpenRef:
     suffix: bytes
     now: Token | None = None
     holders: int = 0
+    holder: int = 0
 
 
 def _token(status: os.stat_result) -> Token:
@@ -89,26 +90,51 @@ class LocalBackend(Backend):
         self._open_refs: OrderedDict[RefKey, _OpenRef] = OrderedDict()
         self._mutex = threading.Lock()
         self._prepared = False
+        self._secured: set[str] = set()
         check_store(self._paths)
         _backends.add(self)
         # For callers that never call close: a descriptor has no finalizer of its own.
         weakref.finalize(self, _close_all, self._open_refs)
 
     def prepare(self) -> None:
-        if self._prepared and os.path.isdir(self._paths.refs):
+        if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
             return
         check_store(self._paths)
         root = str(self._paths.root)
         with store_errors("make a store in", root):
+            if os.path.isdir(root) and not os.path.lexists(self._paths.format):
+                # Whoever made it may have been killed before the sync. A parent that we cannot open is not ours.
+                with contextlib.suppress(PermissionError):
+                    self._files.sync_folder(os.path.dirname(root))
             make_folders(self._files, root)
+            missing = [(name, content) for name, content in CONSTANT_FILES if not os.path.lexists(f"{root}/{name}")]
             # FORMAT first: from then on a crash leaves a store that lacks only its comforts.
-            for name, content in CONSTANT_FILES:
-                if not os.path.lexists(f"{root}/{name}"):
-                    with contextlib.suppress(FileExistsError):
-                        write_file(self._files, f"{root}/{name}", content, replace=False)
+            for name, content in missing:
+                with contextlib.suppress(FileExistsError):
+                    write_file(self._files, f"{root}/{name}", content, replace=False)
             make_folders(self._files, str(self._paths.refs))
             make_folders(self._files, str(self._paths.objects))
+            if not missing:
+                self._files.sync_folder(root)
         self._prepared = True
+
+    def _own_folder(self, folder: str, touched: set[str]) -> None:
+        """Make a folder of refs or objects; what is to be synced for its name to last is added to `touched`.
+
+        Also one that is there already, once: the process that made it may have been killed before its sync.
+
+        Raises:
+            CorruptionError: something else stands there, such as a link planted in a synced folder.
+        """
+        missing = not os.path.lexists(folder)
+        if missing:
+            # Another process may be making it at the same time.
+            with contextlib.suppress(FileExistsError):
+                self._files.make_folder(folder)
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
+        if missing or folder not in self._secured:
+            touched.add(os.path.dirname(folder))
 
     def locate(self, key: RefKey | str) -> str:
         if isinstance(key, RefKey):
@@ -145,6 +171,7 @@ class LocalBackend(Backend):
                 self._put_batch(batch, touched)
         with store_errors("sync", self._paths.objects):
             in_parallel(self._files.sync_folder, sorted(touched))
+        self._secured |= touched
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         scratches: list[tuple[str, str]] = []
@@ -154,9 +181,9 @@ class LocalBackend(Backend):
                 path = self._paths.object(new.id)
                 folder = os.path.dirname(path)
                 touched.add(folder)
+                self._own_folder(folder, touched)
                 if self._secure_existing(new, path):
                     continue
-                _make_own_folder(self._files, folder)
                 # What is there and bad is healed in the form that it has: text tools may look at that one.
                 there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
                 for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
@@ -243,7 +270,11 @@ class LocalBackend(Backend):
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)
         with store_errors("create", path):
-            _make_own_folder(self._files, os.path.dirname(path))
+            folder, above = os.path.dirname(path), set[str]()
+            self._own_folder(folder, above)
+            for parent in above:
+                self._files.sync_folder(parent)
+            self._secured.add(folder)
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
@@ -284,6 +315,7 @@ class LocalBackend(Backend):
     def hold(self, key: RefKey) -> Iterator[None]:
         with self._locked(key, self._paths.ref(key.path)) as ref:
             ref.holders += 1
+            ref.holder = threading.get_ident()
             self._give_back(key, ref)
             try:
                 yield
@@ -322,6 +354,7 @@ class LocalBackend(Backend):
         except BaseException:
             discard(self._files, scratch)
             raise
+        _locks.unlock(ref.descriptor)
         os.close(ref.descriptor)
         ref.descriptor = descriptor
         ref.token = _token(os.fstat(descriptor))
@@ -351,6 +384,7 @@ class LocalBackend(Backend):
                 _locks.lock(ref.descriptor)
             while not _is_at(status := os.fstat(ref.descriptor), path):
                 # Whoever held the lock before us has replaced the file: ours is an orphan's.
+                _locks.unlock(ref.descriptor)
                 os.close(ref.descriptor)
                 ref.descriptor = -1
                 ref.descriptor, ref.token, ref.suffix = _open_ref(path, self._files)
@@ -369,11 +403,19 @@ class LocalBackend(Backend):
 
     def _take(self, key: RefKey) -> _OpenRef | None:
         with self._mutex:
-            ref = self._open_refs.pop(key, None)
-        return ref if ref is not None and ref.descriptor >= 0 else None
+            ref = self._open_refs.get(key)
+            if ref is None or (ref.holders and ref.holder != threading.get_ident()):
+                # Held by another thread: a descriptor of our own waits for the lock as another process would.
+                return None
+            return self._open_refs.pop(key)
 
     def _give_back(self, key: RefKey, ref: _OpenRef) -> None:
         with self._mutex:
+            other = self._open_refs.pop(key, ref)
+            if other is not ref:
+                # Two threads opened it side by side; one descriptor is enough to keep.
+                ref, spare = (other, ref) if other.holders else (ref, other)
+                os.close(spare.descriptor)
             self._open_refs[key] = ref
             idle = (old for old, other in self._open_refs.items() if not other.holders)
             for old in list(islice(idle, max(0, len(self._open_refs) - _OPEN_REFS))):
@@ -405,17 +447,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _make_own_folder(files: Files, folder: str) -> None:
-    """Make a folder of refs or objects; a link in its place, planted in a synced folder, would lead us elsewhere.
-
-    Raises:
-        CorruptionError: something else stands there.
-    """
-    make_folders(files, folder)
-    if not stat.S_ISDIR(os.lstat(folder).st_mode):
-        raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
 
 
 def _open_ref(path: str, files: Files) -> tuple[int, Token, bytes]:

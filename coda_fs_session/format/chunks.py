@@ -16,7 +16,7 @@ from dataclasses import dataclass
 class Sizes:
     """The format's numbers, as parameters so that tests can have every structure in a small store.
 
-    All sizes are bytes of message lines with their newlines. Every version 1 store uses the defaults.
+    All sizes are bytes of message lines with their newlines. Writers use the defaults; readers need not know.
     """
 
     minimum: int = 32 * 1024

@@ -61,8 +61,6 @@ def session_key(name: str) -> str:
     slug = _NOT_IN_SLUG.sub("-", name.lower()).strip("-")[:_SLUG_CHARACTERS].strip("-").replace("conflict", "x")
     if slug in _DEVICES:
         slug = f"x-{slug}"
-    if slug in _DEVICES:
-        slug = f"x-{slug}"
     return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 

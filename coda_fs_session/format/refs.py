@@ -213,7 +213,7 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
             updated=_time(fields["updated"]),
             base=Base.from_json(fields["base"]),
             parent=Parent.from_json(fields["parent"]) if "parent" in fields else None,
-            former_names=tuple(_text(name) for name in fields.get("former_names", [])),
+            former_names=tuple(_text(name) for name in _list(fields.get("former_names", []))),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             commit=CommitLink.from_json(fields["commit"]) if "commit" in fields else None,
             extra={key: value for key, value in fields.items() if key not in _HEADER_FIELDS},
@@ -283,6 +283,12 @@ def _damaged(path: str, line: int, cause: Exception) -> CorruptionError:
         path,
         line=line,
     )
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is no list")
+    return value
 
 
 def _text(value: Any) -> str:

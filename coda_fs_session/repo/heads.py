@@ -6,11 +6,14 @@ between diverged ones.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from ..backends.base import RefKey
 from ..errors import SessionConflictError, SessionError
-from .history import covers
+from ..format.names import key_of_ref
+from ..format.records import Stamped
+from .history import covers, same_life
 from .repository import Repository
 from .state import Head
 
@@ -62,22 +65,46 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
             f"session {name!r} was continued in two places: {' and '.join(paths)}; neither continues the other. "
             "Move one of the files out of the store to go on with the other."
         )
-    tombstone = next((head for head in here if head.deleted and _is_own(repo, head)), None)
+    tombstone = next((head for head in here if head.deleted and is_own(repo, head)), None)
     past = [head for head in heads if head.deleted or head.name != name]
     if not live:
         return Resolved(None, tombstone, None, past)
     head = live[0]
     if head.damage is not None:
         raise head.damage
-    own = next((other for other in here if _is_own(repo, other) and not other.deleted), None)
-    return Resolved(head, tombstone, head if _is_own(repo, head) else own, past)
+    own = next((other for other in here if is_own(repo, other) and not other.deleted), None)
+    own = head if is_own(repo, head) else own
+    shown = _with_metadata_of(head, [other for other in here if other is not head and not other.deleted])
+    return Resolved(shown, tombstone, shown if own is head else own, past)
+
+
+def _with_metadata_of(head: Head, covered: list[Head]) -> Head:
+    """Merge in the metadata of refs that the head covers: for each key the latest stamp wins, whoever set it."""
+    merged = dict(head.metadata)
+    updated = head.updated
+    for other in covered:
+        if not same_life(head, other):
+            continue
+        for key, item in other.metadata.items():
+            if key not in merged or _weight(merged[key]) < _weight(item):
+                merged[key] = item
+                updated = max(updated, other.updated)
+    if merged == head.metadata:
+        return head
+    shown = head.copy()
+    shown.metadata, shown.updated = merged, updated
+    return shown
+
+
+def _weight(item: Stamped) -> tuple[str, str]:
+    return item.stamp, hashlib.sha256(item.value or b"").hexdigest()
 
 
 def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[Head]:
     """Leave out every head that another one covers; of equal ones a whole one and this replica's own stays."""
     if len(live) == 1 and len(all_heads) == 1:
         return live
-    order = sorted(live, key=lambda head: (head.damage is not None, not _is_own(repo, head), head.key))
+    order = sorted(live, key=lambda head: (head.damage is not None, not is_own(repo, head), head.key))
     preference = {id(head): place for place, head in enumerate(order)}
 
     def gives_way(head: Head, rival: Head) -> bool:
@@ -91,5 +118,6 @@ def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[H
     return [head for head in order if not any(gives_way(head, rival) for rival in all_heads)]
 
 
-def _is_own(repo: Repository, head: Head) -> bool:
-    return head.key.replica == repo.replica
+def is_own(repo: Repository, head: Head) -> bool:
+    """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
+    return head.key.replica == repo.replica and key_of_ref(head.key.path) is not None and head.damage is None

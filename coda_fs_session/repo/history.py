@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..backends.base import NewObject
 from ..format.commits import Commit
-from ..format.records import Base, CommitLink, Generation, GenerationId, Operation
+from ..format.records import Base, CommitLink, Generation, Operation
 from .messages import MessageList
 from .objects import Objects
 from .state import FrozenTail, Head
@@ -18,9 +18,16 @@ def covers(newer: Head, older: Head) -> bool:
     if newer.generation_id == older.generation_id:
         if older.last_id in newer.line_ids:
             return True
-        if _is_prefix(older, newer.messages):
+        if any(_is_prefix(older, messages) for messages in _lists_of(newer)):
             return True
     return _frozen_in(newer, older)
+
+
+def _lists_of(head: Head) -> Iterator[MessageList]:
+    """Yield the head's message list, and those that edits since the base have replaced."""
+    yield head.messages
+    for tail in head.tails_around_edits():
+        yield head.frozen(tail)
 
 
 def _frozen_in(newer: Head, older: Head) -> bool:
@@ -58,8 +65,7 @@ def freeze(head: Head, reason: str, time: str, previous: CommitLink | None) -> t
     Returns:
         The frozen base, the objects to write (the commit is the last), and the link to the commit.
     """
-    here = FrozenTail(tuple(head.messages.lines), head.metadata, head.updated, head.last_id)
-    return freeze_tail(head, here, reason, time, previous)
+    return freeze_tail(head, head.tail(), reason, time, previous)
 
 
 def freeze_tail(
@@ -103,17 +109,28 @@ def next_generation(head: Head, operation: Operation, result: Base, name: str | 
 
 def unused_generation(before: Head, result: Base, others: list[Head]) -> Generation:
     """Return a generation "create" after `before` that is in the history of none of `others`."""
-    known = {generation for other in others for generation in _generations(other)}
+    known = {generation.id for other in others for generation in _generations(other) if generation}
     generation = next_generation(before, "create", result)
     while generation.id in known:
         generation = replace(generation, parent=generation.id)
     return generation
 
 
-def _generations(head: Head) -> Iterator[GenerationId]:
-    yield head.generation_id
+def same_life(newer: Head, older: Head) -> bool:
+    """Tell whether the name was neither deleted nor created anew between a state and one that covers it."""
+    for generation in _generations(newer):
+        if generation is None or generation.id == older.generation_id:
+            return True
+        if generation.operation in ("create", "delete"):
+            return False
+    return True
+
+
+def _generations(head: Head) -> Iterator[Generation | None]:
+    """Yield the generations of a head's history, newest first; the first one of all is None."""
+    yield head.header.generation
     link = head.header.commit
     while link is not None:
         commit = head.messages.objects.commit(link)
-        yield commit.generation_id
+        yield commit.generation
         link = commit.previous

@@ -94,7 +94,7 @@ class Index:
     def note(self, head: Head) -> None:
         """Take in a ref that was just read or written."""
         with self._mutex:
-            self._set(_row_of(head))
+            self._set(row_of(head))
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
@@ -140,7 +140,7 @@ class Index:
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
-            self._set(_row_of(self._read(key)))
+            self._set(row_of(self._read(key)))
         except KeyError:
             self._forget(key.path)
         except SessionError as error:
@@ -208,7 +208,8 @@ def _decode_rows(data: bytes | None) -> Iterable[Row]:
         return []
 
 
-def _row_of(head: Head) -> Row:
+def row_of(head: Head) -> Row:
+    """Return what the index keeps of a head."""
     header = head.header
     parent: Parent | None = header.parent
     values = b",".join(orjson.dumps(key) + b":" + value for key, value in head.values().items())

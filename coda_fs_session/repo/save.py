@@ -19,8 +19,8 @@ from ..format.records import Base, CommitLink, Operation, Parent, Stamped, decod
 from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
 from ..storage import name_taken
 from ..working_copy import Splice
-from .heads import resolve
-from .history import freeze, freeze_tail, next_generation, unused_generation
+from .heads import is_own, resolve
+from .history import covers, freeze, freeze_tail, next_generation, unused_generation
 from .messages import Draft, MessageList
 from .repository import Repository
 from .state import FrozenTail, Head
@@ -67,7 +67,7 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
-    if _is_writable(repo, head) and _fits_tail(head, splice):
+    if is_own(repo, head) and _fits_tail(head, splice):
         try:
             return _append(repo, head, splice, metadata), False
         except RefChangedError:
@@ -75,14 +75,9 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
     return _save_exclusively(repo, head, splice, metadata)
 
 
-def _is_writable(repo: Repository, head: Head) -> bool:
-    """A replica writes only into its own refs, and never into a damaged one."""
-    return head.key.replica == repo.replica and head.damage is None
-
-
 def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
     """Save with other writers kept waiting, as often as something else interferes."""
-    rewrites = not _is_writable(repo, head) or not _fits_tail(head, splice)
+    rewrites = not is_own(repo, head) or not _fits_tail(head, splice)
     while True:
         try:
             with ExitStack() as stack:
@@ -110,10 +105,16 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
 
 def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
     """Read the session's newest state, and the ref of our own that a rewrite would replace (None: make one)."""
-    if not _is_writable(repo, head):
+    if not is_own(repo, head):
         resolved = resolve(repo, head.name)
         if head.damage is not None:
             return head, None
+        past = next((ref for ref in resolved.past if covers(ref, head)), None)
+        if resolved.head is None and past is not None:
+            # Renamed or deleted meanwhile: nothing of it may come back under the old name.
+            resolved = resolve(repo, past.name)
+            if resolved.head is None:
+                return past, None
         return resolved.head or head, resolved.own
     try:
         stack.enter_context(repo.backend.hold(head.key))
@@ -121,7 +122,12 @@ def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | Non
     except (RefChangedError, KeyError):
         # The file is gone. Absence deletes nothing: what we know goes into a new one.
         return head, None
-    return (head, None) if current.damage is not None else (current, current)
+    if current.damage is not None:
+        return head, None
+    if current is not head and covers(head, current) and not covers(current, head):
+        # An older copy was put over the file (rsync, a restored backup): what we know goes in its place.
+        return head, current
+    return current, current
 
 
 def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:
@@ -256,27 +262,28 @@ def _operation(head: Head, splice: Splice) -> Operation | None:
 
 def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> CommitLink | None:
     """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
-    link = head.header.commit
-    before, after = head.before_edits, head.after_edits
+    tails = list(head.tails_around_edits())
     if not splice.appends:
-        here = FrozenTail(tuple(head.messages.lines), dict(head.metadata), head.updated, head.last_id)
-        before, after = before or here, None
-    for tail in (before, after):
-        if tail is not None:
-            _, new, link = freeze_tail(head, tail, "seal", now, link)
-            repo.objects.put(new)
+        tails = [*tails[:1], head.tail()]
+    return _commit_tails(repo, head, tails, now)
+
+
+def _commit_tails(repo: Repository, head: Head, tails: list[FrozenTail], now: str) -> CommitLink | None:
+    link = head.header.commit
+    for tail in [tails[0], tails[-1]] if len(tails) > 1 else tails:
+        _, new, link = freeze_tail(head, tail, "seal", now, link)
+        repo.objects.put(new)
     return link
 
 
 def _freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
-    """Before a new generation: commit the present state, and the one before the first edit of the tail."""
-    link = head.header.commit
-    if head.before_edits is not None:
-        _, new, link = freeze_tail(head, head.before_edits, "seal", now, link)
-        repo.objects.put(new)
-    frozen, new, link = freeze(head, operation, now, link)
+    """Before a new generation: commit the present state, and before it those around edits of the tail."""
+    tails = list(head.tails_around_edits())
+    if tails and tails[-1].line == head.last_id:
+        tails.pop()
+    base, new, link = freeze(head, operation, now, _commit_tails(repo, head, tails, now))
     repo.objects.put(new)
-    return frozen, link
+    return base, link
 
 
 def spliced(repo: Repository, head: Head, splice: Splice) -> Content:

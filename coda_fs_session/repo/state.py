@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..backends.base import RefKey, Token
@@ -35,7 +35,7 @@ class Head:
         key, token, size, line_ids: the file, as last seen.
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
-        before_edits, after_edits: the tail around the edits since the base, if there were any.
+        saves: what was folded onto the base, in order.
         attempted: ids of last lines whose saving failed, so that one that got through after all is not saved twice.
     """
 
@@ -49,8 +49,7 @@ class Head:
     line_ids: list[str]
     torn: bytes = b""
     damage: CorruptionError | None = None
-    before_edits: FrozenTail | None = None
-    after_edits: FrozenTail | None = None
+    saves: list[Save] = field(default_factory=list)
     attempted: set[str] = field(default_factory=set)
     _tail_bytes: int = -1
     _chain: tuple[int, Chain] | None = None
@@ -75,7 +74,13 @@ class Head:
     def copy(self) -> Head:
         """Return a head that can be folded further without changing this one."""
         messages = replace(self.messages, lines=list(self.messages.lines))
-        return replace(self, messages=messages, metadata=dict(self.metadata), line_ids=list(self.line_ids))
+        return replace(
+            self,
+            messages=messages,
+            metadata=dict(self.metadata),
+            line_ids=list(self.line_ids),
+            saves=list(self.saves),
+        )
 
     def fold(self, save: Save, line_id: str) -> None:
         """Take in one save.
@@ -87,7 +92,6 @@ class Head:
             kept = save.replace - self.header.base.messages
             if not 0 <= kept <= len(self.messages.lines):
                 raise ValueError(f"it replaces messages from {save.replace} on")
-            self.before_edits = self.before_edits or self._freeze_tail()
             self.messages.lines = self.messages.lines[:kept]
             self._tail_bytes = -1
             self._chain = None
@@ -97,11 +101,29 @@ class Head:
         self.metadata.update(save.metadata)
         self.updated = save.time
         self.line_ids.append(line_id)
-        if save.replace is not None:
-            self.after_edits = self._freeze_tail()
+        self.saves.append(save)
 
-    def _freeze_tail(self) -> FrozenTail:
+    def tail(self) -> FrozenTail:
+        """Return what comes after the base now."""
         return FrozenTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
+
+    def tails_around_edits(self) -> Iterator[FrozenTail]:
+        """Yield what came after the base before each save that replaced messages, and after the last of those."""
+        lines: list[bytes] = []
+        metadata, updated = dict(self.header.base.metadata), self.header.updated
+        pending = False
+        for save, line_id in zip(self.saves, self.line_ids[1:], strict=True):
+            if save.replace is not None:
+                yield FrozenTail(tuple(lines), dict(metadata), updated, save.previous)
+                del lines[save.replace - self.header.base.messages :]
+            lines.extend(save.messages)
+            metadata.update(save.metadata)
+            updated = save.time
+            if save.replace is not None:
+                after = FrozenTail(tuple(lines), dict(metadata), updated, line_id)
+                pending = True
+        if pending:
+            yield after
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
 from . import save as engine
 from .heads import resolve
-from .index import Row
+from .index import Row, row_of
 from .messages import Draft
 from .repository import Repository
 from .state import Head
@@ -158,7 +158,7 @@ class RepoStorage(SessionStorage):
         current = resolve(self.repo, session.name, known=head).head
         if current is None:
             return False
-        if head is None or current.key != head.key or current.token != head.token:
+        if head is None or (current.key, current.token) != (head.key, head.token) or current.metadata != head.metadata:
             self._take(session, current)
         return True
 
@@ -231,7 +231,7 @@ class RepoStorage(SessionStorage):
 
     def _info_of(self, name: str, rows: list[Row]) -> SessionInfo | None:
         good = [row for row in rows if not row.problem]
-        live = [row for row in good if not row.deleted]
+        live = [row for row in good if not row.deleted and row.name == name]
         if len(rows) == 1 and good:
             return _info(live[0]) if live else None
         if not live and len(good) == len(rows):
@@ -242,7 +242,7 @@ class RepoStorage(SessionStorage):
             return _failed(name, rows, error)
         if head is None:
             return None
-        return next((_info(row) for row in rows if row.path == head.key.path), None)
+        return _info(row_of(head))
 
 
 def _by_name(rows: list[Row]) -> dict[str, list[Row]]:
@@ -254,6 +254,10 @@ def _by_name(rows: list[Row]) -> dict[str, list[Row]]:
             grouped.setdefault(row.name, []).append(row)
             names_of_key.setdefault(row.key, set()).add(row.name)
     for row in rows:
+        for former in {*row.former_names} - {row.name}:
+            # It may cover a ref that still has the former name.
+            if former in grouped:
+                grouped[former].append(row)
         if not row.readable:
             for name in names_of_key.get(row.key, {row.name}):
                 grouped.setdefault(name, []).append(row)
@@ -276,7 +280,7 @@ def _info(row: Row) -> SessionInfo:
 
 def _failed(name: str, rows: list[Row], error: SessionError) -> SessionInfo:
     """Describe a session that cannot be loaded by what is still known of it."""
-    best = max(rows, key=lambda row: (row.updated, row.path))
+    best = max([row for row in rows if row.name == name] or rows, key=lambda row: (row.updated, row.path))
     if best.created:
         info = _info(best)
         info.error = error

@@ -1,0 +1,1 @@
+"""How the fixtures are made: one module for each of them."""

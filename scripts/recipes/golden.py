@@ -1,0 +1,254 @@
+"""The golden store: every kind of record that version 1 knows, small enough to look at.
+
+What is in it must stay readable for ever: records may be added to the recipe, never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import warnings
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from coda_fs_session import SessionWarning
+from coda_fs_session.format.records import encode_time
+from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
+
+from .stores import Machine, conversation
+from .tree import plain_files, write_json
+
+NAMES = (
+    "CON",
+    "../../etc/passwd",
+    ".hidden",
+    "a/b",
+    "notes",
+    "Notes",
+    "NOTES",
+    "🦜 parrot talk 🎉",
+    "Größe",
+    "שיחה 1",
+    "音楽の話",
+    'back\\slash and "quotes"',
+    "resolve the conflict",
+    "talk.jsonl",
+    "-dash",
+    "n" * 63,
+    "n" * 64,
+    "長い" * 127 + "名",
+)
+"""Names that are no plain file names on every disk, and some that nearly are not."""
+
+GONE = ("deleted", "deleted-there", "draft", "draft 2", "renamed-there")
+"""Names that a reader must not find any more."""
+
+
+def make(root: Path, expected: Path) -> None:
+    """Make the store at `root`, and beside it what a reader must find in it."""
+    with tempfile.TemporaryDirectory() as state:
+        desk = Machine(root, Path(state), "desk-11111111")
+        laptop = Machine(root, Path(state), "laptop-22222222", clock=desk.clock)
+        _growth(desk)
+        _forks(desk)
+        _generations(desk)
+        _metadata(desk)
+        _values(desk)
+        _names(desk)
+        _derived_name(desk, Machine(root, Path(state), desk.replica, desk.clock, on_conflict="branch"))
+        _two_replicas(desk, laptop)
+        _deposits(root, desk)
+        # A new reader, so that nothing comes from what the writers remember.
+        write_json(expected, _look(root, Machine(root, Path(state), "reader-33333333")))
+
+
+def _growth(desk: Machine) -> None:
+    """Chunks, plain and compressed, list nodes of two heights, and three saves after the last cut."""
+    talk = conversation("tau_bench_airline", 3)
+    session = desk.start("long-talk", talk[:20])
+    for at in range(20, 59, 3):
+        desk.save(session, *talk[at : at + 3])
+    for number in range(3):
+        desk.save(session, {"role": "user", "content": f"Line {number} of a tail of three saves."})
+    desk.start("empty")
+    chat = desk.start("small", conversation("kdconv_music_dev_zh", 1)[:2])
+    desk.save(chat, {"role": "assistant", "content": "好的。"})
+    # A cut where no hash asked for one: a large message is always a chunk of its own.
+    large = {"role": "tool", "content": "All work and no play makes a dull log. " * 200}
+    desk.save(
+        desk.start("large", [{"role": "user", "content": "Run it."}]), large, {"role": "user", "content": "Thanks."}
+    )
+
+
+def _forks(desk: Machine) -> None:
+    """Tail objects: one of its own at the head, the first lines of a chunk in the middle."""
+    head = desk.branch("fork-at-head", "long-talk")
+    desk.save(head, {"role": "user", "content": "Another ending."})
+    middle = desk.branch("fork-in-the-middle", "long-talk", at=30)
+    desk.save(middle, {"role": "user", "content": "What if I upgrade instead?"})
+    desk.branch("fork-unchanged", "long-talk", at=31)
+    desk.branch("fork-at-0", "long-talk", at=0)
+    desk.branch("fork-of-fork", "fork-in-the-middle")
+    desk.save(desk.branch("fork-that-grew", "long-talk", at=7), *conversation("glaive_toolcall_zh", 7))
+    short = desk.start("shortened", conversation("tau_bench_airline", 1))
+    short.truncate_messages(4)
+    desk.save(short)
+    desk.branch("fork-of-shortened", "shortened", at=3)
+
+
+def _generations(desk: Machine) -> None:
+    """Clear, truncate, edit, rename, delete, create: each a commit, and the skip links of a longer history."""
+    talk = conversation("tau_bench_airline", 5)
+    edited = desk.start("edited", talk)
+    edited.messages[5] = {"role": "assistant", "content": "Edited where chunks held it already."}
+    desk.save(edited)
+    desk.save(edited, {"role": "user", "content": "And on it goes."})
+    truncated = desk.start("truncated", talk)
+    truncated.truncate_messages(7)
+    desk.save(truncated, {"role": "user", "content": "Said after the truncation."})
+    hidden = desk.start("truncated-in-the-tail", conversation("oasst_eval_multilingual", 1))
+    hidden.truncate_messages(1)
+    desk.save(hidden)
+    cleared = desk.start("cleared", talk[:6])
+    cleared.clear_messages()
+    desk.save(cleared, {"role": "user", "content": "A new start."})
+    # What is still in the tail is replaced by a line of the ref: only a chunk makes clearing a generation.
+    often = desk.start("cleared-often", talk[:1])
+    for number in range(9):
+        often.clear_messages()
+        desk.save(often, talk[0], {"role": "user", "content": f"Start number {number}."})
+
+    replaced = desk.start("replaced", [{"role": "user", "content": "Helo"}, {"role": "assistant", "content": "Hi!"}])
+    replaced.messages[0]["content"] = "Hello"
+    desk.save(replaced)
+    sealed = desk.start("replaced-then-sealed", [{"role": "user", "content": "Frist"}])
+    sealed.messages[0]["content"] = "First"
+    desk.save(sealed)
+    desk.save(sealed, *talk[:8])
+
+    desk.start("draft", talk[2:5])
+    desk.manager.rename_session("draft", "draft 2")
+    desk.clock.advance()
+    desk.manager.rename_session("draft 2", "final")
+    desk.clock.advance()
+    for name in ("deleted", "created-again"):
+        desk.start(name, talk[:4])
+        desk.manager.delete_session(name)
+        desk.clock.advance()
+    desk.start("created-again", [{"role": "user", "content": "Nothing of the old one."}])
+
+
+def _metadata(desk: Machine) -> None:
+    """Keys set, changed and removed, with and without messages, in saves and in bases."""
+    session = desk.start("metadata", metadata={"title": "First", "kept": [1, {"two": None}], "große 🦜": True})
+    session.metadata["title"] = "Second"
+    del session.metadata["kept"]
+    desk.save(session)
+    session.update_metadata({"model": "m-1", "temperature": 0.1})
+    desk.save(session, {"role": "user", "content": "With a message."})
+    settled = desk.start("metadata-settled", [{"role": "user", "content": "x"}], {"gone": 1, "stays": "yes"})
+    del settled.metadata["gone"]
+    settled.clear_messages()
+    desk.save(settled)
+
+
+def _values(desk: Machine) -> None:
+    """Every kind of JSON value; keys keep their order and numbers their digits."""
+    desk.start(
+        "values",
+        [
+            {
+                "z": 1,
+                "a": 2,
+                "": None,
+                "nested": {"y": [[], {}, [True, False]], "b": 'tab\t newline\n quote" back\\slash'},
+            },
+            {"integers": [0, -1, -(2**63), 2**64 - 1], "floats": [0.1, 1e-7, 1.5e300, -0.0, 1.0]},
+            {"content": "\x00\x1f\x7f\u2028 é e\u0301 🦜 \U0010ffff"},
+            {},
+        ],
+    )
+
+
+def _names(desk: Machine) -> None:
+    for number, name in enumerate(NAMES):
+        desk.start(name, [{"role": "user", "content": f"Name number {number}."}])
+
+
+def _derived_name(desk: Machine, branching: Machine) -> None:
+    """A stale append that became a branch of its own."""
+    stale = branching.start("shared", [{"role": "user", "content": "One."}])
+    other = desk.manager.load_session("shared")
+    other.clear_messages()
+    desk.save(other, {"role": "user", "content": "Begun anew."})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SessionWarning)
+        branching.save(stale, {"role": "user", "content": "Said to the old one."})
+
+
+def _two_replicas(desk: Machine, laptop: Machine) -> None:
+    """Sessions that the other replica went on with, in every way that leaves the first one's ref behind."""
+    talk = conversation("tau_bench_airline", 9)
+    for name in ("continued", "edited-there", "cleared-there", "renamed-there", "deleted-there", "back-and-forth"):
+        desk.start(name, talk[1:6])
+    desk.start("continued-long", talk[:20])
+    laptop.save(laptop.manager.load_session("continued"), *talk[6:8])
+    laptop.save(laptop.manager.load_session("continued-long"), *talk[20:40])
+    edited = laptop.manager.load_session("edited-there")
+    edited.messages[1]["content"] = "Edited on the laptop."
+    laptop.save(edited)
+    cleared = laptop.manager.load_session("cleared-there")
+    cleared.clear_messages()
+    laptop.save(cleared, talk[9])
+    laptop.manager.rename_session("renamed-there", "renamed on the laptop")
+    laptop.clock.advance()
+    laptop.manager.delete_session("deleted-there")
+    laptop.clock.advance()
+    for machine, message in ((laptop, talk[6]), (desk, talk[7]), (laptop, talk[8])):
+        machine.save(machine.manager.load_session("back-and-forth"), message)
+
+
+def _deposits(root: Path, desk: Machine) -> None:
+    """What only crashes, sync tools and later versions leave in a store."""
+    refs = root / "refs" / desk.replica
+    torn = desk.start("torn", [{"role": "user", "content": "Saved."}])
+    desk.save(torn, {"role": "user", "content": "Never acknowledged."})
+    path = refs / "torn.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    older = (refs / "small.jsonl").read_bytes()
+    (refs / "small.sync-conflict-20260102-030405-ABCDEFG.jsonl").write_bytes(older[: older.rindex(b"\n", 0, -1) + 1])
+    (refs / ".tmp-0123456789abcdef").write_bytes(b"half a fi")
+
+    desk.start("later-version", [{"role": "user", "content": "Its header says more than version 1 knows."}] * 2)
+    path = refs / "later-version.jsonl"
+    ref = parse_ref(path.read_bytes(), path)
+    header, identity = encode_header(replace(ref.header, extra={"colour": ["teal"]}))
+    path.write_bytes(header + encode_save(replace(ref.saves[0], previous=identity))[0])
+
+
+def _look(root: Path, reader: Machine) -> dict[str, Any]:
+    sessions = {}
+    for info in sorted(reader.manager.list_sessions(), key=lambda info: info.name):
+        if info.name in GONE:
+            continue
+        lines = b"".join(line + b"\n" for line in reader.manager.load_session(info.name)._copy.lines())
+        sessions[info.name] = {
+            "messages": info.message_count,
+            "sha256": hashlib.sha256(lines).hexdigest(),
+            "size": info.size_bytes,
+            "metadata": info.metadata,
+            "parent": info.parent,
+            "forked_at": info.forked_at,
+            "created": _utc(info.created_at),
+            "updated": _utc(info.updated_at),
+            "replica": info.replica,
+        }
+    files = {path: hashlib.sha256(data).hexdigest() for path, data in plain_files(root).items()}
+    return {"sessions": sessions, "gone": GONE, "files": files}
+
+
+def _utc(local: datetime) -> str:
+    return encode_time(local.astimezone(UTC))

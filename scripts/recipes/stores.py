@@ -1,0 +1,89 @@
+"""What the recipes of stores share: a clock that they set, small chunks, and messages of real conversations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from coda_fs_session import Session, SessionManager
+from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.local_state import LocalState
+from coda_fs_session.format.chunks import Sizes
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
+
+SMALL = Sizes(minimum=512, spread=1024, large=4096, full=3072, fan_out=3)
+"""So small that a few dozen messages make a tree of several levels; readers do not depend on these numbers."""
+
+CONVERSATIONS = Path(__file__).resolve().parents[2] / "fixtures" / "conversations"
+
+Message = dict[str, Any]
+
+
+@dataclass
+class Clock:
+    """Stands still until it is told to go on."""
+
+    now: datetime = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self) -> None:
+        self.now += timedelta(minutes=1)
+
+
+@dataclass
+class Machine:
+    """One replica of a store."""
+
+    root: Path
+    state: Path
+    replica: str
+    clock: Clock = field(default_factory=Clock)
+    on_conflict: str = "append"
+    sizes: Sizes = SMALL
+    manager: SessionManager = field(init=False)
+
+    def __post_init__(self) -> None:
+        backend = LocalBackend(self.root, files=Files(durable=False))
+        state = LocalState(self.root, folder=self.state / self.replica, replica=self.replica)
+        settings = Settings(
+            on_conflict=self.on_conflict, compress_threshold_bytes=4096, sizes=self.sizes, clock=self.clock
+        )
+        storage = RepoStorage(Repository(backend, state, settings))
+        self.manager = SessionManager({"session": {"autosave_interval": 0}}, storage=storage)
+
+    def start(self, name: str, messages: Sequence[Message] = (), metadata: dict[str, Any] | None = None) -> Session:
+        """Create a session with messages in it."""
+        session = Session(name, list(messages), metadata, created_at=self.clock())
+        session._updated = self.clock()
+        self.manager.save_session(session)
+        self.clock.advance()
+        return session
+
+    def save(self, session: Session, *messages: Message) -> None:
+        """Add messages and save them all at once."""
+        for message in messages:
+            session.add_message(message)
+        self.manager.save_session(session)
+        self.clock.advance()
+
+    def branch(self, name: str, parent: str, at: int | None = None) -> Session:
+        session = self.manager.create_session(name, branch_from=parent, at=at)
+        self.clock.advance()
+        return session
+
+
+def conversation(file: str, number: int) -> list[Message]:
+    """Return the messages of one of the real conversations."""
+    with (CONVERSATIONS / f"{file}.jsonl").open(encoding="utf-8") as lines:
+        for at, line in enumerate(lines):
+            if at == number:
+                return json.loads(line)["messages"]
+    raise IndexError(number)
