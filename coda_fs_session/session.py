@@ -273,6 +273,10 @@ class Session:
     def __len__(self) -> int:
         return len(self._copy)
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield deep copies of the messages in order; of what is saved, one chunk at a time is in memory."""
+        return self._copy.messages()
+
     def __bool__(self) -> bool:
         # An empty session is still a session: `if session:` must not depend on its length.
         return True

@@ -149,6 +149,18 @@ class WorkingCopy:
         lines = self._read_saved(self._saved - (count - len(added)))
         return [decode(line) for line in lines] + [decode(line) for line in added]
 
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield deep copies of all messages, reading saved ones as it goes."""
+        if self._live is not None:
+            for message in list(self._live):
+                yield from _copies([message])
+        else:
+            added = list(self._added)
+            for line in self._read_saved(self._first):
+                yield decode(line)
+            for line in added:
+                yield decode(line)
+
     def lines(self) -> Iterator[bytes]:
         """Yield every message as a line, checked.
 

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     # To be given as --api-page=PATH: a path after a space would be taken for one more folder of tests.
     parser.addoption("--api-page", metavar="PATH", help="hold this API page against the package, not the tests' own")
+    parser.addoption("--long", action="store_true", help="the long size of the crash and process tests: minutes")
+    parser.addoption("--seed", type=int, metavar="N", help="repeat a random choice that an earlier run has printed")
+
+
+@pytest.fixture(scope="session")
+def long_size(request: pytest.FixtureRequest) -> bool:
+    """True where `--long` asks for the long size of a test."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, long_size: bool) -> int:
+    """A seed for random choices: always the same one in the quick size, a new one each time in the long one."""
+    given = request.config.getoption("--seed")
+    chosen = given if given is not None else random.SystemRandom().getrandbits(32) if long_size else 0
+    print(f"--seed={chosen}")
+    return int(chosen)

@@ -10,6 +10,7 @@ import orjson
 
 from ..errors import CorruptionError, StoreFormatError
 from .ids import line_id
+from .names import normalise_name
 from .records import (
     FIRST_GENERATION,
     FORMAT_NAME,
@@ -207,7 +208,7 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
         check_format(fields, "the ref")
         identity = _verify(line)
         header = Header(
-            name=_text(fields["name"]),
+            name=_name(fields["name"]),
             replica=_text(fields["replica"]),
             created=_time(fields["created"]),
             updated=_time(fields["updated"]),
@@ -295,6 +296,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
     return value
+
+
+def _name(value: Any) -> str:
+    if normalise_name(value, derived=True) != value:
+        raise ValueError(f"the name {value!r} is not in Unicode NFC")
+    return _text(value)
 
 
 def _time(value: Any) -> str:

@@ -101,10 +101,20 @@ def _weight(item: Stamped) -> tuple[str, str]:
 
 
 def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[Head]:
-    """Leave out every head that another one covers; of equal ones a whole one and this replica's own stays."""
+    """Leave out every head that another one covers; of equal ones a whole one and this replica's own stays.
+
+    Two heads can cover each other and still differ: where the last message was taken back, the one state
+    is how the other began, and was there before it too. Then the one with more history is the newer.
+    """
     if len(live) == 1 and len(all_heads) == 1:
         return live
-    order = sorted(live, key=lambda head: (head.damage is not None, not is_own(repo, head), head.key))
+
+    def rank(head: Head) -> tuple[bool, int, int, bool, RefKey]:
+        commits = head.header.commit.depth + 1 if head.header.commit else 0
+        edits = sum(save.replace is not None for save in head.saves)
+        return head.damage is not None, -commits, -edits, not is_own(repo, head), head.key
+
+    order = sorted(live, key=rank)
     preference = {id(head): place for place, head in enumerate(order)}
 
     def gives_way(head: Head, rival: Head) -> bool:

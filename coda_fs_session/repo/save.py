@@ -20,7 +20,7 @@ from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
 from ..storage import name_taken
 from ..working_copy import Splice
 from .heads import is_own, resolve
-from .history import covers, freeze, freeze_tail, next_generation, unused_generation
+from .history import covers, freeze, freeze_tail, next_generation, same_life, unused_generation
 from .messages import Draft, MessageList
 from .repository import Repository
 from .state import FrozenTail, Head
@@ -135,12 +135,13 @@ def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splic
     if current is None or current is head:
         return head, splice
     policy = repo.settings.on_conflict
-    renamed = current.header.generation is not None and current.header.generation.operation == "rename"
-    follows = current.generation_id == head.generation_id or (
-        renamed and current.header.generation is not None and current.header.generation.parent == head.generation_id
-    )
+    step = current.header.generation
+    renamed = step is not None and step.operation == "rename" and step.parent == head.generation_id
+    # False where another file, which lacks what we saved, has come to stand at the path.
+    continues = covers(current, head)
+    follows = continues and (current.generation_id == head.generation_id or renamed)
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
-    if splice.empty and not current.deleted:
+    if splice.empty and not current.deleted and same_life(current, head):
         return current, _append_to(current, splice)
     if follows and same_messages:
         return current, splice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -175,9 +176,11 @@ class RepoStorage(SessionStorage):
         heads = [head for info in infos if (head := resolve(self.repo, info.name).head) is not None]
         uses: dict[str, tuple[int, int]] = {}
         for head in heads:
-            for identity, size in self._message_objects(head):
-                count, _ = uses.get(identity, (0, size))
-                uses[identity] = (count + 1, size)
+            # Totals do not need every list node; loading says what is wrong with a session.
+            with suppress(StoreError):
+                for identity, size in self._message_objects(head):
+                    count, _ = uses.get(identity, (0, size))
+                    uses[identity] = (count + 1, size)
         stored = [size for _, size in self.repo.backend.objects()]
         refs = sum(self.repo.backend.ref_sizes())
         return StoreStats(

@@ -1,0 +1,287 @@
+"""The files backend: the contract, and what only files can get wrong."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from storekit import message, objects_of, open_store, ref_of
+
+from coda_fs_session import CorruptionError
+from coda_fs_session.backends import _locks
+from coda_fs_session.backends import local as local_module
+from coda_fs_session.backends._compression import compress
+from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
+from coda_fs_session.backends.local import LocalBackend
+
+from .contract import KEY, BackendContract, new_object
+
+
+class TestLocal(BackendContract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> LocalBackend:
+        return LocalBackend(tmp_path / "store")
+
+    def overwrite(self, backend: Backend, key: RefKey, data: bytes) -> None:
+        scratch = Path(backend.locate(key) + ".new")
+        scratch.write_bytes(data)
+        scratch.replace(backend.locate(key))
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> LocalBackend:
+    made = LocalBackend(tmp_path / "store")
+    made.prepare()
+    return made
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
+    """Conversations are for their owner alone: folders 0700 and files 0600, in the store and beside it."""
+    before = os.umask(0)
+    try:
+        store = tmp_path / "deep" / "store"
+        manager = open_store(store, compress_threshold_bytes=100)
+        session = manager.create_session("chat")
+        for size in (0, 70_000):
+            session.add_message(message(1, size))
+            manager.save_session(session)
+        manager.create_session("branch", branch_from="chat")
+        manager.delete_session("branch")
+        manager.list_sessions()
+        manager.close()
+    finally:
+        os.umask(before)
+    found = list(tmp_path.rglob("*"))
+    assert len([path for path in found if path.is_file()]) > 6
+    for path in found:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("bad", [b"", b"damaged", None, "folder"], ids=["empty", "damaged", "link", "folder"])
+@pytest.mark.parametrize("hint", [False, True], ids=["plain", "compressed"])
+def test_putting_an_object_heals_it(backend: LocalBackend, tmp_path: Path, hint: bool, bad: bytes | str | None) -> None:
+    """A bad file under an object's name is replaced by the good one, in the form that it has."""
+    new = new_object(b"good " * 5000, compress=hint)
+    backend.put_objects([new])
+    (path,) = objects_of(tmp_path / "store")
+    good = path.read_bytes()
+    assert path.name.endswith(".zst") == hint
+    path.unlink()
+    if bad is None:
+        (tmp_path / "elsewhere").write_bytes(good)
+        path.symlink_to(tmp_path / "elsewhere")
+    elif isinstance(bad, str):
+        path.mkdir()
+    else:
+        path.write_bytes(bad)
+    with pytest.raises(CorruptionError):
+        backend.get_object(new.id, size=len(new.data), limit=len(new.data))
+    if isinstance(bad, str):
+        with pytest.raises(Exception, match="directory"):
+            backend.put_objects([new])
+        path.rmdir()
+    backend.put_objects([new_object(new.data, compress=not hint)] if bad == b"damaged" else [new])
+    assert objects_of(tmp_path / "store") == [path]
+    assert not path.is_symlink()
+    assert path.read_bytes() == good
+    assert backend.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
+
+
+def test_a_good_object_is_never_rewritten(backend: LocalBackend, tmp_path: Path) -> None:
+    """Whatever form it has, one that is good stays the same file."""
+    new = new_object(b"good " * 5000, compress=True)
+    backend.put_objects([new])
+    (path,) = objects_of(tmp_path / "store")
+    before = path.stat()
+    backend.put_objects([new, new_object(new.data, compress=False)])
+    LocalBackend(tmp_path / "store", compress=False).put_objects([new])
+    assert objects_of(tmp_path / "store") == [path]
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("damaged", ["plain", "compressed"])
+def test_either_form_serves(backend: LocalBackend, tmp_path: Path, damaged: str) -> None:
+    """With both forms there, the good one is read, and putting the object heals the other."""
+    new = new_object(b"good " * 5000)
+    backend.put_objects([new])
+    (plain,) = objects_of(tmp_path / "store")
+    packed = plain.with_name(f"{plain.name}.zst")
+    packed.write_bytes(compress(new.data))
+    (plain if damaged == "plain" else packed).write_bytes(b"damaged")
+    assert backend.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
+    (plain if damaged == "compressed" else packed).unlink()
+    with pytest.raises(CorruptionError):
+        backend.get_object(new.id, size=len(new.data), limit=len(new.data))
+
+
+def test_a_wrong_size_is_damage(backend: LocalBackend) -> None:
+    """An object that is not as long as what refers to it says, or longer than allowed, is not returned."""
+    new = new_object(b"good " * 5000)
+    backend.put_objects([new])
+    for size, limit in ((len(new.data) + 1, 2**20), (len(new.data) - 1, 2**20), (None, len(new.data) - 1)):
+        with pytest.raises(CorruptionError):
+            backend.get_object(new.id, size=size, limit=limit)
+
+
+def test_few_refs_stay_open(backend: LocalBackend) -> None:
+    """Of many refs that were written only some keep their descriptor; all can be written on."""
+    before = open_descriptors()
+    keys = [RefKey(f"here-00000001/chat{number}.jsonl") for number in range(local_module._OPEN_REFS + 40)]
+    tokens = {key: backend.create_ref(key, b"one\n") for key in keys}
+    for _ in range(2):
+        for key in keys:
+            tokens[key] = backend.append_ref(key, tokens[key], b"more\n")
+        assert open_descriptors() - before <= local_module._OPEN_REFS
+    assert all(backend.read_ref(key).data == b"one\nmore\nmore\n" for key in keys)
+    backend.close()
+    assert open_descriptors() == before
+
+
+def test_descriptors_go_with_the_backend(tmp_path: Path) -> None:
+    """Bug: a manager that was dropped without `close` left its descriptors open for ever."""
+    before = open_descriptors()
+    for _ in range(5):
+        manager = open_store(tmp_path / "store")
+        session = manager.create_session("chat")
+        session.add_message(message(1))
+        manager.save_session(session)
+        assert open_descriptors() > before
+        del manager, session
+    import gc
+
+    gc.collect()
+    assert open_descriptors() == before
+
+
+def test_close_spares_what_is_held(backend: LocalBackend) -> None:
+    """Bug: closing while another thread held a ref closed its descriptor, whose number could become another file's."""
+    token = backend.create_ref(KEY, b"one\n")
+    with backend.hold(KEY):
+        token = backend.append_ref(KEY, token, b"two\n")
+        backend.close()
+        with open(os.devnull, "rb") as bystander:
+            token = backend.append_ref(KEY, token, b"three\n")
+            os.fstat(bystander.fileno())
+    backend.append_ref(KEY, token, b"four\n")
+    assert backend.read_ref(KEY).data == b"one\ntwo\nthree\nfour\n"
+    backend.close()
+
+
+def test_a_file_replaced_while_waiting_for_its_lock(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gets the lock of a file that was replaced meanwhile holds an orphan: nothing is written into it."""
+    token = backend.create_ref(KEY, b"one\n")
+    path = Path(backend.locate(KEY))
+    outcome: list[object] = []
+    real, waiting = _locks.lock, threading.Event()
+
+    def lock(descriptor: int) -> None:
+        waiting.set()
+        real(descriptor)
+
+    monkeypatch.setattr(_locks, "lock", lock)
+
+    def append() -> None:
+        try:
+            outcome.append(backend.append_ref(KEY, token, b"lost\n"))
+        except RefChangedError as error:
+            outcome.append(error)
+
+    with open(path, "rb+") as orphan:
+        fcntl.flock(orphan, fcntl.LOCK_EX)
+        thread = threading.Thread(target=append)
+        thread.start()
+        assert waiting.wait(20)
+        scratch = path.with_name(".new")
+        scratch.write_bytes(b"new\n")
+        scratch.replace(path)
+        assert not outcome, "it waits for the lock"
+        fcntl.flock(orphan, fcntl.LOCK_UN)
+        thread.join(20)
+        assert [type(result) for result in outcome] == [RefChangedError]
+        assert orphan.read() == b"one\n"
+    assert path.read_bytes() == b"new\n"
+
+
+def test_another_process_waits(backend: LocalBackend) -> None:
+    """`hold` keeps writers of other processes waiting until it ends."""
+    backend.create_ref(KEY, b"one\n")
+    script = "import fcntl,sys; f=open(sys.argv[1],'rb+'); fcntl.flock(f,fcntl.LOCK_EX|fcntl.LOCK_NB); print('got it')"
+
+    def attempt() -> str:
+        run = subprocess.run([sys.executable, "-c", script, backend.locate(KEY)], capture_output=True, text=True)
+        return run.stdout
+
+    with backend.hold(KEY):
+        assert attempt() == ""
+        with backend.hold(KEY):
+            pass
+        token = backend.replace_ref(KEY, backend.read_ref(KEY).token, b"two\n")
+        backend.append_ref(KEY, token, b"three\n")
+        assert attempt() == "", "also the file that took its place"
+    assert attempt() == "got it\n"
+
+
+@pytest.mark.parametrize("how", ["in place", "in place, same time", "replaced"])
+@pytest.mark.parametrize("saves", [3, 6], ids=["a tail", "sealed since"])
+def test_a_file_reverted_between_two_saves(tmp_path: Path, how: str, saves: int) -> None:
+    """Bug: an older copy put over the ref lost, with the next save, what this process had acknowledged since."""
+    manager = open_store(tmp_path / "store")
+    session = manager.create_session("chat")
+    path = ref_of(tmp_path / "store", "chat")
+    expected = []
+    for number in range(saves):
+        # The fourth is large: it seals the ones before it.
+        expected.append(message(number, 70_000 if number == 3 else 0))
+        session.add_message(expected[-1])
+        manager.save_session(session)
+        if number == 0:
+            copy = path.read_bytes()
+    times = path.stat()
+    if how == "replaced":
+        path.with_name(".copy").write_bytes(copy)
+        path.with_name(".copy").replace(path)
+    else:
+        with open(path, "rb+") as file:
+            file.truncate(0)
+            file.write(copy)
+    if how == "in place, same time":
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    expected.append(message(99))
+    session.add_message(expected[-1])
+    manager.save_session(session)
+    assert session.get_messages() == expected
+    assert open_store(tmp_path / "store").load_session("chat").get_messages() == expected
+
+
+def test_another_line_of_the_same_length_in_place(backend: LocalBackend) -> None:
+    """Bytes changed in place, with inode, size and time as before, are noticed by the last bytes of the file."""
+    token = backend.append_ref(KEY, backend.create_ref(KEY, b"one\n"), b"two\n")
+    path = Path(backend.locate(KEY))
+    times = path.stat()
+    with open(path, "rb+") as file:
+        file.write(b"one\nTWO\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(RefChangedError):
+        backend.append_ref(KEY, token, b"three\n")
+    assert path.read_bytes() == b"one\nTWO\n"
+
+
+def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) -> None:
+    """What a crash left half-written, a dotfile, is neither a ref nor an object."""
+    backend.create_ref(KEY, b"one\n")
+    backend.put_objects([new_object(b"one")])
+    refs, objects = list(backend.refs()), list(backend.objects())
+    for folder in (Path(backend.locate(KEY)).parent, objects_of(tmp_path / "store")[0].parent):
+        (folder / ".tmp-0123456789abcdef").write_bytes(b"half")
+        (folder / ".chat.jsonl.a1b2c3").write_bytes(b"half")
+    assert [key for key, _ in backend.refs()] == [key for key, _ in refs]
+    assert list(backend.objects()) == objects

@@ -1,0 +1,143 @@
+"""What a process does until the power fails. After each ``yield`` the change is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from coda_fs_session import Session, SessionManager
+from coda_fs_session.format.chunks import STANDARD, Sizes
+
+from .stores import REPLICA, SMALL, message
+
+Work = Callable[[SessionManager], Iterator[Session | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Something to crash in.
+
+    Attributes:
+        work: the changes; each yields the session that was saved, to compare memory and store, or None.
+        before: how many messages the session "chat" has at the start; None: there is no store yet.
+        sizes: STANDARD keeps everything in the ref's lines, SMALL seals every few messages.
+        replica: who goes on; another one than at the start has no ref of its own yet.
+        torn: what an earlier crash left at the end of the ref of "chat".
+    """
+
+    work: Work
+    before: int | None = 3
+    sizes: Sizes = SMALL
+    replica: str = REPLICA
+    torn: bytes = b""
+
+
+def prepare(scenario: Scenario, manager: SessionManager) -> None:
+    """Make what a scenario starts from: the session "chat", and one beside it that nothing touches."""
+    if scenario.before is None:
+        return
+    for name, count in (("chat", scenario.before), ("bystander", 12)):
+        session = manager.create_session(name)
+        for number in range(count):
+            session.add_message(message(number))
+            if number % 5 == 4:
+                manager.save_session(session)
+        session.update_metadata({"topic": name})
+        manager.save_session(session)
+
+
+def _create(manager: SessionManager) -> Iterator[Session | None]:
+    yield manager.create_session("chat")
+    yield manager.create_session("Ünïcode / name")
+    filled = Session("filled", [message(number) for number in range(15)], {"topic": "filled"})
+    manager.save_session(filled)
+    yield filled
+
+
+def _save(manager: SessionManager, *lengths: int, count: int = 1) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    for length in lengths:
+        for _ in range(count):
+            session.add_message(message(len(session), length))
+        manager.save_session(session)
+        yield session
+
+
+def _metadata(manager: SessionManager) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    session.update_metadata({"topic": "other", "more": {"a": [1, 2]}})
+    manager.save_session(session)
+    yield session
+    del session.metadata["topic"]
+    manager.save_session(session)
+    yield session
+
+
+def _edit(manager: SessionManager, *positions: int) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    for position in positions:
+        session.messages[position]["content"] = "edited"
+        manager.save_session(session)
+        yield session
+    session.add_message(message(99, 1300))
+    manager.save_session(session)
+    yield session
+
+
+def _shorten(manager: SessionManager) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    for change in (lambda: session.truncate_messages(7), session.messages.pop, session.clear_messages):
+        change()
+        manager.save_session(session)
+        yield session
+    session.add_message(message(1))
+    manager.save_session(session)
+    yield session
+
+
+def _fork(manager: SessionManager, at: int | None) -> Iterator[Session | None]:
+    child = manager.create_session("child", branch_from="chat", at=at)
+    yield child
+    for length in (100, 1300):
+        child.add_message(message(50, length))
+        manager.save_session(child)
+        yield child
+    yield manager.create_session("grandchild", branch_from="child")
+
+
+def _rename(manager: SessionManager) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    manager.rename_session("chat", "talk")
+    yield session
+    session.add_message(message(50))
+    manager.save_session(session)
+    yield session
+
+
+def _delete(manager: SessionManager) -> Iterator[Session | None]:
+    manager.delete_session("chat")
+    yield None
+    session = manager.create_session("chat")
+    yield session
+    session.add_message(message(50))
+    manager.save_session(session)
+    yield session
+
+
+SCENARIOS = {
+    "create": Scenario(_create, before=None),
+    "save one message": Scenario(lambda manager: _save(manager, 100, 700, 2500), sizes=STANDARD),
+    "save many messages": Scenario(lambda manager: _save(manager, 90, 150, count=8), sizes=STANDARD),
+    "save after a torn write": Scenario(lambda manager: _save(manager, 100, 100), torn=b'{"prev":"12345'),
+    "save what another replica began": Scenario(lambda manager: _save(manager, 100, 900), replica="other-00000000"),
+    "seal": Scenario(lambda manager: _save(manager, 100, 500, 500, 1300), before=4),
+    "seal many": Scenario(lambda manager: _save(manager, 150, count=16), before=6),
+    "metadata": Scenario(_metadata),
+    "edit the tail": Scenario(lambda manager: _edit(manager, 1, 2), sizes=STANDARD),
+    "edit what is sealed": Scenario(lambda manager: _edit(manager, 1, 13), before=14),
+    "shorten": Scenario(_shorten, before=14),
+    "fork at the head": Scenario(lambda manager: _fork(manager, None), before=14),
+    "fork in the middle": Scenario(lambda manager: _fork(manager, 5), before=14),
+    "rename": Scenario(_rename, before=7),
+    "delete": Scenario(_delete, before=7),
+}

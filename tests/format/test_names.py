@@ -1,0 +1,161 @@
+"""Names, and the file keys made from them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from coda_fs_session import InvalidNameError, SessionManager
+from coda_fs_session.format.names import key_of_ref, normalise_name, ref_path, session_key
+
+letters = st.characters(exclude_categories=("Cs", "Cc"))
+names = st.text(letters, min_size=1, max_size=60) | st.text("aAbB-_.cConflict019 ~/", min_size=1, max_size=80)
+DEVICES = {"con", "prn", "aux", "nul", "clock$", "conin$", "conout$"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
+}
+HOSTILE = [
+    *(
+        "../../etc/passwd",
+        "CON",
+        "con",
+        "nul",
+        "Com1",
+        "lpt9.txt",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "..",
+        ".",
+        "~",
+        "-rf",
+        " ",
+    ),
+    *(
+        "🙂",
+        "👩‍👩‍👧‍👦",
+        "Straße",
+        "STRASSE",
+        "strasse",
+        "İstanbul",
+        "ñ",
+        "n\u0303",
+        "a",
+        "A",
+        "a ",
+        "a.",
+        "a:b",
+        "a?*",
+        "%2e%2e",
+    ),
+    *("conflict", "my-conflict", "chat.sync-conflict-2024", "CONflict", "con-flict", "conconflictflict"),
+    *("a" * 63, "a" * 64, "x" * 255, "ü" * 255, "a\u200bb", "\u202egpj", "\u2028", "$(rm -rf ~)", "a\u0300" * 127),
+]
+
+
+@given(names)
+@example("\u0958")
+def test_names_are_nfc(name: str) -> None:
+    """A name is compared in NFC: normalising it twice is normalising it once, and both forms are one name."""
+    normal = normalise_name(name)
+    assert normalise_name(normal) == normal == unicodedata.normalize("NFC", name)
+    assert normalise_name(unicodedata.normalize("NFD", name)) == normal
+
+
+@given(st.lists(names, min_size=2, max_size=30) | st.just(HOSTILE))
+@example([f"{device}{suffix}" for device in ("con", "CON", "aux") for suffix in ("", ".txt", "-")])
+def test_keys_are_safe_and_never_collide(given_names: list[str]) -> None:
+    """Different names have different keys, also where the disk folds case or Unicode forms, and keys are safe."""
+    by_key: dict[str, str] = {}
+    for given_name in given_names:
+        name = normalise_name(given_name)
+        key = session_key(name)
+        assert session_key(name) == key
+        assert by_key.setdefault(unicodedata.normalize("NFD", key).casefold(), name) == name
+        assert key.isascii()
+        assert not set(key) - set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+        assert key[0] not in ".-" or "." in key[1:]
+        assert not key.startswith(".")
+        assert not key.endswith(".")
+        assert "conflict" not in key
+        assert key.partition(".")[0] not in DEVICES
+        assert len(key) <= 63
+        assert len(f"{key}.1000.jsonl") <= 80
+
+
+@given(names, st.integers(1, 10**6))
+def test_a_ref_file_tells_its_key(name: str, number: int) -> None:
+    """The key is read back from the file name of a ref, whatever its number."""
+    key = session_key(normalise_name(name))
+    assert key_of_ref(ref_path("host-00000000", key, number)) == key
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "chat (conflicted copy).jsonl",
+        "chat.sync-conflict-20240517-123000-ABC.jsonl",
+        "chat-conflict.jsonl",
+        "x.tmp",
+        "Chat.jsonl",
+    ],
+)
+def test_other_file_names_tell_nothing(file: str) -> None:
+    """A name that this package would not give, such as a conflict copy's, is not taken for one of its own."""
+    assert key_of_ref(f"host-00000000/{file}") is None
+
+
+def test_digits_that_look_like_a_number() -> None:
+    """Sixteen digits after the slug are its hash, even without a letter; they used to pass for a file's number."""
+    assert key_of_ref("host/chat.1234567890123456.jsonl") == "chat.1234567890123456"
+    assert key_of_ref("host/chat.12.jsonl") == "chat"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a" * 256, "ü" * 256, "a\nb", "\x00", "a\x7f", "\x85", "\ud800", "a\udfff", None, 1, b"a"]
+)
+def test_refused_names(name: object) -> None:
+    """Empty, too long, control characters, lone surrogates, or no text at all: InvalidNameError, a ValueError."""
+    with pytest.raises(InvalidNameError):
+        normalise_name(name)
+    with pytest.raises(ValueError):
+        SessionManager({"session": {"backend": "memory"}}).create_session(name)  # type: ignore[arg-type]
+
+
+def test_length_counts_composed_characters() -> None:
+    """The limit of 255 is that of the NFC form."""
+    assert len(normalise_name("e\u0301" * 255)) == 255
+    with pytest.raises(InvalidNameError):
+        normalise_name("e\u0301" * 256)
+
+
+def test_derived_names_may_be_longer() -> None:
+    """A label with a hash after it passes the limit that holds for chosen names."""
+    assert normalise_name("a" * 255 + "~0123abcd", derived=True)
+
+
+@pytest.mark.parametrize("backend", ["memory", "files"])
+def test_hostile_names_are_names(backend: str, tmp_path) -> None:
+    """Every hostile name makes a session of its own, below the store and nowhere else, and comes back in NFC."""
+    config = {
+        "session": {
+            "backend": backend,
+            "storage_path": tmp_path / "s" / "store",
+            "state_path": tmp_path / "s" / "state",
+        }
+    }
+    with SessionManager(config) as manager:
+        for name in HOSTILE:
+            session = manager.create_session(name)
+            session.messages = [{"content": normalise_name(name)}]
+        manager.save_all()
+        expected = {normalise_name(name) for name in HOSTILE}
+        assert {info.name for info in manager.list_sessions()} == expected
+    if backend == "files":
+        assert [path.name for path in tmp_path.iterdir()] == ["s"]
+        assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["state", "store"]
+        with SessionManager(config) as manager:
+            for name in HOSTILE:
+                assert manager.load_session(name).get_messages() == [{"content": normalise_name(name)}]

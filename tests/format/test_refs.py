@@ -1,0 +1,219 @@
+"""Ref files: what is written is read, and what does not verify is never read as something else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coda_fs_session import CorruptionError, StoreFormatError
+from coda_fs_session.format.ids import Chain, ObjectId, line_id
+from coda_fs_session.format.jsonl import encode_message
+from coda_fs_session.format.records import Base, CommitLink, Generation, Parent, Stamped, encode_time
+from coda_fs_session.format.refs import Header, Ref, Save, encode_header, encode_save, parse_ref
+from coda_fs_session.format.tree import Entry, Spine
+
+times = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)).map(encode_time)
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+hex64 = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
+stamped = st.builds(Stamped, times, st.none() | st.just(b"null") | texts.map(orjson.dumps))
+metadata = st.dictionaries(texts, stamped, max_size=3)
+lines = st.lists(
+    st.dictionaries(texts, texts | st.integers(-5, 5), max_size=3).map(lambda m: encode_message(m, "m")), max_size=4
+)
+spines = st.lists(st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99)), max_size=4).map(
+    lambda entries: Spine((tuple(entries),)) if entries else Spine()
+)
+bases = st.builds(
+    lambda spine, values: Base(spine.messages, spine.bytes, spine.end_chain(), metadata=values, spine=spine),
+    spines,
+    metadata,
+)
+generations = st.builds(
+    Generation,
+    *(hex64, st.sampled_from(["clear", "edit", "delete", "create"]), st.integers(0, 9), hex64.map(Chain)),
+    *(st.integers(0, 9), st.integers(0, 9), hex64.map(Chain), st.none() | texts),
+)
+headers = st.builds(
+    Header,
+    *(texts, st.just("host-00000000"), times, times, bases),
+    parent=st.none() | st.builds(Parent, texts, st.integers(0, 9), st.integers(0, 9), hex64.map(Chain)),
+    former_names=st.lists(texts, max_size=2).map(tuple),
+    generation=st.none() | generations,
+    commit=st.none() | st.builds(CommitLink, hex64.map(ObjectId), st.integers(0, 9), st.integers(0, 9)),
+    extra=st.dictionaries(st.sampled_from(["later", "ü"]), texts | st.none() | st.lists(st.integers(0, 9)), max_size=2),
+)
+changes = st.tuples(times, lines, st.none() | st.integers(0, 9), metadata)
+
+
+def ref_bytes(
+    header: Header, saves: list[tuple[str, list[bytes], int | None, dict[str, Stamped]]]
+) -> tuple[bytes, Ref]:
+    """Return the file of a ref, and what reading it should give."""
+    data, identity = encode_header(header)
+    ids, written = [identity], []
+    for time, messages, position, values in saves:
+        save = Save(identity, time, tuple(messages), position, values)
+        line, identity = encode_save(save)
+        data += line
+        ids.append(identity)
+        written.append(save)
+    return data, Ref(header, tuple(written), tuple(ids), len(data))
+
+
+NOW = "2024-05-17T12:00:00.000000+00:00"
+SMALL = ref_bytes(
+    Header("chat", "host-00000000", NOW, NOW),
+    [
+        (NOW, [b'{"role":"user","content":"one"}'], None, {}),
+        (NOW, [b'{"n":2}', b'{"n":3}'], 1, {"a": Stamped(NOW, b'"b"')}),
+    ],
+)
+
+
+@given(headers, st.lists(changes, max_size=4))
+def test_round_trip(header: Header, saves: list[Any]) -> None:
+    """Header, saves, ids and size come back as written, message bytes verbatim and unknown header keys kept."""
+    data, expected = ref_bytes(header, saves)
+    assert parse_ref(data, "x") == expected
+    assert data.count(b"\n") == 1 + len(saves)
+    again, _ = encode_header(parse_ref(data, "x").header)
+    assert data.startswith(again)
+
+
+@given(headers, st.lists(changes, min_size=1, max_size=3))
+def test_text_tools_can_take_a_ref_apart(header: Header, saves: list[Any]) -> None:
+    """Each line is JSON; a save's even fields between tabs are its messages; ids are hashes of what is before."""
+    data, _ = ref_bytes(header, saves)
+    for line in data.splitlines():
+        assert orjson.loads(line.replace(b"\t", b""))["id"] == line_id(line[: line.rindex(b',"id":"')])
+    for line, (_, messages, _, _) in zip(data.splitlines()[1:], saves, strict=True):
+        assert line.split(b"\t")[1::2] == messages
+
+
+def test_a_torn_tail_never_happened() -> None:
+    """Cut at every length, a ref has the saves whose lines are whole; the rest is torn, and never damage."""
+    data, whole = SMALL
+    ends = [position + 1 for position, byte in enumerate(data) if byte == 0x0A]
+    for length in range(len(data)):
+        if length < ends[0]:
+            with pytest.raises(CorruptionError) as caught:
+                parse_ref(data[:length], "refs/x.jsonl")
+            assert (str(caught.value.path), caught.value.line) == ("refs/x.jsonl", 1)
+            continue
+        good = max(end for end in ends if end <= length)
+        found = parse_ref(data[:length], "x")
+        assert found.saves == whole.saves[: ends.index(good)]
+        if length + 1 in ends:
+            # All but the newline is there: a write cut short right there cannot be told from a lost newline.
+            assert found.torn == data[good:length] or found.damage is not None
+        else:
+            assert (found.size, found.torn, found.damage) == (good, data[good:length], None)
+
+
+@pytest.mark.parametrize("zeros", [1, 511, 512, 4096])
+def test_zeros_in_place_of_data_are_torn(zeros: int) -> None:
+    """A file that grew by a write whose data never reached the disk, as ext4 and xfs leave it, lost nothing else."""
+    data, whole = SMALL
+    found = parse_ref(data + b"\0" * zeros, "x")
+    assert (found.saves, found.torn, found.damage) == (whole.saves, b"\0" * zeros, None)
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
+def test_every_flipped_byte_is_noticed(flip: int) -> None:
+    """One wrong byte anywhere: an error, or damage located at its line after the intact lines; never other messages."""
+    data, whole = SMALL
+    for position in range(len(data)):
+        wrong = bytearray(data)
+        wrong[position] ^= flip
+        number = data[:position].count(b"\n") + 1
+        try:
+            found = parse_ref(bytes(wrong), "x")
+        except (CorruptionError, StoreFormatError):
+            assert number == 1
+            continue
+        assert found.header == whole.header
+        assert found.saves == whole.saves[: number - 2]
+        assert found.damage is not None or found.torn
+        if found.damage:
+            assert found.damage.line == number
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_lines_cannot_change_places(position: int) -> None:
+    """A line that is missing or twice there is damage, since every line names the one before it."""
+    data, _ = SMALL
+    all_lines = data.splitlines(keepends=True)
+    with_double = all_lines[: position + 1] + all_lines[position:]
+    found = parse_ref(b"".join(with_double), "x")
+    assert found.damage is not None
+    assert found.damage.line == position + 2
+    if position == 1:
+        missing = parse_ref(all_lines[0] + all_lines[2], "x")
+        assert missing.damage is not None
+        assert missing.saves == ()
+
+
+def with_fields(**fields: Any) -> bytes:
+    """Return a header line with other fields, and the right id for them."""
+    header = {**orjson.loads(encode_header(Header("chat", "host-00000000", NOW, NOW))[0]), **fields}
+    del header["id"]
+    before = orjson.dumps(header)[:-1]
+    return b'%b,"id":"%b"}\n' % (before, line_id(before).encode())
+
+
+def test_what_is_required_and_unknown_is_refused() -> None:
+    """A ref that requires a feature of a later version is refused with that version; so is a later format."""
+    assert parse_ref(with_fields(requires=[]), "x").header.name == "chat"
+    with pytest.raises(StoreFormatError, match=r"'wings'.*2\.5"):
+        parse_ref(with_fields(requires=[{"feature": "wings", "since": "2.5"}]), "x")
+    with pytest.raises(StoreFormatError, match="wings"):
+        parse_ref(with_fields(requires=["wings"]), "x")
+    with pytest.raises(StoreFormatError, match="version 2"):
+        parse_ref(with_fields(coda_fs_session=2), "x")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": 1},
+        {"created": "yesterday"},
+        {"created": "2024-05-17T12:00:00"},
+        {"updated": None},
+        {"base": {}},
+        {"base": None},
+        {"base": {"messages": 1, "bytes": 0, "chain": "0" * 64}},
+        {"base": {"messages": 0, "bytes": 0, "chain": "1" * 64}},
+        {"base": {"messages": 0, "bytes": 0, "chain": "0" * 64, "start": 1}},
+        {"base": {"messages": True, "bytes": 0, "chain": "0" * 64}},
+        {"parent": []},
+        {"generation": {"id": "0" * 64}},
+        {"commit": ["x", 1, 1]},
+        {"former_names": "chat"},
+        {"former_names": [1]},
+        {"requires": 1},
+        {"coda_fs_session": "1"},
+    ],
+    ids=str,
+)
+def test_impossible_headers_are_damage(fields: dict[str, Any]) -> None:
+    """A header whose id is right but whose fields cannot be is damage at line 1, not a crash of the reader."""
+    with pytest.raises(CorruptionError) as caught:
+        parse_ref(with_fields(**fields), "x")
+    assert caught.value.line == 1
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_no_ref(data: bytes) -> None:
+    """Any bytes that are no ref raise CorruptionError."""
+    with pytest.raises(CorruptionError):
+        parse_ref(data, "x")
+    damaged = parse_ref(SMALL[0] + data, "x")
+    assert damaged.saves == SMALL[1].saves
+    assert damaged == replace(SMALL[1], size=damaged.size, torn=damaged.torn, damage=damaged.damage)
+    assert not data or damaged.torn or damaged.damage

@@ -1,0 +1,183 @@
+"""Damaged and torn refs, garbage beside them, and an index that is not what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from coda_fs_session import CorruptionError, StoreFormatError
+
+from .machines import Machine, contents, said
+
+
+@pytest.fixture
+def chat(here: Machine) -> Machine:
+    """A store with the session "chat" of three messages in three saves, and another one."""
+    here.create("chat", said(0))
+    here.change("chat", 1)
+    here.change("chat", 2)
+    here.create("other", said("fine"))
+    return here
+
+
+def ref_of(machine: Machine, name: str) -> Path:
+    return machine.store / "refs" / machine.replica / f"{name}.jsonl"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 60, -1])
+def test_a_torn_save_never_happened(chat: Machine, cut: int) -> None:
+    """A last line cut short is left out, and set aside by the next writer; what follows is read by everybody."""
+    path = ref_of(chat, "chat")
+    data = path.read_bytes()
+    last = data.rindex(b"\n", 0, -1) + 1
+    path.write_bytes(data[: last + cut] if cut > 0 else data[:-2])
+    torn = path.read_bytes()[last:]
+    manager = chat.manager()
+    session = manager.load_session("chat")
+    assert contents(session) == ["0", "1"]
+    session.add_message(said("after")[0])
+    manager.save_session(session)
+    assert chat.read("chat") == contents(session) == ["0", "1", "after"]
+    assert torn not in path.read_bytes().splitlines()
+    assert [file.read_bytes() for file in (chat.folder / "state").glob("*/torn/*")] == [torn]
+
+
+@pytest.mark.parametrize("line", [1, 2, 3, 4])
+def test_a_damaged_line_is_located(chat: Machine, line: int) -> None:
+    """A changed byte makes the session a damaged one, listed with the file and line; others are as before."""
+    path = ref_of(chat, "chat")
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line - 1] = lines[line - 1].replace(b'"20', b'"30', 1)
+    path.write_bytes(b"".join(lines))
+    damaged = path.read_bytes()
+    for use in (
+        lambda manager: manager.load_session("chat"),
+        lambda manager: manager.create_session("chat"),
+        lambda manager: manager.delete_session("chat"),
+        lambda manager: manager.create_session("branch", branch_from="chat"),
+        lambda manager: manager.rename_session("other", "chat"),
+    ):
+        with pytest.raises(CorruptionError) as caught:
+            use(chat.manager())
+        assert (caught.value.path, caught.value.line) == (path, line)
+    manager = chat.manager()
+    infos = {info.name: info for info in manager.list_sessions()}
+    assert infos.keys() == {"chat", "other"}
+    assert isinstance(infos["chat"].error, CorruptionError)
+    assert infos["other"].error is None
+    assert "chat" in manager
+    assert chat.read("other") == ["fine"]
+    assert path.read_bytes() == damaged
+
+
+def test_an_open_session_leaves_a_damaged_ref(chat: Machine) -> None:
+    """What a session had read before its ref was damaged goes on in a new file; the damaged one keeps its bytes."""
+    manager = chat.manager()
+    session = manager.load_session("chat")
+    path = ref_of(chat, "chat")
+    path.write_bytes(path.read_bytes().replace(b'"1"', b'"I"'))
+    damaged = path.read_bytes()
+    session.add_message(said("mine")[0])
+    manager.save_session(session)
+    session.add_message(said("more")[0])
+    manager.save_session(session)
+    assert path.read_bytes() == damaged
+    assert chat.read("chat") == contents(session) == ["0", "1", "2", "mine", "more"]
+    assert chat.names() == ["chat", "other"]
+
+
+def test_an_open_session_survives_the_loss_of_its_ref(chat: Machine) -> None:
+    """Absence of a file is no deletion: the next save writes a new file with everything."""
+    manager = chat.manager()
+    session = manager.load_session("chat")
+    ref_of(chat, "chat").unlink()
+    session.add_message(said("mine")[0])
+    manager.save_session(session)
+    assert chat.read("chat") == ["0", "1", "2", "mine"]
+
+
+def test_a_ref_of_a_later_version_is_refused(chat: Machine) -> None:
+    """A ref of a later format is no damage: loading says what to upgrade, and the others are as before."""
+    path = ref_of(chat, "chat")
+    path.write_bytes(path.read_bytes().replace(b'{"coda_fs_session":1', b'{"coda_fs_session":2', 1))
+    with pytest.raises(StoreFormatError, match="upgrade"):
+        chat.manager().load_session("chat")
+    assert isinstance(
+        chat.manager().list_sessions()[0].error or chat.manager().list_sessions()[1].error, StoreFormatError
+    )
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "chat.jsonl.bak", "._chat.jsonl", ".tmp-1", "desktop.ini", "Thumbs.db"])
+def test_garbage_beside_the_refs(chat: Machine, name: str) -> None:
+    """Files of desktops and sync tools among the refs are no sessions."""
+    (ref_of(chat, "chat").parent / name).write_bytes(b"\0\1garbage")
+    (chat.store / "refs" / name).write_bytes(b"")
+    assert chat.names() == ["chat", "other"]
+    chat.change("chat", 3)
+    assert chat.read("chat") == ["0", "1", "2", "3"]
+
+
+def test_unknown_header_fields_are_kept(chat: Machine) -> None:
+    """What a later version wrote into a header is still there after this one has rewritten it."""
+    from coda_fs_session.format.ids import line_id
+
+    path = ref_of(chat, "chat")
+    head, _, _ = path.read_bytes().partition(b"\n")
+    fields = {**orjson.loads(head), "later": {"b": [1], "a": None}}
+    del fields["id"]
+    before = orjson.dumps(fields)[:-1]
+    path.write_bytes(b'%b,"id":"%b"}\n' % (before, line_id(before).encode()))
+    manager = chat.manager()
+    session = manager.load_session("chat")
+    for step in range(3):
+        session.messages = said(*range(10 * step, 10 * step + 10))
+        manager.save_session(session)
+        manager.rename_session(session.name, f"step {step}")
+    fields = orjson.loads(path.read_bytes().splitlines()[0])
+    assert list(fields["later"].items()) == [("b", [1]), ("a", None)]
+
+
+def index_files(machine: Machine) -> list[Path]:
+    return list((machine.folder / "state").glob("*/index*"))
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"garbage", b"[1,[]]", b'{"a":1}', b"[1,[[1]]]", b"[0,[]]", b"null", b"stale"]
+)
+def test_the_index_changes_no_answer(chat: Machine, content: bytes | None) -> None:
+    """Deleted, cut, of another version or out of date: what is listed, found and told is the same."""
+    chat.manager().list_sessions()
+    (path,) = index_files(chat)
+    stale = path.read_bytes()
+    chat.manager().rename_session("other", "another")
+    chat.change("chat", 3)
+    chat.manager().create_session("new").metadata["never"] = "saved"
+    expected = [(info.name, info.message_count, info.size_bytes) for info in chat.manager().list_sessions()]
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(stale if content == b"stale" else content)
+    manager = chat.manager()
+    assert manager.get_session_info("other") is None
+    assert "another" in manager
+    assert contents(manager.load_session("chat")) == ["0", "1", "2", "3"]
+    assert [(info.name, info.message_count, info.size_bytes) for info in manager.list_sessions()] == expected
+    assert sorted(name for name, _, _ in expected) == ["another", "chat", "new"]
+
+
+def test_an_index_of_another_process_goes_stale(chat: Machine) -> None:
+    """A manager that listed the store before sees what others create, rename, replace and delete afterwards."""
+    manager = chat.manager()
+    assert len(manager.list_sessions()) == 2
+    for step in range(20):
+        chat.manager().rename_session("other" if step == 0 else f"name {step - 1}", f"name {step}")
+        if step % 3 == 2:
+            assert f"name {step}" in manager
+            assert f"name {step - 1}" not in manager
+            assert contents(manager.load_session(f"name {step}")) == ["fine"]
+    chat.manager().delete_session("name 19")
+    chat.create("new", said("new"))
+    assert sorted(info.name for info in manager.list_sessions()) == ["chat", "new"]
+    assert "name 19" not in manager

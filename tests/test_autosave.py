@@ -1,0 +1,316 @@
+"""What is saved without being asked for: at intervals, at exit, and never twice or against the caller's will."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storekit import message, open_store, run_python
+
+from coda_fs_session import Session, SessionManager, StoreFullError
+
+SHORT = 0.02
+LIMIT = 20.0
+
+
+class Watched:
+    """Lets a test wait until autosave has gone round, instead of sleeping."""
+
+    def __init__(self, manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._rounds = threading.Semaphore(0)
+        real = manager._autosave.save_all
+
+        def save_all() -> None:
+            real()
+            self._rounds.release()
+
+        monkeypatch.setattr(manager._autosave, "save_all", save_all)
+
+    def wait(self, rounds: int = 2) -> None:
+        """Wait for whole rounds: of two that end from now on, the second also began from now on."""
+        while self._rounds.acquire(blocking=False):
+            pass
+        for _ in range(rounds):
+            assert self._rounds.acquire(timeout=LIMIT), "autosave did not go round"
+
+
+def stored(store: Path, name: str = "chat") -> list[dict[str, Any]]:
+    return open_store(store).load_session(name).get_messages()
+
+
+@pytest.mark.parametrize("how", ["add", "list", "metadata"])
+def test_the_timer_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Whatever way a session was changed, it is on disk within an interval or two, and clean."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session = manager.create_session("chat")
+    if how == "add":
+        session.add_message(message(1))
+    elif how == "list":
+        session.messages.append(message(1))
+    else:
+        session.metadata["a"] = 1
+    watched.wait()
+    assert not session.has_unsaved_changes
+    again = open_store(store).load_session("chat")
+    assert (len(again), again.metadata) == ((0, {"a": 1}) if how == "metadata" else (1, {}))
+    manager.close()
+
+
+@pytest.mark.parametrize("kept", ["messages", "metadata", "session"])
+def test_what_was_handed_out_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    """Bug: who kept only the list, or the dict, and changed it after a round had found it clean, lost the change."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session: Session | None = manager.create_session("chat")
+    assert session is not None
+    messages, metadata = session.messages, session.metadata
+    if kept != "session":
+        session = None
+    if kept == "messages":
+        del metadata
+    elif kept == "metadata":
+        del messages
+    gc.collect()
+    watched.wait()
+    if kept == "metadata":
+        metadata["a"] = 1
+    else:
+        messages.append(message(1))
+    watched.wait()
+    again = open_store(store).load_session("chat")
+    assert (len(again), again.metadata) == ((0, {"a": 1}) if kept == "metadata" else (1, {}))
+    manager.close()
+
+
+def test_a_session_out_of_scope_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose variable is gone is still saved, and let go of afterwards."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session: Session | None = manager.create_session("chat")
+    assert session is not None
+    session.add_message(message(1))
+    gone = weakref.ref(session)
+    session = None
+    deadline = time.monotonic() + LIMIT
+    while gone() is not None:
+        assert time.monotonic() < deadline, "autosave holds it for ever"
+        watched._rounds.acquire(timeout=0.1)
+        gc.collect()
+    assert stored(store) == [message(1)]
+    manager.close()
+
+
+def test_a_manager_out_of_scope_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: the timer's thread kept every manager that was not closed, for ever; now it ends when all is saved."""
+    store = tmp_path / "store"
+    manager: SessionManager | None = open_store(store, autosave_interval=SHORT)
+    assert manager is not None
+    manager.create_session("chat").add_message(message(1))
+    thread, gone = manager._autosave._thread, weakref.ref(manager)
+    assert thread is not None
+    manager = None
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    gc.collect()
+    assert gone() is None
+    assert stored(store) == [message(1)]
+
+
+def test_close_saves_and_ends_the_timer(tmp_path: Path) -> None:
+    """`close` does not wait for the interval, neither to save nor to end the thread."""
+    manager = open_store(tmp_path / "store", autosave_interval=10_000)
+    manager.create_session("chat").add_message(message(1))
+    thread = manager._autosave._thread
+    assert thread is not None
+    manager.close()
+    assert not thread.is_alive()
+    assert stored(tmp_path / "store") == [message(1)]
+
+
+def test_zero_is_no_autosave(tmp_path: Path) -> None:
+    """With 0 there is no thread, and nothing is held."""
+    manager = open_store(tmp_path / "store", autosave_interval=0)
+    session = manager.create_session("chat")
+    session.add_message(message(1))
+    assert manager._autosave._thread is None
+    assert manager._autosave.held() == []
+
+
+EXIT = """
+    import sys
+    from pathlib import Path
+    from storekit import message, open_store
+    manager = open_store(Path(sys.argv[1]), autosave_interval=float(sys.argv[2]))
+    manager.create_session("chat").add_message(message(1))
+    kept = manager.create_session("kept")
+    kept.messages.append(message(2))
+    del manager
+    {ending}
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)", "raise ZeroDivisionError"])
+def test_the_end_of_the_interpreter_saves(tmp_path: Path, ending: str) -> None:
+    """Sessions forgotten by their program are saved when it ends, also when it ends badly."""
+    run_python(EXIT.format(ending=ending), tmp_path / "store", "10000")
+    assert stored(tmp_path / "store") == [message(1)]
+    assert stored(tmp_path / "store", "kept") == [message(2)]
+
+
+def test_zero_saves_nothing_at_exit(tmp_path: Path) -> None:
+    """0 turns off the saving at exit too."""
+    assert run_python(EXIT.format(ending=""), tmp_path / "store", "0").stderr == ""
+    assert stored(tmp_path / "store") == stored(tmp_path / "store", "kept") == []
+
+
+def test_a_deleted_session_stays_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autosave never brings back what was deleted, however it is changed afterwards; an explicit save does."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session, other = manager.create_session("chat"), manager.create_session("other")
+    session.add_message(message(1))
+    manager.delete_session("chat")
+    session.messages.append(message(2))
+    other.add_message(message(3))
+    watched.wait()
+    assert [info.name for info in open_store(store).list_sessions()] == ["other"]
+    manager.save_session(session)
+    manager.close()
+    assert stored(store) == [message(1), message(2)]
+
+
+def test_a_failure_is_logged_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk costs a line in the log: the session is kept, the others are saved, and it is when there is room."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session, other = manager.create_session("chat"), manager.create_session("other")
+    real, full = manager._storage.save, threading.Event()
+    full.set()
+
+    def save(saved: Session) -> None:
+        if full.is_set() and saved is session:
+            raise StoreFullError("no space left")
+        real(saved)
+
+    monkeypatch.setattr(manager._storage, "save", save)
+    with caplog.at_level(logging.ERROR, logger="coda_fs_session"):
+        session.add_message(message(1))
+        other.add_message(message(2))
+        watched.wait()
+    assert any("'chat'" in record.getMessage() and record.exc_info for record in caplog.records)
+    assert session.has_unsaved_changes
+    assert stored(store) == []
+    assert stored(store, "other") == [message(2)]
+    full.clear()
+    watched.wait()
+    assert stored(store) == [message(1)]
+    manager.close()
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["alone", "with another's messages"])
+def test_changes_during_an_autosave_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merged: bool) -> None:
+    """What is put into the live list or metadata while the timer is writing is neither lost nor taken as saved."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=10_000)
+    session = manager.create_session("chat")
+    session.messages.append(message(1))
+    session.metadata["a"] = 1
+    if merged:
+        other = open_store(store)
+        theirs = other.load_session("chat")
+        theirs.add_message(message(0))
+        theirs.update_metadata({"theirs": 1})
+        other.save_session(theirs)
+    from coda_fs_session.repo import save as engine
+
+    real = engine.save
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        result = real(*arguments, **options)
+        session.messages.append(message(2))
+        session.metadata["b"] = 2
+        session.metadata["a"] = 9
+        return result
+
+    monkeypatch.setattr(engine, "save", meanwhile)
+    manager._autosave.save_all()
+    monkeypatch.undo()
+    before = [message(0)] if merged else []
+    assert session.get_messages() == [*before, message(1), message(2)]
+    assert session.metadata == {"a": 9, "b": 2, **({"theirs": 1} if merged else {})}
+    assert session.has_unsaved_changes
+    manager.close()
+    assert stored(store) == [*before, message(1), message(2)]
+    assert open_store(store).load_session("chat").metadata == {"a": 9, "b": 2, **({"theirs": 1} if merged else {})}
+
+
+def test_a_forked_child_saves_nothing_of_its_parents(tmp_path: Path) -> None:
+    """What was pending at the fork is the parent's: the child's exit and timer leave it, and save the child's own."""
+    script = """
+        import os, sys
+        from pathlib import Path
+        from storekit import message, open_store
+        store = Path(sys.argv[1])
+        manager = open_store(store, autosave_interval=10_000)
+        session = manager.create_session("chat")
+        session.add_message(message(1))
+        child = os.fork()
+        if child == 0:
+            own = manager.create_session("own")
+            own.add_message(message(2))
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(sorted((info.name, info.message_count) for info in open_store(store).list_sessions()))
+    """
+    run = run_python(script, tmp_path / "store")
+    assert run.stdout == "[('chat', 0), ('own', 1)]\n", run.stderr
+    assert stored(tmp_path / "store") == [message(1)]
+
+
+def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
+    """Bug: a child forked while another thread was listing waited for ever for that thread's lock."""
+    manager = open_store(tmp_path / "store", autosave_interval=0)
+    manager.create_session("chat").add_message(message(1))
+    index = manager._storage.repo.index  # type: ignore[attr-defined]
+    objects = manager._storage.repo.objects  # type: ignore[attr-defined]
+    held, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with index._mutex, objects._mutex, manager._lock:
+            held.set()
+            done.wait(LIMIT)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert held.wait(LIMIT)
+    child = os.fork()
+    if child == 0:
+        try:
+            import signal
+
+            signal.alarm(10)
+            assert len(manager.list_sessions()) == 1
+            session = manager.create_session("chat")
+            session.add_message(message(3))
+            manager.save_session(session)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0

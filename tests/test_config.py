@@ -1,0 +1,258 @@
+"""The options: what each accepts, what it says when it does not, and where they come from."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coda_fs_session import ConfigError, SessionError, SessionManager, SessionWarning
+from coda_fs_session.config import OPTIONS, Config, read_config, read_toml
+
+NOT_NUMBERS: list[Any] = ["5", True, [5], {}, float("nan"), float("inf"), float("-inf"), -1, -0.001, 10**400, 1j]
+NOT_INTEGERS: list[Any] = ["5", True, 5.0, [5], -1, float("inf")]
+
+ACCEPTED: dict[str, list[Any]] = {
+    "backend": ["files", "memory"],
+    "storage_path": ["/data/sessions", Path("/data/sessions"), "relative/folder", "~/sessions"],
+    "state_path": ["/data/state", Path("/data/state"), "~/state"],
+    "replica": ["laptop-1a2b3c4d", "a", "0", "a" * 63],
+    "durability": ["full", "none"],
+    "on_conflict": ["append", "branch", "raise"],
+    "compress_messages": [True, False],
+    "compress_threshold_bytes": [1, 8192, 2**40],
+    "max_session_size": [0, 100, 0.001, 1e308],
+    "message_cache_size": [0, 1000],
+    "autosave_interval": [0, 300, 0.05, 1e300],
+    "connection_pool_size": [1, 5],
+    "retention_days": [0, 30, 0.5],
+    "gc_grace_days": [0, 30, 0.5],
+}
+
+REFUSED: dict[str, tuple[list[Any], str]] = {
+    "backend": (["", "Files", "postgres", 1, True, ["files"], b"files"], '"files" or "memory" or "sqlite"'),
+    "storage_path": (["", 5, True, ["/data"], b"/data", "a\0b", "~nobody-has-this-name/x"], "a path"),
+    "state_path": (["", 5, False, {}, "a\0b"], "a path"),
+    "replica": (["", "-a", "A", "a b", "../x", "a/b", "a" * 64, "a\n", 5, "\u00e9"], "1 to 63 of a-z, 0-9 and -"),
+    "durability": (["Full", "fsync", True, 1, ""], '"full" or "none"'),
+    "on_conflict": (["merge", True, "", 0], '"append" or "branch" or "raise"'),
+    "compress_messages": ([1, 0, "true", "yes", []], "true or false"),
+    "compress_threshold_bytes": ([*NOT_INTEGERS, 0], "a whole number of bytes from 1"),
+    "max_session_size": (NOT_NUMBERS, "a number of MB"),
+    "message_cache_size": (NOT_INTEGERS, "a whole number of messages from 0"),
+    "autosave_interval": (NOT_NUMBERS, "a number of seconds"),
+    "connection_pool_size": ([*NOT_INTEGERS, 0], "a whole number of connections from 1"),
+    "retention_days": (NOT_NUMBERS, "a number of days from 0"),
+    "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CODA_FS_STATE", raising=False)
+    monkeypatch.delenv("CODA_FS_REPLICA", raising=False)
+
+
+def test_every_option_is_tested_here() -> None:
+    """A new option cannot be forgotten in the tables of this file."""
+    assert set(ACCEPTED) == set(REFUSED) == set(OPTIONS)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """With nothing said, every option has the default that the README promises."""
+    assert read_config({}) == Config(
+        backend="files",
+        storage_path=tmp_path / "home" / ".coda" / "sessions",
+        state_path=None,
+        replica=None,
+        durability="full",
+        on_conflict="append",
+        compress_messages=True,
+        compress_threshold_bytes=8192,
+        max_session_size=100,
+        message_cache_size=1000,
+        autosave_interval=300,
+        connection_pool_size=5,
+        retention_days=30,
+        gc_grace_days=30,
+    )
+
+
+@pytest.mark.parametrize(
+    "config", [None, {}, {"session": None}, {"session": {}}, {"other": 1}, {"session": {"backend": None}}]
+)
+def test_nothing_said_is_the_defaults(config: dict[str, Any] | None) -> None:
+    """No config, an empty one, one without [session], and an option that is None all mean the defaults, silently."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_config(config) == read_config({})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [(option, value) for option, values in ACCEPTED.items() for value in values]
+)
+def test_accepted(tmp_path: Path, option: str, value: Any) -> None:
+    """Each accepted value is taken as it is (paths made absolute), and a manager works with it."""
+    taken = getattr(read_config({"session": {option: value}}), option)
+    assert taken == value or isinstance(taken, Path)
+    options = {"storage_path": str(tmp_path / "store"), "state_path": str(tmp_path / "state"), option: value}
+    if option.endswith("_path"):
+        options[option] = str(tmp_path / "other")
+    with SessionManager({"session": options}) as manager:
+        manager.create_session("chat").add_message({"role": "user", "content": "Hi"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [(option, value) for option, (values, _) in REFUSED.items() for value in values], ids=ascii
+)
+def test_refused(option: str, value: Any) -> None:
+    """A wrong type or value is an error that names the option, what was given, and what it accepts."""
+    with pytest.raises(ConfigError) as caught:
+        SessionManager({"session": {option: value}})
+    assert f"session.{option}" in str(caught.value)
+    assert REFUSED[option][1] in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, SessionError)
+
+
+def test_paths_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder, and a relative path is fixed when it is read, not when the folder is changed later."""
+    monkeypatch.chdir(tmp_path)
+    config = read_config({"session": {"storage_path": "~/a", "state_path": "b/../c"}})
+    assert config.storage_path == tmp_path / "home" / "a"
+    assert config.state_path == tmp_path / "c"
+    with SessionManager({"session": {"storage_path": "~/a", "state_path": "~/s"}}) as manager:
+        manager.create_session("chat")
+    assert (tmp_path / "home" / "a" / "FORMAT").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "/state", "/.state"])
+def test_state_is_kept_out_of_the_store(tmp_path: Path, inside: str) -> None:
+    """Machine state in the store would be synced: refused, and said why."""
+    store = str(tmp_path / "store")
+    with pytest.raises(ConfigError, match=r"session\.state_path.*outside of storage_path"):
+        SessionManager({"session": {"storage_path": store, "state_path": store + inside}})
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_unknown_option_warns() -> None:
+    """A misspelt option is a warning that names it and the known ones, at the caller's own line."""
+    with pytest.warns(SessionWarning, match="autosave_intervall") as caught:
+        SessionManager({"session": {"backend": "memory", "autosave_intervall": 5}})
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "autosave_interval," in str(caught[0].message)
+
+
+def test_other_tables_are_other_programs_business() -> None:
+    """Only [session] is looked at: nothing else in a configuration shared by many programs warns or fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SessionManager({"session": {"backend": "memory"}, "sessions": {"backend": 5}, "tool": None, 5: "five"})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("config", ["files", 5, [("session", {})], True])
+def test_a_config_that_is_no_mapping(config: Any) -> None:
+    """What is no mapping at all is a ConfigError and not some TypeError from within."""
+    with pytest.raises(ConfigError, match="dict"):
+        SessionManager(config)
+
+
+@pytest.mark.parametrize("table", ["files", 5, [], True])
+def test_a_session_table_that_is_none(table: Any) -> None:
+    """The same for [session]."""
+    with pytest.raises(ConfigError, match="session must be a table"):
+        SessionManager({"session": table})
+
+
+def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CODA_FS_STATE and CODA_FS_REPLICA set their options where the configuration does not; empty is unset."""
+    monkeypatch.setenv("CODA_FS_STATE", str(tmp_path / "from-environment"))
+    monkeypatch.setenv("CODA_FS_REPLICA", "from-environment")
+    config = read_config({})
+    assert (config.state_path, config.replica) == (tmp_path / "from-environment", "from-environment")
+    config = read_config({"session": {"state_path": str(tmp_path / "explicit"), "replica": "explicit"}})
+    assert (config.state_path, config.replica) == (tmp_path / "explicit", "explicit")
+    monkeypatch.setenv("CODA_FS_STATE", "")
+    monkeypatch.setenv("CODA_FS_REPLICA", "")
+    assert (read_config({}).state_path, read_config({}).replica) == (None, None)
+
+
+def test_environment_decides_where_things_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables reach the disk: state stands where they say, and refs under the replica that they name."""
+    monkeypatch.setenv("CODA_FS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CODA_FS_REPLICA", "usb-stick")
+    with SessionManager({"session": {"storage_path": str(tmp_path / "store")}}) as manager:
+        manager.create_session("chat")
+    assert (tmp_path / "store" / "refs" / "usb-stick" / "chat.jsonl").exists()
+    assert any((tmp_path / "state").iterdir())
+
+
+def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error about a value from the environment names the variable; explicit config makes up for it."""
+    monkeypatch.setenv("CODA_FS_REPLICA", "Not Good")
+    with pytest.raises(ConfigError, match="CODA_FS_REPLICA = 'Not Good'"):
+        read_config({})
+    assert read_config({"session": {"replica": "good"}}).replica == "good"
+
+
+def test_sqlite_is_to_come() -> None:
+    """`backend = "sqlite"` is a known value, and the error says that it comes later and what there is."""
+    with pytest.raises(ConfigError, match=r'"sqlite" comes in a later version.*"files" and "memory"'):
+        SessionManager({"session": {"backend": "sqlite"}})
+
+
+def test_from_toml(tmp_path: Path) -> None:
+    """The options are read from the [session] table of a TOML file, other tables ignored."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[other]\nx = 1\n[session]\nbackend = "memory"\nmax_session_size = 0.5\ncompress_messages = false\n',
+        encoding="utf-8",
+    )
+    assert read_toml(path) == read_config(
+        {"session": {"backend": "memory", "max_session_size": 0.5, "compress_messages": False}}
+    )
+    with SessionManager.from_toml(path, token_counter=lambda text: 7) as manager:
+        session = manager.create_session("chat")
+        session.add_message({"role": "user", "content": "Hi"})
+        assert session.get_token_count() == 7
+
+
+def test_from_toml_in_the_home_folder(tmp_path: Path) -> None:
+    """`~` works in the path of the file too, and the path may be text."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "c.toml").write_text('[session]\nbackend = "memory"\n')
+    assert "memory" in repr(SessionManager.from_toml("~/c.toml"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[session", b"session = 5", b'[session]\nbackend = "floppy"', b"\xff\xfe", b"[session]\nreplica = 2024-01-01"],
+)
+def test_from_toml_errors_name_the_file(tmp_path: Path, content: bytes) -> None:
+    """Bad TOML, bad encoding and bad options are ConfigErrors that name the file."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        SessionManager.from_toml(path)
+
+
+def test_from_toml_of_nothing(tmp_path: Path) -> None:
+    """A file that is not there, or is a folder, is a ConfigError with the reason."""
+    with pytest.raises(ConfigError, match="No such file"):
+        SessionManager.from_toml(tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="directory"):
+        SessionManager.from_toml(tmp_path)
+
+
+def test_from_toml_warns_at_the_caller(tmp_path: Path) -> None:
+    """An unknown option in a file warns with the file's name, at the line of the caller."""
+    path = tmp_path / "config.toml"
+    path.write_text('[session]\nbackend = "memory"\ncolour = "blue"\n')
+    with pytest.warns(SessionWarning, match=r"config\.toml.*colour") as caught:
+        SessionManager.from_toml(path)
+    assert caught[0].filename == __file__

@@ -1,0 +1,417 @@
+"""The whole API against a model of dicts and lists, over both backends, with one manager and with two on one store."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from session_model import SMALL, Open, Stored, by_key, edit_in_place, messages, names, odd_values, places, text
+
+from coda_fs_session import (
+    InvalidMessageError,
+    Session,
+    SessionConflictError,
+    SessionExistsError,
+    SessionManager,
+    SessionNotFoundError,
+    SessionWarning,
+)
+from coda_fs_session.backends import BACKENDS, BackendOptions
+from coda_fs_session.format.chunks import split
+from coda_fs_session.format.tree import chunks
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """Does to sessions what users may do, and the same to lists and dicts."""
+
+    backend = "memory"
+    managers = 1
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.opener = BACKENDS[self.backend](
+            BackendOptions(self.folder / "store", self.folder / "state", durable=False)
+        )
+        self.stored: dict[str, Stored] = {}
+        self.open: list[Open] = []
+        self.versions = 0
+        self.manager = [self.fresh_manager() for _ in range(self.managers)]
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fresh_manager(self) -> SessionManager:
+        """Return a manager that knows nothing but what is in the store."""
+        if self.backend == "files":
+            self.opener = BACKENDS["files"](BackendOptions(self.folder / "store", self.folder / "state", durable=False))
+        config = {"session": {"autosave_interval": 0, "storage_path": self.folder / "none"}}
+        return SessionManager(config, storage=RepoStorage(Repository(*self.opener, Settings(sizes=SMALL))))
+
+    def next_version(self) -> int:
+        self.versions += 1
+        return self.versions
+
+    def opened(self, manager: int, session: Session) -> Open:
+        """Note that a manager gave out a session, which is in step with the store unless it had changes before."""
+        there = next((each for each in self.open if each.session is session), None)
+        if there is not None and there.changed:
+            return there
+        stored = self.stored[session.name]
+        mine = Open(manager, session, *copy.deepcopy((stored.messages, stored.metadata)), base=copy.deepcopy(stored))
+        self.open = [each for each in self.open if each.session is not session] + [mine]
+        return mine
+
+    def one(self, place: int) -> Open:
+        return self.open[place % len(self.open)]
+
+    # What users do
+
+    @rule(name=names, which=places)
+    def create(self, name: str, which: int) -> None:
+        """A new name gives an empty stored session, a known one what is stored, or its open object with changes."""
+        which %= self.managers
+        held = next((e for e in self.open if e.manager == which and e.session.name == name), None)
+        session = self.manager[which].create_session(name)
+        if held is not None and held.changed:
+            assert session is held.session
+            return
+        self.stored.setdefault(name, Stored(version=self.next_version()))
+        mine = self.opened(which, session)
+        if held is not None and held is not mine:
+            self.open = [each for each in self.open if each is not held]
+
+    @precondition(lambda self: self.open)
+    @rule(place=places, message=messages)
+    def add(self, place: int, message: dict[str, Any]) -> None:
+        mine = self.one(place)
+        mine.session.add_message(message)
+        mine.messages.append(copy.deepcopy(message))
+        message["role"] = "changed after it was added"
+
+    @precondition(lambda self: self.open)
+    @rule(
+        place=places, bad=st.sampled_from([float("nan"), (1,), {1}, "\ud800", 2**64, {2: 1}, b"x"]), deep=st.booleans()
+    )
+    def refuse(self, place: int, bad: Any, deep: bool) -> None:
+        """What cannot be stored is refused at once, and nothing changes."""
+        with pytest.raises(InvalidMessageError):
+            self.one(place).session.add_message({"content": [bad] if deep else bad})
+
+    @precondition(lambda self: self.open)
+    @rule(place=places, keep=st.integers(0, 6), clear=st.booleans())
+    def truncate(self, place: int, keep: int, clear: bool) -> None:
+        mine = self.one(place)
+        if clear:
+            mine.session.clear_messages()
+            mine.messages.clear()
+        else:
+            mine.session.truncate_messages(keep)
+            del mine.messages[: max(len(mine.messages) - keep, 0)]
+
+    @precondition(lambda self: self.open)
+    @rule(
+        place=places,
+        at=places,
+        message=messages,
+        how=st.sampled_from(["insert", "delete", "replace", "move", "nested", "slice"]),
+    )
+    def edit(self, place: int, at: int, message: dict[str, Any], how: str) -> None:
+        """The live list may be changed in any way that a list allows."""
+        mine = self.one(place)
+        for edited in (mine.session.messages, mine.messages):
+            edit_in_place(edited, at, copy.deepcopy(message), how)
+
+    @precondition(lambda self: self.open)
+    @rule(place=places, new=st.lists(messages, max_size=8), keep=places)
+    def assign(self, place: int, new: list[dict[str, Any]], keep: int) -> None:
+        mine = self.one(place)
+        mine.messages = copy.deepcopy(mine.messages[:keep] + new)
+        mine.session.messages = copy.deepcopy(mine.messages)
+
+    @precondition(lambda self: self.open)
+    @rule(place=places, key=st.sampled_from(["topic", "größe"]), value=odd_values, remove=st.booleans())
+    def set_metadata(self, place: int, key: str, value: Any, remove: bool) -> None:
+        mine = self.one(place)
+        if remove:
+            mine.session.metadata.pop(key, None)
+            mine.metadata.pop(key, None)
+        else:
+            mine.session.update_metadata({key: value})
+            mine.metadata[key] = copy.deepcopy(value)
+
+    @precondition(lambda self: self.open)
+    @rule(place=places)
+    def save(self, place: int) -> None:
+        """A save on top of what is stored stores exactly what the session holds; see `save_stale` for others."""
+        mine = self.one(place)
+        manager, name = self.manager[mine.manager], mine.session.name
+        if name not in self.stored or self.stored[name].version != mine.base.version:
+            self.save_stale(mine)
+            return
+        changed = mine.changed
+        manager.save_session(mine.session)
+        assert mine.session.name == name
+        if changed:
+            self.stored[name] = Stored(
+                *copy.deepcopy((mine.messages, mine.metadata)),
+                mine.base.parent,
+                mine.base.forked_at,
+                self.next_version(),
+            )
+        mine.base = copy.deepcopy(self.stored[name])
+
+    def save_stale(self, mine: Open) -> None:
+        """What was changed elsewhere is never overwritten, and no message is lost: merged, branched off, or refused."""
+        before, changed = copy.deepcopy(self.stored), mine.changed
+        added = mine.messages[len(mine.base.messages) :]
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", SessionWarning)
+                self.manager[mine.manager].save_session(mine.session)
+        except SessionConflictError:
+            assert changed
+            self.open.remove(mine)
+            return
+        if not changed:
+            self.open.remove(mine)
+            return
+        name = mine.session.name
+        assert mine.only_appends or name in before
+        there = self.fresh_manager().load_session(name)
+        result = there.get_messages()
+        if name in before:
+            others = before[name]
+            expected = others.messages + added
+            if text(result) != text(expected):
+                assert not mine.only_appends
+                assert text(result) == text(mine.messages)
+                assert text(others.messages) == text(mine.base.messages)
+            assert not caught
+            self.stored[name] = Stored(result, there.metadata, others.parent, others.forked_at, self.next_version())
+        else:
+            assert [str(w.message) for w in caught if name in str(w.message)]
+            assert text(result) == text(mine.messages)
+            assert by_key(there.metadata) == by_key(mine.metadata)
+            parent = there.parent
+            self.stored[name] = Stored(
+                result, there.metadata, parent, len(mine.base.messages) + len(added), self.next_version()
+            )
+        mine.messages, mine.metadata = copy.deepcopy((result, there.metadata))
+        mine.base = copy.deepcopy(self.stored[name])
+        self.open = [e for e in self.open if e is mine or e.manager != mine.manager or e.session.name != name]
+
+    @rule(child=names, parent=names, at=st.none() | st.integers(0, 12), which=places)
+    def branch(self, child: str, parent: str, at: int | None, which: int) -> None:
+        """A branch holds what the parent's open object holds, saved or not, and is stored at once."""
+        which %= self.managers
+        manager = self.manager[which]
+        held = next((e for e in self.open if e.manager == which and e.session.name == parent), None)
+        if child in self.stored:
+            stored = self.stored[child]
+            if stored.parent == parent and at in (None, stored.forked_at):
+                self.opened(which, manager.create_session(child, branch_from=parent, at=at))
+            elif stored.parent is None:
+                with pytest.raises(SessionExistsError):
+                    manager.create_session(child, branch_from=parent, at=at)
+            return
+        source = held if held is not None and held.changed else self.stored.get(parent)
+        if source is None:
+            with pytest.raises(SessionNotFoundError):
+                manager.create_session(child, branch_from=parent, at=at)
+            return
+        if at is not None and at > len(source.messages):
+            with pytest.raises(ValueError, match="at must be"):
+                manager.create_session(child, branch_from=parent, at=at)
+            return
+        session = manager.create_session(child, branch_from=parent, at=at)
+        taken = copy.deepcopy(source.messages[:at])
+        self.stored[child] = Stored(taken, copy.deepcopy(source.metadata), parent, len(taken), self.next_version())
+        self.open = [e for e in self.open if e.manager != which or e.session.name != child]
+        self.opened(which, session)
+        if held is not None and not held.changed:
+            self.opened(which, manager.load_session(parent))
+
+    @rule(name=names, which=places, revive=st.booleans())
+    def delete(self, name: str, which: int, revive: bool) -> None:
+        """A deleted session is gone, until somebody explicitly saves an object of it."""
+        which %= self.managers
+        if name not in self.stored:
+            with pytest.raises(SessionNotFoundError):
+                self.manager[which].delete_session(name)
+            self.manager[which].delete_session(name, missing_ok=True)
+            return
+        held = next((e for e in self.open if e.manager == which and e.session.name == name), None)
+        self.manager[which].delete_session(name)
+        del self.stored[name]
+        if held is not None and revive:
+            self.manager[which].save_session(held.session)
+            self.stored[name] = Stored(*copy.deepcopy((held.messages, held.metadata)), version=self.next_version())
+            held.base = copy.deepcopy(self.stored[name])
+        elif held is not None:
+            self.open.remove(held)
+
+    @rule(old=names, new=names, which=places)
+    def rename(self, old: str, new: str, which: int) -> None:
+        which %= self.managers
+        manager = self.manager[which]
+        if old == new:
+            return
+        if old not in self.stored:
+            with pytest.raises(SessionNotFoundError):
+                manager.rename_session(old, new)
+        elif new in self.stored:
+            with pytest.raises(SessionExistsError):
+                manager.rename_session(old, new)
+        else:
+            held = next((e for e in self.open if e.manager == which and e.session.name == old), None)
+            follows = held is not None and held.base.version == self.stored[old].version
+            manager.rename_session(old, new)
+            self.open = [e for e in self.open if e.manager != which or e.session.name != new or e is held]
+            self.stored[new] = self.stored.pop(old)
+            self.stored[new].version = self.next_version()
+            if held is not None:
+                assert held.session.name == new
+                if not held.changed:
+                    self.opened(which, held.session)
+                elif follows:
+                    held.base.version = self.stored[new].version
+
+    @precondition(lambda self: self.open)
+    @rule(place=places)
+    def reload(self, place: int) -> None:
+        """Reloading drops unsaved changes; the live list stays the same object."""
+        mine = self.one(place)
+        name = mine.session.name
+        if name not in self.stored:
+            with pytest.raises(SessionNotFoundError):
+                mine.session.reload()
+            return
+        mine.session.reload()
+        self.open.remove(mine)
+        self.opened(mine.manager, mine.session)
+
+    @rule(name=names, onto=names, on_exists=st.sampled_from(["raise", "replace", "skip"]))
+    def export_and_import(self, name: str, onto: str, on_exists: Any) -> None:
+        """A session comes back from its export as it was, under its own name or another."""
+        if name not in self.stored:
+            return
+        reader = self.fresh_manager()
+        path = reader.export_session(name, self.folder / "export.json", overwrite=True)
+        exported = copy.deepcopy(self.stored[name])
+        if onto in self.stored and on_exists == "raise":
+            with pytest.raises(SessionExistsError):
+                reader.import_session(path, name=onto)
+            return
+        session = reader.import_session(path, name=onto, on_exists=on_exists)
+        if onto not in self.stored or on_exists == "replace":
+            old = self.stored.get(onto)
+            kept = (old.parent, old.forked_at) if old else (None, None)
+            same = (
+                old
+                and text(old.messages) == text(exported.messages)
+                and by_key(old.metadata) == by_key(exported.metadata)
+            )
+            if not same:
+                self.stored[onto] = Stored(exported.messages, exported.metadata, *kept, version=self.next_version())
+        assert text(session.get_messages()) == text(self.stored[onto].messages)
+
+    @rule(which=places)
+    def reopen(self, which: int) -> None:
+        """A manager that goes away without being closed takes only what was not saved with it."""
+        which %= self.managers
+        self.open = [each for each in self.open if each.manager != which]
+        self.manager[which] = self.fresh_manager()
+
+    # What is always true
+
+    @invariant()
+    def open_sessions_hold_what_was_put_into_them(self) -> None:
+        for mine in getattr(self, "open", ()):
+            session = mine.session
+            assert len(session) == len(mine.messages)
+            assert text(session.get_messages(5)) == text(mine.messages[-5:])
+            assert text(session.get_messages()) == text(mine.messages)
+            assert by_key(session._metadata) == by_key(mine.metadata)
+            assert session.has_unsaved_changes == mine.changed
+
+    @invariant()
+    def saved_is_what_a_fresh_manager_reads(self) -> None:
+        reader = self.fresh_manager() if hasattr(self, "stored") else None
+        for name, stored in getattr(self, "stored", {}).items():
+            session = reader.load_session(name)
+            assert text(session.get_messages(3)) == text(stored.messages[-3:])
+            assert text(session.get_messages()) == text(stored.messages)
+            assert by_key(session.metadata) == by_key(stored.metadata)
+            assert session.parent == stored.parent
+
+    @invariant()
+    def lists_agree_with_what_is_stored(self) -> None:
+        for manager in getattr(self, "manager", ()):
+            infos = {info.name: info for info in manager.list_sessions()}
+            assert infos.keys() == self.stored.keys()
+            for name, info in infos.items():
+                stored = self.stored[name]
+                assert info.error is None
+                assert info == manager.get_session_info(name)
+                assert info.message_count == len(stored.messages)
+                assert by_key(info.metadata) == by_key(stored.metadata)
+                assert (info.parent, info.forked_at) == (stored.parent, stored.forked_at)
+                lines = [json.dumps(m, ensure_ascii=False, separators=(",", ":")) for m in stored.messages]
+                assert info.size_bytes == sum(len(line.encode()) + 1 for line in lines)
+
+    @invariant()
+    def chunks_are_cut_as_if_saved_at_once(self) -> None:
+        """However a session came to its messages, its chunks are those of the same messages saved in one go."""
+        reader = self.fresh_manager() if hasattr(self, "stored") else None
+        for name in getattr(self, "stored", {}):
+            head = reader._storage._heads[reader.load_session(name)]
+            lines = list(head.messages.read(0, head.count))
+            runs = [len(run) for run, closed in split(lines, SMALL) if closed]
+            sealed = [entry.messages for _, entry in _chunks(reader, head)]
+            assert sealed == runs
+
+
+def _chunks(manager: SessionManager, head: Any) -> list[Any]:
+    spine = head.header.base.spine
+    return list(chunks(spine, 0, spine.messages, manager._storage.repo.objects.node))
+
+
+CASES: dict[str, Callable[[], type[SessionMachine]]] = {
+    "memory": lambda: type("Memory", (SessionMachine,), {}),
+    "files": lambda: type("Files", (SessionMachine,), {"backend": "files"}),
+    "two managers, memory": lambda: type("TwoOverMemory", (SessionMachine,), {"managers": 2}),
+    "two managers, files": lambda: type("TwoOverFiles", (SessionMachine,), {"managers": 2, "backend": "files"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_api_agrees_with_dicts_and_lists(case: str, long_size: bool) -> None:
+    """Whatever is done with sessions in whatever order, memory and store hold what lists and dicts would."""
+    size = settings(
+        max_examples=1000 if long_size else 25,
+        stateful_step_count=60 if long_size else 25,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(CASES[case](), settings=size)
