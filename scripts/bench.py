@@ -1,0 +1,80 @@
+"""Measure coda_fs_session beside plain files and SQLite: a table on stdout, and JSON with --json FILE.
+
+Every row runs its contenders by turns in one loop, so that a noisy machine is noisy for all of them; what counts is
+the ratio of two medians, not the times. "must" is what a row has to reach, "aim" what it would like to.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import forking, processes, reading, report, saving
+from benchmarks.lab import FULL, QUICK, Lab
+from benchmarks.measure import RowFunction
+
+ROWS: dict[str, RowFunction] = {
+    # One store for these; forks come last, since they make many sessions that the others would find there.
+    "save": saving.one_message,
+    "agent-turn": saving.after_get_messages,
+    "live-save": saving.after_messages_was_read,
+    "last10": reading.last_messages,
+    "last10-memory": reading.memory_of_last_messages,
+    "load": reading.all_messages,
+    "print10": processes.print_last_messages,
+    "fork": forking.time_of_a_fork,
+    # A new store for each of these.
+    "fork-bytes": forking.bytes_of_forks,
+    "bulk": saving.many_messages,
+    "writers": saving.four_processes,
+    "list": reading.list_of_sessions,
+    "disk": reading.bytes_on_disk,
+    "import": processes.only_import,
+}
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"only these rows: {', '.join(ROWS)}")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it run, not how fast")
+    parser.add_argument("--rounds", type=positive, metavar="N", help="rounds of every row, instead of its own number")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    parser.add_argument("--strict", action="store_true", help="end with status 1 when a row misses what it must reach")
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path("bench-results"),
+        help="where the stores are made, and removed again; on a real disk with 4 GB free (default: %(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    options.dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.dir, prefix="stores-") as folder:
+        lab = Lab(Path(folder).resolve(), QUICK if options.quick else FULL, options.rounds)
+        about = report.about(lab)
+        print(report.heading(about), flush=True)
+        rows = []
+        for name in options.rows or ROWS:
+            row = ROWS[name](lab)
+            row.name = name
+            rows.append(row)
+            print(report.table(row), flush=True)
+    missed = [check for row in rows for check in row.checks if check.missed]
+    print(report.summary(rows))
+    if options.json:
+        options.json.write_bytes(report.as_json(about, rows))
+    return 1 if missed and options.strict else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The sizes of a run, and the stores that its rows share: each is built once, when the first row asks for it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+from .contenders import NAMES, Contender
+from .contenders.ours import Ours
+from .contenders.raw import Raw
+from .contenders.sqlite import Sqlite
+from .messages import Messages
+
+BATCH = 100_000  # messages per save while building
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    small: int = 10
+    medium: int = 10_000
+    bulk: int = 100_000
+    large: int = 1_000_000
+    sessions: int = 10_000
+    forks: int = 100
+    saves_per_writer: int = 250
+    conversations_per_file: int | None = None
+    slower: int = 1  # divides the rounds
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return self.small, self.medium, self.large
+
+
+FULL = Scale()
+QUICK = Scale(
+    medium=1_000,
+    bulk=5_000,
+    large=20_000,
+    sessions=200,
+    forks=10,
+    saves_per_writer=10,
+    conversations_per_file=5,
+    slower=20,
+)
+
+
+class Lab:
+    def __init__(self, folder: Path, scale: Scale = FULL, rounds: int | None = None) -> None:
+        self.folder = folder
+        self.shared = folder / "shared"
+        self.scale = scale
+        self.messages = Messages()
+        self._rounds = rounds
+        self._built: set[str] = set()
+        self._spares = count(1)
+
+    def rounds(self, normal: int) -> int:
+        return self._rounds or max(3, normal // self.scale.slower)
+
+    @cached_property
+    def ours(self) -> Ours:
+        return Ours(self.shared)
+
+    @cached_property
+    def sqlite(self) -> Sqlite:
+        return Sqlite(self.shared)
+
+    @cached_property
+    def contenders(self) -> dict[str, Contender]:
+        return {"raw": Raw(self.shared), "sqlite": self.sqlite, "ours": self.ours}
+
+    def session(self, size: int, label: str = "messages", names: Sequence[str] = NAMES) -> str:
+        """Return the name of a session that had this many messages when it was built, the same for every contender."""
+        session = f"{size}-{label}"
+        if session not in self._built:
+            self._built.add(session)
+            if size >= BATCH:
+                print(f"... building a session of {size:,} messages", file=sys.stderr, flush=True)
+            for done in range(0, size, BATCH):
+                messages = self.messages.take(min(BATCH, size - done))
+                for name in names:
+                    self.contenders[name].fill(session, messages)
+            self.ours.keep_index()
+        return session
+
+    def spare(self) -> Path:
+        """Return a new folder, for rows that need stores of their own."""
+        folder = self.folder / f"spare-{next(self._spares)}"
+        folder.mkdir()
+        return folder

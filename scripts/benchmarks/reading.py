@@ -1,0 +1,113 @@
+"""Rows about reading: last messages, all messages, the list, and what there is to read."""
+
+import os
+from pathlib import Path
+
+import orjson
+
+from .children import run
+from .contenders.ours import Ours
+from .contenders.sqlite import Sqlite
+from .lab import Lab
+from .measure import Check, Row, Summary, interleave, milliseconds, ratio, ready
+from .messages import real_conversations
+
+LIMIT = 10
+MB = 1_000_000
+
+
+def last_messages(lab: Lab) -> Row:
+    session = lab.session(lab.scale.large)
+    contenders = {name: ready(contender.last, session, LIMIT) for name, contender in lab.contenders.items()}
+    results = milliseconds(interleave(contenders, lab.rounds(20)))
+    check = ratio(results, "ours", "sqlite", must=3, aim=1)
+    return Row(f"last {LIMIT} of {lab.scale.large:,} messages, everything opened anew", results, [check])
+
+
+def memory_of_last_messages(lab: Lab) -> Row:
+    session = lab.session(lab.scale.large)
+    grown: dict[str, list[float]] = {name: [] for name in lab.contenders}
+    peaks: dict[str, list[float]] = {name: [] for name in lab.contenders}
+    for _ in range(lab.rounds(5)):
+        for name in lab.contenders:
+            arguments = [name, str(lab.shared), session, str(LIMIT)]
+            growth, peak = run(["-m", "benchmarks.memory", *arguments]).split()
+            grown[name].append(int(growth) / MB)
+            peaks[name].append(int(peak) / MB)
+    results = {f"{name}, the read": Summary.of(values, "MB") for name, values in grown.items()}
+    results |= {f"{name}, the process": Summary.of(values, "MB") for name, values in peaks.items()}
+
+    def more(what: str) -> float:
+        return results[f"ours, {what}"].median - results[f"sqlite, {what}"].median
+
+    checks = [
+        Check("ours - sqlite, the read", more("the read"), must=10, unit="MB"),
+        Check("ours - sqlite, the process", more("the process"), unit="MB"),
+    ]
+    return Row(f"memory for the last {LIMIT} of {lab.scale.large:,} messages", results, checks)
+
+
+def all_messages(lab: Lab) -> Row:
+    session = lab.session(lab.scale.medium)
+    contenders = {name: ready(contender.load, session) for name, contender in lab.contenders.items()}
+    contenders["ours, get_messages()"] = ready(lab.ours.load_copies, session)
+    results = milliseconds(interleave(contenders, lab.rounds(40)))
+    checks = [
+        ratio(results, "ours", "raw", must=1.6, aim=1.3),
+        ratio(results, "ours, get_messages()", "raw", must=1.6, aim=1.3),
+        ratio(results, "ours", "sqlite"),
+    ]
+    return Row(f"load of all {lab.scale.medium:,} messages, everything opened anew", results, checks)
+
+
+def list_of_sessions(lab: Lab) -> Row:
+    folder, number = lab.spare(), lab.scale.sessions
+    ours, sqlite = Ours(folder, durable=False), Sqlite(folder, durable=False)
+    for serial in range(number):
+        messages = lab.messages.take(2)
+        ours.fill(f"session-{serial}", messages)
+        sqlite.bulk(f"session-{serial}", messages)
+    ours.manager.close()
+    _, listed = ours.list_sessions()
+    if len(listed) != number:
+        raise RuntimeError(f"{len(listed)} of {number} sessions are listed")
+    contenders = {
+        "raw scandir + stat": ready(scan, ours.store / "refs"),
+        "sqlite": ready(sqlite.list_sessions),
+        "ours": ready(ours.list_sessions),
+    }
+    results = milliseconds(interleave(contenders, lab.rounds(30)))
+    checks = [ratio(results, "ours", "raw scandir + stat", must=2, aim=1.4), ratio(results, "ours", "sqlite")]
+    return Row(f"list of {number:,} sessions, a new manager, the index warm", results, checks)
+
+
+def scan(refs: Path) -> list[os.stat_result]:
+    """Look at every ref file once, as a list that is always right must."""
+    found = []
+    with os.scandir(refs) as replicas:
+        for replica in replicas:
+            with os.scandir(replica) as files:
+                found += [file.stat(follow_symlinks=False) for file in files]
+    return found
+
+
+def bytes_on_disk(lab: Lab) -> Row:
+    folder = lab.spare()
+    ours = Ours(folder, durable=False, compress_messages=False)
+    sqlite = Sqlite(folder, durable=False)
+    raw = 0
+    for conversation in real_conversations(lab.scale.conversations_per_file):
+        raw += len(orjson.dumps(conversation)) + 1
+        name, messages = conversation["id"], conversation["messages"]
+        session = ours.manager.create_session(name)
+        session.messages = messages
+        session.update_metadata({"source": conversation["source"], **conversation["metadata"]})
+        ours.manager.save_session(session)
+        sqlite.bulk(name, messages)
+    results = {
+        "raw, the files as they are": Summary.once(raw, "B"),
+        "sqlite, without the metadata": Summary.once(sqlite.stored_bytes(), "B"),
+        "ours": Summary.once(ours.stored_bytes(), "B"),
+    }
+    check = ratio(results, "ours", "raw, the files as they are", must=1.25, aim=1.1)
+    return Row("bytes on disk for the conversations of this repository, not compressed", results, [check])

@@ -1,0 +1,138 @@
+"""Rows about writing messages."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import orjson
+
+from .children import Child
+from .contenders import NAMES, Contender, open_contender
+from .lab import Lab
+from .measure import Check, Prepare, Row, Summary, interleave, milliseconds, ratio, ready
+
+WRITERS = 4
+
+
+def one_message(lab: Lab) -> Row:
+    small, _, large = lab.scale.sizes
+    contenders = {
+        f"{name}, {size:,}": saver(lab, contender, lab.session(size))
+        for size in lab.scale.sizes
+        for name, contender in lab.contenders.items()
+    }
+    results = milliseconds(interleave(contenders, lab.rounds(400)))
+    checks = []
+    for size in lab.scale.sizes:
+        checks.append(ratio(results, f"ours, {size:,}", f"raw, {size:,}", must=1.5, aim=1.2))
+        checks.append(ratio(results, f"ours, {size:,}", f"sqlite, {size:,}", must=1.0))
+    checks.append(ratio(results, f"ours, {large:,}", f"ours, {small:,}", must=1.15))
+    return Row("durable save of one message into a session of that many", results, checks)
+
+
+def saver(lab: Lab, contender: Contender, session: str, before: Callable[[], object] = lambda: None) -> Prepare:
+    """Save one new message per round; `before` is what the program does between two saves."""
+
+    def prepare(_turn: int) -> Callable[[], object]:
+        before()
+        message = lab.messages.next()
+        return lambda: contender.save(session, message)
+
+    return prepare
+
+
+def after_get_messages(lab: Lab) -> Row:
+    """Decoding as much as `get_messages` does empties the processor's caches: the third contender shows that share."""
+    size = lab.scale.medium
+    raw, ours = lab.contenders["raw"], lab.ours
+    plain, agent = lab.session(size, "plain", ["raw", "ours"]), lab.session(size, "agent", ["ours"])
+    contenders = {
+        "plain save": saver(lab, ours, plain),
+        "after get_messages()": saver(lab, ours, agent, before=ours.open(agent).get_messages),
+        "after a raw read": saver(lab, ours, plain, before=lambda: raw.load(plain)),
+    }
+    results = milliseconds(interleave(contenders, lab.rounds(200)))
+    checks = [
+        ratio(results, "after get_messages()", "plain save", must=1.3, aim=1.3),
+        ratio(results, "after get_messages()", "after a raw read"),
+    ]
+    return Row(f"save of one message after get_messages() on {size:,}", results, checks)
+
+
+def after_messages_was_read(lab: Lab) -> Row:
+    size = lab.scale.medium
+    plain, live = lab.session(size, "plain", ["raw", "ours"]), lab.session(size, "live", ["ours"])
+    held = lab.ours.open(live).messages
+    contenders = {
+        "plain save": saver(lab, lab.ours, plain),
+        "after session.messages": saver(lab, lab.ours, live, before=lambda: lab.ours.open(live).messages),
+        "one orjson.dumps": ready(lambda: orjson.dumps(held)),
+    }
+    results = milliseconds(interleave(contenders, lab.rounds(100)))
+    more = results["after session.messages"].median - results["plain save"].median
+    check = Check("(after session.messages - plain) / dumps", more / results["one orjson.dumps"].median, 2, 0.5)
+    return Row(f"save of one message with {size:,} live dicts", results, [check])
+
+
+def many_messages(lab: Lab) -> Row:
+    size = lab.scale.bulk
+
+    def saver_of_many(contender: Contender) -> Prepare:
+        def prepare(turn: int) -> Callable[[], object]:
+            messages = lab.messages.take(size)
+            return lambda: contender.bulk(f"bulk-{turn}", messages)
+
+        return prepare
+
+    folder = lab.spare()
+    contenders = {name: saver_of_many(open_contender(name, folder)) for name in NAMES}
+    results = milliseconds(interleave(contenders, lab.rounds(9)))
+    checks = [ratio(results, "ours", "raw", must=3, aim=2), ratio(results, "ours", "sqlite")]
+    return Row(f"bulk save of {size:,} messages as a new session", results, checks)
+
+
+def four_processes(lab: Lab) -> Row:
+    saves, rounds, folder = lab.scale.saves_per_writer, lab.rounds(9), lab.spare()
+    contenders = {name: open_contender(name, folder) for name in NAMES}
+    with ExitStack() as stack:
+        prepared = {
+            name: writers(lab, contender, start_writers(name, folder, stack)) for name, contender in contenders.items()
+        }
+        times = interleave(prepared, rounds)
+    for name, contender in contenders.items():
+        for turn in range(1 + rounds):  # the one to warm up, too
+            if (stored := contender.count(f"writers-{turn}")) != WRITERS * saves + 1:
+                raise RuntimeError(f"{name} kept {stored} of {WRITERS * saves + 1} messages in writers-{turn}")
+    results = {name: Summary.of_rate(WRITERS * saves, seconds, "per s") for name, seconds in times.items()}
+    checks = [
+        ratio(results, "ours", "raw", must=0.5, aim=0.8, at_least=True),
+        ratio(results, "ours", "sqlite", must=1.0, at_least=True),
+    ]
+    return Row(f"{WRITERS} processes saving {saves} messages each to one session: messages per second", results, checks)
+
+
+def start_writers(name: str, folder: Path, stack: ExitStack) -> list[Child]:
+    """Start processes that save messages with serial numbers apart from each other's."""
+    serials = (str(10**9 * number) for number in range(1, WRITERS + 1))
+    return [stack.enter_context(Child("benchmarks.writer", name, str(folder), first)) for first in serials]
+
+
+def writers(lab: Lab, contender: Contender, children: list[Child]) -> Prepare:
+    """Let every process open a new session; timed are their saves, from the word to the last one's being done."""
+    saves = lab.scale.saves_per_writer
+
+    def prepare(turn: int) -> Callable[[], object]:
+        session = f"writers-{turn}"
+        contender.fill(session, lab.messages.take(1))
+        ask_all(children, f"open {session}")
+        return lambda: ask_all(children, f"save {saves}")
+
+    return prepare
+
+
+def ask_all(children: Sequence[Child], command: str) -> None:
+    """Give every process the command, and wait until all are done with it."""
+    for child in children:
+        child.tell(command)
+    for child in children:
+        child.wait_until_done()
