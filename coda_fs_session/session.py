@@ -397,6 +397,8 @@ class Session:
 def _checked_list(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list):
         raise InvalidMessageError("messages", f"must be a list of dicts, not {type(messages).__name__}")
+    if set(map(type, messages)) <= {dict}:
+        return messages
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")

@@ -10,14 +10,18 @@ import copy
 import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from .errors import InvalidMessageError
-from .format.jsonl import decode, encode_message
+from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within
 
 _MARSHAL_VERSION = 2
 """Types and values exactly, no references and no interning: equal lists give equal bytes."""
-_LIST_HEAD = 5
+_QUICK_VERSION = 4
+"""As exact, and faster, but equal lists give equal bytes only as long as nobody holds other parts of them."""
+_BLOCK = 256
+"""Messages in one print: few enough for it to be made in the processor's cache."""
 _FRONT_CANDIDATES = 16
 
 
@@ -73,9 +77,9 @@ class WorkingCopy:
         self._added: list[bytes] = []
         self._added_bytes = 0
         self._live = live
-        # What the live list was when saved; None where that is not known, and only reading the source can tell.
-        self._print: bytes | None = b"" if source is None else None
-        self._next_print: bytes | None = None
+        # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
+        self._prints: list[_Print | None] = []
+        self._next_prints: list[_Print | None] = []
         self._next_count = 0
 
     def __len__(self) -> int:
@@ -89,9 +93,9 @@ class WorkingCopy:
     def live(self) -> list[dict[str, Any]]:
         """Return the one list that callers may change in place."""
         if self._live is None:
-            saved = [decode(line) for line in self._read_saved(self._first)]
-            self._print = _fingerprint(saved)
-            saved.extend(decode(line) for line in self._added)
+            saved = decode_all(self._read_saved(self._first))
+            self._prints = _prints_of(saved)
+            saved.extend(decode_all(self._added))
             self._live, self._added = saved, []
         return self._live
 
@@ -110,18 +114,19 @@ class WorkingCopy:
         Raises:
             InvalidMessageError: it would not come back as it went in.
         """
-        line = encode_message(message, f"messages[{len(self)}]")
-        size = self.size() + len(line) + 1
-        if size > limit and self._live is not None:
-            size = sum(len(other) + 1 for other in self.lines()) + len(line) + 1
-        if size > limit:
+        size = self.size()
+        line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+        if line is None and self._live is not None:
+            size = sum(len(other) + 1 for other in self.lines())
+            line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+        if line is None:
             return -1
         if self._live is None:
             self._added.append(line)
         else:
             self._live.append(decode(line))
         self._added_bytes += len(line) + 1
-        return size
+        return size + len(line) + 1
 
     def keep_last(self, count: int) -> None:
         """Forget all but the last `count` messages."""
@@ -147,7 +152,7 @@ class WorkingCopy:
             return _copies(self._live[len(self._live) - count :])
         added = self._added[max(len(self._added) - count, 0) :]
         lines = self._read_saved(self._saved - (count - len(added)))
-        return [decode(line) for line in lines] + [decode(line) for line in added]
+        return decode_all(chain(lines, added))
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """Yield deep copies of all messages, reading saved ones as it goes."""
@@ -172,20 +177,21 @@ class WorkingCopy:
             yield from self._added
         else:
             snapshot = list(self._live)
-            data = _fingerprint(snapshot)
-            self._next_print, self._next_count = data, len(snapshot)
-            for index, message in enumerate(snapshot):
-                yield encode_message(message, f"messages[{index}]")
+            self._next_prints, self._next_count = [], len(snapshot)
+            for start in range(0, len(snapshot), _BLOCK):
+                lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
+                self._next_prints.append(print_)
+                yield from lines
 
     def changed(self) -> bool:
         """Tell whether the messages differ from the saved ones."""
         if self._live is None:
             return bool(self._added or self._first)
-        if self._first > 0:
+        if self._first > 0 or len(self._live) != self._saved:
             return True
-        data = _fingerprint(list(self._live))
-        if data is not None and self._print is not None:
-            return data != self._print
+        snapshot = list(self._live)
+        if self._unchanged(snapshot) == len(snapshot):
+            return False
         try:
             return not self.splice().empty
         except InvalidMessageError:
@@ -200,28 +206,47 @@ class WorkingCopy:
         if self._live is None:
             return self._splice(self._first, self._saved, list(self._added), self._saved)
         snapshot = list(self._live)
-        data = _fingerprint(snapshot)
-        saved = self._saved - self._first
-        self._next_print, self._next_count = data, len(snapshot)
-        if data is not None and self._print is not None and len(snapshot) >= saved and data.startswith(self._print):
-            new = [encode_message(message, f"messages[{saved + i}]") for i, message in enumerate(snapshot[saved:])]
-            return self._splice(self._first, self._saved, new, self._saved)
-        return self._compare([encode_message(message, f"messages[{i}]") for i, message in enumerate(snapshot)])
+        same = self._unchanged(snapshot)
+        prints = self._prints[: -(-same // _BLOCK)]
+        start, partial = same, None
+        if same < len(snapshot) and same % _BLOCK:
+            # A block that is not full yet gets a new print together with what follows it.
+            start, partial = same - same % _BLOCK, prints.pop()
+        lines: list[bytes] = []
+        for first in range(start, len(snapshot), _BLOCK):
+            block, print_ = _encode_block(snapshot[first : first + _BLOCK], first, skip=max(same - first, 0))
+            lines += block
+            prints.append(print_)
+        if partial is not None and not partial.matches(snapshot[start:same]):
+            # Another thread has changed it meanwhile.
+            return self.splice()
+        self._next_prints, self._next_count = prints, len(snapshot)
+        return self._compare(same, lines)
 
-    def _compare(self, lines: list[bytes]) -> Splice:
-        saved = list(self._read_saved(self._first))
+    def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
+        """Return how many messages at the front are known to be as saved."""
+        same = 0
+        for print_ in self._prints:
+            if print_ is None or not print_.matches(snapshot[same : same + print_.count]):
+                break
+            same += print_.count
+        return same
+
+    def _compare(self, same: int, lines: list[bytes]) -> Splice:
+        """Find the change where the first `same` live messages are the saved ones and `lines` are the others."""
+        saved = list(self._read_saved(self._first + same))
         shorter = min(len(saved), len(lines))
         prefix = next((i for i in range(shorter) if saved[i] != lines[i]), shorter)
-        if prefix == 0 and lines:
+        if same + prefix == 0 and lines:
             front = _front_dropped(saved, lines)
             if front:
                 return self._splice(self._first + front, self._saved, lines[len(saved) - front :], self._saved)
-        if not lines:
+        if same == 0 and not lines:
             return self._splice(self._saved, self._saved, [], self._saved)
         rest = shorter - prefix
         suffix = next((i for i in range(rest) if saved[-1 - i] != lines[-1 - i]), rest)
         changed = lines[prefix : len(lines) - suffix]
-        return self._splice(self._first, self._first + prefix, changed, self._saved - suffix)
+        return self._splice(self._first, self._first + same + prefix, changed, self._saved - suffix)
 
     def _splice(self, drop: int, keep: int, lines: list[bytes], resume: int) -> Splice:
         size = sum(map(len, lines)) + len(lines)
@@ -236,19 +261,18 @@ class WorkingCopy:
             merged: others' changes came in with the save; the live list, if there is one, then shows them too.
         """
         if source is None:
-            self._print = _fingerprint(self.live())
+            self._prints = _prints_of(self.live())
         elif merged or self._live is None:
             # What was appended while the save was under way is not saved yet, and stays.
             self.show(source, replacing=self._next_count)
             return
         else:
-            # None where the list holds what marshal cannot write: then every save compares line by line.
-            self._print = self._next_print
+            self._prints = self._next_prints
         self._source = source
         self._saved = len(self._live or ()) if source is None else len(source)
         self._first = 0
         self._added, self._added_bytes = [], 0
-        self._next_print = None
+        self._next_prints = []
 
     def rebase(self, source: MessageSource) -> None:
         """Compare with what `source` has from now on, changing nothing in memory."""
@@ -256,7 +280,7 @@ class WorkingCopy:
         self._source = source
         self._saved = len(source)
         self._first = 0
-        self._print = None
+        self._prints = []
 
     def show(self, source: MessageSource, *, replacing: int | None = None) -> None:
         """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object.
@@ -268,12 +292,11 @@ class WorkingCopy:
         self._saved = len(source)
         self._first = 0
         self._added, self._added_bytes = [], 0
-        self._next_print = None
-        self._print = None
+        self._prints, self._next_prints = [], []
         if self._live is not None:
-            fresh = [decode(line) for line in self._read_saved(0)]
+            fresh = decode_all(self._read_saved(0))
             self._live[:replacing] = fresh
-            self._print = _fingerprint(fresh)
+            self._prints = _prints_of(fresh)
 
     def _read_saved(self, start: int) -> Iterator[bytes]:
         return self._source.read(start, self._saved) if self._source is not None else iter(())
@@ -292,16 +315,61 @@ def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:
     return 0
 
 
-def _fingerprint(messages: list[Any]) -> bytes | None:
-    """Return bytes that are a prefix of another list's exactly when the messages are, types and key order included.
+class _Print:
+    """What a run of messages held at some moment, types and key order included.
 
-    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list. None where a value is
-    none of the plain types.
+    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list.
     """
+
+    __slots__ = ("_bytes", "count")
+
+    def __init__(self, count: int, data: bytes) -> None:
+        self.count = count
+        self._bytes = data
+
+    def matches(self, messages: list[Any]) -> bool:
+        """Tell whether these hold the same."""
+        try:
+            if marshal.dumps(messages, _QUICK_VERSION) == self._bytes:
+                return True
+            before = marshal.dumps(marshal.loads(self._bytes), _MARSHAL_VERSION)
+            return marshal.dumps(messages, _MARSHAL_VERSION) == before
+        except (ValueError, TypeError):
+            return False
+
+
+def _print_of(messages: list[Any]) -> _Print | None:
+    """Return None where a value is none of the plain types."""
     try:
-        return marshal.dumps(messages, _MARSHAL_VERSION)[_LIST_HEAD:]
+        return _Print(len(messages), marshal.dumps(messages, _QUICK_VERSION))
     except (ValueError, TypeError):
         return None
+
+
+def _prints_of(messages: list[Any]) -> list[_Print | None]:
+    return [_print_of(messages[start : start + _BLOCK]) for start in range(0, len(messages), _BLOCK)]
+
+
+def _encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[bytes], _Print | None]:
+    """Return the lines of all but the first `skip` messages, and the print of all of them at that moment.
+
+    Args:
+        start: the position of the first one.
+
+    Raises:
+        InvalidMessageError: a message would not come back as it went in.
+    """
+    new = block[skip:]
+    try:
+        # Lines and print are of one moment, since no Python code runs in between. Under autosave, another thread
+        # may take something out of a message and put it back: what was written down meanwhile must not pass for
+        # what is there then.
+        *lines, data = chain(encode_unchecked(new), map(marshal.dumps, (block,), (_QUICK_VERSION,)))
+    except (TypeError, ValueError):
+        return encode_all(new, start + skip), None
+    if not all_plain(new):
+        return encode_all(new, start + skip), None
+    return lines, _Print(len(block), data)
 
 
 def _copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

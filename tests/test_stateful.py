@@ -46,8 +46,8 @@ class SessionMachine(RuleBasedStateMachine):
     backend = "memory"
     managers = 1
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(first=st.lists(messages, min_size=4, max_size=15), second=st.lists(messages, max_size=3))
+    def start(self, first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.opener = BACKENDS[self.backend](
             BackendOptions(self.folder / "store", self.folder / "state", durable=False)
@@ -56,6 +56,13 @@ class SessionMachine(RuleBasedStateMachine):
         self.open: list[Open] = []
         self.versions = 0
         self.manager = [self.fresh_manager() for _ in range(self.managers)]
+        for name, start in (("a", first), ("b", second)):
+            for which in range(self.managers):
+                self.create(name, which)
+            mine = self.open[-1]
+            mine.messages = copy.deepcopy(start)
+            mine.session.messages = copy.deepcopy(start)
+            self.save(mine)
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -101,12 +108,14 @@ class SessionMachine(RuleBasedStateMachine):
             self.open = [each for each in self.open if each is not held]
 
     @precondition(lambda self: self.open)
-    @rule(place=places, message=messages)
-    def add(self, place: int, message: dict[str, Any]) -> None:
+    @rule(place=places, new=st.lists(messages, min_size=1, max_size=6), save=st.booleans())
+    def add(self, place: int, new: list[dict[str, Any]], save: bool) -> None:
         mine = self.one(place)
-        mine.session.add_message(message)
-        mine.messages.append(copy.deepcopy(message))
-        message["role"] = "changed after it was added"
+        for message in new:
+            mine.session.add_message(message)
+            mine.messages.append(copy.deepcopy(message))
+            message["role"] = "changed after it was added"
+        self.save(mine, save)
 
     @precondition(lambda self: self.open)
     @rule(
@@ -118,39 +127,48 @@ class SessionMachine(RuleBasedStateMachine):
             self.one(place).session.add_message({"content": [bad] if deep else bad})
 
     @precondition(lambda self: self.open)
-    @rule(place=places, keep=st.integers(0, 6), clear=st.booleans())
-    def truncate(self, place: int, keep: int, clear: bool) -> None:
+    @rule(place=places, keep=st.sampled_from([None, 0, 1, 2, 3, 4, 5, 8, 12]), save=st.booleans())
+    def truncate(self, place: int, keep: int | None, save: bool) -> None:
         mine = self.one(place)
-        if clear:
+        if keep is None:
             mine.session.clear_messages()
-            mine.messages.clear()
         else:
             mine.session.truncate_messages(keep)
-            del mine.messages[: max(len(mine.messages) - keep, 0)]
+        del mine.messages[: max(len(mine.messages) - (keep or 0), 0)]
+        self.save(mine, save)
 
     @precondition(lambda self: self.open)
     @rule(
         place=places,
         at=places,
         message=messages,
-        how=st.sampled_from(["insert", "delete", "replace", "move", "nested", "slice"]),
+        how=st.sampled_from(["nested", "insert", "delete", "replace", "move", "slice"]),
+        save=st.booleans(),
     )
-    def edit(self, place: int, at: int, message: dict[str, Any], how: str) -> None:
+    def edit(self, place: int, at: int, message: dict[str, Any], how: str, save: bool) -> None:
         """The live list may be changed in any way that a list allows."""
         mine = self.one(place)
         for edited in (mine.session.messages, mine.messages):
             edit_in_place(edited, at, copy.deepcopy(message), how)
+        self.save(mine, save)
 
     @precondition(lambda self: self.open)
-    @rule(place=places, new=st.lists(messages, max_size=8), keep=places)
-    def assign(self, place: int, new: list[dict[str, Any]], keep: int) -> None:
+    @rule(place=places, new=st.lists(messages, max_size=8), keep=places, save=st.booleans())
+    def assign(self, place: int, new: list[dict[str, Any]], keep: int, save: bool) -> None:
         mine = self.one(place)
         mine.messages = copy.deepcopy(mine.messages[:keep] + new)
         mine.session.messages = copy.deepcopy(mine.messages)
+        self.save(mine, save)
 
     @precondition(lambda self: self.open)
-    @rule(place=places, key=st.sampled_from(["topic", "größe"]), value=odd_values, remove=st.booleans())
-    def set_metadata(self, place: int, key: str, value: Any, remove: bool) -> None:
+    @rule(
+        place=places,
+        key=st.sampled_from(["topic", "größe"]),
+        value=odd_values,
+        remove=st.booleans(),
+        save=st.booleans(),
+    )
+    def set_metadata(self, place: int, key: str, value: Any, remove: bool, save: bool) -> None:
         mine = self.one(place)
         if remove:
             mine.session.metadata.pop(key, None)
@@ -158,12 +176,17 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             mine.session.update_metadata({key: value})
             mine.metadata[key] = copy.deepcopy(value)
+        self.save(mine, save)
 
     @precondition(lambda self: self.open)
     @rule(place=places)
-    def save(self, place: int) -> None:
+    def save_one(self, place: int) -> None:
+        self.save(self.one(place))
+
+    def save(self, mine: Open, wanted: bool = True) -> None:
         """A save on top of what is stored stores exactly what the session holds; see `save_stale` for others."""
-        mine = self.one(place)
+        if not wanted:
+            return
         manager, name = self.manager[mine.manager], mine.session.name
         if name not in self.stored or self.stored[name].version != mine.base.version:
             self.save_stale(mine)
@@ -238,10 +261,14 @@ class SessionMachine(RuleBasedStateMachine):
         if source is None:
             with pytest.raises(SessionNotFoundError):
                 manager.create_session(child, branch_from=parent, at=at)
+            # An unchanged object of a session that somebody else has taken away belongs to no manager now.
+            self.open = [each for each in self.open if each is not held]
             return
         if at is not None and at > len(source.messages):
             with pytest.raises(ValueError, match="at must be"):
                 manager.create_session(child, branch_from=parent, at=at)
+            if held is not None:
+                self.opened(which, held.session)
             return
         session = manager.create_session(child, branch_from=parent, at=at)
         taken = copy.deepcopy(source.messages[:at])
@@ -259,6 +286,8 @@ class SessionMachine(RuleBasedStateMachine):
             with pytest.raises(SessionNotFoundError):
                 self.manager[which].delete_session(name)
             self.manager[which].delete_session(name, missing_ok=True)
+            # An object of it that is left over from before somebody else deleted it belongs to no manager now.
+            self.open = [each for each in self.open if each.manager != which or each.session.name != name]
             return
         held = next((e for e in self.open if e.manager == which and e.session.name == name), None)
         self.manager[which].delete_session(name)
@@ -408,7 +437,7 @@ CASES: dict[str, Callable[[], type[SessionMachine]]] = {
 def test_api_agrees_with_dicts_and_lists(case: str, long_size: bool) -> None:
     """Whatever is done with sessions in whatever order, memory and store hold what lists and dicts would."""
     size = settings(
-        max_examples=1000 if long_size else 25,
+        max_examples=1000 if long_size else 60,
         stateful_step_count=60 if long_size else 25,
         deadline=None,
         print_blob=True,

@@ -41,15 +41,17 @@ def decompress(frame: bytes, *, size: int | None, limit: int) -> bytes:
         if _frame_size(frame, has_checksum=declared.has_checksum) != len(frame):
             raise ValueError("it is more, or less, than one whole frame")
         reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT).stream_reader(io.BytesIO(frame))
-        data = bytearray()
         # In pieces: room for what a frame only declares to hold must not be made before it turns up.
-        while piece := reader.read(min(_READ_BYTES, declared.content_size + 1 - len(data))):
-            data += piece
+        content = io.BytesIO()
+        while piece := reader.read(min(_READ_BYTES, declared.content_size + 1 - content.tell())):
+            content.write(piece)
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error
+    # Not a copy: the bytes are those that were written.
+    data = content.getvalue()
     if len(data) != declared.content_size:
         raise ValueError(f"the frame holds other than the {declared.content_size} bytes that it declares")
-    return bytes(data)
+    return data
 
 
 def _frame_size(frame: bytes, *, has_checksum: bool) -> int:

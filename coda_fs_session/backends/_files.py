@@ -214,7 +214,8 @@ def publish(files: Files, scratch: str, path: str) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
         files.rename(scratch, path)
     else:
-        files.unlink(scratch)
+        # Not an error if that fails: the file has its name, and the caller could not make it a second time.
+        discard(files, scratch)
 
 
 def discard(files: Files, path: str) -> None:

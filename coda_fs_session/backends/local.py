@@ -10,13 +10,8 @@ import contextlib
 import hashlib
 import os
 import stat
-import threading
-import time
-import weakref
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -36,37 +31,14 @@ from ._files import (
     write_file,
     write_temporary,
 )
-from ._paths import COMPRESSED, CONSTANT_FILES, REF_ENDING, StorePaths, is_hidden, is_ref_file, object_of
+from ._listing import list_identities, walk_refs
+from ._open_refs import OpenRef, OpenRefs, is_at, token_of
+from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
 from ._store import check_store
 from .base import Backend, Capabilities, NewObject, RefChangedError, RefKey, RefTakenError, Snapshot, Token
 
-_OPEN_REFS = 64
 _OBJECTS_AT_ONCE = 64
-_SUFFIX_BYTES = 32
 _REF_LIMIT = 2**31
-_TICK_NS = 20_000_000
-_COARSE_TICK_NS = 2_000_000_000
-
-
-@dataclass(slots=True)
-class _OpenRef:
-    """A ref file held open for appending, and how it looked when this process last read or wrote it.
-
-    Attributes:
-        now: the token when its lock was last taken.
-        holders: how many `hold` blocks are open on it; holder: the thread that they are in.
-    """
-
-    descriptor: int
-    token: Token
-    suffix: bytes
-    now: Token | None = None
-    holders: int = 0
-    holder: int = 0
-
-
-def _token(status: os.stat_result) -> Token:
-    return Token((status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 class LocalBackend(Backend):
@@ -87,14 +59,12 @@ class LocalBackend(Backend):
         self._paths = StorePaths(root)
         self._files = files or Files()
         self._compress = compress
-        self._open_refs: OrderedDict[RefKey, _OpenRef] = OrderedDict()
-        self._mutex = threading.Lock()
+        self._open_refs = OpenRefs(self._files)
+        # Paths of files a sync of which failed, until new ones stand there.
+        self._doubtful: set[str] = set()
         self._prepared = False
         self._secured: set[str] = set()
         check_store(self._paths)
-        _backends.add(self)
-        # For callers that never call close: a descriptor has no finalizer of its own.
-        weakref.finalize(self, _close_all, self._open_refs)
 
     def prepare(self) -> None:
         if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
@@ -199,7 +169,8 @@ class LocalBackend(Backend):
             in_parallel(self._files.sync_data, descriptors)
             while scratches:
                 self._files.rename(*scratches[0])
-                scratches.pop(0)
+                _, form = scratches.pop(0)
+                self._doubtful.discard(form)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -209,6 +180,8 @@ class LocalBackend(Backend):
     def _secure_existing(self, new: NewObject, path: str) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
         for form in (path, path + COMPRESSED):
+            if form in self._doubtful:
+                return False
             try:
                 if _read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
                     continue
@@ -217,6 +190,10 @@ class LocalBackend(Backend):
                 continue
             try:
                 self._files.sync_data(descriptor)
+            except OSError:
+                # As with a ref: not to be synced again, but written anew from memory.
+                self._doubtful.add(form)
+                return False
             finally:
                 os.close(descriptor)
             return True
@@ -235,19 +212,11 @@ class LocalBackend(Backend):
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         root = str(self._paths.refs)
         with store_errors("list", root, reading=True):
-            yield from _walk_refs(root, "")
+            yield from walk_refs(root)
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            # A name comes, goes or changes hands only with the time of its folder; appending leaves that alone.
-            if isinstance(marker, tuple) and all(_folder_state(folder) == state for folder, state in marker):
-                return marker, None
-            now = time.time_ns()
-            found: dict[str, int] = {}
-            folders: list[tuple[str, tuple[int, int] | None]] = []
-            _collect_identities(str(self._paths.refs), "", found, folders)
-            settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
-            return (tuple(folders) if settled else None), found
+            return list_identities(str(self._paths.refs), marker)
 
     def ref_sizes(self) -> Iterator[int]:
         for _, token in self.refs():
@@ -279,12 +248,15 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
-            return _token(os.stat(path, follow_symlinks=False))
+            return token_of(os.stat(path, follow_symlinks=False))
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        with self._locked(key, path) as ref:
-            self._expect(ref, expected)
+        ref = self._acquire(key, path)
+        try:
+            _expect(ref, expected)
+            if path in self._doubtful:
+                return self._rescue(ref, key, expected, data)
             try:
                 write_all(self._files, ref.descriptor, data)
             except OSError as error:
@@ -297,48 +269,61 @@ class LocalBackend(Backend):
             except OSError:
                 return self._rescue(ref, key, expected, data)
             status = os.fstat(ref.descriptor)
-            ref.token = _token(status)
-            ref.suffix = data[-_SUFFIX_BYTES:] if len(data) >= _SUFFIX_BYTES else (ref.suffix + data)[-_SUFFIX_BYTES:]
+            ref.wrote(status, data)
             # A sync tool may have put another file in our file's place while we wrote into ours.
-            if not _is_at(status, path) or status.st_size != expected[1] + len(data):
+            if not is_at(status, path) or status.st_size != expected[1] + len(data):
                 raise RefChangedError(key)
             return ref.token
+        finally:
+            self._open_refs.release(ref)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        with self._locked(key, path) as ref:
-            self._expect(ref, expected)
+        ref = self._acquire(key, path)
+        try:
+            _expect(ref, expected)
             with store_errors("replace", path):
-                return self._swap(ref, path, data)
+                token = self._swap(ref, path, data)
+            self._doubtful.discard(path)
+            return token
+        finally:
+            self._open_refs.release(ref)
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:
-        with self._locked(key, self._paths.ref(key.path)) as ref:
-            ref.holders += 1
-            ref.holder = threading.get_ident()
-            self._give_back(key, ref)
-            try:
-                yield
-            finally:
-                ref.holders -= 1
+        ref = self._acquire(key, self._paths.ref(key.path))
+        try:
+            yield
+        finally:
+            self._open_refs.release(ref)
 
-    def _rescue(self, ref: _OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
+    def _acquire(self, key: RefKey, path: str) -> OpenRef:
+        try:
+            return self._open_refs.acquire(key, path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RefChangedError(key) from error
+        except OSError as error:
+            raise translate(error, "open", path) from error
+
+    def _rescue(self, ref: OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
         """Save by way of a new file after a sync failed.
 
-        A second sync of the same descriptor would report success for pages that the kernel has already
-        given up on (Rebello et al., "Can applications recover from fsync failures?", USENIX ATC 2020).
+        A second sync of the same file would report success for pages that the kernel has already given up
+        on (Rebello et al., "Can applications recover from fsync failures?", USENIX ATC 2020).
         """
         path = self._paths.ref(key.path)
+        self._doubtful.add(path)
         with store_errors("sync", path):
             try:
-                before = read_bytes(ref.descriptor, expected[1])
-                return self._swap(ref, path, before + data)
+                token = self._swap(ref, path, read_bytes(ref.descriptor, expected[1]) + data)
             except OSError:
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise
+        self._doubtful.discard(path)
+        return token
 
-    def _swap(self, ref: _OpenRef, path: str, data: bytes) -> Token:
+    def _swap(self, ref: OpenRef, path: str, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
         folder = os.path.dirname(path)
         scratch = write_temporary(self._files, folder, data)
@@ -354,115 +339,22 @@ class LocalBackend(Backend):
         except BaseException:
             discard(self._files, scratch)
             raise
-        _locks.unlock(ref.descriptor)
-        os.close(ref.descriptor)
-        ref.descriptor = descriptor
-        ref.token = _token(os.fstat(descriptor))
-        ref.suffix = data[-_SUFFIX_BYTES:]
+        ref.take_over(descriptor, data)
         self._files.sync_folder(folder)
         return ref.token
 
-    def _expect(self, ref: _OpenRef, expected: Token) -> None:
-        """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
-        if ref.now != expected:
-            raise RefChangedError(expected)
-        # The same inode, size and time can still be an older copy, written back in place.
-        if (
-            ref.token == expected
-            and read_bytes(ref.descriptor, len(ref.suffix), expected[1] - len(ref.suffix)) != ref.suffix
-        ):
-            raise RefChangedError(expected)
-
-    @contextmanager
-    def _locked(self, key: RefKey, path: str) -> Iterator[_OpenRef]:
-        """Hold the lock of the file that is at `path` right now; it stays open afterwards for the next save."""
-        ref = self._take(key)
-        try:
-            if ref is None:
-                ref = _OpenRef(*_open_ref(path, self._files))
-            if not ref.holders:
-                _locks.lock(ref.descriptor)
-            while not _is_at(status := os.fstat(ref.descriptor), path):
-                # Whoever held the lock before us has replaced the file: ours is an orphan's.
-                _locks.unlock(ref.descriptor)
-                os.close(ref.descriptor)
-                ref.descriptor = -1
-                ref.descriptor, ref.token, ref.suffix = _open_ref(path, self._files)
-                _locks.lock(ref.descriptor)
-            ref.now = _token(status)
-            yield ref
-        except FileNotFoundError as error:
-            raise RefChangedError(key) from error
-        except OSError as error:
-            raise translate(error, "open", path) from error
-        finally:
-            if ref is not None and ref.descriptor >= 0:
-                if not ref.holders:
-                    _locks.unlock(ref.descriptor)
-                self._give_back(key, ref)
-
-    def _take(self, key: RefKey) -> _OpenRef | None:
-        with self._mutex:
-            ref = self._open_refs.get(key)
-            if ref is None or (ref.holders and ref.holder != threading.get_ident()):
-                # Held by another thread: a descriptor of our own waits for the lock as another process would.
-                return None
-            return self._open_refs.pop(key)
-
-    def _give_back(self, key: RefKey, ref: _OpenRef) -> None:
-        with self._mutex:
-            other = self._open_refs.pop(key, ref)
-            if other is not ref:
-                # Two threads opened it side by side; one descriptor is enough to keep.
-                ref, spare = (other, ref) if other.holders else (ref, other)
-                os.close(spare.descriptor)
-            self._open_refs[key] = ref
-            idle = (old for old, other in self._open_refs.items() if not other.holders)
-            for old in list(islice(idle, max(0, len(self._open_refs) - _OPEN_REFS))):
-                os.close(self._open_refs.pop(old).descriptor)
-
     def close(self) -> None:
-        with self._mutex:
-            # One that a thread holds right now stays open: its number must not come to stand for another file.
-            for key in [key for key, ref in self._open_refs.items() if not ref.holders]:
-                os.close(self._open_refs.pop(key).descriptor)
-
-    def _forget_open_refs(self) -> None:
-        """In a child of os.fork: our descriptors are the parent's too, and so are the locks on them."""
-        self._mutex = threading.Lock()
-        _close_all(self._open_refs)
+        self._open_refs.close()
 
 
-def _close_all(open_refs: OrderedDict[RefKey, _OpenRef]) -> None:
-    while open_refs:
-        os.close(open_refs.popitem()[1].descriptor)
-
-
-_backends: weakref.WeakSet[LocalBackend] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for backend in list(_backends):
-        backend._forget_open_refs()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _open_ref(path: str, files: Files) -> tuple[int, Token, bytes]:
-    descriptor = open_regular(path, append=files)
-    status = os.fstat(descriptor)
-    length = min(_SUFFIX_BYTES, status.st_size)
-    return descriptor, _token(status), read_bytes(descriptor, length, status.st_size - length)
-
-
-def _is_at(status: os.stat_result, path: str) -> bool:
-    """Tell whether the file of `status` is the one at `path`."""
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return (there.st_ino, there.st_dev) == (status.st_ino, status.st_dev)
+def _expect(ref: OpenRef, expected: Token) -> None:
+    """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
+    if ref.now != expected:
+        raise RefChangedError(expected)
+    # The same inode, size and time can still be an older copy, written back in place.
+    length = len(ref.suffix)
+    if ref.token == expected and read_bytes(ref.descriptor, length, expected[1] - length) != ref.suffix:
+        raise RefChangedError(expected)
 
 
 def _read_ref(descriptor: int, path: str) -> Snapshot:
@@ -472,8 +364,8 @@ def _read_ref(descriptor: int, path: str) -> Snapshot:
             raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=before.st_size)
         data = read_bytes(descriptor, before.st_size)
         # Bytes and token must belong together: a saver may append while we read.
-        if _token(os.fstat(descriptor)) == _token(before) and len(data) == before.st_size:
-            return Snapshot(data, _token(before))
+        if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
+            return Snapshot(data, token_of(before))
 
 
 def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
@@ -512,65 +404,3 @@ def _folders(root: str) -> Iterator[str]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
                 yield entry.path
-
-
-def _walk_refs(folder: str, prefix: str) -> Iterator[tuple[RefKey, Token]]:
-    now = time.time_ns()
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            path = f"{prefix}{entry.name}"
-            try:
-                if _may_be_ref(entry):
-                    yield RefKey(path), _listed_token(entry.stat(follow_symlinks=False), now)
-                elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                    yield from _walk_refs(entry.path, f"{path}/")
-            except FileNotFoundError:
-                continue
-
-
-def _collect_identities(
-    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, tuple[int, int] | None]]
-) -> None:
-    # Before the listing: what comes into the folder while we list it must not pass for seen.
-    folders.append((folder, _folder_state(folder)))
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            # Spelled out for the common case: looking a name up in a large store is this loop.
-            name = entry.name
-            if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
-                found[prefix + name] = entry.inode()
-            elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders)
-
-
-def _may_be_ref(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry below the refs is to be read as one.
-
-    What is no regular file but has a ref's name is: reading it raises the error to show.
-    """
-    name = entry.name
-    return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
-
-
-def _folder_state(folder: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
-
-
-def _listed_token(status: os.stat_result, now: int) -> Token:
-    """Return a token that equals no earlier one while the file's time could hide another change.
-
-    As with Git's "racily clean" index entries: two changes within one tick of the file system's clock
-    leave the same time, and a replaced file can even get its predecessor's inode.
-    """
-    if _is_recent(status.st_mtime_ns, now):
-        return Token((status.st_ino, status.st_size, status.st_mtime_ns, now))
-    return _token(status)
-
-
-def _is_recent(changed_ns: int, now_ns: int) -> bool:
-    coarse = changed_ns % 1_000_000_000 == 0
-    return now_ns - changed_ns < (_COARSE_TICK_NS if coarse else _TICK_NS)

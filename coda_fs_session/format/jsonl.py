@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
+from math import isfinite
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -12,6 +14,8 @@ from ..errors import InvalidMessageError
 
 MAX_DEPTH = 200
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
+_EXACT = frozenset((int, bool, NoneType))
+_SURVEYED = 100_000
 _HINTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (tuple, "a tuple would come back as a list: use a list"),
     ((set, frozenset), "a set has no JSON form: use a list"),
@@ -30,15 +34,7 @@ def encode_value(value: Any, value_path: str) -> bytes:
     Raises:
         InvalidMessageError: the value would not come back equal; the error names the exact place.
     """
-    try:
-        line = orjson.dumps(value)
-        # orjson writes NaN as null and a tuple as a list without a word: only reading back shows it.
-        exact = orjson.loads(line) == value
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _explain(value, value_path, str(error)) from error
-    if not exact or (line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH):
-        raise _explain(value, value_path, "it would not come back as it went in")
-    return line
+    return _encode(value, value_path, *_survey(value))
 
 
 def encode_message(message: Any, value_path: str) -> bytes:
@@ -47,9 +43,111 @@ def encode_message(message: Any, value_path: str) -> bytes:
     Raises:
         InvalidMessageError: see `encode_value`.
     """
+    return encode_value(_checked(message, value_path), value_path)
+
+
+def encode_within(message: Any, value_path: str, limit: int) -> bytes | None:
+    """Do as `encode_message`, or return None where the line would be longer than `limit` bytes.
+
+    What is much too long is found out without writing it down.
+    """
+    containers, characters = _survey(_checked(message, value_path))
+    if characters > limit:
+        return None
+    line = _encode(message, value_path, containers, characters)
+    return line if len(line) <= limit else None
+
+
+def encode_all(messages: Iterable[Any], start: int) -> list[bytes]:
+    """Return a run of messages, the first of which is ``messages[start]``, as lines.
+
+    Raises:
+        InvalidMessageError: see `encode_value`.
+    """
+    return [encode_message(message, f"messages[{index}]") for index, message in enumerate(messages, start)]
+
+
+def encode_unchecked(messages: Iterable[Any]) -> Iterator[bytes]:
+    """Yield messages as lines, which are those of `encode_message` if they are `all_plain`.
+
+    Raises:
+        TypeError: one cannot be written.
+    """
+    return map(orjson.dumps, messages)
+
+
+def _checked(message: Any, value_path: str) -> Any:
     if not isinstance(message, dict):
         raise InvalidMessageError(value_path, f"a message must be a dict, not {type(message).__name__}")
-    return encode_value(message, value_path)
+    return message
+
+
+def _encode(value: Any, value_path: str, containers: int | None, characters: int) -> bytes:
+    try:
+        line = orjson.dumps(value)
+        # orjson writes NaN as null and a tuple as a list without a word. Where there is nothing of the kind, it
+        # is exact; elsewhere only reading back shows it.
+        exact = containers is not None or orjson.loads(line) == value
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _explain(value, value_path, str(error)) from error
+    if containers is None:
+        containers = line.count(b"{") + line.count(b"[")
+    if not exact or (containers > MAX_DEPTH and _depth(value) > MAX_DEPTH):
+        raise _explain(value, value_path, "it would not come back as it went in")
+    return line
+
+
+def _survey(value: Any) -> tuple[int | None, int]:
+    """Count containers and characters of text, the keys apart.
+
+    Returns:
+        None for the containers where the value holds something besides plain JSON types, or too much to look at
+        each; the characters are a lower bound then.
+    """
+    characters = 0
+    pending = [value] if type(value) in (dict, list) else [[value]]
+    for item in pending:
+        # As a tuple: while autosave looks, another thread may put something in.
+        for child in tuple(item.values() if type(item) is dict else item):
+            kind = type(child)
+            if kind is str:
+                characters += len(child)
+            elif kind is dict or kind is list:
+                pending.append(child)
+            elif not (kind in _EXACT or (kind is float and isfinite(child))):
+                return None, characters
+        if len(pending) > _SURVEYED:
+            # Perhaps a list that holds itself.
+            return None, characters
+    return len(pending), characters
+
+
+def all_plain(messages: list[Any]) -> bool:
+    """Tell whether messages that could be written surely hold only what JSON keeps as it is, not nested too deeply."""
+    if not set(map(type, messages)) <= {dict}:
+        return False
+    level = messages
+    try:
+        for _ in range(MAX_DEPTH):
+            below: list[Any] = []
+            for item in level:
+                for child in item.values() if type(item) is dict else item:
+                    kind = type(child)
+                    if kind is str:
+                        continue
+                    if kind is dict or kind is list:
+                        below.append(child)
+                    elif not (kind in _EXACT or (kind is float and isfinite(child))):
+                        return False
+            if not below:
+                return True
+            level = below
+            if len(level) > _SURVEYED:
+                return False
+    except RuntimeError:
+        # Another thread has put something into one of them.
+        pass
+    return False
 
 
 def decode(line: bytes) -> Any:
@@ -59,6 +157,11 @@ def decode(line: bytes) -> Any:
         ValueError: it is not JSON.
     """
     return orjson.loads(line)
+
+
+def decode_all(lines: Iterable[bytes]) -> list[Any]:
+    """Return the value of each line."""
+    return list(map(orjson.loads, lines))
 
 
 def _explain(value: Any, value_path: str, problem: str) -> InvalidMessageError:
@@ -94,7 +197,7 @@ def _problem(item: Any, depth: int) -> str | None:
         fits = _SMALLEST_INTEGER <= item <= _LARGEST_INTEGER
         return None if fits else f"the integer {item:#x} does not fit in 64 bits: store it as text"
     if isinstance(item, float):
-        return None if math.isfinite(item) else f"{item} has no JSON form: use None or text"
+        return None if isfinite(item) else f"{item} has no JSON form: use None or text"
     for kinds, hint in _HINTS:
         if isinstance(item, kinds):
             return hint

@@ -32,7 +32,9 @@ OPERATIONS: frozenset[str] = frozenset(get_args(Operation))
 
 def encode_time(moment: datetime) -> str:
     """Return an aware datetime as UTC text of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 def decode_time(text: Any) -> datetime:

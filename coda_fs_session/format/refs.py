@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from .records import (
 _ID_FIELD = b',"id":"'
 _ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
 _SECTOR = 512
+_PLAIN_APPEND = re.compile(rb'\{"prev":"([0-9a-f]{16})","time":"([-+:.T0-9]{32})","messages":\[\t')
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,13 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
 
 def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
     identity = _verify(line)
+    plain = _PLAIN_APPEND.match(line)
+    if plain and line.endswith(b"\t]", 0, -_ID_BYTES - 1) and plain[1] == previous.encode():
+        # What nearly every line is, without a JSON parser: opening a session is mostly this.
+        content = line[plain.end() : -_ID_BYTES - 3]
+        messages = content.split(b"\t,\t")
+        if content.count(b"\t") == 2 * len(messages) - 2:
+            return Save(previous, _time(plain[2].decode()), tuple(messages)), identity
     # Messages stand between tabs and are not parsed here: the id already vouches for their bytes.
     parts = line.split(b"\t")
     fields = orjson.loads(parts[0] + parts[-1]) if len(parts) > 1 else orjson.loads(line)
@@ -257,7 +266,8 @@ def _is_torn(line: bytes, offset: int) -> bool:
     complete line followed by one wrong byte is a damaged newline.
     """
     if not line.endswith(b"\n"):
-        if line.endswith(b"\0"):
+        # A newline that would begin a sector may never have arrived; anywhere else a zero in its place is damage.
+        if line.endswith(b"\0") and (offset + len(line) - 1) % _SECTOR == 0:
             return True
         try:
             _verify(line[:-1] + b"\n")

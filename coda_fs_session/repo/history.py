@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..backends.base import NewObject
@@ -107,10 +107,9 @@ def next_generation(head: Head, operation: Operation, result: Base, name: str | 
     )
 
 
-def unused_generation(before: Head, result: Base, others: list[Head]) -> Generation:
-    """Return a generation "create" after `before` that is in the history of none of `others`."""
+def unused_generation(generation: Generation, others: Sequence[Head]) -> Generation:
+    """Return a generation like this one that is in the history of none of `others`."""
     known = {generation.id for other in others for generation in _generations(other) if generation}
-    generation = next_generation(before, "create", result)
     while generation.id in known:
         generation = replace(generation, parent=generation.id)
     return generation

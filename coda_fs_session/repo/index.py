@@ -130,10 +130,12 @@ class Index:
         self._marker, identities = self._backend.ref_identities(self._marker)
         if identities is None:
             return
-        for path, identity in identities.items() - self._identities.items():
-            known = self._rows.get(path)
-            if known is None or known.token[0] != identity:
-                self._read_row(RefKey(path), Token((identity,)))
+        before = self._identities
+        for path, identity in identities.items():
+            if before.get(path) != identity:
+                known = self._rows.get(path)
+                if known is None or known.token[0] != identity:
+                    self._read_row(RefKey(path), Token((identity,)))
         for path in self._rows.keys() - identities.keys():
             self._forget(path)
         self._identities = identities

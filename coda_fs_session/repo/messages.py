@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..backends.base import NewObject
 from ..errors import CorruptionError
 from ..format.chunks import Sizes, closes, split
-from ..format.ids import Chain, chain_cut, chain_message, object_id
+from ..format.ids import Chain, ObjectId, chain_cut, chain_message, object_id
 from ..format.records import Base, Tail
 from ..format.tree import Entry, Prefix, Spine, append, chunks, prefix
 from .objects import Objects
@@ -53,7 +53,10 @@ class MessageList:
         """Yield the message lines from position `start` up to `stop`, a chunk in memory at a time."""
         in_chunks = self.base.spine.messages
         for position, entry in chunks(self.base.spine, start, min(stop, in_chunks), self.objects.node):
-            yield from self.objects.chunk(entry)[max(start - position, 0) : stop - position]
+            lines = self.objects.chunk(entry)
+            if position < start or stop < position + entry.messages:
+                lines = lines[max(start - position, 0) : stop - position]
+            yield from lines
         if stop <= in_chunks or start >= stop:
             return
         if start < self.base.messages:
@@ -118,7 +121,7 @@ class MessageList:
         else:
             made = self.objects.new_chunk(self.loose()[: position - spine.messages])
             new.append(made)
-            tail = Tail(object_id(made.data), len(made.data), position - spine.messages, len(made.data))
+            tail = Tail(ObjectId(made.id), len(made.data), position - spine.messages, len(made.data))
         start = min(self.base.start, position)
         start_bytes = self.base.start_bytes if start == self.base.start else size
         return Base(position, size, chain, start, start_bytes, self.base.metadata, spine, tail), new
@@ -147,7 +150,9 @@ class Draft:
             if closed:
                 made = self.objects.new_chunk(run)
                 self._keep(made)
-                self._append(Entry(object_id(made.data), len(run), len(made.data)))
+                self._append(Entry(ObjectId(made.id), len(run), len(made.data)))
+                # Perhaps a very large message: what is written must not stay in memory until the next cut.
+                del made, run
             else:
                 self.loose = run
 

@@ -16,13 +16,16 @@ from ..format.tree import Entry, decode_node, matches
 
 _NODE_LIMIT = 64 * 1024
 _CACHED_NODES = 512
+_BYTES_A_MESSAGE = 16 * 1024
+"""What a cached message may take up on average: so the option bounds the memory whatever the messages are."""
 
 
 class Objects:
     """Reads and writes objects, and keeps recently read ones.
 
     Args:
-        cached_messages: how many messages the cache of chunks may hold, over all sessions.
+        cached_messages: how many messages the cache of chunks may hold, over all sessions; and of large ones fewer,
+            so that it never holds more than 16 KiB for each.
         compress_threshold: a chunk with a message line of this many bytes or more is marked as worth compressing.
     """
 
@@ -32,6 +35,7 @@ class Objects:
         self._compress_threshold = compress_threshold
         self._chunks: OrderedDict[ObjectId, list[bytes]] = OrderedDict()
         self._chunk_messages = 0
+        self._chunk_bytes = 0
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
         self._mutex = threading.Lock()
 
@@ -45,13 +49,18 @@ class Objects:
         if len(lines) != entry.messages:
             raise self._bad(entry.id, f"{entry.messages} messages", len(lines))
         with self._mutex:
-            if len(lines) <= self._cached_messages and entry.id not in self._chunks:
+            if self._fits(len(lines), entry.bytes) and entry.id not in self._chunks:
                 self._chunks[entry.id] = lines
                 self._chunk_messages += len(lines)
-                while self._chunk_messages > self._cached_messages:
+                self._chunk_bytes += entry.bytes
+                while not self._fits(self._chunk_messages, self._chunk_bytes):
                     _, oldest = self._chunks.popitem(last=False)
                     self._chunk_messages -= len(oldest)
+                    self._chunk_bytes -= sum(map(len, oldest)) + len(oldest)
         return lines
+
+    def _fits(self, messages: int, size: int) -> bool:
+        return messages <= self._cached_messages and size <= self._cached_messages * _BYTES_A_MESSAGE
 
     def tail(self, tail: Tail) -> list[bytes]:
         """Return the message lines of a tail object that are in use."""
@@ -119,7 +128,7 @@ class Objects:
         self._mutex = threading.Lock()
         self._chunks.clear()
         self._nodes.clear()
-        self._chunk_messages = 0
+        self._chunk_messages = self._chunk_bytes = 0
 
     def put(self, objects: Sequence[NewObject]) -> None:
         """Write objects; durable on return."""

@@ -6,12 +6,13 @@ The order on disk is always the same: objects first, then the ref that names the
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..backends.base import RefChangedError, RefKey, RefTakenError, Token
-from ..errors import SessionConflictError, SessionWarning, StoreError
+from ..errors import SessionWarning, StoreError
 from ..format.chunks import closes
 from ..format.ids import chain_message
 from ..format.names import ref_path, session_key
@@ -19,11 +20,12 @@ from ..format.records import Base, CommitLink, Operation, Parent, Stamped, decod
 from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
 from ..storage import name_taken
 from ..working_copy import Splice
+from .attempts import append_to, check_landed, rest_of, stale
 from .heads import is_own, resolve
 from .history import covers, freeze, freeze_tail, next_generation, same_life, unused_generation
 from .messages import Draft, MessageList
 from .repository import Repository
-from .state import FrozenTail, Head
+from .state import Attempt, FrozenTail, Head
 
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
@@ -37,18 +39,6 @@ class Content:
 
     base: Base
     lines: list[bytes]
-
-
-class AttemptLandedError(Exception):
-    """An earlier save, for which an error was reported, got into the store after all; it is durable now.
-
-    Attributes:
-        head: the state that it led to, against which what is still to be saved must be found anew.
-    """
-
-    def __init__(self, head: Head) -> None:
-        super().__init__(head.name)
-        self.head = head
 
 
 def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
@@ -69,10 +59,16 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
     """
     if is_own(repo, head) and _fits_tail(head, splice):
         try:
-            return _append(repo, head, splice, metadata), False
+            return _saved(_append(repo, head, splice, metadata)), False
         except RefChangedError:
             pass
-    return _save_exclusively(repo, head, splice, metadata)
+    saved, merged = _save_exclusively(repo, head, splice, metadata)
+    return _saved(saved), merged
+
+
+def _saved(head: Head) -> Head:
+    head.attempted = {}
+    return head
 
 
 def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
@@ -85,17 +81,18 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
                 if rewrites:
                     stack.enter_context(repo.machine.lock(session_key(head.name)))
                 current, target = _current(repo, head, stack)
-                if current is not None and head.attempted & set(current.line_ids):
-                    raise AttemptLandedError(_confirm(repo, current))
-                outcome = _reconcile(repo, head, current, splice)
+                outcome = rest_of(repo, head, current, splice) or _reconcile(repo, head, current, splice)
                 if outcome is not None:
                     on, splice_on = outcome
                     on.attempted = head.attempted
                     merged = splice_on is not splice
+                    if merged and splice_on.empty and not metadata:
+                        return on, merged
+                    attempt = _attempt(on, splice, splice_on)
                     if target is on and _fits_tail(on, splice_on):
-                        return _append(repo, on, splice_on, metadata), merged
+                        return _append(repo, on, splice_on, metadata, attempt), merged
                     if rewrites:
-                        return _rewrite(repo, on, splice_on, metadata, target), merged
+                        return _rewrite(repo, on, splice_on, metadata, target, attempt), merged
                     rewrites = True
                     continue
         except RefChangedError:
@@ -142,23 +139,14 @@ def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splic
     follows = continues and (current.generation_id == head.generation_id or renamed)
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
     if splice.empty and not current.deleted and same_life(current, head):
-        return current, _append_to(current, splice)
+        return current, append_to(current, splice.lines)
     if follows and same_messages:
         return current, splice
     if not splice.appends or splice.empty or policy == "raise":
-        raise SessionConflictError(
-            f"session {head.name!r} was changed elsewhere since it was opened, and this change does not apply to what "
-            "it is now. Nothing was written and nothing is lost: keep your messages under another name with "
-            "create_session(new, branch_from=...), or session.reload() to drop your changes"
-        )
+        raise stale(head)
     if follows and policy == "append":
-        return current, _append_to(current, splice)
+        return current, append_to(current, splice.lines)
     return None
-
-
-def _append_to(current: Head, splice: Splice) -> Splice:
-    count = current.live_count
-    return Splice(0, count, splice.lines, count, count, current.live_bytes + sum(map(len, splice.lines)))
 
 
 def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
@@ -166,9 +154,11 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
     step = chain_message(head.chain, splice.lines[0])
     for digits in (8, 12, 16, 64):
         name = f"{head.name}~{step[:digits]}"
-        if resolve(repo, name).head is None:
+        taken = resolve(repo, name).head
+        if taken is None:
             break
-    child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None)
+        check_landed(repo, taken, head.attempted)
+    child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None, attempted=head.attempted)
     warnings.warn(
         f"session {head.name!r} was changed elsewhere since it was opened; what you saved is now the session {name!r}",
         SessionWarning,
@@ -199,7 +189,16 @@ def _fits_tail(head: Head, splice: Splice) -> bool:
     return True
 
 
-def _append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+def _attempt(on: Head, splice: Splice, splice_on: Splice) -> Attempt:
+    if not splice.appends:
+        return Attempt()
+    earlier = len(splice.lines) - len(splice_on.lines)
+    return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice)
+
+
+def _append(
+    repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, attempt: Attempt | None = None
+) -> Head:
     """Save as one line: one write and one sync."""
     position = None
     lines = splice.lines
@@ -212,7 +211,7 @@ def _append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValu
         token = repo.backend.append_ref(head.key, head.token, data)
     except (RefChangedError, StoreError):
         # Whether the line is in the file can only be told by reading it.
-        head.attempted.add(line_id)
+        head.attempted[line_id] = attempt or _attempt(head, splice, splice)
         raise
     head.fold(new, line_id)
     head.token = token
@@ -220,17 +219,9 @@ def _append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValu
     return head
 
 
-def _confirm(repo: Repository, current: Head) -> Head:
-    """Make durable a save that had got into the file although an error was reported for it."""
-    snapshot = repo.backend.read_ref(current.key)
-    if snapshot.token != current.token:
-        raise RefChangedError(current.key)
-    current.token = repo.backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
-    current.torn = b""
-    return current
-
-
-def _rewrite(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, target: Head | None) -> Head:
+def _rewrite(
+    repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, target: Head | None, attempt: Attempt
+) -> Head:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
     operation = _operation(head, splice)
@@ -246,7 +237,7 @@ def _rewrite(repo: Repository, head: Head, splice: Splice, metadata: MetadataVal
         generation = next_generation(head, operation, result)
     base = replace(content.base, metadata=merged(repo, head, metadata))
     header = replace(head.header, updated=now, base=base, generation=generation, commit=link)
-    return publish(repo, header, content.lines, target, attempt_of=head)
+    return publish(repo, header, content.lines, target, attempted=head.attempted, attempt=attempt)
 
 
 def _operation(head: Head, splice: Splice) -> Operation | None:
@@ -330,11 +321,18 @@ def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> B
 
 
 def publish(
-    repo: Repository, header: Header, lines: list[bytes], target: Head | None, *, attempt_of: Head | None = None
+    repo: Repository,
+    header: Header,
+    lines: list[bytes],
+    target: Head | None,
+    *,
+    attempted: dict[str, Attempt] | None = None,
+    attempt: Attempt | None = None,
 ) -> Head:
     """Write a ref: in place of `target`, which must be as last seen, or under a free key.
 
-    The name's lock must be held.
+    The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
+    through after all.
     """
     with repo.writing() as replica:
         header = replace(header, replica=replica)
@@ -350,8 +348,8 @@ def publish(
             else:
                 key, token = _create(repo, replica, session_key(header.name), data)
         except StoreError:
-            if attempt_of is not None:
-                attempt_of.attempted.add(line_id)
+            if attempted is not None:
+                attempted[line_id] = attempt or Attempt()
             raise
     head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
     repo.index.note(head)
@@ -377,11 +375,16 @@ def create(
     created: str | None = None,
     updated: str | None = None,
     parent: Parent | None = None,
+    attempted: dict[str, Attempt] | None = None,
 ) -> Head:
     """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
 
+    Args:
+        attempted: what earlier attempts to make this very session have left, and where this one notes itself.
+
     Raises:
         SessionExistsError: the name is taken.
+        AttemptLandedError: it is, by an earlier attempt.
     """
     now = repo.now()
     base = replace(content.base, metadata=metadata)
@@ -389,24 +392,34 @@ def create(
     with repo.machine.lock(session_key(name)):
         resolved = resolve(repo, name)
         if resolved.head is not None:
+            check_landed(repo, resolved.head, attempted)
             raise name_taken(name)
         grave = resolved.tombstone
         if not resolved.past:
-            return publish(repo, header, content.lines, None)
+            return publish(repo, header, content.lines, None, attempted=attempted)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
         messages = MessageList(repo.objects, repo.sizes, base, content.lines)
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
-        generation = unused_generation(grave or resolved.past[0], result, resolved.past)
+        generation = next_generation(grave or resolved.past[0], "create", result)
+        generation = unused_generation(generation, resolved.past)
         link = None
         if grave is not None:
             _, new, link = freeze(grave, "create", now, grave.header.commit)
             repo.objects.put(new)
-        return publish(repo, replace(header, generation=generation, commit=link), content.lines, grave)
+        header = replace(header, generation=generation, commit=link)
+        return publish(repo, header, content.lines, grave, attempted=attempted)
 
 
 def fork(
-    repo: Repository, head: Head, splice: Splice, name: str, *, metadata: dict[str, Stamped], at: int | None
+    repo: Repository,
+    head: Head,
+    splice: Splice,
+    name: str,
+    *,
+    metadata: dict[str, Stamped],
+    at: int | None,
+    attempted: dict[str, Attempt] | None = None,
 ) -> Head:
     """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
 
@@ -432,7 +445,7 @@ def fork(
         content = Content(*_hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
     total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
     parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=parent)
+    return create(repo, name, content, metadata, parent=parent, attempted=attempted)
 
 
 def rename(repo: Repository, old: str, new: str) -> Head | None:
@@ -447,9 +460,10 @@ def rename(repo: Repository, old: str, new: str) -> Head | None:
         resolved = resolve(repo, old)
         if resolved.head is None:
             return None
-        if resolve(repo, new).head is not None:
+        there = resolve(repo, new)
+        if there.head is not None:
             raise name_taken(new)
-        return _step(repo, resolved.head, resolved.own, "rename", new)
+        return _step(repo, resolved.head, resolved.own, "rename", new, past=there.past)
 
 
 def steps_from(renamed: Head, before: Head) -> bool:
@@ -457,7 +471,7 @@ def steps_from(renamed: Head, before: Head) -> bool:
     generation = renamed.header.generation
     return (
         generation is not None
-        and (generation.operation, generation.parent) == ("rename", before.generation_id)
+        and generation.operation == "rename"
         and (renamed.start, renamed.count, renamed.chain) == (before.start, before.count, before.chain)
     )
 
@@ -472,8 +486,16 @@ def delete(repo: Repository, name: str) -> bool:
         return True
 
 
-def _step(repo: Repository, head: Head, target: Head | None, operation: Operation, new_name: str | None) -> Head:
-    """Begin a generation that changes no message."""
+def _step(
+    repo: Repository,
+    head: Head,
+    target: Head | None,
+    operation: Operation,
+    new_name: str | None,
+    *,
+    past: Sequence[Head] = (),
+) -> Head:
+    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before."""
     now = repo.now()
     frozen, link = _freeze_all(repo, head, operation, now)
     if operation == "delete":
@@ -483,7 +505,7 @@ def _step(repo: Repository, head: Head, target: Head | None, operation: Operatio
         header = replace(
             head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen
         )
-    generation = next_generation(head, operation, header.base, new_name)
+    generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
     return publish(repo, replace(header, generation=generation, commit=link), [], target)
 
 

@@ -25,6 +25,22 @@ class FrozenTail:
     line: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A save that failed.
+
+    Attributes:
+        lines: what the session had appended, none where it had changed something else.
+        earlier: how many of them an earlier attempt had got in; at: how many messages the others came after.
+        merged: among those they came after were some that the session did not know.
+    """
+
+    lines: tuple[bytes, ...] = ()
+    earlier: int = 0
+    at: int = 0
+    merged: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Head:
     """The newest state of a session as one ref file has it.
@@ -36,7 +52,7 @@ class Head:
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
         saves: what was folded onto the base, in order.
-        attempted: ids of last lines whose saving failed, so that one that got through after all is not saved twice.
+        attempted: saves that failed, by the ids of their last lines: one that got through is not to be made twice.
     """
 
     key: RefKey
@@ -50,7 +66,7 @@ class Head:
     torn: bytes = b""
     damage: CorruptionError | None = None
     saves: list[Save] = field(default_factory=list)
-    attempted: set[str] = field(default_factory=set)
+    attempted: dict[str, Attempt] = field(default_factory=dict)
     _tail_bytes: int = -1
     _chain: tuple[int, Chain] | None = None
 

@@ -16,11 +16,12 @@ from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
 from . import save as engine
+from .attempts import AttemptLandedError
 from .heads import resolve
 from .index import Row, row_of
 from .messages import Draft
 from .repository import Repository
-from .state import Head
+from .state import Attempt, Head
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -57,6 +58,7 @@ class RepoStorage(SessionStorage):
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
         self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
+        self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
 
     def save(self, session: Session) -> None:
         head = self._heads.get(session)
@@ -73,10 +75,8 @@ class RepoStorage(SessionStorage):
                 saved, merged = engine.save(self.repo, head, splice, metadata.values)
                 self._settle(session, saved, merged=merged)
                 return
-            except engine.AttemptLandedError as landed:
-                head = landed.head
-                self._heads[session] = head
-                session._rebase(HeadSource(head), dict(head.values()))
+            except AttemptLandedError as landed:
+                head = self._rebase(session, landed.head)
 
     def load(self, name: str) -> Session | None:
         head = resolve(self.repo, name).head
@@ -118,15 +118,22 @@ class RepoStorage(SessionStorage):
         now = self.repo.now()
         metadata = {key: Stamped(now, value) for key, value in session._metadata_change_all().items()}
         draft.finish()
-        head = engine.create(
-            self.repo,
-            session.name,
-            engine.Content(draft.base(), draft.loose),
-            metadata,
-            created=encode_time(session._created),
-            updated=encode_time(session._updated),
-        )
-        self._settle(session, head)
+        try:
+            head = engine.create(
+                self.repo,
+                session.name,
+                engine.Content(draft.base(), draft.loose),
+                metadata,
+                created=encode_time(session._created),
+                updated=encode_time(session._updated),
+                attempted=self._attempts.setdefault(session, {}),
+            )
+        except AttemptLandedError as landed:
+            self._rebase(session, landed.head)
+            self.save(session)
+        else:
+            self._settle(session, head)
+        del self._attempts[session]
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
         head = self._heads.get(parent)
@@ -216,6 +223,12 @@ class RepoStorage(SessionStorage):
         session._name = head.name
         session._parent = head.header.parent.name if head.header.parent else None
         session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
+
+    def _rebase(self, session: Session, head: Head) -> Head:
+        """Let a session stand on a head that has part of its changes; what it holds stays."""
+        self._heads[session] = head
+        session._rebase(HeadSource(head), dict(head.values()))
+        return head
 
     def _take(self, session: Session, head: Head) -> None:
         """Show a head in a session, with nothing of the session's own kept."""

@@ -14,8 +14,8 @@ from storekit import message, objects_of, open_store, ref_of
 
 from coda_fs_session import CorruptionError
 from coda_fs_session.backends import _locks
-from coda_fs_session.backends import local as local_module
 from coda_fs_session.backends._compression import compress
+from coda_fs_session.backends._open_refs import OPEN_REFS
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
 from coda_fs_session.backends.local import LocalBackend
 
@@ -135,12 +135,12 @@ def test_a_wrong_size_is_damage(backend: LocalBackend) -> None:
 def test_few_refs_stay_open(backend: LocalBackend) -> None:
     """Of many refs that were written only some keep their descriptor; all can be written on."""
     before = open_descriptors()
-    keys = [RefKey(f"here-00000001/chat{number}.jsonl") for number in range(local_module._OPEN_REFS + 40)]
+    keys = [RefKey(f"here-00000001/chat{number}.jsonl") for number in range(OPEN_REFS + 40)]
     tokens = {key: backend.create_ref(key, b"one\n") for key in keys}
     for _ in range(2):
         for key in keys:
             tokens[key] = backend.append_ref(key, tokens[key], b"more\n")
-        assert open_descriptors() - before <= local_module._OPEN_REFS
+        assert open_descriptors() - before <= OPEN_REFS
     assert all(backend.read_ref(key).data == b"one\nmore\nmore\n" for key in keys)
     backend.close()
     assert open_descriptors() == before

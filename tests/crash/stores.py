@@ -30,6 +30,7 @@ def open_store(
     sizes: Sizes = SMALL,
     backend: type[LocalBackend] = LocalBackend,
     on_conflict: str = "append",
+    autosave_interval: float = 0,
 ) -> SessionManager:
     """Open a store in which nothing happens by itself."""
     repository = Repository(
@@ -37,7 +38,7 @@ def open_store(
         LocalState(root, folder=state, replica=replica),
         Settings(sizes=sizes, on_conflict=on_conflict, compress_threshold_bytes=1024),
     )
-    return SessionManager({"session": {"autosave_interval": 0}}, storage=RepoStorage(repository))
+    return SessionManager({"session": {"autosave_interval": autosave_interval}}, storage=RepoStorage(repository))
 
 
 def content(manager: SessionManager) -> Content:

@@ -14,11 +14,11 @@ from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.records import Base, CommitLink
 from coda_fs_session.repo.history import commit_at
 
-from .test_refs import NOW, bases, generations, headers, texts, times
+from .test_refs import NOW, bases, generations, headers, names, times
 
 commits = st.builds(
     Commit,
-    *(texts, times, times, st.sampled_from(["clear", "seal", "rename"]), st.just("0" * 16), bases),
+    *(names, times, times, st.sampled_from(["clear", "seal", "rename"]), st.just("0" * 16), bases),
     generation=st.none() | generations,
     previous=headers.map(lambda header: header.commit),
     skip=headers.map(lambda header: header.commit),

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from coda_fs_session import CorruptionError, StoreFormatError
 from coda_fs_session.format.ids import Chain, ObjectId, line_id
 from coda_fs_session.format.jsonl import encode_message
+from coda_fs_session.format.names import normalise_name
 from coda_fs_session.format.records import Base, CommitLink, Generation, Parent, Stamped, encode_time
 from coda_fs_session.format.refs import Header, Ref, Save, encode_header, encode_save, parse_ref
 from coda_fs_session.format.tree import Entry, Spine
 
 times = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)).map(encode_time)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).map(normalise_name)
 hex64 = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
 stamped = st.builds(Stamped, times, st.none() | st.just(b"null") | texts.map(orjson.dumps))
 metadata = st.dictionaries(texts, stamped, max_size=3)
@@ -37,13 +39,13 @@ bases = st.builds(
 generations = st.builds(
     Generation,
     *(hex64, st.sampled_from(["clear", "edit", "delete", "create"]), st.integers(0, 9), hex64.map(Chain)),
-    *(st.integers(0, 9), st.integers(0, 9), hex64.map(Chain), st.none() | texts),
+    *(st.integers(0, 9), st.integers(0, 9), hex64.map(Chain), st.none() | names),
 )
 headers = st.builds(
     Header,
-    *(texts, st.just("host-00000000"), times, times, bases),
-    parent=st.none() | st.builds(Parent, texts, st.integers(0, 9), st.integers(0, 9), hex64.map(Chain)),
-    former_names=st.lists(texts, max_size=2).map(tuple),
+    *(names, st.just("host-00000000"), times, times, bases),
+    parent=st.none() | st.builds(Parent, names, st.integers(0, 9), st.integers(0, 9), hex64.map(Chain)),
+    former_names=st.lists(names, max_size=2).map(tuple),
     generation=st.none() | generations,
     commit=st.none() | st.builds(CommitLink, hex64.map(ObjectId), st.integers(0, 9), st.integers(0, 9)),
     extra=st.dictionaries(st.sampled_from(["later", "ü"]), texts | st.none() | st.lists(st.integers(0, 9)), max_size=2),

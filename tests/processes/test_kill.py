@@ -57,13 +57,15 @@ class Victim:
         process.start()
         send.close()
         with board.open("rb") as file, mmap.mmap(file.fileno(), BOARD_BYTES, access=mmap.ACCESS_READ) as seen:
-            paused = False
-            while not paused and (stop or int(seen[:].split()[0]) < calls):
-                if receive.poll(0.001 if stop else 0):
-                    paused = self._take(receive)
-                assert process.is_alive(), "the process ended by itself"
-            process.kill()
-            process.join()
+            try:
+                paused = False
+                while not paused and (stop or int(seen[:].split()[0]) < calls):
+                    if receive.poll(0.001 if stop else 0):
+                        paused = self._take(receive)
+                    assert process.is_alive(), "the process ended by itself"
+            finally:
+                process.kill()
+                process.join()
             last, present = seen[:].decode().split()[1:]
         with receive:
             while receive.poll():

@@ -129,6 +129,30 @@ def test_a_new_session_of_a_deleted_name_steps_on(here: Machine) -> None:
     assert ("create", 0) in history
 
 
+@pytest.mark.parametrize("fate", ["renamed", "deleted"])
+def test_a_name_can_be_given_again_to_the_same_messages(here: Machine, fate: str) -> None:
+    """A session renamed to a name that one with the same messages had before is there under that name.
+
+    Both renames were the same step on the same messages, so it passed for an early copy of the other one,
+    and was gone from the list.
+    """
+    for name in ("one", "two"):
+        here.create(name, said(*range(20)))
+    manager = here.manager()
+    manager.rename_session("one", "wanted")
+    if fate == "renamed":
+        manager.rename_session("wanted", "elsewhere")
+    else:
+        manager.delete_session("wanted")
+    session = manager.load_session("two")
+    session.messages[-1]["content"] = "unsaved"
+    manager.rename_session("two", "wanted")
+    assert here.read("wanted") == [str(number) for number in range(20)]
+    assert "wanted" in here.names()
+    manager.save_session(session)
+    assert here.read("wanted")[-1] == "unsaved"
+
+
 def test_generations_depend_on_content_alone(here: Machine, tmp_path: Path) -> None:
     """Two machines that take the same steps on the same messages get the same generation and chain hash."""
     there = Machine(tmp_path / "there", "there-00000002")

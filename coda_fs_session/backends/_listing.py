@@ -1,0 +1,93 @@
+"""Listing the refs of a store without reading any."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+
+from ._open_refs import token_of
+from ._paths import REF_ENDING, is_hidden, is_ref_file
+from .base import RefKey, Token
+
+_TICK_NS = 20_000_000
+_COARSE_TICK_NS = 2_000_000_000
+
+FolderState = tuple[int, int] | None
+"""Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
+
+
+def walk_refs(folder: str, prefix: str = "") -> Iterator[tuple[RefKey, Token]]:
+    """Yield each ref below a folder with its token."""
+    now = time.time_ns()
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            path = f"{prefix}{entry.name}"
+            try:
+                if _may_be_ref(entry):
+                    yield RefKey(path), _listed_token(entry.stat(follow_symlinks=False), now)
+                elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+                    yield from walk_refs(entry.path, f"{path}/")
+            except FileNotFoundError:
+                continue
+
+
+def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] | None]:
+    """Do what `Backend.ref_identities` promises, for a folder of refs."""
+    if isinstance(marker, tuple) and all(_folder_state(folder) == state for folder, state in marker):
+        return marker, None
+    now = time.time_ns()
+    found: dict[str, int] = {}
+    folders: list[tuple[str, FolderState]] = []
+    _collect_identities(root, "", found, folders)
+    settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
+    return (tuple(folders) if settled else None), found
+
+
+def _collect_identities(
+    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]]
+) -> None:
+    # Before the listing: what comes into the folder while we list it must not pass for seen.
+    folders.append((folder, _folder_state(folder)))
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            # Spelled out for the common case: looking a name up in a large store is this loop.
+            name = entry.name
+            if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+                found[prefix + name] = entry.inode()
+            elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders)
+
+
+def _may_be_ref(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry below the refs is to be read as one.
+
+    What is no regular file but has a ref's name is: reading it raises the error to show.
+    """
+    name = entry.name
+    return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
+
+
+def _folder_state(folder: str) -> FolderState:
+    try:
+        status = os.stat(folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _listed_token(status: os.stat_result, now: int) -> Token:
+    """Return a token that equals no earlier one while the file's time could hide another change.
+
+    As with Git's "racily clean" index entries: two changes within one tick of the file system's clock
+    leave the same time, and a replaced file can even get its predecessor's inode.
+    """
+    if _is_recent(status.st_mtime_ns, now):
+        return Token((status.st_ino, status.st_size, status.st_mtime_ns, now))
+    return token_of(status)
+
+
+def _is_recent(changed_ns: int, now_ns: int) -> bool:
+    coarse = changed_ns % 1_000_000_000 == 0
+    return now_ns - changed_ns < (_COARSE_TICK_NS if coarse else _TICK_NS)

@@ -1,0 +1,175 @@
+"""Ref files held open between saves, and the lock that a writer takes on the file itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections import OrderedDict
+
+from . import _locks
+from ._files import Files, open_regular, read_bytes
+from .base import RefKey, Token
+
+OPEN_REFS = 64
+SUFFIX_BYTES = 32
+
+
+class OpenRef:
+    """One ref file, open for appending, and how it looked when this process last read or wrote it.
+
+    Attributes:
+        descriptor: -1 while it is not open.
+        token: what belongs to the bytes last seen; suffix: the last of those bytes.
+        now: the token when the lock was taken.
+    """
+
+    __slots__ = ("depth", "descriptor", "mutex", "now", "suffix", "token")
+
+    def __init__(self) -> None:
+        # Keeps threads apart, and lets one enter twice: the lock of the file belongs to the whole process.
+        self.mutex = threading.RLock()
+        self.depth = 0
+        self.descriptor = -1
+        self.token = Token(())
+        self.suffix = b""
+        self.now = Token(())
+
+    def open(self, path: str, files: Files) -> None:
+        self.close()
+        self.descriptor = open_regular(path, append=files)
+        status = os.fstat(self.descriptor)
+        length = min(SUFFIX_BYTES, status.st_size)
+        self.token = token_of(status)
+        self.suffix = read_bytes(self.descriptor, length, status.st_size - length)
+
+    def take_over(self, descriptor: int, data: bytes) -> None:
+        """Go on with another file, which is locked already and holds `data`."""
+        self.close()
+        self.descriptor = descriptor
+        self.suffix = b""
+        self.wrote(os.fstat(descriptor), data)
+
+    def wrote(self, status: os.stat_result, end: bytes) -> None:
+        """Note how the file looks after our own write."""
+        self.token = token_of(status)
+        self.suffix = (self.suffix + end)[-SUFFIX_BYTES:] if len(end) < SUFFIX_BYTES else end[-SUFFIX_BYTES:]
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            # Not left to close(): a child forked meanwhile may have the same open file, and would keep the lock.
+            with contextlib.suppress(OSError):
+                _locks.unlock(self.descriptor)
+            descriptor, self.descriptor = self.descriptor, -1
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class OpenRefs:
+    """The ref files that are open, the least recently used closed first."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._refs: OrderedDict[RefKey, OpenRef] = OrderedDict()
+        self._mutex = threading.Lock()
+        _all.add(self)
+
+    def acquire(self, key: RefKey, path: str) -> OpenRef:
+        """Take the lock of the file that is at `path` right now, waiting for whoever has it; see `release`.
+
+        Raises:
+            OSError: the file is not there or cannot be opened.
+            CorruptionError: it is no regular file.
+        """
+        ref = self._get(key)
+        ref.mutex.acquire()
+        ref.depth += 1
+        try:
+            if ref.descriptor < 0:
+                ref.open(path, self._files)
+                _locks.lock(ref.descriptor)
+            elif ref.depth == 1:
+                _locks.lock(ref.descriptor)
+            # Whoever held the lock before us may have replaced the file: then ours is an orphan's.
+            while not is_at(status := os.fstat(ref.descriptor), path):
+                ref.open(path, self._files)
+                _locks.lock(ref.descriptor)
+            ref.now = token_of(status)
+        except BaseException:
+            self.release(ref)
+            raise
+        return ref
+
+    def release(self, ref: OpenRef) -> None:
+        """Give the lock back; the file stays open for the next save."""
+        ref.depth -= 1
+        if ref.depth == 0 and ref.descriptor >= 0:
+            _locks.unlock(ref.descriptor)
+        ref.mutex.release()
+
+    def close(self) -> None:
+        """Close what no thread is using."""
+        with self._mutex:
+            idle = [self._refs.pop(key) for key in [key for key, ref in self._refs.items() if ref.depth == 0]]
+        for ref in idle:
+            _close_idle(ref)
+
+    def _get(self, key: RefKey) -> OpenRef:
+        with self._mutex:
+            ref = self._refs.get(key)
+            if ref is not None:
+                self._refs.move_to_end(key)
+                return ref
+            # One that is in use must stay findable: its thread may ask for it again, and would wait for itself.
+            oldest = next((old for old, other in self._refs.items() if other.depth == 0), None)
+            surplus = self._refs.pop(oldest) if oldest is not None and len(self._refs) >= OPEN_REFS else None
+            ref = self._refs[key] = OpenRef()
+        if surplus is not None:
+            _close_idle(surplus)
+        return ref
+
+    def forget(self) -> None:
+        """In a child of os.fork: close what is the parent's too, and leave the locks on it to the parent."""
+        self._mutex = threading.Lock()
+        for ref in self._refs.values():
+            if ref.descriptor >= 0:
+                os.close(ref.descriptor)
+                ref.descriptor = -1
+        self._refs = OrderedDict()
+
+
+def _close_idle(ref: OpenRef) -> None:
+    """Close a file unless a thread is using it; then it is closed when that thread lets go of it."""
+    if ref.mutex.acquire(blocking=False):
+        try:
+            if ref.depth == 0:
+                ref.close()
+        finally:
+            ref.mutex.release()
+
+
+def token_of(status: os.stat_result) -> Token:
+    return Token((status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def is_at(status: os.stat_result, path: str) -> bool:
+    """Tell whether the file of `status` is the one at `path`."""
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return there.st_ino == status.st_ino and there.st_dev == status.st_dev
+
+
+_all: weakref.WeakSet[OpenRefs] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for refs in list(_all):
+        refs.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
