@@ -32,6 +32,7 @@ class Autosave:
         self._interval = min(interval, threading.TIMEOUT_MAX)
         self._save = save
         self._sessions: dict[int, Session] = {}
+        self._crowded = _CROWD
         self._mutex = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -42,6 +43,8 @@ class Autosave:
         if not self._interval:
             return
         with self._mutex:
+            if id(session) not in self._sessions and len(self._sessions) >= self._crowded:
+                self._let_go()
             self._sessions[id(session)] = session
             _pending.add(self)
             if self._thread is None:
@@ -77,6 +80,17 @@ class Autosave:
         with self._mutex:
             if not self._sessions:
                 _pending.discard(self)
+
+    def _let_go(self) -> None:
+        """Stop holding sessions that are saved and that nobody else holds, without waiting for the timer.
+
+        A program that goes through every session must not have all of them in memory until then.
+        """
+        for identity in list(self._sessions):
+            if self._is_alone(identity) and not self._sessions[identity].has_unsaved_changes:
+                del self._sessions[identity]
+        # Not again before as many have come as could not go: each is looked at a few times at most.
+        self._crowded = max(_CROWD, 2 * len(self._sessions))
 
     def _save_one(self, identity: int) -> bool:
         session = self._sessions.get(identity)
@@ -121,6 +135,9 @@ class Autosave:
 def _references(holder: dict[Any, Any], key: object) -> int:
     return sys.getrefcount(holder[key])
 
+
+_CROWD = 16
+"""Sessions held before it is worth looking for some that need not be."""
 
 _ALONE = _references({0: object()}, 0)
 """What that counts for an object that only its dict holds; the interpreter's own share differs between versions."""

@@ -26,7 +26,7 @@ class SessionInfo:
         size_bytes: logical size of the messages as JSON lines; `SessionManager.stats` tells the use of the disk.
         parent: the session it was branched from; forked_at: how many messages it took over.
         replica: which replica wrote the newest state.
-        error: why the session cannot be loaded, None for a good one.
+        error: why the session cannot be loaded, or may lack what a damaged file held; None for a good one.
     """
 
     name: str
@@ -367,6 +367,11 @@ class Session:
         self._metadata.clear()
         self._metadata.update(fresh)
         self._created, self._updated, self._parent = created, updated, parent
+
+    def _advance(self, updated: datetime) -> None:
+        """Take the messages as saved at the end of the same source; nothing else was to be saved."""
+        self._copy.advance()
+        self._updated = updated
 
     def _settle(
         self,

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from .errors import InvalidMessageError
-from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within
+from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
 
 _MARSHAL_VERSION = 2
 """Types and values exactly, no references and no interning: equal lists give equal bytes."""
@@ -81,6 +81,11 @@ class WorkingCopy:
         self._prints: list[_Print | None] = []
         self._next_prints: list[_Print | None] = []
         self._next_count = 0
+
+    @property
+    def source(self) -> MessageSource | None:
+        """What has the saved messages."""
+        return self._source
 
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
@@ -274,6 +279,12 @@ class WorkingCopy:
         self._added, self._added_bytes = [], 0
         self._next_prints = []
 
+    def advance(self) -> None:
+        """Take the messages as saved at the end of the same source, which has grown by just them."""
+        self._prints, self._next_prints = self._next_prints, []
+        self._saved = len(self._source or ())
+        self._added, self._added_bytes = [], 0
+
     def rebase(self, source: MessageSource) -> None:
         """Compare with what `source` has from now on, changing nothing in memory."""
         self.live()
@@ -369,7 +380,7 @@ def _encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[
         return encode_all(new, start + skip), None
     if not all_plain(new):
         return encode_all(new, start + skip), None
-    return lines, _Print(len(block), data)
+    return trimmed(lines), _Print(len(block), data)
 
 
 def _copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

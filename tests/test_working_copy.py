@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -267,3 +269,78 @@ def test_the_limit_refuses_without_a_trace() -> None:
         work.keep_last(5)
         assert work.append({"n": 10}, limit=limit) <= limit
         assert len(work) == 6
+
+
+def test_what_another_thread_takes_out_and_puts_back() -> None:
+    """A save beside a thread that takes values out of messages for a moment never takes a message for saved that is
+    stored without one.
+
+    Bug: what a list held and how it was written down were not of the same moment.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    live = [{"n": number, "value": "x" * 50} for number in range(400)]
+    complete = lines_of(live)
+    stop, whole = threading.Event(), threading.Lock()
+
+    def change() -> None:
+        while not stop.is_set():
+            with whole:
+                for message in live:
+                    message["value"] = message.pop("value")
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(150):
+            work = WorkingCopy(Saved([]))
+            work.assign(live)
+            stored = work.splice().lines
+            work.settle(Saved(stored))
+            with whole:
+                assert lines_of(live) == complete
+                assert work.changed() == (stored != complete)
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_parts_that_are_held_elsewhere_are_no_change() -> None:
+    """Who keeps a part of a message, or makes an equal list, changed nothing; nothing stored is read to see that."""
+    source = Saved(lines_of([{"n": 1000 + n, "deep": {"text": ["a text"]}} for n in range(300)]))
+    work = WorkingCopy(source)
+    held = work.live()[7]["deep"]["text"]
+    reads = source.reads
+    assert not work.changed()
+    work.assign(copy.deepcopy(work.live()))
+    assert not work.changed()
+    assert work.splice().empty
+    assert source.reads == reads
+    held[0] = "another text"
+    assert not work.changed(), "it is of the list before"
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 600])
+def test_appends_across_blocks(count: int) -> None:
+    """Whatever number of messages was there, adding some is found as just that, and reads none again."""
+    saved = lines_of([{"n": n} for n in range(count)])
+    source = Saved(saved)
+    work = WorkingCopy(source)
+    live = work.live()
+    for step in (1, 255, 1, 2, 256):
+        live.extend({"n": -n} for n in range(step))
+        source.reads = 0
+        assert work.changed()
+        splice = work.splice()
+        assert splice.appends
+        assert len(splice.lines) == step
+        assert source.reads == 0
+        saved = applied(splice, saved)
+        source = Saved(saved)
+        work.settle(source)
+        assert not work.changed()
+        assert saved == lines_of(live)
+    live[count // 2]["n"] = True
+    splice = work.splice()
+    assert (splice.keep, len(splice.lines), splice.resume) == (count // 2, 1, count // 2 + 1)

@@ -269,10 +269,10 @@ class LocalBackend(Backend):
             except OSError:
                 return self._rescue(ref, key, expected, data)
             status = os.fstat(ref.descriptor)
-            ref.wrote(status, data)
-            # A sync tool may have put another file in our file's place while we wrote into ours.
+            # A sync tool may have put another file in our file's place, or other bytes into it, while we wrote.
             if not is_at(status, path) or status.st_size != expected[1] + len(data):
                 raise RefChangedError(key)
+            ref.wrote(status, data)
             return ref.token
         finally:
             self._open_refs.release(ref)
@@ -353,7 +353,9 @@ def _expect(ref: OpenRef, expected: Token) -> None:
         raise RefChangedError(expected)
     # The same inode, size and time can still be an older copy, written back in place.
     length = len(ref.suffix)
-    if ref.token == expected and read_bytes(ref.descriptor, length, expected[1] - length) != ref.suffix:
+    if ref.token == expected and (end := read_bytes(ref.descriptor, length, expected[1] - length)) != ref.suffix:
+        # The caller will read these bytes, and try again with the very same token.
+        ref.suffix = end
         raise RefChangedError(expected)
 
 

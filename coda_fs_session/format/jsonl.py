@@ -10,12 +10,13 @@ from typing import Any
 
 import orjson
 
-from ..errors import InvalidMessageError
+from ..errors import CorruptionError, InvalidMessageError
 
 MAX_DEPTH = 200
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 _EXACT = frozenset((int, bool, NoneType))
 _SURVEYED = 100_000
+_LONG = 1024 * 1024
 _HINTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (tuple, "a tuple would come back as a list: use a list"),
     ((set, frozenset), "a set has no JSON form: use a list"),
@@ -68,12 +69,20 @@ def encode_all(messages: Iterable[Any], start: int) -> list[bytes]:
 
 
 def encode_unchecked(messages: Iterable[Any]) -> Iterator[bytes]:
-    """Yield messages as lines, which are those of `encode_message` if they are `all_plain`.
+    """Yield messages as lines, still to be `trimmed`, which are those of `encode_message` if they are `all_plain`.
 
     Raises:
         TypeError: one cannot be written.
     """
     return map(orjson.dumps, messages)
+
+
+def trimmed(lines: Iterable[bytes]) -> list[bytes]:
+    """Return lines without the room, several times their length, that orjson makes for each and does not give back.
+
+    Of a long line that room is never touched, and takes no memory.
+    """
+    return [memoryview(line).tobytes() if len(line) < _LONG else line for line in lines]
 
 
 def _checked(message: Any, value_path: str) -> Any:
@@ -84,7 +93,7 @@ def _checked(message: Any, value_path: str) -> Any:
 
 def _encode(value: Any, value_path: str, containers: int | None, characters: int) -> bytes:
     try:
-        line = orjson.dumps(value)
+        (line,) = trimmed([orjson.dumps(value)])
         # orjson writes NaN as null and a tuple as a list without a word. Where there is nothing of the kind, it
         # is exact; elsewhere only reading back shows it.
         exact = containers is not None or orjson.loads(line) == value
@@ -160,8 +169,33 @@ def decode(line: bytes) -> Any:
 
 
 def decode_all(lines: Iterable[bytes]) -> list[Any]:
-    """Return the value of each line."""
-    return list(map(orjson.loads, lines))
+    """Return the value of each line; of an iterator, a long line is let go of before it is decoded.
+
+    Raises:
+        CorruptionError: one is not JSON.
+    """
+    loads = orjson.loads
+    values = []
+    try:
+        for line in lines:
+            if len(line) < _LONG:
+                values.append(loads(line))
+            else:
+                # orjson works on a copy, beside the line and the value.
+                text = line.decode()
+                del line
+                values.append(_loads_text(text))
+                del text
+    except (ValueError, RecursionError) as error:
+        # Its hash was right: whoever wrote it wrote this.
+        raise CorruptionError(f"a stored message is not JSON: {error}; another program must have written it") from error
+    return values
+
+
+def _loads_text(text: str) -> Any:
+    import json
+
+    return json.loads(text)
 
 
 def _explain(value: Any, value_path: str, problem: str) -> InvalidMessageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 from ..errors import InvalidNameError
 
@@ -69,6 +70,7 @@ def ref_path(replica: str, key: str, number: int) -> str:
     return f"{replica}/{key}.jsonl" if number == 1 else f"{replica}/{key}.{number}.jsonl"
 
 
+@lru_cache(maxsize=4096)
 def key_of_ref(path: str) -> str | None:
     """Return the key that a ref's file name was made from, or None where this package would not give such a name.
 

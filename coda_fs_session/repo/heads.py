@@ -27,12 +27,14 @@ class Resolved:
         tombstone: the tombstone of this replica for the name, if that is the newest of its own refs.
         own: this replica's ref that `head` covers or is, None where it has none yet.
         past: refs that had the name: tombstones, and refs renamed since.
+        doubt: a ref of the name is damaged, and nobody can tell whether `head` has all that it held.
     """
 
     head: Head | None
     tombstone: Head | None
     own: Head | None
     past: list[Head]
+    doubt: SessionError | None = None
 
 
 def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolved:
@@ -46,19 +48,25 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
         StoreError: a ref is damaged, and no good one holds what it held.
     """
     heads: list[Head] = []
-    unreadable: SessionError | None = None
+    damaged: list[tuple[RefKey, SessionError]] = []
     for row in repo.index.named(name):
         key = RefKey(row.path)
         try:
-            heads.append(repo.reread(known) if known is not None and known.key == key else repo.read(key))
+            head = repo.reread(known) if known is not None and known.key == key else repo.read(key)
         except KeyError:
             continue
         except SessionError as error:
-            unreadable = error
+            damaged.append((key, error))
+        else:
+            heads.append(head)
+            if head.damage is not None:
+                damaged.append((key, head.damage))
+    doubts = [error for key, error in damaged if not any(_replaces(head, key) for head in heads)]
     here = [head for head in heads if head.name == name]
     live = _newest(repo, [head for head in here if not head.deleted], heads)
+    unreadable = [error for key, error in damaged if all(head.key != key for head in heads)]
     if unreadable and not live:
-        raise unreadable
+        raise unreadable[-1]
     if len(live) > 1:
         paths = [repo.backend.locate(head.key) for head in live]
         raise SessionConflictError(
@@ -75,7 +83,16 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
     own = next((other for other in here if is_own(repo, other) and not other.deleted), None)
     own = head if is_own(repo, head) else own
     shown = _with_metadata_of(head, [other for other in here if other is not head and not other.deleted])
-    return Resolved(shown, tombstone, shown if own is head else own, past)
+    return Resolved(shown, tombstone, shown if own is head else own, past, doubts[0] if doubts else None)
+
+
+def _replaces(good: Head, damaged: RefKey) -> bool:
+    """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
+    key = key_of_ref(damaged.path)
+    same = key is not None and (good.key.replica, key_of_ref(good.key.path)) == (damaged.replica, key)
+    # Of one key, paths get longer with their numbers.
+    later = (len(good.key.path), good.key.path) > (len(damaged.path), damaged.path)
+    return same and later and good.damage is None
 
 
 def _with_metadata_of(head: Head, covered: list[Head]) -> Head:

@@ -10,7 +10,7 @@ from ..errors import CorruptionError
 from ..format.chunks import Sizes, closes, split
 from ..format.ids import Chain, ObjectId, chain_cut, chain_message, object_id
 from ..format.records import Base, Tail
-from ..format.tree import Entry, Prefix, Spine, append, chunks, prefix
+from ..format.tree import Entry, Prefix, Spine, append, chunks, encode_node, prefix
 from .objects import Objects
 
 _FLUSH_BYTES = 16 * 1024 * 1024
@@ -53,6 +53,10 @@ class MessageList:
         """Yield the message lines from position `start` up to `stop`, a chunk in memory at a time."""
         in_chunks = self.base.spine.messages
         for position, entry in chunks(self.base.spine, start, min(stop, in_chunks), self.objects.node):
+            if entry.messages == 1:
+                # Perhaps a very large one: not kept here while the caller works on it.
+                yield self.objects.chunk(entry)[0]
+                continue
             lines = self.objects.chunk(entry)
             if position < start or stop < position + entry.messages:
                 lines = lines[max(start - position, 0) : stop - position]
@@ -63,6 +67,26 @@ class MessageList:
             yield from self._tail_lines()[max(start - in_chunks, 0) : stop - in_chunks]
         if stop > self.base.messages:
             yield from self.lines[max(start - self.base.messages, 0) : stop - self.base.messages]
+
+    def secure(self) -> None:
+        """Make sure that every object of the list is in the store and good, writing anew what is still in memory.
+
+        Raises:
+            StoreError: one is missing or damaged, and not in memory.
+        """
+        self.objects.backend.put_objects(self._objects())
+        self._tail_lines()
+
+    def _objects(self) -> Iterator[NewObject]:
+        pending = list(self.base.spine.entries())
+        while pending:
+            height, entry = pending.pop()
+            if height:
+                below = self.objects.node(entry)
+                yield NewObject(entry.id, encode_node(below))
+                pending += [(height - 1, each) for each in below]
+            else:
+                yield self.objects.new_chunk(self.objects.chunk(entry))
 
     def bytes_before(self, position: int) -> int:
         """Return the size of the messages before `position`."""

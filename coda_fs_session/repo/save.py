@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..backends.base import RefChangedError, RefKey, RefTakenError, Token
-from ..errors import SessionWarning, StoreError
+from ..errors import CorruptionError, SessionWarning, StoreError
 from ..format.chunks import closes
 from ..format.ids import chain_message
 from ..format.names import ref_path, session_key
@@ -60,7 +60,7 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
     if is_own(repo, head) and _fits_tail(head, splice):
         try:
             return _saved(_append(repo, head, splice, metadata)), False
-        except RefChangedError:
+        except (RefChangedError, CorruptionError):
             pass
     saved, merged = _save_exclusively(repo, head, splice, metadata)
     return _saved(saved), merged
@@ -116,8 +116,8 @@ def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | Non
     try:
         stack.enter_context(repo.backend.hold(head.key))
         current = repo.reread(head)
-    except (RefChangedError, KeyError):
-        # The file is gone. Absence deletes nothing: what we know goes into a new one.
+    except (RefChangedError, KeyError, CorruptionError):
+        # The file is gone, or is none of ours any more. That deletes nothing: what we know goes into a new one.
         return head, None
     if current.damage is not None:
         return head, None
@@ -224,6 +224,9 @@ def _rewrite(
 ) -> Head:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
+    if target is not head and is_own(repo, head):
+        # Our file was lost or put back to what it was, and so may be objects that only it named.
+        head.messages.secure()
     operation = _operation(head, splice)
     link = head.header.commit
     generation = head.header.generation

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from ..errors import SessionConflictError, SessionError, SessionNotFoundError, StoreError
+from ..errors import SessionConflictError, SessionError, SessionNotFoundError, SessionWarning, StoreError
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
@@ -73,15 +75,29 @@ class RepoStorage(SessionStorage):
                 return
             try:
                 saved, merged = engine.save(self.repo, head, splice, metadata.values)
-                self._settle(session, saved, merged=merged)
-                return
             except AttemptLandedError as landed:
                 head = self._rebase(session, landed.head)
+            else:
+                source = session._copy.source
+                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata.values:
+                    session._advance(decode_time(saved.updated))
+                else:
+                    self._settle(session, saved, merged=merged)
+                return
 
     def load(self, name: str) -> Session | None:
-        head = resolve(self.repo, name).head
-        if head is None:
+        resolved = resolve(self.repo, name)
+        if resolved.head is None:
             return None
+        if resolved.doubt is not None:
+            warnings.warn(
+                f"session {name!r} may lack what only a damaged file held: {resolved.doubt}",
+                SessionWarning,
+                stacklevel=4,
+            )
+        return self._open(resolved.head)
+
+    def _open(self, head: Head) -> Session:
         parent = head.header.parent
         session = Session._stored(
             head.name,
@@ -141,11 +157,7 @@ class RepoStorage(SessionStorage):
             return super().branch(parent, name, at)
         splice = parent._splice()
         metadata = engine.merged(self.repo, head, parent._metadata_change().values)
-        engine.fork(self.repo, head, splice, name, metadata=metadata, at=at)
-        child = self.load(name)
-        if child is None:
-            raise SessionNotFoundError(name)
-        return child
+        return self._open(engine.fork(self.repo, head, splice, name, metadata=metadata, at=at))
 
     def rename(self, old: str, new: str) -> None:
         renamed = engine.rename(self.repo, old, new)
@@ -181,13 +193,11 @@ class RepoStorage(SessionStorage):
     def stats(self) -> StoreStats:
         infos = [info for info in self.list_all() if info.error is None]
         heads = [head for info in infos if (head := resolve(self.repo, info.name).head) is not None]
-        uses: dict[str, tuple[int, int]] = {}
+        uses: Counter[tuple[str, int]] = Counter()
         for head in heads:
             # Totals do not need every list node; loading says what is wrong with a session.
             with suppress(StoreError):
-                for identity, size in self._message_objects(head):
-                    count, _ = uses.get(identity, (0, size))
-                    uses[identity] = (count + 1, size)
+                uses.update(self._message_objects(head))
         stored = [size for _, size in self.repo.backend.objects()]
         refs = sum(self.repo.backend.ref_sizes())
         return StoreStats(
@@ -196,26 +206,29 @@ class RepoStorage(SessionStorage):
             logical_bytes=sum(info.size_bytes for info in infos),
             stored_bytes=sum(stored) + refs,
             objects=len(stored),
-            shared_bytes=sum((count - 1) * size for count, size in uses.values()),
+            shared_bytes=sum((count - 1) * size for (_, size), count in uses.items()),
         )
 
     def close(self) -> None:
         self.repo.index.keep()
         self.repo.backend.close()
 
-    def _message_objects(self, head: Head) -> Iterator[tuple[str, int]]:
-        def walk(height: int, entry: Entry) -> Iterator[tuple[str, int]]:
-            if height == 0:
-                yield entry.id, entry.bytes
-            else:
-                for below in self.repo.objects.node(entry):
-                    yield from walk(height - 1, below)
-
-        for height, entry in head.header.base.spine.entries():
-            yield from walk(height, entry)
+    def _message_objects(self, head: Head) -> Counter[tuple[str, int]]:
+        """Count how often each object, with its size, is used for a session's messages."""
+        # A level at a time, and a node once however often it is named: a small store can say that it has any number.
+        nodes: Counter[Entry] = Counter()
+        for level in reversed(head.header.base.spine.levels):
+            below: Counter[Entry] = Counter()
+            for node, count in nodes.items():
+                for entry in self.repo.objects.node(node):
+                    below[entry] += count
+            below.update(level)
+            nodes = below
+        found: Counter[tuple[str, int]] = Counter({(entry.id, entry.bytes): count for entry, count in nodes.items()})
         tail = head.header.base.tail
         if tail is not None:
-            yield tail.id, tail.bytes
+            found[tail.id, tail.bytes] += 1
+        return found
 
     def _settle(self, session: Session, head: Head, *, merged: bool = False) -> None:
         """Let a session stand on the head that its save led to."""
@@ -253,12 +266,14 @@ class RepoStorage(SessionStorage):
         if not live and len(good) == len(rows):
             return None
         try:
-            head = resolve(self.repo, name).head
+            resolved = resolve(self.repo, name)
         except (SessionConflictError, StoreError) as error:
             return _failed(name, rows, error)
-        if head is None:
+        if resolved.head is None:
             return None
-        return _info(row_of(head))
+        info = _info(row_of(resolved.head))
+        info.error = resolved.doubt
+        return info
 
 
 def _by_name(rows: list[Row]) -> dict[str, list[Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class Scenario:
         sizes: STANDARD keeps everything in the ref's lines, SMALL seals every few messages.
         replica: who goes on; another one than at the start has no ref of its own yet.
         torn: what an earlier crash left at the end of the ref of "chat".
+        apart: a change saves several sessions, each of which is old or new by itself.
     """
 
     work: Work
@@ -30,6 +32,7 @@ class Scenario:
     sizes: Sizes = SMALL
     replica: str = REPLICA
     torn: bytes = b""
+    apart: bool = False
 
 
 def prepare(scenario: Scenario, manager: SessionManager) -> None:
@@ -124,6 +127,55 @@ def _delete(manager: SessionManager) -> Iterator[Session | None]:
     yield session
 
 
+def _truncate(manager: SessionManager) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    session.truncate_messages(3)
+    session.add_message(message(60))
+    manager.save_session(session)
+    yield session
+    session.truncate_messages(1)
+    manager.save_session(session)
+    yield session
+
+
+def _clear(manager: SessionManager) -> Iterator[Session | None]:
+    session = manager.load_session("chat")
+    session.clear_messages()
+    manager.save_session(session)
+    yield session
+    session.add_message(message(60, 1300))
+    manager.save_session(session)
+    yield session
+
+
+def _import(manager: SessionManager) -> Iterator[Session | None]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = manager.export_session("bystander", f"{folder}/exported.json")
+        yield manager.import_session(path, name="imported")
+        session = manager.import_session(path, name="chat", on_exists="replace")
+        yield session
+    session.add_message(message(60))
+    manager.save_session(session)
+    yield session
+
+
+def _tick(manager: SessionManager) -> None:
+    """Do what the timer does."""
+    manager._autosave.save_all()
+
+
+def _several(manager: SessionManager, save: Callable[[SessionManager], None]) -> Iterator[Session | None]:
+    third = manager.create_session("third")
+    yield third
+    chat, bystander = manager.load_session("chat"), manager.load_session("bystander")
+    for length in (100, 1300):
+        for session in (third, chat):
+            session.add_message(message(50, length))
+        bystander.messages[0]["content"] = f"edited {length}"
+        save(manager)
+        yield chat
+
+
 SCENARIOS = {
     "create": Scenario(_create, before=None),
     "save one message": Scenario(lambda manager: _save(manager, 100, 700, 2500), sizes=STANDARD),
@@ -136,8 +188,13 @@ SCENARIOS = {
     "edit the tail": Scenario(lambda manager: _edit(manager, 1, 2), sizes=STANDARD),
     "edit what is sealed": Scenario(lambda manager: _edit(manager, 1, 13), before=14),
     "shorten": Scenario(_shorten, before=14),
+    "truncate to what is new": Scenario(_truncate, before=7),
+    "clear the tail": Scenario(_clear, sizes=STANDARD),
     "fork at the head": Scenario(lambda manager: _fork(manager, None), before=14),
     "fork in the middle": Scenario(lambda manager: _fork(manager, 5), before=14),
     "rename": Scenario(_rename, before=7),
     "delete": Scenario(_delete, before=7),
+    "import": Scenario(_import, before=7),
+    "several sessions at once": Scenario(lambda manager: _several(manager, SessionManager.save_all), apart=True),
+    "autosave": Scenario(lambda manager: _several(manager, _tick), before=7, apart=True),
 }
