@@ -191,6 +191,76 @@ def test_a_deleted_session_stays_deleted(tmp_path: Path, monkeypatch: pytest.Mon
     assert stored(store) == [message(1), message(2)]
 
 
+def test_a_delete_waits_for_an_autosave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session deleted while another thread is saving it is gone when both are done, and is not stored again."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=10_000)
+    session = manager.create_session("chat")
+    session.add_message(message(1))
+    real, saving, go_on = manager._storage.save, threading.Event(), threading.Event()
+
+    def save(saved: Session) -> None:
+        saving.set()
+        assert go_on.wait(LIMIT)
+        real(saved)
+
+    monkeypatch.setattr(manager._storage, "save", save)
+    saver = threading.Thread(target=manager._autosave.save_all)
+    saver.start()
+    assert saving.wait(LIMIT)
+    deleter = threading.Thread(target=manager.delete_session, args=("chat",))
+    deleter.start()
+    go_on.set()
+    saver.join(LIMIT)
+    deleter.join(LIMIT)
+    assert not saver.is_alive()
+    assert not deleter.is_alive()
+    session.add_message(message(2))
+    manager.close()
+    assert open_store(store).list_sessions() == []
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "manager.delete_session('chat')",
+        "manager.delete_session('chat'); session.add_message(message(2))",
+        "manager.__exit__(ZeroDivisionError, ZeroDivisionError(), None)",
+    ],
+)
+def test_the_end_saves_nothing_against_the_callers_will(tmp_path: Path, what: str) -> None:
+    """Neither what was deleted while it had changes, nor half a turn that an exception in a `with` body has left, is
+    stored when the interpreter ends."""
+    script = f"""
+        import sys
+        from pathlib import Path
+        from storekit import message, open_store
+        manager = open_store(Path(sys.argv[1]), autosave_interval=10_000)
+        session = manager.create_session("chat")
+        session.add_message(message(1))
+        {what}
+    """
+    run = run_python(script, tmp_path / "store")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [info.message_count for info in open_store(tmp_path / "store").list_sessions()] in ([], [0])
+
+
+def test_many_sessions_are_let_go_but_for_unsaved_ones(tmp_path: Path) -> None:
+    """Of sessions that nobody holds any more, those with changes wait for autosave, and the others do not."""
+    store = tmp_path / "store"
+    manager = open_store(store, autosave_interval=10_000)
+    for number in range(200):
+        session = manager.create_session(f"chat {number}")
+        session.messages.append(message(number))
+        if number % 10:
+            manager.save_session(session)
+    del session
+    assert {f"chat {number}" for number in range(0, 200, 10)} <= {held.name for held in manager._autosave.held()}
+    assert len(manager._autosave.held()) <= 60
+    manager.close()
+    assert [info.message_count for info in open_store(store).list_sessions()] == [1] * 200
+
+
 def test_a_failure_is_logged_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

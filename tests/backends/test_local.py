@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -148,6 +149,8 @@ def test_few_refs_stay_open(backend: LocalBackend) -> None:
 
 def test_descriptors_go_with_the_backend(tmp_path: Path) -> None:
     """Bug: a manager that was dropped without `close` left its descriptors open for ever."""
+    # What earlier tests dropped must not be closed while we count.
+    gc.collect()
     before = open_descriptors()
     for _ in range(5):
         manager = open_store(tmp_path / "store")
@@ -156,8 +159,6 @@ def test_descriptors_go_with_the_backend(tmp_path: Path) -> None:
         manager.save_session(session)
         assert open_descriptors() > before
         del manager, session
-    import gc
-
     gc.collect()
     assert open_descriptors() == before
 
