@@ -30,6 +30,9 @@ from .state import Attempt, FrozenTail, Head
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
 
+COMPACT_SAVES = 64
+"""Saves after which a ref is rewritten with its messages in one line: to open a session is to verify every line."""
+
 MetadataValues = dict[str, bytes | None]
 
 
@@ -169,7 +172,7 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
 
 def _fits_tail(head: Head, splice: Splice) -> bool:
     """Tell whether a change is one more line of the ref: no cut passed, nothing touched that is in objects."""
-    if head.torn or head.size > COMPACT_BYTES:
+    if head.torn or head.size > COMPACT_BYTES or _has_many_lines(head):
         return False
     sizes = head.messages.sizes
     if splice.appends:
@@ -194,6 +197,12 @@ def _attempt(on: Head, splice: Splice, splice_on: Splice) -> Attempt:
         return Attempt()
     earlier = len(splice.lines) - len(splice_on.lines)
     return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice)
+
+
+def _has_many_lines(head: Head) -> bool:
+    """Tell whether rewriting a ref pays; not where its lines tell of edits, which a rewrite would have to commit."""
+    saves = head.saves
+    return len(saves) > 0 and len(saves) % COMPACT_SAVES == 0 and all(save.replace is None for save in saves)
 
 
 def _append(
