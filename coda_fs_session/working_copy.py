@@ -370,16 +370,16 @@ def _encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[
     Raises:
         InvalidMessageError: a message would not come back as it went in.
     """
-    new = block[skip:]
     try:
-        # Lines and print are of one moment, since no Python code runs in between. Under autosave, another thread
-        # may take something out of a message and put it back: what was written down meanwhile must not pass for
-        # what is there then.
-        *lines, data = chain(encode_unchecked(new), map(marshal.dumps, (block,), (_QUICK_VERSION,)))
+        # The lines are written from the print, which one call takes: under autosave, another thread may take something
+        # out of a message and put it back, and what was written down meanwhile must not pass for what is there then.
+        data = marshal.dumps(block, _QUICK_VERSION)
+        new = marshal.loads(data)[skip:]
+        lines = list(encode_unchecked(new))
     except (TypeError, ValueError):
-        return encode_all(new, start + skip), None
+        return encode_all(block[skip:], start + skip), None
     if not all_plain(new):
-        return encode_all(new, start + skip), None
+        return encode_all(block[skip:], start + skip), None
     return trimmed(lines), _Print(len(block), data)
 
 

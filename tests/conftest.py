@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import random
 
+import hypothesis
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones.
+    hypothesis.settings.register_profile("coda", derandomize=not config.getoption("--long"))
+    hypothesis.settings.load_profile("coda")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
