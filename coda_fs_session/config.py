@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,3 @@ def read_toml(path: str | os.PathLike[str]) -> Config:
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot read the configuration {where}: {error}") from error
     return read_config(content, source=str(where), stacklevel=4)
-
-
-OPTIONS: tuple[str, ...] = tuple(option.name for option in fields(Config))
-"""The names of all options, in the order of the README."""

@@ -90,11 +90,6 @@ class WorkingCopy:
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
 
-    @property
-    def is_live(self) -> bool:
-        """True once the list was handed out, so that it may change without our knowing."""
-        return self._live is not None
-
     def live(self) -> list[dict[str, Any]]:
         """Return the one list that callers may change in place."""
         if self._live is None:

@@ -9,7 +9,7 @@ from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
 from ..format.chunks import Sizes
 from ..format.ids import Chain
-from ..format.records import Base, GenerationId, Metadata, Stamped
+from ..format.records import GenerationId, Metadata, Stamped
 from ..format.refs import Header, Ref, Save
 from .messages import MessageList
 from .objects import Objects
@@ -201,7 +201,3 @@ class Head:
     def frozen(self, tail: FrozenTail) -> MessageList:
         """Return the message list as it was with another tail."""
         return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
-
-    def base_now(self) -> Base:
-        """Return the header's base with the metadata of now."""
-        return replace(self.header.base, metadata=dict(self.metadata))

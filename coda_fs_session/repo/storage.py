@@ -126,7 +126,7 @@ class RepoStorage(SessionStorage):
     def info(self, name: str) -> SessionInfo | None:
         rows = _by_name(self.repo.index.named(name)).get(name)
         # Looking a name up compares no sizes and times; what is shown of it must be of now.
-        return self._info_of(name, [self._fresh(row) for row in rows]) if rows else None
+        return self._info_of(name, [self.repo.index.fresh(row) for row in rows]) if rows else None
 
     def create(self, session: Session) -> None:
         draft = Draft(self.repo.objects, self.repo.sizes)
@@ -254,9 +254,6 @@ class RepoStorage(SessionStorage):
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
         )
-
-    def _fresh(self, row: Row) -> Row:
-        return self.repo.index.fresh(row)
 
     def _info_of(self, name: str, rows: list[Row]) -> SessionInfo | None:
         good = [row for row in rows if not row.problem]
