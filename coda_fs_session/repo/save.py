@@ -6,42 +6,32 @@ The order on disk is always the same: objects first, then the ref that names the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
-from ..backends.base import RefChangedError, RefKey, RefTakenError, Token
+from ..backends.base import RefChangedError
 from ..errors import CorruptionError, SessionWarning, StoreError
 from ..format.chunks import closes
 from ..format.ids import chain_message
-from ..format.names import ref_path, session_key
-from ..format.records import Base, CommitLink, Operation, Parent, Stamped, decode_time, encode_time
-from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
-from ..storage import name_taken
+from ..format.names import session_key
+from ..format.records import Base, CommitLink, Operation
+from ..format.refs import Save, encode_save
 from ..working_copy import Splice
 from .attempts import append_to, check_landed, rest_of, stale
 from .heads import is_own, resolve
-from .history import covers, freeze, freeze_tail, next_generation, same_life, unused_generation
-from .messages import Draft, MessageList
+from .history import covers, next_generation, same_life
+from .messages import MessageList
+from .publish import Content, MetadataValues, commit_tails, freeze_all, merged, publish, spliced, stamped
 from .repository import Repository
-from .state import Attempt, FrozenTail, Head
+from .state import Attempt, Head
+from .steps import fork
 
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
 
+
 COMPACT_SAVES = 64
 """Saves after which a ref is rewritten with its messages in one line: to open a session is to verify every line."""
-
-MetadataValues = dict[str, bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Messages as they will stand in a new ref: a base in objects, then inline lines."""
-
-    base: Base
-    lines: list[bytes]
 
 
 def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
@@ -214,7 +204,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
-    new = Save(head.last_id, repo.now(), lines, position, _stamped(repo, head, metadata))
+    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata))
     data, line_id = encode_save(new)
     try:
         token = repo.backend.append_ref(head.key, head.token, data)
@@ -242,7 +232,7 @@ def _rewrite(
     if operation is None:
         link = _keep_edits(repo, head, splice, now)
     else:
-        _, link = _freeze_all(repo, head, operation, now)
+        _, link = freeze_all(repo, head, operation, now)
     content = spliced(repo, head, splice)
     if operation is not None:
         result = _result(repo, head, splice, content)
@@ -269,59 +259,7 @@ def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> Commi
     tails = list(head.tails_around_edits())
     if not splice.appends:
         tails = [*tails[:1], head.tail()]
-    return _commit_tails(repo, head, tails, now)
-
-
-def _commit_tails(repo: Repository, head: Head, tails: list[FrozenTail], now: str) -> CommitLink | None:
-    link = head.header.commit
-    for tail in [tails[0], tails[-1]] if len(tails) > 1 else tails:
-        _, new, link = freeze_tail(head, tail, "seal", now, link)
-        repo.objects.put(new)
-    return link
-
-
-def _freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
-    """Before a new generation: commit the present state, and before it those around edits of the tail."""
-    tails = list(head.tails_around_edits())
-    if tails and tails[-1].line == head.last_id:
-        tails.pop()
-    base, new, link = freeze(head, operation, now, _commit_tails(repo, head, tails, now))
-    repo.objects.put(new)
-    return base, link
-
-
-def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
-    """Apply a change to a head's messages; the objects of the result are written."""
-    old = head.messages
-    if splice.drop == splice.saved and not splice.appends:
-        draft = Draft(repo.objects, repo.sizes)
-        draft.extend(splice.lines)
-        draft.finish()
-        return Content(draft.base(), draft.loose)
-    start = head.start + splice.drop
-    start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
-    if splice.keep == splice.saved:
-        draft = Draft(repo.objects, repo.sizes, old.base.spine, old.loose())
-    else:
-        keep = head.start + splice.keep
-        before = old.prefix(keep)
-        draft = Draft(repo.objects, repo.sizes, before.spine, old.read(before.spine.messages, keep))
-    draft.extend(splice.lines)
-    if splice.resume < splice.saved:
-        draft.splice(old, head.start + splice.resume)
-    draft.finish()
-    return Content(*_hide(draft, start, start_bytes))
-
-
-def _hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]:
-    """Hide the first messages of a draft; a base can only hide what is in it, so hidden inline lines move there."""
-    base, lines = draft.base(), draft.loose
-    if start > base.messages:
-        messages = MessageList(draft.objects, draft.sizes, base, lines)
-        base, new = messages.freeze()
-        draft.objects.put(new)
-        lines = []
-    return replace(base, start=start, start_bytes=start_bytes), lines
+    return commit_tails(repo, head, tails, now)
 
 
 def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> Base:
@@ -330,208 +268,3 @@ def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> B
     whole_edit = splice.keep < splice.saved and splice.drop < splice.saved
     count = messages.count if whole_edit else messages.count - len(splice.lines)
     return Base(count, 0, messages.chain_at(count), content.base.start)
-
-
-def publish(
-    repo: Repository,
-    header: Header,
-    lines: list[bytes],
-    target: Head | None,
-    *,
-    attempted: dict[str, Attempt] | None = None,
-    attempt: Attempt | None = None,
-) -> Head:
-    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
-
-    The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
-    through after all.
-    """
-    with repo.writing() as replica:
-        header = replace(header, replica=replica)
-        data, line_id = encode_header(header)
-        if lines:
-            line, line_id = encode_save(Save(line_id, header.updated, lines))
-            data += line
-        try:
-            if target is not None:
-                if target.torn:
-                    repo.machine.set_aside(session_key(target.name), target.torn)
-                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
-            else:
-                key, token = _create(repo, replica, session_key(header.name), data)
-        except StoreError:
-            if attempted is not None:
-                attempted[line_id] = attempt or Attempt()
-            raise
-    head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
-    repo.index.note(head)
-    return head
-
-
-def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
-    number = 1
-    while True:
-        ref_key = RefKey(ref_path(replica, key, number))
-        try:
-            return ref_key, repo.backend.create_ref(ref_key, data)
-        except RefTakenError:
-            number += 1
-
-
-def create(
-    repo: Repository,
-    name: str,
-    content: Content,
-    metadata: dict[str, Stamped],
-    *,
-    created: str | None = None,
-    updated: str | None = None,
-    parent: Parent | None = None,
-    attempted: dict[str, Attempt] | None = None,
-) -> Head:
-    """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
-
-    Args:
-        attempted: what earlier attempts to make this very session have left, and where this one notes itself.
-
-    Raises:
-        SessionExistsError: the name is taken.
-        AttemptLandedError: it is, by an earlier attempt.
-    """
-    now = repo.now()
-    base = replace(content.base, metadata=metadata)
-    header = Header(name, "", created or now, updated or created or now, base, parent)
-    with repo.machine.lock(session_key(name)):
-        resolved = resolve(repo, name)
-        if resolved.head is not None:
-            check_landed(repo, resolved.head, attempted)
-            raise name_taken(name)
-        grave = resolved.tombstone
-        if not resolved.past:
-            return publish(repo, header, content.lines, None, attempted=attempted)
-        # The name was in use: without a generation of its own, a session that begins with the same messages
-        # (or with none) would pass for an early copy of the one that was deleted or renamed.
-        messages = MessageList(repo.objects, repo.sizes, base, content.lines)
-        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
-        generation = next_generation(grave or resolved.past[0], "create", result)
-        generation = unused_generation(generation, resolved.past)
-        link = None
-        if grave is not None:
-            _, new, link = freeze(grave, "create", now, grave.header.commit)
-            repo.objects.put(new)
-        header = replace(header, generation=generation, commit=link)
-        return publish(repo, header, content.lines, grave, attempted=attempted)
-
-
-def fork(
-    repo: Repository,
-    head: Head,
-    splice: Splice,
-    name: str,
-    *,
-    metadata: dict[str, Stamped],
-    at: int | None,
-    attempted: dict[str, Attempt] | None = None,
-) -> Head:
-    """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
-
-    Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
-    """
-    messages, start = head.messages, head.start
-    count = splice.result_count() if at is None else at
-    lines: list[bytes] = []
-    if splice.appends and (at is None or at > splice.saved):
-        lines = splice.lines[: count - splice.saved]
-        count = splice.saved
-    elif not splice.appends:
-        content = spliced(repo, head, splice)
-        messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
-    base, new = messages.freeze(start + count)
-    base = replace(base, start=start, start_bytes=messages.base.start_bytes)
-    repo.objects.put(new)
-    content = Content(base, [])
-    if lines:
-        draft = Draft(repo.objects, repo.sizes, base.spine, MessageList(repo.objects, repo.sizes, base, []).loose())
-        draft.extend(lines)
-        draft.finish()
-        content = Content(*_hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
-    total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
-    parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=parent, attempted=attempted)
-
-
-def rename(repo: Repository, old: str, new: str) -> Head | None:
-    """Give a session another name, in the same ref; None where `old` is not there.
-
-    Raises:
-        SessionExistsError: the new name is taken.
-    """
-    with ExitStack() as stack:
-        for key in sorted({session_key(old), session_key(new)}):
-            stack.enter_context(repo.machine.lock(key))
-        resolved = resolve(repo, old)
-        if resolved.head is None:
-            return None
-        there = resolve(repo, new)
-        if there.head is not None:
-            raise name_taken(new)
-        return _step(repo, resolved.head, resolved.own, "rename", new, past=there.past)
-
-
-def steps_from(renamed: Head, before: Head) -> bool:
-    """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
-    generation = renamed.header.generation
-    return (
-        generation is not None
-        and generation.operation == "rename"
-        and (renamed.start, renamed.count, renamed.chain) == (before.start, before.count, before.chain)
-    )
-
-
-def delete(repo: Repository, name: str) -> bool:
-    """Leave a tombstone in the session's ref; False where there is no session of this name."""
-    with repo.machine.lock(session_key(name)):
-        resolved = resolve(repo, name)
-        if resolved.head is None:
-            return False
-        _step(repo, resolved.head, resolved.own, "delete", None)
-        return True
-
-
-def _step(
-    repo: Repository,
-    head: Head,
-    target: Head | None,
-    operation: Operation,
-    new_name: str | None,
-    *,
-    past: Sequence[Head] = (),
-) -> Head:
-    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before."""
-    now = repo.now()
-    frozen, link = _freeze_all(repo, head, operation, now)
-    if operation == "delete":
-        header = replace(head.header, updated=now, base=Base())
-    else:
-        former = (*head.header.former_names, head.name)
-        header = replace(
-            head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen
-        )
-    generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
-    return publish(repo, replace(header, generation=generation, commit=link), [], target)
-
-
-def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
-    """Return a head's metadata with changes in it."""
-    return {**head.metadata, **_stamped(repo, head, metadata)}
-
-
-def _stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
-    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock."""
-    if not metadata:
-        return {}
-    stamp = repo.now()
-    if head.metadata:
-        newest = max(decode_time(item.stamp) for item in head.metadata.values())
-        stamp = max(stamp, encode_time(newest + timedelta(microseconds=1)))
-    return {key: Stamped(stamp, value) for key, value in metadata.items()}

@@ -17,6 +17,7 @@ from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
+from . import publish, steps
 from . import save as engine
 from .attempts import AttemptLandedError
 from .heads import resolve
@@ -111,7 +112,7 @@ class RepoStorage(SessionStorage):
         return session
 
     def delete(self, name: str) -> None:
-        if not engine.delete(self.repo, name):
+        if not steps.delete(self.repo, name):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
@@ -135,10 +136,10 @@ class RepoStorage(SessionStorage):
         metadata = {key: Stamped(now, value) for key, value in session._metadata_change_all().items()}
         draft.finish()
         try:
-            head = engine.create(
+            head = steps.create(
                 self.repo,
                 session.name,
-                engine.Content(draft.base(), draft.loose),
+                publish.Content(draft.base(), draft.loose),
                 metadata,
                 created=encode_time(session._created),
                 updated=encode_time(session._updated),
@@ -156,15 +157,15 @@ class RepoStorage(SessionStorage):
         if head is None:
             return super().branch(parent, name, at)
         splice = parent._splice()
-        metadata = engine.merged(self.repo, head, parent._metadata_change().values)
-        return self._open(engine.fork(self.repo, head, splice, name, metadata=metadata, at=at))
+        metadata = publish.merged(self.repo, head, parent._metadata_change().values)
+        return self._open(steps.fork(self.repo, head, splice, name, metadata=metadata, at=at))
 
     def rename(self, old: str, new: str) -> None:
-        renamed = engine.rename(self.repo, old, new)
+        renamed = steps.rename(self.repo, old, new)
         if renamed is None:
             raise SessionNotFoundError(old)
         for session, head in list(self._heads.items()):
-            if head.key == renamed.key and engine.steps_from(renamed, head):
+            if head.key == renamed.key and steps.steps_from(renamed, head):
                 # What is not saved yet was changed against the same messages: it applies after the rename too.
                 self._heads[session] = renamed.copy()
 

@@ -1,0 +1,141 @@
+"""Putting a whole ref into the store: its messages into chunks, its past into commits, then the file itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from ..backends.base import RefKey, RefTakenError, Token
+from ..errors import StoreError
+from ..format.names import ref_path, session_key
+from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
+from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
+from ..working_copy import Splice
+from .history import freeze, freeze_tail
+from .messages import Draft, MessageList
+from .repository import Repository
+from .state import Attempt, FrozenTail, Head
+
+MetadataValues = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Messages as they will stand in a new ref: a base in objects, then inline lines."""
+
+    base: Base
+    lines: list[bytes]
+
+
+def publish(
+    repo: Repository,
+    header: Header,
+    lines: list[bytes],
+    target: Head | None,
+    *,
+    attempted: dict[str, Attempt] | None = None,
+    attempt: Attempt | None = None,
+) -> Head:
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
+
+    The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
+    through after all.
+    """
+    with repo.writing() as replica:
+        header = replace(header, replica=replica)
+        data, line_id = encode_header(header)
+        if lines:
+            line, line_id = encode_save(Save(line_id, header.updated, lines))
+            data += line
+        try:
+            if target is not None:
+                if target.torn:
+                    repo.machine.set_aside(session_key(target.name), target.torn)
+                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
+            else:
+                key, token = _create(repo, replica, session_key(header.name), data)
+        except StoreError:
+            if attempted is not None:
+                attempted[line_id] = attempt or Attempt()
+            raise
+    head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
+    repo.index.note(head)
+    return head
+
+
+def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
+    number = 1
+    while True:
+        ref_key = RefKey(ref_path(replica, key, number))
+        try:
+            return ref_key, repo.backend.create_ref(ref_key, data)
+        except RefTakenError:
+            number += 1
+
+
+def commit_tails(repo: Repository, head: Head, tails: list[FrozenTail], now: str) -> CommitLink | None:
+    link = head.header.commit
+    for tail in [tails[0], tails[-1]] if len(tails) > 1 else tails:
+        _, new, link = freeze_tail(head, tail, "seal", now, link)
+        repo.objects.put(new)
+    return link
+
+
+def freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+    """Before a new generation: commit the present state, and before it those around edits of the tail."""
+    tails = list(head.tails_around_edits())
+    if tails and tails[-1].line == head.last_id:
+        tails.pop()
+    base, new, link = freeze(head, operation, now, commit_tails(repo, head, tails, now))
+    repo.objects.put(new)
+    return base, link
+
+
+def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
+    """Apply a change to a head's messages; the objects of the result are written."""
+    old = head.messages
+    if splice.drop == splice.saved and not splice.appends:
+        draft = Draft(repo.objects, repo.sizes)
+        draft.extend(splice.lines)
+        draft.finish()
+        return Content(draft.base(), draft.loose)
+    start = head.start + splice.drop
+    start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
+    if splice.keep == splice.saved:
+        draft = Draft(repo.objects, repo.sizes, old.base.spine, old.loose())
+    else:
+        keep = head.start + splice.keep
+        before = old.prefix(keep)
+        draft = Draft(repo.objects, repo.sizes, before.spine, old.read(before.spine.messages, keep))
+    draft.extend(splice.lines)
+    if splice.resume < splice.saved:
+        draft.splice(old, head.start + splice.resume)
+    draft.finish()
+    return Content(*hide(draft, start, start_bytes))
+
+
+def hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]:
+    """Hide the first messages of a draft; a base can only hide what is in it, so hidden inline lines move there."""
+    base, lines = draft.base(), draft.loose
+    if start > base.messages:
+        messages = MessageList(draft.objects, draft.sizes, base, lines)
+        base, new = messages.freeze()
+        draft.objects.put(new)
+        lines = []
+    return replace(base, start=start, start_bytes=start_bytes), lines
+
+
+def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Return a head's metadata with changes in it."""
+    return {**head.metadata, **stamped(repo, head, metadata)}
+
+
+def stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock."""
+    if not metadata:
+        return {}
+    stamp = repo.now()
+    if head.metadata:
+        newest = max(decode_time(item.stamp) for item in head.metadata.values())
+        stamp = max(stamp, encode_time(newest + timedelta(microseconds=1)))
+    return {key: Stamped(stamp, value) for key, value in metadata.items()}

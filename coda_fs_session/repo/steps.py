@@ -1,0 +1,163 @@
+"""Verbs on whole sessions: create, fork, rename, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from ..format.names import session_key
+from ..format.records import Base, Operation, Parent, Stamped
+from ..format.refs import Header
+from ..storage import name_taken
+from ..working_copy import Splice
+from .attempts import check_landed
+from .heads import resolve
+from .history import freeze, next_generation, unused_generation
+from .messages import Draft, MessageList
+from .publish import Content, freeze_all, hide, publish, spliced
+from .repository import Repository
+from .state import Attempt, Head
+
+
+def create(
+    repo: Repository,
+    name: str,
+    content: Content,
+    metadata: dict[str, Stamped],
+    *,
+    created: str | None = None,
+    updated: str | None = None,
+    parent: Parent | None = None,
+    attempted: dict[str, Attempt] | None = None,
+) -> Head:
+    """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
+
+    Args:
+        attempted: what earlier attempts to make this very session have left, and where this one notes itself.
+
+    Raises:
+        SessionExistsError: the name is taken.
+        AttemptLandedError: it is, by an earlier attempt.
+    """
+    now = repo.now()
+    base = replace(content.base, metadata=metadata)
+    header = Header(name, "", created or now, updated or created or now, base, parent)
+    with repo.machine.lock(session_key(name)):
+        resolved = resolve(repo, name)
+        if resolved.head is not None:
+            check_landed(repo, resolved.head, attempted)
+            raise name_taken(name)
+        grave = resolved.tombstone
+        if not resolved.past:
+            return publish(repo, header, content.lines, None, attempted=attempted)
+        # The name was in use: without a generation of its own, a session that begins with the same messages
+        # (or with none) would pass for an early copy of the one that was deleted or renamed.
+        messages = MessageList(repo.objects, repo.sizes, base, content.lines)
+        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
+        generation = next_generation(grave or resolved.past[0], "create", result)
+        generation = unused_generation(generation, resolved.past)
+        link = None
+        if grave is not None:
+            _, new, link = freeze(grave, "create", now, grave.header.commit)
+            repo.objects.put(new)
+        header = replace(header, generation=generation, commit=link)
+        return publish(repo, header, content.lines, grave, attempted=attempted)
+
+
+def fork(
+    repo: Repository,
+    head: Head,
+    splice: Splice,
+    name: str,
+    *,
+    metadata: dict[str, Stamped],
+    at: int | None,
+    attempted: dict[str, Attempt] | None = None,
+) -> Head:
+    """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
+
+    Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
+    """
+    messages, start = head.messages, head.start
+    count = splice.result_count() if at is None else at
+    lines: list[bytes] = []
+    if splice.appends and (at is None or at > splice.saved):
+        lines = splice.lines[: count - splice.saved]
+        count = splice.saved
+    elif not splice.appends:
+        content = spliced(repo, head, splice)
+        messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
+    base, new = messages.freeze(start + count)
+    base = replace(base, start=start, start_bytes=messages.base.start_bytes)
+    repo.objects.put(new)
+    content = Content(base, [])
+    if lines:
+        draft = Draft(repo.objects, repo.sizes, base.spine, MessageList(repo.objects, repo.sizes, base, []).loose())
+        draft.extend(lines)
+        draft.finish()
+        content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
+    total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
+    return create(repo, name, content, metadata, parent=parent, attempted=attempted)
+
+
+def rename(repo: Repository, old: str, new: str) -> Head | None:
+    """Give a session another name, in the same ref; None where `old` is not there.
+
+    Raises:
+        SessionExistsError: the new name is taken.
+    """
+    with ExitStack() as stack:
+        for key in sorted({session_key(old), session_key(new)}):
+            stack.enter_context(repo.machine.lock(key))
+        resolved = resolve(repo, old)
+        if resolved.head is None:
+            return None
+        there = resolve(repo, new)
+        if there.head is not None:
+            raise name_taken(new)
+        return _step(repo, resolved.head, resolved.own, "rename", new, past=there.past)
+
+
+def steps_from(renamed: Head, before: Head) -> bool:
+    """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
+    generation = renamed.header.generation
+    return (
+        generation is not None
+        and generation.operation == "rename"
+        and (renamed.start, renamed.count, renamed.chain) == (before.start, before.count, before.chain)
+    )
+
+
+def delete(repo: Repository, name: str) -> bool:
+    """Leave a tombstone in the session's ref; False where there is no session of this name."""
+    with repo.machine.lock(session_key(name)):
+        resolved = resolve(repo, name)
+        if resolved.head is None:
+            return False
+        _step(repo, resolved.head, resolved.own, "delete", None)
+        return True
+
+
+def _step(
+    repo: Repository,
+    head: Head,
+    target: Head | None,
+    operation: Operation,
+    new_name: str | None,
+    *,
+    past: Sequence[Head] = (),
+) -> Head:
+    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before."""
+    now = repo.now()
+    frozen, link = freeze_all(repo, head, operation, now)
+    if operation == "delete":
+        header = replace(head.header, updated=now, base=Base())
+    else:
+        former = (*head.header.former_names, head.name)
+        header = replace(
+            head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen
+        )
+    generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
+    return publish(repo, replace(header, generation=generation, commit=link), [], target)
