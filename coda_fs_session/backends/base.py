@@ -110,8 +110,13 @@ class Backend(ABC):
         """Yield each object's id and the bytes it takes up as stored."""
 
     @abstractmethod
+    def ref_tokens(self) -> dict[str, Token]:
+        """Return the token of every ref by its path, without reading any."""
+
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         """Yield every ref with its token, in no particular order, without reading any."""
+        for path, token in self.ref_tokens().items():
+            yield RefKey(path), token
 
     @abstractmethod
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
