@@ -33,12 +33,14 @@ class Attempt:
         lines: what the session had appended, none where it had changed something else.
         earlier: how many of them an earlier attempt had got in; at: how many messages the others came after.
         merged: among those they came after were some that the session did not know.
+        metadata: what it set (JSON text) and removed (None); None where all metadata in the ref is the session's own.
     """
 
     lines: tuple[bytes, ...] = ()
     earlier: int = 0
     at: int = 0
     merged: bool = False
+    metadata: Mapping[str, bytes | None] | None = None
 
 
 @dataclass(slots=True, eq=False)
