@@ -13,6 +13,8 @@ from typing import Any
 
 from .errors import ConfigError, SessionWarning
 
+_MEGABYTE = 1024 * 1024
+_NO_LIMIT = 2**62
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -34,6 +36,11 @@ class Config:
     connection_pool_size: int = 5
     retention_days: float = 30
     gc_grace_days: float = 30
+
+    @property
+    def max_session_bytes(self) -> int:
+        """What `max_session_size` is in bytes; where it is 0, more than any session has."""
+        return math.ceil(min(self.max_session_size * _MEGABYTE, _NO_LIMIT)) or _NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -363,7 +363,7 @@ class Session:
         self._take_metadata(before, metadata)
 
     def _take_metadata(self, before: dict[str, bytes], after: dict[str, bytes]) -> None:
-        """Let `after` be what is saved; where it differs from `before`, others' values come in but for keys set here."""
+        """Let `after` be what is saved; what others changed since `before` comes in but for keys set here."""
         self._saved_metadata = after
         if before == after:
             return

@@ -171,7 +171,6 @@ class RepoStorage(SessionStorage):
             if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too.
                 self._heads[session] = renamed.copy()
-                session._take_metadata(session._saved_metadata, dict(renamed.values()))
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         if info.parent is None or info.parent == parent:
@@ -183,7 +182,9 @@ class RepoStorage(SessionStorage):
         current = resolve(self.repo, session.name, known=head).head
         if current is None:
             return False
-        if head is None or (current.key, current.token) != (head.key, head.token) or current.metadata != head.metadata:
+        seen = (head.key, head.token, head.metadata) if head is not None else None
+        # A rename may have moved the session on to a head that it does not show yet.
+        if seen != (current.key, current.token, current.metadata) or session._saved_metadata != current.values():
             self._take(session, current)
         return True
 
