@@ -1,4 +1,4 @@
-"""Options of the test run, which pytest only takes from a `conftest.py` at the top of the tests, and a shared fixture."""
+"""Options of the test run, which pytest only takes from a `conftest.py` at the top of the tests, and one fixture."""
 
 from __future__ import annotations
 
