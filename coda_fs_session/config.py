@@ -7,9 +7,8 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ConfigError, SessionWarning
 
@@ -18,8 +17,7 @@ _NO_LIMIT = 2**62
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """Checked options; the README says what each means."""
 
     backend: str = "files"
@@ -43,8 +41,7 @@ class Config:
         return math.ceil(min(self.max_session_size * _MEGABYTE, _NO_LIMIT)) or _NO_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     accepts: str
     check: Callable[[Any], Any]
 
@@ -156,7 +153,7 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
     if result.backend == "files" and "storage_path" not in checked:
         # Only now: a machine user may have no home folder, and does not need one for anything else.
         default = str(result.storage_path)
-        result = replace(result, storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
+        result = result._replace(storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
     if result.backend == "files" and result.state_path and result.state_path.is_relative_to(result.storage_path):
         where = origin.get("state_path", f"{source}: session.state_path")
         raise ConfigError(

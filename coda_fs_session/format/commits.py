@@ -6,8 +6,7 @@ ancestor is O(log n) steps away: the jump pointers of Myers, "An applicative ran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,8 +24,7 @@ from .records import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A frozen state.
 
     Attributes:

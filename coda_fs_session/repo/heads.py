@@ -7,7 +7,7 @@ between diverged ones.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..backends.base import RefKey
 from ..errors import SessionConflictError, SessionError
@@ -18,8 +18,7 @@ from .repository import Repository
 from .state import Head
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The refs of a name.
 
     Attributes:

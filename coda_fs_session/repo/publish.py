@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from ..backends.base import RefKey, RefTakenError, Token
 from ..errors import StoreError
@@ -19,8 +20,7 @@ from .state import Attempt, FrozenTail, Head
 MetadataValues = dict[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """Messages as they will stand in a new ref: a base in objects, then inline lines."""
 
     base: Base

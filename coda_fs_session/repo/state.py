@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
@@ -15,8 +16,7 @@ from .messages import MessageList
 from .objects import Objects
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenTail:
+class FrozenTail(NamedTuple):
     """What the lines after the base were at some moment, kept because an edit replaced some of them since."""
 
     lines: tuple[bytes, ...]
@@ -25,8 +25,7 @@ class FrozenTail:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A save that failed.
 
     Attributes:
