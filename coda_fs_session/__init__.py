@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from .manager import SessionManager
     from .session import Session, SessionInfo
     from .storage import SessionStorage, StoreStats
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for (PEP 562): a program may need none of them today."""
+        from importlib import import_module
+
+        if name in __all__:
+            # From the lowest layer up: whoever catches an error need not load the engine.
+            for module in ("errors", "session", "storage", "manager"):
+                found = vars(import_module(f"{__name__}.{module}"))
+                if name in found:
+                    globals()[name] = found[name]
+                    return found[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
@@ -50,20 +65,6 @@ __all__ = [
     "StoreStats",
     "__version__",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562): a program may need none of them today."""
-    from importlib import import_module
-
-    if name in __all__:
-        # From the lowest layer up: whoever catches an error need not load the engine.
-        for module in ("errors", "session", "storage", "manager"):
-            found = vars(import_module(f"{__name__}.{module}"))
-            if name in found:
-                globals()[name] = found[name]
-                return found[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
