@@ -10,15 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RefKey:
+class RefKey(NamedTuple):
     """A ref by its path below the store's refs, ``<replica>/<file name>``, with forward slashes."""
 
     path: str
@@ -28,16 +26,14 @@ class RefKey:
         return self.path.partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A ref's bytes, and the token that belongs to exactly these bytes."""
 
     data: bytes
     token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(NamedTuple):
     """Bytes to keep under their sha256.
 
     Attributes:
@@ -49,8 +45,7 @@ class NewObject:
     compress: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What tests and the engine may expect of a backend.
 
     Attributes:
