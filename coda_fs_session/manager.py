@@ -212,6 +212,8 @@ class SessionManager:
         A session that cannot be loaded is listed with `error` set.
         """
         infos: list[SessionInfo] = self._storage.list_all() or []
+        if self._storage.lists_newest_first:
+            return infos
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
     def get_session_info(self, name: str) -> SessionInfo | None:

@@ -52,6 +52,7 @@ class RepoStorage(SessionStorage):
     A save is durable when it returns, and safe beside other processes and machines.
     """
 
+    lists_newest_first = True
     tracks_changes = True
 
     def __init__(self, repo: Repository) -> None:
