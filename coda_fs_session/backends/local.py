@@ -32,7 +32,7 @@ from ._files import (
     write_temporary,
 )
 from ._listing import list_identities, walk_refs
-from ._open_refs import OpenRef, OpenRefs, is_at, token_of
+from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
 from ._store import check_store
 from .base import Backend, Capabilities, NewObject, RefChangedError, RefKey, RefTakenError, Snapshot, Token
@@ -252,11 +252,11 @@ class LocalBackend(Backend):
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        ref = self._acquire(key, path)
+        ref = self._acquire(path)
         try:
             _expect(ref, expected)
             if path in self._doubtful:
-                return self._rescue(ref, key, expected, data)
+                return self._rescue(ref, expected, data)
             try:
                 write_all(self._files, ref.descriptor, data)
             except OSError as error:
@@ -264,22 +264,20 @@ class LocalBackend(Backend):
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise translate(error, "append to", path) from error
+            # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
+            # can do so for all who wait at once.
+            ref.unlock()
             try:
                 self._files.sync_data(ref.descriptor)
             except OSError:
-                return self._rescue(ref, key, expected, data)
-            status = os.fstat(ref.descriptor)
-            # A sync tool may have put another file in our file's place, or other bytes into it, while we wrote.
-            if not is_at(status, path) or status.st_size != expected[1] + len(data):
-                raise RefChangedError(key)
-            ref.wrote(status, data)
-            return ref.token
+                return self._rescue(ref, expected, data)
+            return _appended(ref, expected, data)
         finally:
             self._open_refs.release(ref)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        ref = self._acquire(key, path)
+        ref = self._acquire(path)
         try:
             _expect(ref, expected)
             with store_errors("replace", path):
@@ -291,37 +289,45 @@ class LocalBackend(Backend):
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:
-        ref = self._acquire(key, self._paths.ref(key.path))
+        ref = self._acquire(self._paths.ref(key.path))
         try:
             yield
         finally:
             self._open_refs.release(ref)
 
-    def _acquire(self, key: RefKey, path: str) -> OpenRef:
+    def _acquire(self, path: str) -> OpenRef:
         try:
-            return self._open_refs.acquire(key, path)
+            return self._open_refs.acquire(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RefChangedError(key) from error
+            raise RefChangedError(path) from error
         except OSError as error:
             raise translate(error, "open", path) from error
 
-    def _rescue(self, ref: OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
-        """Save by way of a new file after a sync failed.
+    def _rescue(self, ref: OpenRef, expected: Token, data: bytes) -> Token:
+        """Save by way of a new file after a sync of the file failed, be it with `data` in it already or not yet.
 
         A second sync of the same file would report success for pages that the kernel has already given up
         on (Rebello et al., "Can applications recover from fsync failures?", USENIX ATC 2020).
         """
-        path = self._paths.ref(key.path)
-        self._doubtful.add(path)
-        with store_errors("sync", path):
+        self._doubtful.add(ref.path)
+        if not ref.locked:
+            ref.lock()
+        end = expected[1] + len(data)
+        with store_errors("sync", ref.path):
+            size = _size_at_path(ref)
+            # What others have appended to our line stays; it follows from ours, which comes from memory.
+            others = read_bytes(ref.descriptor, size - end, end)
+            if size not in (expected[1], end) and not (others and _has(ref, data, expected[1])):
+                raise RefChangedError(ref.path)
             try:
-                token = self._swap(ref, path, read_bytes(ref.descriptor, expected[1]) + data)
+                token = self._swap(ref, ref.path, read_bytes(ref.descriptor, expected[1]) + data + others)
             except OSError:
-                with contextlib.suppress(OSError):
-                    self._files.truncate(ref.descriptor, expected[1])
+                if not others:
+                    with contextlib.suppress(OSError):
+                        self._files.truncate(ref.descriptor, expected[1])
                 raise
-        self._doubtful.discard(path)
-        return token
+        self._doubtful.discard(ref.path)
+        return _outdated(token, end) if others else token
 
     def _swap(self, ref: OpenRef, path: str, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
@@ -351,12 +357,58 @@ def _expect(ref: OpenRef, expected: Token) -> None:
     """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
     if ref.now != expected:
         raise RefChangedError(expected)
-    # The same inode, size and time can still be an older copy, written back in place.
-    length = len(ref.suffix)
-    if ref.token == expected and (end := read_bytes(ref.descriptor, length, expected[1] - length)) != ref.suffix:
-        # The caller will read these bytes, and try again with the very same token.
-        ref.suffix = end
-        raise RefChangedError(expected)
+    if ref.token == expected:
+        # The same inode, size and time can still be an older copy, written back in place.
+        length = len(ref.suffix)
+        end = os.pread(ref.descriptor, length, expected[1] - length)
+        if end != ref.suffix:
+            # The caller will read these bytes, and try again with the very same token.
+            ref.suffix = end
+            raise RefChangedError(expected)
+
+
+def _appended(ref: OpenRef, expected: Token, data: bytes) -> Token:
+    """Return the token of the file right after `data`, which is synced.
+
+    Raises:
+        RefChangedError: a sync tool has put another file in our file's place, or other bytes into it, while we
+            wrote; or another process has replaced it, with our line in it.
+    """
+    try:
+        there = os.stat(ref.path, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise RefChangedError(ref.path) from error
+    end = expected[1] + len(data)
+    if not ref.is_at_its_path(there) or there.st_size < end:
+        raise RefChangedError(ref.path)
+    token = token_of(there)
+    if there.st_size > end:
+        if not _has(ref, data, expected[1]):
+            raise RefChangedError(ref.path)
+        token = _outdated(token, end)
+    ref.token = token
+    ref.suffix = data[-SUFFIX_BYTES:]
+    return token
+
+
+def _has(ref: OpenRef, data: bytes, offset: int) -> bool:
+    return read_bytes(ref.descriptor, len(data), offset) == data
+
+
+def _outdated(token: Token, size: int) -> Token:
+    """Return a token for the first `size` bytes of a file that has more: one that no file has."""
+    return Token((token[0], size, -1))
+
+
+def _size_at_path(ref: OpenRef) -> int:
+    """Return the size of the locked file; RefChangedError where it is not at its path any more."""
+    try:
+        there = os.stat(ref.path, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise RefChangedError(ref.path) from error
+    if not ref.is_at_its_path(there):
+        raise RefChangedError(ref.path)
+    return there.st_size
 
 
 def _read_ref(descriptor: int, path: str) -> Snapshot:

@@ -46,7 +46,13 @@ def _frozen_in(newer: Head, older: Head) -> bool:
 
 
 def _is_prefix(older: Head, messages: MessageList) -> bool:
-    return older.count <= messages.count and messages.chain_at(older.count) == older.chain
+    if older.count > messages.count:
+        return False
+    mine, theirs = older.messages.base, messages.base
+    if (mine.messages, mine.chain) == (theirs.messages, theirs.chain):
+        # Quicker than two chain hashes over the same lines.
+        return messages.lines[: len(older.messages.lines)] == older.messages.lines
+    return messages.chain_at(older.count) == older.chain
 
 
 def commit_at(objects: Objects, link: CommitLink, depth: int) -> Commit:

@@ -114,7 +114,7 @@ def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | Non
         return head, None
     if current.damage is not None:
         return head, None
-    if current is not head and covers(head, current) and not covers(current, head):
+    if current is not head and not covers(current, head) and covers(head, current):
         # An older copy was put over the file (rsync, a restored backup): what we know goes in its place.
         return head, current
     return current, current
@@ -215,6 +215,8 @@ def _append(
     head.fold(new, line_id)
     head.token = token
     head.size += len(data)
+    if head.seen is not None:
+        head.seen += data
     return head
 
 

@@ -52,6 +52,7 @@ class Head:
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
         saves: what was folded onto the base, in order.
+        seen: the bytes of the whole file, kept once another process was found to write to it too.
         attempted: saves that failed, by the ids of their last lines: one that got through is not to be made twice.
     """
 
@@ -66,6 +67,7 @@ class Head:
     torn: bytes = b""
     damage: CorruptionError | None = None
     saves: list[Save] = field(default_factory=list)
+    seen: bytes | None = None
     attempted: dict[str, Attempt] = field(default_factory=dict)
     _tail_bytes: int = -1
     _chain: tuple[int, Chain] | None = None
