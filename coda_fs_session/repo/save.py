@@ -50,7 +50,7 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
-    if is_own(repo, head) and _fits_tail(head, splice):
+    if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
         try:
             return _saved(_append(repo, head, splice, metadata)), False
         except (RefChangedError, CorruptionError):
@@ -60,7 +60,8 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
 
 
 def _saved(head: Head) -> Head:
-    head.attempted = {}
+    if head.attempted:
+        head.attempted = {}
     return head
 
 

@@ -91,13 +91,23 @@ class Head:
 
     def copy(self) -> Head:
         """Return a head that can be folded further without changing this one."""
-        messages = replace(self.messages, lines=list(self.messages.lines))
-        return replace(
-            self,
-            messages=messages,
-            metadata=dict(self.metadata),
-            line_ids=list(self.line_ids),
-            saves=list(self.saves),
+        messages = self.messages
+        return Head(
+            self.key,
+            self.token,
+            self.header,
+            MessageList(messages.objects, messages.sizes, messages.base, list(messages.lines)),
+            dict(self.metadata),
+            self.updated,
+            self.size,
+            list(self.line_ids),
+            self.torn,
+            self.damage,
+            list(self.saves),
+            self.seen,
+            self.attempted,
+            self._tail_bytes,
+            self._chain,
         )
 
     def fold(self, save: Save, line_id: str) -> None:
