@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
@@ -15,6 +16,7 @@ from .working_copy import MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
 _CHARACTERS_PER_TOKEN = 4
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass
@@ -39,13 +41,6 @@ class SessionInfo:
     forked_at: int | None = None
     replica: str | None = None
     error: SessionError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataChange:
-    """Metadata keys that were set (JSON text of each value) or removed (None) since the last save."""
-
-    values: dict[str, bytes | None] = field(default_factory=dict)
 
 
 class SessionOwner(Protocol):
@@ -91,7 +86,8 @@ class Session:
         self._saved_metadata: dict[str, bytes] = {}
         self._sent_metadata: dict[str, bytes] = {}
         self._created = _aware(created_at) if created_at else datetime.now(UTC)
-        self._updated = _aware(updated_at) if updated_at else self._created
+        # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
+        self._moment: datetime | str | int = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
         self._owner: SessionOwner | None = None
         self._limit = _NO_LIMIT
@@ -177,6 +173,17 @@ class Session:
         return _local(self._updated)
 
     @property
+    def _updated(self) -> datetime:
+        moment = self._moment
+        if isinstance(moment, int):
+            return _EPOCH + timedelta(microseconds=moment // 1000)
+        return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+
+    @_updated.setter
+    def _updated(self, moment: datetime) -> None:
+        self._moment = moment
+
+    @property
     def parent(self) -> str | None:
         """Name of the session that this one was branched from."""
         return self._parent
@@ -188,7 +195,7 @@ class Session:
             if self._copy.changed():
                 return True
             try:
-                return bool(self._metadata_change().values)
+                return bool(self._metadata_change())
             except InvalidMessageError:
                 return True
 
@@ -285,7 +292,7 @@ class Session:
         return f"<Session {self._name!r}: {len(self)} messages>"
 
     def _changed(self) -> None:
-        self._updated = datetime.now(UTC)
+        self._moment = time.time_ns()
         self._touch()
 
     def _touch(self) -> None:
@@ -309,15 +316,16 @@ class Session:
             raise self._too_large()
         return splice
 
-    def _metadata_change(self) -> MetadataChange:
+    def _metadata_change(self) -> dict[str, bytes | None]:
+        """Return the keys that were set (JSON of each value) or removed (None) since the last save."""
         encoded = self._sent_metadata = _encode_metadata(self._metadata)
         if encoded == self._saved_metadata:
-            return MetadataChange()
+            return {}
         values: dict[str, bytes | None] = {
             key: value for key, value in encoded.items() if self._saved_metadata.get(key) != value
         }
         values.update((key, None) for key in self._saved_metadata if key not in encoded)
-        return MetadataChange(values)
+        return values
 
     def _splice_all(self) -> Iterator[bytes]:
         """Yield every message as a line, for a storage that has none of them yet.
@@ -368,10 +376,10 @@ class Session:
         self._metadata.update(fresh)
         self._created, self._updated, self._parent = created, updated, parent
 
-    def _advance(self, updated: datetime) -> None:
+    def _advance(self, updated: str) -> None:
         """Take the messages as saved at the end of the same source; nothing else was to be saved."""
         self._copy.advance()
-        self._updated = updated
+        self._moment = updated
 
     def _settle(
         self,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import copy
 import marshal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .errors import InvalidMessageError
 from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
@@ -39,8 +38,7 @@ class MessageSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(NamedTuple):
     """How the live messages differ from the `saved` ones: ``saved[drop:keep] + lines + saved[resume:]``.
 
     Attributes:
@@ -116,11 +114,11 @@ class WorkingCopy:
         Raises:
             InvalidMessageError: it would not come back as it went in.
         """
-        size = self.size()
-        line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+        size, position = self.size(), len(self)
+        line = encode_within(message, position, limit - size - 1)
         if line is None and self._live is not None:
             size = sum(len(other) + 1 for other in self.lines())
-            line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+            line = encode_within(message, position, limit - size - 1)
         if line is None:
             return -1
         if self._live is None:
@@ -281,10 +279,14 @@ class WorkingCopy:
 
     def advance(self) -> None:
         """Take the messages as saved at the end of the same source, which has grown by just them."""
-        self._prints, self._next_prints = self._next_prints, []
-        self._saved = len(self._source or ())
-        known = self._live is None and self._saved_bytes >= 0
-        self._saved_bytes = self._saved_bytes + self._added_bytes if known else -1
+        if self._live is None:
+            self._saved += len(self._added)
+            # If it is not known yet, what was added will be asked for together with the rest.
+            self._saved_bytes += self._added_bytes if self._saved_bytes >= 0 else 0
+        else:
+            self._prints, self._next_prints = self._next_prints, []
+            self._saved = len(self._source or ())
+            self._saved_bytes = -1
         self._added, self._added_bytes = [], 0
 
     def rebase(self, source: MessageSource) -> None:

@@ -205,7 +205,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
-    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata))
+    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     try:
         token = repo.backend.append_ref(head.key, head.token, data)

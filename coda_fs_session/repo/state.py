@@ -126,7 +126,8 @@ class Head:
         if self._tail_bytes >= 0:
             self._tail_bytes += sum(map(len, save.messages)) + len(save.messages)
         self.messages.lines.extend(save.messages)
-        self.metadata.update(save.metadata)
+        if save.metadata:
+            self.metadata.update(save.metadata)
         self.updated = save.time
         self.line_ids.append(line_id)
         self.saves.append(save)

@@ -71,17 +71,17 @@ class RepoStorage(SessionStorage):
         while True:
             splice = session._splice()
             metadata = session._metadata_change()
-            if splice.empty and not metadata.values:
+            if splice.empty and not metadata:
                 self._settle(session, head)
                 return
             try:
-                saved, merged = engine.save(self.repo, head, splice, metadata.values)
+                saved, merged = engine.save(self.repo, head, splice, metadata)
             except AttemptLandedError as landed:
                 head = self._rebase(session, landed.head)
             else:
                 source = session._copy.source
-                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata.values:
-                    session._advance(decode_time(saved.updated))
+                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata:
+                    session._advance(saved.updated)
                 else:
                     self._settle(session, saved, merged=merged)
                 return
@@ -157,7 +157,7 @@ class RepoStorage(SessionStorage):
         if head is None:
             return super().branch(parent, name, at)
         splice = parent._splice()
-        metadata = publish.merged(self.repo, head, parent._metadata_change().values)
+        metadata = publish.merged(self.repo, head, parent._metadata_change())
         return self._open(steps.fork(self.repo, head, splice, name, metadata=metadata, at=at))
 
     def rename(self, old: str, new: str) -> None:
