@@ -327,7 +327,7 @@ class LocalBackend(Backend):
                         self._files.truncate(ref.descriptor, expected[1])
                 raise
         self._doubtful.discard(ref.path)
-        return _outdated(token, end) if others else token
+        return _outdated(ref, end) if others else token
 
     def _swap(self, ref: OpenRef, path: str, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
@@ -378,26 +378,21 @@ def _appended(ref: OpenRef, expected: Token, data: bytes) -> Token:
         there = os.stat(ref.path, follow_symlinks=False)
     except FileNotFoundError as error:
         raise RefChangedError(ref.path) from error
-    end = expected[1] + len(data)
-    if not ref.is_at_its_path(there) or there.st_size < end:
+    size, end = there.st_size, expected[1] + len(data)
+    if size < end or not ref.is_at_its_path(there) or (size > end and not _has(ref, data, expected[1])):
         raise RefChangedError(ref.path)
-    token = token_of(there)
-    if there.st_size > end:
-        if not _has(ref, data, expected[1]):
-            raise RefChangedError(ref.path)
-        token = _outdated(token, end)
-    ref.token = token
+    ref.token = token_of(there) if size == end else _outdated(ref, end)
     ref.suffix = data[-SUFFIX_BYTES:]
-    return token
+    return ref.token
 
 
 def _has(ref: OpenRef, data: bytes, offset: int) -> bool:
     return read_bytes(ref.descriptor, len(data), offset) == data
 
 
-def _outdated(token: Token, size: int) -> Token:
+def _outdated(ref: OpenRef, size: int) -> Token:
     """Return a token for the first `size` bytes of a file that has more: one that no file has."""
-    return Token((token[0], size, -1))
+    return Token((ref.inode, size, -1))
 
 
 def _size_at_path(ref: OpenRef) -> int:

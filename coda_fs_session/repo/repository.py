@@ -92,7 +92,7 @@ class Repository:
         return head
 
     def reread(self, head: Head) -> Head:
-        """Return the ref's newest state; `head` itself, if nothing happened to it, and its content untouched in any case.
+        """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
 
         Raises:
             KeyError: the ref is gone.
@@ -102,6 +102,7 @@ class Repository:
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
         same = snapshot.token == head.token and snapshot.data.endswith(head.last_id.encode() + b'"}\n', 0, head.size)
         if same:
+            # Nobody else writes to it any more.
             head.seen = None
             return head
         newer = self._continued(head, snapshot) or self._fold(head.key, snapshot)
