@@ -7,37 +7,33 @@ Everything else is written under a temporary name, synced, given its name, and t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
-from ..errors import CorruptionError, ObjectNotYetHereError
+from ..errors import CorruptionError
 from . import _locks
 from ._files import (
     Files,
     discard,
-    in_parallel,
     make_folders,
     open_regular,
     read_bytes,
-    start_temporary,
     store_errors,
     translate,
     write_all,
     write_file,
     write_temporary,
 )
+from ._folders import OwnFolders
 from ._listing import list_identities, walk_refs
+from ._objects import ObjectFiles
 from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
-from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
+from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths
 from ._store import check_store
 from .base import Backend, Capabilities, NewObject, RefChangedError, RefKey, RefTakenError, Snapshot, Token
 
-_OBJECTS_AT_ONCE = 64
 _REF_LIMIT = 2**31
 
 
@@ -58,12 +54,12 @@ class LocalBackend(Backend):
     def __init__(self, root: Path, *, files: Files | None = None, compress: bool = True) -> None:
         self._paths = StorePaths(root)
         self._files = files or Files()
-        self._compress = compress
+        self._folders = OwnFolders(self._files)
+        self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
         self._open_refs = OpenRefs(self._files)
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
-        self._secured: set[str] = set()
         check_store(self._paths)
 
     def prepare(self) -> None:
@@ -88,24 +84,6 @@ class LocalBackend(Backend):
                 self._files.sync_folder(root)
         self._prepared = True
 
-    def _own_folder(self, folder: str, touched: set[str]) -> None:
-        """Make a folder of refs or objects; what is to be synced for its name to last is added to `touched`.
-
-        Also one that is there already, once: the process that made it may have been killed before its sync.
-
-        Raises:
-            CorruptionError: something else stands there, such as a link planted in a synced folder.
-        """
-        missing = not os.path.lexists(folder)
-        if missing:
-            # Another process may be making it at the same time.
-            with contextlib.suppress(FileExistsError):
-                self._files.make_folder(folder)
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
-        if missing or folder not in self._secured:
-            touched.add(os.path.dirname(folder))
-
     def locate(self, key: RefKey | str) -> str:
         if isinstance(key, RefKey):
             return self._paths.ref(key.path)
@@ -115,97 +93,13 @@ class LocalBackend(Backend):
     # Objects
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
-        path = self._paths.object(identity)
-        problem: CorruptionError | None = None
-        for form in (path, path + COMPRESSED):
-            try:
-                data = _read_object(form, size=size, limit=limit)
-            except FileNotFoundError:
-                continue
-            except CorruptionError as error:
-                problem = problem or error
-                continue
-            except OSError as error:
-                raise translate(error, "read", form, reading=True) from error
-            actual = hashlib.sha256(data).hexdigest()
-            if actual == identity:
-                return data
-            problem = problem or _bad_object(form, f"sha256 {identity}", actual)
-        raise problem or ObjectNotYetHereError(identity, path)
+        return self._objects.get(identity, size=size, limit=limit)
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
-        remaining = iter(objects)
-        touched: set[str] = set()
-        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
-            with store_errors("write objects into", self._paths.objects):
-                self._put_batch(batch, touched)
-        with store_errors("sync", self._paths.objects):
-            in_parallel(self._files.sync_folder, sorted(touched))
-        self._secured |= touched
-
-    def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
-        scratches: list[tuple[str, str]] = []
-        descriptors: list[int] = []
-        try:
-            for new in batch:
-                path = self._paths.object(new.id)
-                folder = os.path.dirname(path)
-                touched.add(folder)
-                self._own_folder(folder, touched)
-                if self._secure_existing(new, path):
-                    continue
-                # What is there and bad is healed in the form that it has: text tools may look at that one.
-                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
-                for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
-                    data = new.data
-                    if form.endswith(COMPRESSED):
-                        from ._compression import compress
-
-                        data = compress(data)
-                    scratch, descriptor = start_temporary(self._files, folder, data)
-                    scratches.append((scratch, form))
-                    descriptors.append(descriptor)
-            # Before the renames: a name must never become durable ahead of the bytes it stands for.
-            in_parallel(self._files.sync_data, descriptors)
-            while scratches:
-                self._files.rename(*scratches[0])
-                _, form = scratches.pop(0)
-                self._doubtful.discard(form)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            for scratch, _ in scratches:
-                discard(self._files, scratch)
-
-    def _secure_existing(self, new: NewObject, path: str) -> bool:
-        """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
-        for form in (path, path + COMPRESSED):
-            if form in self._doubtful:
-                return False
-            try:
-                if _read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
-                    continue
-                descriptor = open_regular(form)
-            except (FileNotFoundError, CorruptionError):
-                continue
-            try:
-                self._files.sync_data(descriptor)
-            except OSError:
-                # As with a ref: not to be synced again, but written anew from memory.
-                self._doubtful.add(form)
-                return False
-            finally:
-                os.close(descriptor)
-            return True
-        return False
+        self._objects.put(objects)
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        with store_errors("list", self._paths.objects, reading=True):
-            for folder in _folders(str(self._paths.objects)):
-                for entry in os.scandir(folder):
-                    identity = object_of(entry.name)
-                    if identity and entry.is_file(follow_symlinks=False):
-                        yield identity, entry.stat(follow_symlinks=False).st_size
+        return self._objects.sizes()
 
     # Refs
 
@@ -240,10 +134,10 @@ class LocalBackend(Backend):
         path = self._paths.ref(key.path)
         with store_errors("create", path):
             folder, above = os.path.dirname(path), set[str]()
-            self._own_folder(folder, above)
+            self._folders.make(folder, above)
             for parent in above:
                 self._files.sync_folder(parent)
-            self._secured.add(folder)
+            self._folders.secured(folder)
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
@@ -415,41 +309,3 @@ def _read_ref(descriptor: int, path: str) -> Snapshot:
         # Bytes and token must belong together: a saver may append while we read.
         if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
             return Snapshot(data, token_of(before))
-
-
-def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
-    """Read an object in the form that `path` names, without verifying its hash."""
-    compressed = path.endswith(COMPRESSED)
-    descriptor = open_regular(path)
-    try:
-        stored = os.fstat(descriptor).st_size
-        if not compressed:
-            if stored > limit or (size is not None and stored != size):
-                raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")
-            return read_bytes(descriptor, stored)
-        from ._compression import decompress, largest_frame
-
-        if stored > largest_frame(limit):
-            raise _bad_object(path, f"{largest_frame(limit)} bytes at most", f"{stored} bytes")
-        try:
-            return decompress(read_bytes(descriptor, stored), size=size, limit=limit)
-        except ValueError as error:
-            raise _bad_object(path, "one zstd frame of the right size", error) from error
-    finally:
-        os.close(descriptor)
-
-
-def _bad_object(path: str, expected: object, actual: object) -> CorruptionError:
-    return CorruptionError(
-        "the object is damaged: restore the file from a backup or another machine",
-        path,
-        expected=expected,
-        actual=actual,
-    )
-
-
-def _folders(root: str) -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
-                yield entry.path
