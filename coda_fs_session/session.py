@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
-from .format.jsonl import decode, encode_value
+from .format.jsonl import encode_value
 from .format.names import normalise_name
+from .metadata import WorkingMetadata, encode_metadata
 from .working_copy import MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
@@ -82,9 +83,7 @@ class Session:
     ) -> None:
         self._name = normalise_name(name)
         self._copy = WorkingCopy()
-        self._metadata: dict[str, Any] = {}
-        self._saved_metadata: dict[str, bytes] = {}
-        self._sent_metadata: dict[str, bytes] = {}
+        self._metadata = WorkingMetadata()
         self._created = _aware(created_at) if created_at else datetime.now(UTC)
         # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
         self._moment: datetime | str | int = _aware(updated_at) if updated_at else self._created
@@ -99,8 +98,7 @@ class Session:
                 pass
         if metadata is not None:
             # Not by the property: that would move updated_at.
-            _encode_metadata(metadata)
-            self._metadata = metadata
+            self._metadata.assign(metadata)
 
     @classmethod
     def _stored(
@@ -117,8 +115,7 @@ class Session:
         session = cls.__new__(cls)
         session._name = name
         session._copy = WorkingCopy(source)
-        session._saved_metadata = session._sent_metadata = metadata
-        session._metadata = {key: decode(value) for key, value in metadata.items()}
+        session._metadata = WorkingMetadata(metadata)
         session._created, session._updated = created, updated
         session._parent = parent
         session._owner = None
@@ -153,13 +150,12 @@ class Session:
     def metadata(self) -> dict[str, Any]:
         """The metadata as one plain dict; change it as you like."""
         self._touch()
-        return self._metadata
+        return self._metadata.live
 
     @metadata.setter
     def metadata(self, metadata: dict[str, Any]) -> None:
         with self._lock:
-            _encode_metadata(metadata)
-            self._metadata = metadata
+            self._metadata.assign(metadata)
             self._changed()
 
     @property
@@ -195,7 +191,7 @@ class Session:
             if self._copy.changed():
                 return True
             try:
-                return bool(self._metadata_change())
+                return bool(self._metadata.change())
             except InvalidMessageError:
                 return True
 
@@ -246,10 +242,8 @@ class Session:
         Raises:
             InvalidMessageError: a value would not come back from JSON equal; nothing was changed.
         """
-        encoded = _encode_metadata(metadata)
         with self._lock:
-            self._metadata.update((key, decode(value)) for key, value in encoded.items())
-            if encoded:
+            if self._metadata.update(metadata):
                 self._changed()
 
     def get_token_count(self) -> int:
@@ -316,17 +310,6 @@ class Session:
             raise self._too_large()
         return splice
 
-    def _metadata_change(self) -> dict[str, bytes | None]:
-        """Return the keys that were set (JSON of each value) or removed (None) since the last save."""
-        encoded = self._sent_metadata = _encode_metadata(self._metadata)
-        if encoded == self._saved_metadata:
-            return {}
-        values: dict[str, bytes | None] = {
-            key: value for key, value in encoded.items() if self._saved_metadata.get(key) != value
-        }
-        values.update((key, None) for key in self._saved_metadata if key not in encoded)
-        return values
-
     def _splice_all(self) -> Iterator[bytes]:
         """Yield every message as a line, for a storage that has none of them yet.
 
@@ -348,16 +331,12 @@ class Session:
         """
         for _ in self._splice_all():
             pass
-        _encode_metadata(self._metadata)
-
-    def _metadata_change_all(self) -> dict[str, bytes]:
-        self._sent_metadata = _encode_metadata(self._metadata)
-        return self._sent_metadata
+        encode_metadata(self._metadata.live)
 
     def _rebase(self, source: MessageSource, metadata: dict[str, bytes]) -> None:
         """Compare with another saved state from now on, changing nothing in memory."""
         self._copy.rebase(source)
-        self._saved_metadata = metadata
+        self._metadata.saved = metadata
 
     def _show(
         self,
@@ -370,10 +349,7 @@ class Session:
     ) -> None:
         """Take the state of the storage, dropping everything unsaved; the live list and dict keep their identity."""
         self._copy.show(source)
-        self._saved_metadata = metadata
-        fresh = {key: decode(value) for key, value in metadata.items()}
-        self._metadata.clear()
-        self._metadata.update(fresh)
+        self._metadata.show(metadata)
         self._created, self._updated, self._parent = created, updated, parent
 
     def _advance(self, updated: str) -> None:
@@ -391,18 +367,7 @@ class Session:
     ) -> None:
         """Take everything as saved; see `WorkingCopy.settle`."""
         self._copy.settle(source, merged=merged)
-        self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata
-        if metadata is not None and metadata != self._sent_metadata:
-            # What another process set or removed meanwhile came in with this save. What was set here while the
-            # save was under way is not saved yet, and stays.
-            for key in self._sent_metadata.keys() | metadata.keys():
-                sent, saved = self._sent_metadata.get(key), metadata.get(key)
-                if sent == saved or _encode_or_none(self._metadata, key) != sent:
-                    continue
-                if saved is None:
-                    del self._metadata[key]
-                else:
-                    self._metadata[key] = decode(saved)
+        self._metadata.settle(metadata)
         if updated is not None:
             self._updated = updated
 
@@ -416,25 +381,6 @@ def _checked_list(messages: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")
     return messages
-
-
-def _encode_metadata(metadata: Any) -> dict[str, bytes]:
-    if not isinstance(metadata, dict):
-        raise InvalidMessageError("metadata", f"must be a dict, not {type(metadata).__name__}")
-    for key in metadata:
-        if not isinstance(key, str):
-            raise InvalidMessageError("metadata", f"the key {key!r} is {type(key).__name__}, and JSON keys are text")
-        if not key.isascii():
-            encode_value({key: None}, "metadata")
-    return {key: encode_value(value, f"metadata.{key}") for key, value in metadata.items()}
-
-
-def _encode_or_none(metadata: dict[str, Any], key: str) -> bytes | None:
-    """Return one metadata value as JSON; None where there is none, b"" for what JSON cannot hold."""
-    try:
-        return encode_value(metadata[key], key) if key in metadata else None
-    except InvalidMessageError:
-        return b""
 
 
 def _content_text(message: dict[str, Any]) -> str:

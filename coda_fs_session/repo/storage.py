@@ -70,7 +70,7 @@ class RepoStorage(SessionStorage):
             return
         while True:
             splice = session._splice()
-            metadata = session._metadata_change()
+            metadata = session._metadata.change()
             if splice.empty and not metadata:
                 self._settle(session, head)
                 return
@@ -133,7 +133,7 @@ class RepoStorage(SessionStorage):
         draft = Draft(self.repo.objects, self.repo.sizes)
         draft.extend(session._splice_all())
         now = self.repo.now()
-        metadata = {key: Stamped(now, value) for key, value in session._metadata_change_all().items()}
+        metadata = {key: Stamped(now, value) for key, value in session._metadata.everything().items()}
         draft.finish()
         try:
             head = steps.create(
@@ -157,7 +157,7 @@ class RepoStorage(SessionStorage):
         if head is None:
             return super().branch(parent, name, at)
         splice = parent._splice()
-        metadata = publish.merged(self.repo, head, parent._metadata_change())
+        metadata = publish.merged(self.repo, head, parent._metadata.change())
         return self._open(steps.fork(self.repo, head, splice, name, metadata=metadata, at=at))
 
     def rename(self, old: str, new: str) -> None:
