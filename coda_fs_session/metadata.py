@@ -40,7 +40,11 @@ class WorkingMetadata:
 
     def change(self) -> dict[str, bytes | None]:
         """Return the keys that were set (JSON of each value) or removed (None) since the last save."""
-        encoded, saved = self.everything(), self.saved
+        saved = self.saved
+        if not self.live and not saved:
+            self._sent = {}
+            return {}
+        encoded = self.everything()
         if encoded == saved:
             return {}
         changed: dict[str, bytes | None] = {key: value for key, value in encoded.items() if saved.get(key) != value}
@@ -49,7 +53,7 @@ class WorkingMetadata:
 
     def everything(self) -> dict[str, bytes]:
         """Return every value as JSON."""
-        self._sent = encode_metadata(self.live) if self.live else {}
+        self._sent = encode_metadata(self.live)
         return self._sent
 
     def settle(self, saved: dict[str, bytes] | None) -> None:

@@ -287,7 +287,8 @@ class Session:
 
     def _changed(self) -> None:
         self._moment = time.time_ns()
-        self._touch()
+        if self._owner is not None:
+            self._owner._session_touched(self)
 
     def _touch(self) -> None:
         if self._owner is not None:

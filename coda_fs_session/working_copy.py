@@ -114,11 +114,11 @@ class WorkingCopy:
         Raises:
             InvalidMessageError: it would not come back as it went in.
         """
-        size, position = self.size(), len(self)
-        line = encode_within(message, position, limit - size - 1)
+        size = self.size()
+        line = encode_within(message, self, limit - size - 1)
         if line is None and self._live is not None:
             size = sum(len(other) + 1 for other in self.lines())
-            line = encode_within(message, position, limit - size - 1)
+            line = encode_within(message, self, limit - size - 1)
         if line is None:
             return -1
         if self._live is None:

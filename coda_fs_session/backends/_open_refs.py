@@ -110,10 +110,12 @@ class OpenRefs:
                 ref.open(self._files)
             if not ref.locked:
                 ref.lock()
+            there = os.stat(path, follow_symlinks=False)
             # Whoever held the lock before us may have replaced the file: then ours is an orphan's.
-            while not ref.is_at_its_path(there := os.stat(path, follow_symlinks=False)):
+            while there.st_ino != ref.inode or there.st_dev != ref.device:
                 ref.open(self._files)
                 ref.lock()
+                there = os.stat(path, follow_symlinks=False)
             ref.now = token_of(there)
         except BaseException:
             self.release(ref)

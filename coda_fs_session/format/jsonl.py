@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from datetime import date, datetime, time
 from math import isfinite
 from types import NoneType
@@ -47,12 +47,12 @@ def encode_message(message: Any, value_path: str) -> bytes:
     return encode_value(_checked(message, value_path), value_path)
 
 
-def encode_within(message: Any, position: int, limit: int) -> bytes | None:
-    """Do as `encode_message` for ``messages[position]``, or return None for a line longer than `limit` bytes.
+def encode_within(message: Any, messages: Sized, limit: int) -> bytes | None:
+    """Do as `encode_message` for one to come after `messages`, or return None for a line longer than `limit` bytes.
 
     What is much too long is found out without writing it down.
     """
-    containers, characters = _survey(message if isinstance(message, dict) else _checked(message, _path(position)))
+    containers, characters = _survey(message if isinstance(message, dict) else _checked(message, _path(len(messages))))
     if characters > limit:
         return None
     try:
@@ -61,7 +61,7 @@ def encode_within(message: Any, position: int, limit: int) -> bytes | None:
         containers = None
     if containers is None or containers > MAX_DEPTH:
         # Seldom: something is not as it should be, or only reading it back can tell.
-        line = _encode(message, _path(position), containers)
+        line = _encode(message, _path(len(messages)), containers)
     return _trim(line) if len(line) <= limit else None
 
 

@@ -71,7 +71,7 @@ class RepoStorage(SessionStorage):
         while True:
             splice = session._splice()
             metadata = session._metadata.change()
-            if splice.empty and not metadata:
+            if not (splice.lines or metadata) and splice.empty:
                 self._settle(session, head)
                 return
             try:
