@@ -140,12 +140,13 @@ class SessionManager:
                 self._storage.create(session)
                 self._attach(session)
                 return
-            name = session.name
-            if not self._storage.tracks_changes:
+            name, tracked = session._name, self._storage.tracks_changes
+            if not tracked:
                 session._check()
             self._storage.save(session)
-            self._settle(session)
-            if session.name != name:
+            if not tracked:
+                self._settle(session)
+            if session._name != name:
                 self._sessions.pop(name, None)
                 self._sessions[session.name] = session
 
