@@ -101,12 +101,7 @@ def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
         return Content(draft.base(), draft.loose)
     start = head.start + splice.drop
     start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
-    if splice.keep == splice.saved:
-        draft = Draft(repo.objects, repo.sizes, old.base.spine, old.loose())
-    else:
-        keep = head.start + splice.keep
-        before = old.prefix(keep)
-        draft = Draft(repo.objects, repo.sizes, before.spine, old.read(before.spine.messages, keep))
+    draft = old.draft(head.start + splice.keep)
     draft.extend(splice.lines)
     if splice.resume < splice.saved:
         draft.splice(old, head.start + splice.resume)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
-from ..format.chunks import Sizes
+from ..format.chunks import Sizes, size_of
 from ..format.ids import Chain
 from ..format.records import GenerationId, Metadata, Stamped
 from ..format.refs import Header, Ref, Save
@@ -112,7 +112,7 @@ class Head:
             self._tail_bytes = -1
             self._chain = None
         if self._tail_bytes >= 0:
-            self._tail_bytes += sum(map(len, save.messages)) + len(save.messages)
+            self._tail_bytes += size_of(save.messages)
         self.messages.lines.extend(save.messages)
         self.metadata.update(save.metadata)
         self.updated = save.time
@@ -181,10 +181,9 @@ class Head:
 
     @property
     def tail_bytes(self) -> int:
-        """Size of the messages after the last cut."""
+        """Size of the messages after the chunks."""
         if self._tail_bytes < 0:
-            inline = sum(map(len, self.messages.lines)) + len(self.messages.lines)
-            self._tail_bytes = self._base_tail_bytes() + inline
+            self._tail_bytes = self._base_tail_bytes() + size_of(self.messages.lines)
         return self._tail_bytes
 
     @property
