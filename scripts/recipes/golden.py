@@ -235,7 +235,7 @@ def _deposits(root: Path, desk: Machine) -> None:
 
 
 def _cuts_left_in_forks(root: Path, state: Path, desk: Machine) -> None:
-    """Forks whose saves pass a cut that only the other replica makes; what is computed after it needs the real sizes."""
+    """Forks whose saves pass a cut that at most the other replica makes; readers know the real sizes only."""
     writer = Machine(root, state, desk.replica, desk.clock, sizes=STANDARD)
     other = Machine(root, state, "laptop-22222222", desk.clock, sizes=replace(STANDARD, deferred=0))
     talk, size = [], 0
