@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from ..errors import SessionWarning, StoreError
@@ -87,7 +88,7 @@ class LocalState(MachineState):
         stands in, with a warning.
         """
         if self._folder is None or not os.path.isdir(self._folder):
-            own = f"{self._name()}-{hashlib.sha256(_identity(self._root).encode()).hexdigest()[:16]}"
+            own = _name(os.path.realpath(self._root))
             try:
                 self._folder = self._make(f"{self._base or _user_state_folder()}/{own}")
             except OSError as error:
@@ -133,14 +134,17 @@ class LocalState(MachineState):
             stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")
         return self._make(f"{stand_in}/{own}")
 
-    def _name(self) -> str:
-        return _SLUG.sub("-", os.path.basename(os.path.realpath(self._root)).lower()).strip("-")[:40] or "store"
+
+def _name(root: str) -> str:
+    """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
+    slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
+    identity = f"{root}\n{_machine_id()}\n{os.uname().nodename}"
+    return f"{slug}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def _identity(root: Path) -> str:
-    """Name a store on a machine: a home folder shared by two machines holds the state of both."""
-    machine = (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
-    return f"{os.path.realpath(root)}\n{machine}\n{os.uname().nodename}"
+@cache
+def _machine_id() -> str:
+    return (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
 
 
 def _host() -> str:

@@ -38,6 +38,6 @@ def chain_cut(chain: Chain, chunk: ObjectId) -> Chain:
     return Chain(hashlib.sha256((chain + chunk).encode()).hexdigest())
 
 
-def line_id(before: bytes) -> str:
+def line_id(before: bytes | memoryview) -> str:
     """Return the id of a ref line: 16 hexadecimal digits over all its bytes before the ``,"id":`` field."""
     return hashlib.sha256(before).hexdigest()[:16]

@@ -8,16 +8,15 @@ looks like depends only on the sequence of chunks, so equal histories have equal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import orjson
 
 from .ids import CHAIN_START, Chain, ObjectId, chain_cut, is_hex64, object_id
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A chunk, or a list node with all that is below it.
 
     Attributes:
@@ -185,5 +184,4 @@ def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[
 
 def matches(node: Entry, entries: list[Entry]) -> bool:
     """Tell whether `entries`, read from a node, add up to what its entry says."""
-    counted = replace(node, messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
-    return counted == node
+    return (node.messages, node.bytes) == (sum(e.messages for e in entries), sum(e.bytes for e in entries))

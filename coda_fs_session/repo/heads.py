@@ -25,16 +25,25 @@ class Resolved:
     Attributes:
         head: the newest state, None where there is no ref or nothing but tombstones.
         tombstone: the tombstone of this replica for the name, if that is the newest of its own refs.
-        own: this replica's ref that `head` covers or is, None where it has none yet.
         past: refs that had the name: tombstones, and refs renamed since.
+        here: refs that have the name; their repository is `repo`.
         doubt: a ref of the name is damaged, and nobody can tell whether `head` has all that it held.
     """
 
     head: Head | None
     tombstone: Head | None
-    own: Head | None
     past: list[Head]
+    here: list[Head]
+    repo: Repository
     doubt: SessionError | None = None
+
+    @property
+    def own(self) -> Head | None:
+        """This replica's ref that `head` covers or is, None where it has none yet; found only when asked for."""
+        if self.head is None:
+            return None
+        own = [other for other in self.here if not other.deleted and is_own(self.repo, other)]
+        return self.head if any(other.key == self.head.key for other in own) else next(iter(own), None)
 
 
 def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolved:
@@ -76,14 +85,12 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
     tombstone = next((head for head in here if head.deleted and is_own(repo, head)), None)
     past = [head for head in heads if head.deleted or head.name != name]
     if not live:
-        return Resolved(None, tombstone, None, past)
+        return Resolved(None, tombstone, past, here, repo)
     head = live[0]
     if head.damage is not None:
         raise head.damage
-    own = next((other for other in here if is_own(repo, other) and not other.deleted), None)
-    own = head if is_own(repo, head) else own
     shown = _with_metadata_of(head, [other for other in here if other is not head and not other.deleted])
-    return Resolved(shown, tombstone, shown if own is head else own, past, doubts[0] if doubts else None)
+    return Resolved(shown, tombstone, past, here, repo, doubts[0] if doubts else None)
 
 
 def _replaces(good: Head, damaged: RefKey) -> bool:

@@ -28,9 +28,9 @@ metadata = st.dictionaries(texts, stamped, max_size=3)
 lines = st.lists(
     st.dictionaries(texts, texts | st.integers(-5, 5), max_size=3).map(lambda m: encode_message(m, "m")), max_size=4
 )
-spines = st.lists(st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99)), max_size=4).map(
-    lambda entries: Spine((tuple(entries),)) if entries else Spine()
-)
+spines = st.lists(
+    st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99), st.none()), max_size=4
+).map(lambda entries: Spine((tuple(entries),)) if entries else Spine())
 bases = st.builds(
     lambda spine, values: Base(spine.messages, spine.bytes, spine.end_chain(), metadata=values, spine=spine),
     spines,
