@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..backends.base import RefKey, RefTakenError, Token
+from ..backends.base import NewObject, RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
@@ -33,10 +34,11 @@ def publish(
     lines: list[bytes],
     target: Head | None,
     *,
+    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
     attempt: Attempt | None = None,
 ) -> Head:
-    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key; before it, `objects`.
 
     The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
     through after all.
@@ -51,9 +53,10 @@ def publish(
             if target is not None:
                 if target.torn:
                     repo.machine.set_aside(session_key(target.name), target.torn)
+                repo.objects.put(objects)
                 key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
             else:
-                key, token = _create(repo, replica, session_key(header.name), data)
+                key, token = _create(repo, replica, session_key(header.name), data, objects)
         except StoreError:
             if attempted is not None:
                 attempted[line_id] = attempt or Attempt()
@@ -63,12 +66,14 @@ def publish(
     return head
 
 
-def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
+def _create(
+    repo: Repository, replica: str, key: str, data: bytes, objects: Sequence[NewObject]
+) -> tuple[RefKey, Token]:
     number = 1
     while True:
         ref_key = RefKey(ref_path(replica, key, number))
         try:
-            return ref_key, repo.backend.create_ref(ref_key, data)
+            return ref_key, repo.backend.create_ref(ref_key, data, objects=objects)
         except RefTakenError:
             number += 1
 

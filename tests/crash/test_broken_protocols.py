@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,8 @@ class RefFirst(LocalBackend):
             return self._deferred[identity].data
         return super().get_object(identity, size=size, limit=limit)
 
-    def create_ref(self, key: RefKey, data: bytes) -> Token:
+    def create_ref(self, key: RefKey, data: bytes, *, objects: Sequence[NewObject] = ()) -> Token:
+        self.put_objects(objects)
         return self._objects_after(super().create_ref(key, data))
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
@@ -86,9 +87,9 @@ BROKEN: list[tuple[type[Recorder], type[LocalBackend], list[str]]] = [
     (NoFolderSync, LocalBackend, ["create", "seal", "fork at the head", "fork in the middle", "rename", "delete"]),
     (NoFileSync, LocalBackend, ["create", "save one message", "save many messages", "seal", "fork in the middle"]),
     (NoSyncBeforeRename, LocalBackend, ["create", "seal", "fork at the head"]),
-    (NoObjectFolderSync, LocalBackend, ["seal", "fork in the middle"]),
+    (NoObjectFolderSync, LocalBackend, ["seal", "fork at the head", "fork in the middle"]),
     (InPlace, LocalBackend, ["seal", "rename", "shorten"]),
-    (Recorder, RefFirst, ["create", "seal", "seal many", "fork in the middle"]),
+    (Recorder, RefFirst, ["create", "seal", "seal many", "fork at the head", "fork in the middle"]),
 ]
 
 
