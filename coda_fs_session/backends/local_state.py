@@ -16,11 +16,13 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import SessionWarning, StoreError
-from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
+from . import _locks
+from ._files import FILE_MODE, FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
 from .base import MachineState
 
 _INDEX_LIMIT = 2**30
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -55,18 +57,20 @@ class LocalState(MachineState):
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        # Imported late: it is needed to create and replace, not to read or append.
-        from filelock import FileLock
-
         folder = f"{self.folder()}/locks"
         with store_errors("lock", folder):
             make_folders(self._files, folder)
-            lock = FileLock(f"{folder}/{key}.lock", mode=0o600)
-            lock.acquire()
+            descriptor = os.open(f"{folder}/{key}.lock", _LOCK, FILE_MODE)
         try:
-            yield
+            with store_errors("lock", folder):
+                _locks.lock(descriptor)
+            try:
+                yield
+            finally:
+                # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+                _locks.unlock(descriptor)
         finally:
-            lock.release()
+            os.close(descriptor)
 
     def load_index(self) -> bytes | None:
         return self._kept("index.json", _INDEX_LIMIT)

@@ -10,7 +10,7 @@ from ..backends.base import NewObject, RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
-from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
+from ..format.refs import Header, Ref, Save, encode_header, encode_save
 from ..working_copy import Splice
 from .history import freeze, freeze_tail
 from .messages import Draft, MessageList
@@ -46,9 +46,12 @@ def publish(
     with repo.writing() as replica:
         header = replace(header, replica=replica)
         data, line_id = encode_header(header)
+        ids, saves = [line_id], []
         if lines:
-            line, line_id = encode_save(Save(line_id, header.updated, lines))
+            saves.append(Save(line_id, header.updated, lines))
+            line, line_id = encode_save(saves[0])
             data += line
+            ids.append(line_id)
         try:
             if target is not None:
                 if target.torn:
@@ -61,7 +64,7 @@ def publish(
             if attempted is not None:
                 attempted[line_id] = attempt or Attempt()
             raise
-    head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
+    head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head
 
