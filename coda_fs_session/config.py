@@ -162,7 +162,7 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    return path == folder or str(path).startswith(os.path.join(folder, ""))
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
