@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..backends.base import NewObject
 from ..errors import CorruptionError
@@ -29,6 +29,8 @@ class MessageList:
     sizes: Sizes
     base: Base
     lines: list[bytes]
+    _chained: tuple[int, Chain] | None = field(default=None, init=False)
+    """A position after the base and the chain hash there: what was appended since is all that is left to hash."""
 
     @property
     def count(self) -> int:
@@ -103,13 +105,23 @@ class MessageList:
             tail = self.base.tail
             if tail and holds_cut(inline, self.sizes, after=tail.bytes):
                 return self.draft(position).chain()
-            chain, rest = self.base.chain, iter(inline)
-        else:
-            before = self.prefix(position)
-            chain, rest = before.chain, self.read(before.spine.messages, position)
-        for line in rest:
+            known, chain = self._chained or (self.base.messages, self.base.chain)
+            if known > position:
+                known, chain = self.base.messages, self.base.chain
+            for line in inline[known - self.base.messages :]:
+                chain = chain_message(chain, line)
+            self._chained = (position, chain)
+            return chain
+        before = self.prefix(position)
+        chain = before.chain
+        for line in self.read(before.spine.messages, position):
             chain = chain_message(chain, line)
         return chain
+
+    def drop_inline(self, kept: int) -> None:
+        """Take back all inline lines but the first `kept`."""
+        self.lines = self.lines[:kept]
+        self._chained = None
 
     def prefix(self, position: int) -> Prefix:
         """Split off the whole chunks before `position` whose end is settled by what is in them.
@@ -128,7 +140,8 @@ class MessageList:
     def draft(self, position: int | None = None) -> Draft:
         """Return a draft that goes on after the first `position` messages (default: all); every cut in them is made."""
         position = self.count if position is None else position
-        spine = self.prefix(position).spine
+        whole = self.base.spine
+        spine = whole if position >= whole.messages else self.prefix(position).spine
         uncut = min(position, self.base.messages) if self.base.tail else position
         draft = Draft(self.objects, self.sizes, spine, self.read(spine.messages, uncut))
         draft.extend(self.read(uncut, position))

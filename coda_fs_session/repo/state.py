@@ -108,7 +108,7 @@ class Head:
             kept = save.replace - self.header.base.messages
             if not 0 <= kept <= len(self.messages.lines):
                 raise ValueError(f"it replaces messages from {save.replace} on")
-            self.messages.lines = self.messages.lines[:kept]
+            self.messages.drop_inline(kept)
             self._tail_bytes = -1
             self._chain = None
         if self._tail_bytes >= 0:
