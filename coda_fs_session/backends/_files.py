@@ -129,11 +129,8 @@ def make_folders(files: Files, path: str) -> None:
     files.sync_folder(parent)
 
 
-def write_file(files: Files, path: str, data: bytes, *, replace: bool, ready: Callable[[], None] | None = None) -> None:
+def write_file(files: Files, path: str, data: bytes, *, replace: bool) -> None:
     """Write a whole file atomically and durably: the old content or the new one, never a part.
-
-    Args:
-        ready: called when the bytes are durable, before the file gets its name.
 
     Raises:
         FileExistsError: `replace` is false and the path is taken.
@@ -141,8 +138,6 @@ def write_file(files: Files, path: str, data: bytes, *, replace: bool, ready: Ca
     folder = os.path.dirname(path)
     scratch = write_temporary(files, folder, data)
     try:
-        if ready is not None:
-            ready()
         if replace:
             files.rename(scratch, path)
         else:

@@ -8,7 +8,7 @@ engine's business; making them durable before a verb returns is the backend's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NewType
@@ -138,15 +138,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def create_ref(self, key: RefKey, data: bytes, *, objects: Sequence[NewObject] = ()) -> Token:
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
         """Keep a ref under a free key, atomically and durably.
 
-        Args:
-            objects: what the ref names and nobody may have written yet. They are kept as by `put_objects`, durable
-                before the ref has its name; given here, so that a backend can wait for fewer syncs.
-
         Raises:
-            RefTakenError: the key is not free; the objects are kept all the same.
+            RefTakenError: the key is not free.
         """
 
     @abstractmethod

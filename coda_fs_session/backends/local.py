@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -134,24 +134,17 @@ class LocalBackend(Backend):
         raise problem or ObjectNotYetHereError(identity, path)
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
-        self._sync_names(self._put_unsynced(objects))
-
-    def _put_unsynced(self, objects: Iterable[NewObject]) -> set[str]:
-        """Keep objects whose names last only when the folders returned have been synced."""
         remaining = iter(objects)
         touched: set[str] = set()
         while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
-        return touched
-
-    def _sync_names(self, folders: set[str]) -> None:
         root = self._paths.objects
         with store_errors("sync", root):
             # One sync of the folder above secures every folder that was in it before.
-            beside = {f"{root}/{name}" for name in os.listdir(root)} if root in folders else set[str]()
-            in_parallel(self._files.sync_folder, sorted(folders))
-        self._secured |= folders | beside
+            beside = {f"{root}/{name}" for name in os.listdir(root)} if root in touched else set[str]()
+            in_parallel(self._files.sync_folder, sorted(touched))
+        self._secured |= touched | beside
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         scratches: list[tuple[str, str]] = []
@@ -246,9 +239,8 @@ class LocalBackend(Backend):
         finally:
             os.close(descriptor)
 
-    def create_ref(self, key: RefKey, data: bytes, *, objects: Sequence[NewObject] = ()) -> Token:
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        unsynced = self._put_unsynced(objects)
         with store_errors("create", path):
             folder, above = os.path.dirname(path), set[str]()
             self._own_folder(folder, above)
@@ -256,9 +248,7 @@ class LocalBackend(Backend):
                 self._files.sync_folder(parent)
             self._secured.add(folder)
             try:
-                # The objects' names last before the ref has its own. Not before it has its bytes: a journaling file
-                # system makes those names durable in the same commit, and has nothing left to do for their folders.
-                write_file(self._files, path, data, replace=False, ready=lambda: self._sync_names(unsynced))
+                write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
             return token_of(os.stat(path, follow_symlinks=False))

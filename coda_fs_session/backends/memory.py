@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from ..errors import ObjectNotYetHereError
@@ -65,8 +65,7 @@ class MemoryBackend(Backend):
     def read_ref(self, key: RefKey) -> Snapshot:
         return self._refs[key]
 
-    def create_ref(self, key: RefKey, data: bytes, *, objects: Sequence[NewObject] = ()) -> Token:
-        self.put_objects(objects)
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
         with self._mutex:
             if key in self._refs:
                 raise RefTakenError(key)

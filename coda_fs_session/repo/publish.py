@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..backends.base import NewObject, RefKey, RefTakenError, Token
+from ..backends.base import RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
@@ -34,11 +33,10 @@ def publish(
     lines: list[bytes],
     target: Head | None,
     *,
-    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
     attempt: Attempt | None = None,
 ) -> Head:
-    """Write a ref: in place of `target`, which must be as last seen, or under a free key; before it, `objects`.
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
 
     The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
     through after all.
@@ -48,7 +46,7 @@ def publish(
         data, line_id = encode_header(header)
         ids, saves = [line_id], []
         if lines:
-            saves.append(Save(line_id, header.updated, lines))
+            saves.append(Save(line_id, header.updated, tuple(lines)))
             line, line_id = encode_save(saves[0])
             data += line
             ids.append(line_id)
@@ -56,10 +54,9 @@ def publish(
             if target is not None:
                 if target.torn:
                     repo.machine.set_aside(session_key(target.name), target.torn)
-                repo.objects.put(objects)
                 key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
             else:
-                key, token = _create(repo, replica, session_key(header.name), data, objects)
+                key, token = _create(repo, replica, session_key(header.name), data)
         except StoreError:
             if attempted is not None:
                 attempted[line_id] = attempt or Attempt()
@@ -69,14 +66,12 @@ def publish(
     return head
 
 
-def _create(
-    repo: Repository, replica: str, key: str, data: bytes, objects: Sequence[NewObject]
-) -> tuple[RefKey, Token]:
+def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
     number = 1
     while True:
         ref_key = RefKey(ref_path(replica, key, number))
         try:
-            return ref_key, repo.backend.create_ref(ref_key, data, objects=objects)
+            return ref_key, repo.backend.create_ref(ref_key, data)
         except RefTakenError:
             number += 1
 

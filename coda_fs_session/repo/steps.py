@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ..backends.base import NewObject
 from ..format.names import session_key
 from ..format.records import Base, Operation, Parent, Stamped
 from ..format.refs import Header
@@ -30,13 +29,11 @@ def create(
     created: str | None = None,
     updated: str | None = None,
     parent: Parent | None = None,
-    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
 ) -> Head:
     """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
 
     Args:
-        objects: what `content` stands in and is not written yet.
         attempted: what earlier attempts to make this very session have left, and where this one notes itself.
 
     Raises:
@@ -53,7 +50,7 @@ def create(
             raise name_taken(name)
         grave = resolved.tombstone
         if not resolved.past:
-            return publish(repo, header, content.lines, None, objects=objects, attempted=attempted)
+            return publish(repo, header, content.lines, None, attempted=attempted)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
         messages = MessageList(repo.objects, repo.sizes, base, content.lines)
@@ -65,7 +62,7 @@ def create(
             _, new, link = freeze(grave, "create", now, grave.header.commit)
             repo.objects.put(new)
         header = replace(header, generation=generation, commit=link)
-        return publish(repo, header, content.lines, grave, objects=objects, attempted=attempted)
+        return publish(repo, header, content.lines, grave, attempted=attempted)
 
 
 def fork(
@@ -93,17 +90,16 @@ def fork(
         messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
     base, new = messages.freeze(start + count)
     base = replace(base, start=start, start_bytes=messages.base.start_bytes)
+    repo.objects.put(new)
     content = Content(base, [])
     if lines:
-        repo.objects.put(new)
-        new = []
         draft = MessageList(repo.objects, repo.sizes, base, []).draft()
         draft.extend(lines)
         draft.finish()
         content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
     total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
     parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
+    return create(repo, name, content, metadata, parent=parent, attempted=attempted)
 
 
 def rename(repo: Repository, old: str, new: str) -> Head | None:

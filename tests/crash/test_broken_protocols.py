@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -70,8 +70,7 @@ class RefFirst(LocalBackend):
             return self._deferred[identity].data
         return super().get_object(identity, size=size, limit=limit)
 
-    def create_ref(self, key: RefKey, data: bytes, *, objects: Sequence[NewObject] = ()) -> Token:
-        self.put_objects(objects)
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
         return self._objects_after(super().create_ref(key, data))
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
