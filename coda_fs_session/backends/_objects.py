@@ -59,9 +59,12 @@ class ObjectFiles:
         while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
-        with store_errors("sync", self._paths.objects):
+        root = self._paths.objects
+        with store_errors("sync", root):
+            # One sync of the folder above secures every folder that was in it before.
+            beside = {f"{root}/{name}" for name in os.listdir(root)} if root in touched else set[str]()
             in_parallel(self._files.sync_folder, sorted(touched))
-        self._folders.secured(*touched)
+        self._folders.secured(*touched, *beside)
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         scratches: list[tuple[str, str]] = []
@@ -72,10 +75,10 @@ class ObjectFiles:
                 folder = os.path.dirname(path)
                 touched.add(folder)
                 self._folders.make(folder, touched)
-                if self._secure_existing(new, path):
+                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
+                if self._secure_existing(new, there):
                     continue
                 # What is there and bad is healed in the form that it has: text tools may look at that one.
-                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
                 for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
                     data = new.data
                     if form.endswith(COMPRESSED):
@@ -97,9 +100,9 @@ class ObjectFiles:
             for scratch, _ in scratches:
                 discard(self._files, scratch)
 
-    def _secure_existing(self, new: NewObject, path: str) -> bool:
+    def _secure_existing(self, new: NewObject, forms: list[str]) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
-        for form in (path, path + COMPRESSED):
+        for form in forms:
             if form in self._doubtful:
                 return False
             try:
@@ -122,7 +125,7 @@ class ObjectFiles:
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the size of its file."""
         with store_errors("list", self._paths.objects, reading=True):
-            for folder in _folders(str(self._paths.objects)):
+            for folder in _folders(self._paths.objects):
                 for entry in os.scandir(folder):
                     identity = object_of(entry.name)
                     if identity and entry.is_file(follow_symlinks=False):

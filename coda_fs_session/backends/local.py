@@ -66,7 +66,7 @@ class LocalBackend(Backend):
         if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
             return
         check_store(self._paths)
-        root = str(self._paths.root)
+        root = self._paths.root
         with store_errors("make a store in", root):
             if os.path.isdir(root) and not os.path.lexists(self._paths.format):
                 # Whoever made it may have been killed before the sync. A parent that we cannot open is not ours.
@@ -78,8 +78,8 @@ class LocalBackend(Backend):
             for name, content in missing:
                 with contextlib.suppress(FileExistsError):
                     write_file(self._files, f"{root}/{name}", content, replace=False)
-            make_folders(self._files, str(self._paths.refs))
-            make_folders(self._files, str(self._paths.objects))
+            make_folders(self._files, self._paths.refs)
+            make_folders(self._files, self._paths.objects)
             if not missing:
                 self._files.sync_folder(root)
         self._prepared = True
@@ -104,13 +104,13 @@ class LocalBackend(Backend):
     # Refs
 
     def ref_tokens(self) -> dict[str, Token]:
-        root = str(self._paths.refs)
+        root = self._paths.refs
         with store_errors("list", root, reading=True):
             return list_tokens(root)
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            return list_identities(str(self._paths.refs), marker)
+            return list_identities(self._paths.refs, marker)
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():

@@ -67,15 +67,14 @@ def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
             else:
                 group.append(row)
     for row in renamed:
-        # One list stands under each of its names.
+        # One list stands under each name of its rows.
         joined: list[Row] = [row]
-        for name in dict.fromkeys((row.name, *row.former_names)):
-            group = groups.get(name, [])
-            if group is not joined:
+        for name in (row.name, *row.former_names):
+            group = groups.get(name)
+            if group is not None and group is not joined:
                 joined += group
-            for other in group:
-                for known in (other.name, *other.former_names):
-                    groups[known] = joined
+                for other in group:
+                    groups.update(dict.fromkeys((other.name, *other.former_names), joined))
             groups[name] = joined
     if unreadable:
         names_of_key = {row.key: row.name for group in groups.values() for row in group}
@@ -88,6 +87,7 @@ def _views(repo: Repository, rows: Sequence[Row]) -> list[tuple[ViewRow, Session
     """Return what a group of refs adds up to, and what is wrong with it."""
     if len(rows) == 1 and not rows[0].problem:
         return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)]
+    rows = sorted(rows, key=lambda row: row.path)
     known = repo.index.view(rows)
     if known is not None:
         return [(view, None) for view in known]
