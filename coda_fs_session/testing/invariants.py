@@ -1,0 +1,142 @@
+"""What must be true of every replica after whatever people and sync tools did. Each function is one promise.
+
+They raise AssertionError. Those that take a `View` know nothing of the format; those that take refs compare the
+engine with the reader of `coda_fs_session.testing.reader`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from .reader import Files, StoredRef, marks_along, newest
+from .views import Shown, View
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What a session held when its save returned."""
+
+    replica: int
+    name: str
+    lines: tuple[bytes, ...]
+
+    @property
+    def mark(self) -> int:
+        return marks_along(self.lines)[-1]
+
+
+def reading_writes_nothing(before: Files, after: Files) -> None:
+    """Opening a store, listing it and loading every session leaves every file as it is."""
+    changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+    assert not changed, f"reading changed {changed}"
+
+
+def same_files_same_view(here: View, elsewhere: View) -> None:
+    """A view is a function of the files alone: not of who reads, nor when, nor of the order in which they came."""
+    assert sorted(here) == sorted(elsewhere), f"one shows {sorted(here)}, the other {sorted(elsewhere)}"
+    for name, shown in here.items():
+        assert shown == elsewhere[name], f"{name!r} is not the same:\n  {shown}\n  {elsewhere[name]}"
+
+
+def every_side_is_shown(view: View, refs: Iterable[StoredRef]) -> None:
+    """Every state that nothing continues is shown once, under its name or one derived from it, and nothing else is.
+
+    Only where all objects are here: without them nobody can tell what continues what.
+    """
+    expected = Counter((ref.name, ref.live) for ref in newest(refs) if not ref.deleted)
+    shown = Counter((each.label, each.lines) for each in view.values())
+    lacking, extra = expected - shown, shown - expected
+    assert not lacking, f"not shown: {told(lacking)}; shown instead: {told(extra)}"
+    assert not extra, f"shown, but not there: {told(extra)}"
+
+
+def acknowledged_is_kept(saves: Iterable[Acknowledged], refs: Iterable[StoredRef]) -> None:
+    """What a save acknowledged is in the store: it is shown, or a beginning of what is, or some ref's history has it."""
+    kept: set[int] = set().union(*(ref.told for ref in refs))
+    lost = [save for save in saves if save.mark not in kept]
+    assert not lost, f"lost: {told((save.name, save.lines) for save in lost)}"
+
+
+def acknowledged_is_shown(saves: Iterable[Acknowledged], view: View, stepped_over: Collection[int]) -> None:
+    """What a save acknowledged is the beginning of some session of the list, until somebody who had it before his
+    eyes edited, cleared, truncated or deleted it.
+
+    Needs no knowledge of the format at all.
+    """
+    shown = _beginnings(view)
+    lost = [save for save in saves if save.mark not in shown and save.mark not in stepped_over]
+    assert not lost, f"not shown: {told((save.name, save.lines) for save in lost)}"
+
+
+def nothing_disappears(before: View, after: View, stepped_over: Collection[int]) -> None:
+    """Receiving files takes nothing away: what was shown is a beginning of something that is shown.
+
+    Unless somebody stepped over it knowingly; and unless a file was replaced by an older copy of itself.
+    """
+    shown = _beginnings(after)
+    for name, each in before.items():
+        if each.lines:
+            mark = marks_along(each.lines)[-1]
+            assert mark in shown or mark in stepped_over, f"{name!r} has disappeared: {told([(name, each.lines)])}"
+
+
+def labels_stay(before: View, after: View) -> None:
+    """A name moves to another conversation only when a side arrives that was not seen before.
+
+    Looks at names where every side before goes on in one side now, and there is no other.
+    """
+    labels = {each.label for each in before.values()}
+    for label in labels:
+        old = {name: each.lines for name, each in before.items() if each.label == label}
+        new = {name: each.lines for name, each in after.items() if each.label == label}
+        goes_on = {name: [now for now in new if _continues(new[now], lines)] for name, lines in old.items()}
+        if len(old) != len(new) or any(len(now) != 1 for now in goes_on.values()):
+            continue
+        if len({now for (now,) in goes_on.values()}) < len(new):
+            continue
+        for name, (now,) in goes_on.items():
+            assert name == now, f"no new side has come, but what was {name!r} is now {now!r}"
+
+
+def others_stay(before: View, after: View, touched: Collection[str]) -> None:
+    """Working on one session changes the name and content of no other."""
+    for name, each in before.items():
+        if name not in touched:
+            now = after.get(name)
+            assert now is not None, f"work on {sorted(touched)} made {name!r} go away; now there are {sorted(after)}"
+            assert now.lines == each.lines, f"work on {sorted(touched)} changed {name!r}: {_both(each, now)}"
+
+
+def stores_agree(stores: Iterable[Files]) -> None:
+    """After a full exchange all replicas have the same files, byte for byte."""
+    first, *others = stores
+    for other in others:
+        reading_writes_nothing(first, other)
+
+
+def is_complete(refs: Mapping[str, StoredRef]) -> bool:
+    """Tell whether every object that the refs need is here."""
+    return not any(ref.missing for ref in refs.values())
+
+
+def told(states: Iterable[tuple[str, tuple[bytes, ...] | None]]) -> str:
+    """Return texts of sessions for people: of each message, the beginning."""
+    return "; ".join(
+        f"{name!r}: "
+        + ("unreadable" if lines is None else ", ".join(line.partition(b'"content":"')[2][:6].decode() for line in lines))
+        for name, lines in states
+    )
+
+
+def _beginnings(view: View) -> set[int]:
+    return {mark for each in view.values() if each.lines is not None for mark in marks_along(each.lines)}
+
+
+def _continues(newer: tuple[bytes, ...] | None, older: tuple[bytes, ...] | None) -> bool:
+    return bool(older) and newer is not None and older is not None and newer[: len(older)] == older
+
+
+def _both(before: Shown, after: Shown) -> str:
+    return told([("before", before.lines), ("after", after.lines)])
