@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "config": ("errors", FORMAT),
     "manager": EVERYTHING_BELOW,
     "__init__": ("errors", "manager", "session", "storage"),
+    # The shipped test tools look everywhere; nothing looks at them.
+    "testing.": (*BELOW_REPO, "backends.", "manager", "testing."),
 }
 """What each module may import of the package, by name or by the folder (with a dot) that it is in.
 
@@ -56,6 +58,8 @@ OUTSIDE_THE_STORE = {
     # The export goes where the user says, the stand-in for the state folder is made below the temporary folder.
     "export": frozenset(["fsync", "replace", "link", "unlink", "rename"]),
     "backends.local_state": frozenset(["mkdir"]),
+    # This plays the sync tool: it changes a store behind the engine's back.
+    "testing.places": frozenset(["replace", "unlink", "mkdir", "write_bytes", "utime", "shutil"]),
 }
 
 

@@ -53,7 +53,7 @@ def every_side_is_shown(view: View, refs: Iterable[StoredRef]) -> None:
 
 
 def acknowledged_is_kept(saves: Iterable[Acknowledged], refs: Iterable[StoredRef]) -> None:
-    """What a save acknowledged is in the store: it is shown, or a beginning of what is, or some ref's history has it."""
+    """What a save acknowledged is in the store: as the beginning of what some ref says, or once said, or has frozen."""
     kept: set[int] = set().union(*(ref.told for ref in refs))
     lost = [save for save in saves if save.mark not in kept]
     assert not lost, f"lost: {told((save.name, save.lines) for save in lost)}"
@@ -125,7 +125,11 @@ def told(states: Iterable[tuple[str, tuple[bytes, ...] | None]]) -> str:
     """Return texts of sessions for people: of each message, the beginning."""
     return "; ".join(
         f"{name!r}: "
-        + ("unreadable" if lines is None else ", ".join(line.partition(b'"content":"')[2][:6].decode() for line in lines))
+        + (
+            "unreadable"
+            if lines is None
+            else ", ".join(line.partition(b'"content":"')[2][:6].decode() for line in lines)
+        )
         for name, lines in states
     )
 

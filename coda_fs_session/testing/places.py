@@ -54,7 +54,7 @@ class Place(ABC):
     def copied(self, replica: str, clock: Callable[[], datetime], order: Iterable[str]) -> Place:
         """Return a place of another machine with the same files, which came in this order."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a place in memory holds nothing
         """Give up what the place holds."""
 
     @abstractmethod

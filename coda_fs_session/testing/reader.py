@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 import zstandard
 
@@ -180,12 +181,12 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     )
 
 
-def _take_commits(link: list[object] | None, files: Files, found: _Gathering) -> int:
+def _take_commits(link: list[Any] | None, files: Files, found: _Gathering) -> int:
     """Gather the states that a chain of commits froze; return how many there are."""
-    count = int(str(link[2])) + 1 if link else 0
+    count = int(link[2]) + 1 if link else 0
     while link:
         try:
-            commit = json.loads(_object(str(link[0]), files))
+            commit = json.loads(_object(link[0], files))
             found.passed.add(commit["line"])
             frozen = messages_of(commit["base"], files)
             generation = commit.get("generation", {"id": _FIRST_GENERATION})["id"]
@@ -197,7 +198,7 @@ def _take_commits(link: list[object] | None, files: Files, found: _Gathering) ->
     return count
 
 
-def messages_of(base: dict[str, list[list[object]]], files: Files) -> list[bytes]:
+def messages_of(base: dict[str, Any], files: Files) -> list[bytes]:
     """Return the message lines of a base, hidden ones included, without their newlines.
 
     Raises:
@@ -215,10 +216,10 @@ def messages_of(base: dict[str, list[list[object]]], files: Files) -> list[bytes
 
     for height, level in reversed(list(enumerate(base.get("spine", [])))):
         for entry in level:
-            walk(height, str(entry[0]))
+            walk(height, entry[0])
     if "tail" in base:
         identity, _, count, _ = base["tail"]
-        lines.extend(_object(str(identity), files).splitlines()[: int(str(count))])
+        lines.extend(_object(identity, files).splitlines()[:count])
     return lines
 
 

@@ -57,10 +57,11 @@ def view_of(manager: SessionManager) -> View:
         warnings.simplefilter("ignore", SessionWarning)
         for info in manager.list_sessions():
             assert info.name not in view, f"{info.name!r} is listed twice"
-            lines = None
+            lines, failure = None, None
             try:
                 lines = lines_of(manager.load_session(info.name))
             except SessionError as error:
-                assert info.error is not None, f"{info.name!r} is listed as good, and cannot be loaded: {error!r}"
-            view[info.name] = Shown(plain(info), getattr(info, 'diverged_from', None) or info.name, lines)
+                failure = error
+            assert failure is None or info.error is not None, f"{info.name!r} is listed as good: {failure!r}"
+            view[info.name] = Shown(plain(info), getattr(info, "diverged_from", None) or info.name, lines)
     return view

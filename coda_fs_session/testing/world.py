@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import warnings
 from collections.abc import Callable
@@ -170,7 +171,9 @@ class World:
         after = lines_of(session)
         # What others appended in between comes before; a session never turns into another conversation.
         assert after[: len(before)] == before, f"{name!r}: what it held is not the beginning of what it holds now"
-        assert after[-count:] == tuple(orjson.dumps(message) for message in new), f"{name!r} does not end with what was added"
+        assert after[-count:] == tuple(orjson.dumps(message) for message in new), (
+            f"{name!r} does not end with what was added"
+        )
         self._acknowledge(replica, session)
         return {name, session.name}
 
@@ -338,13 +341,13 @@ class World:
         The format keeps of all states between edits that are not sealed yet the one before the first and the one
         after the last. From outside nobody knows what is sealed: any state between two edits is given up here.
         """
-        common = next((at for at, (old, new) in enumerate(zip(before, after)) if old != new), min(len(before), len(after)))
+        marks, new = marks_along(before), marks_along(after)
+        common = sum(map(operator.eq, marks, new)) - 1  # equal marks are marks of equal beginnings
         self._step_over(before, common)
-        marks = marks_along(before)
         edited = [at for at, mark in enumerate(marks) if mark in self._results_of_edits]
         if edited:
             self._given_up.update(marks[max(edited[-1], common + 1) :])
-        self._results_of_edits.add(marks_along(after)[-1])
+        self._results_of_edits.add(new[-1])
 
     def _kept(self, *, of: int | None) -> list[Acknowledged]:
         saves = [save for save in self.saves if of is None or save.replica == of]
