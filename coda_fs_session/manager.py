@@ -205,7 +205,7 @@ class SessionManager:
             live = self._sessions.pop(old, None)
             if live is not None:
                 changed = live.has_unsaved_changes
-                live._name = new
+                live._name, live._diverged_from = new, None
                 self._sessions[new] = live
                 if not changed:
                     self._storage.refresh(live)
@@ -358,8 +358,13 @@ class SessionManager:
                     return session
                 if self._storage.refresh(session):
                     self._settle(session)
-                    return session
-            self._detach(session)
+                    if session.name == name:
+                        return session
+                    # Renamed elsewhere, or another side keeps the name: what has it now is another object.
+                    del self._sessions[name]
+                    self._sessions.setdefault(session.name, session)
+                else:
+                    self._detach(session)
         loaded = self._storage.load(name)
         return self._attach(loaded) if loaded is not None else None
 

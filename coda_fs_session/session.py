@@ -27,6 +27,10 @@ class SessionInfo:
         parent: the session it was branched from; forked_at: how many messages it took over.
         replica: which replica wrote the newest state.
         error: why the session cannot be loaded, or may lack what a damaged file held; None for a good one.
+        diverged_from: the name that the session was written under, where it goes by a derived one because another
+            machine continued that name differently.
+        undecided: something that has not arrived yet would tell whether it continues another session, or that it.
+        survived_delete: it was deleted on one machine, and continued on another that did not know.
     """
 
     name: str
@@ -39,6 +43,9 @@ class SessionInfo:
     forked_at: int | None = None
     replica: str | None = None
     error: SessionError | None = None
+    diverged_from: str | None = None
+    undecided: bool = False
+    survived_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ class Session:
         self._created = _aware(created_at) if created_at else datetime.now(UTC)
         self._updated = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
+        self._diverged_from: str | None = None
         self._owner: SessionOwner | None = None
         self._limit = _NO_LIMIT
         self._count_tokens: Callable[[str], int] | None = None
@@ -125,6 +133,7 @@ class Session:
         session._metadata = {key: decode(value) for key, value in metadata.items()}
         session._created, session._updated = created, updated
         session._parent = parent
+        session._diverged_from = None
         session._owner = None
         session._limit = _NO_LIMIT
         session._count_tokens = None
@@ -180,6 +189,11 @@ class Session:
     def parent(self) -> str | None:
         """Name of the session that this one was branched from."""
         return self._parent
+
+    @property
+    def diverged_from(self) -> str | None:
+        """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
+        return self._diverged_from
 
     @property
     def has_unsaved_changes(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from ..errors import StoreFormatError
+from .ids import Chain
 from .records import (
     FIRST_GENERATION,
     FORMAT_NAME,
@@ -20,9 +21,36 @@ from .records import (
     CommitLink,
     Generation,
     GenerationId,
+    chain_hash,
     check_format,
+    count,
     decode_time,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class TailEdit:
+    """A save that replaced messages which stood in no object yet: enough of it to tell later where somebody left.
+
+    Attributes:
+        position: the first message that was replaced; messages: how many there were after the save.
+        chains: the chain hash after each message that was replaced.
+    """
+
+    position: int
+    messages: int
+    chains: tuple[Chain, ...]
+
+    def to_json(self) -> list[object]:
+        return [self.position, self.messages, list(self.chains)]
+
+    @classmethod
+    def from_json(cls, value: Any) -> TailEdit:
+        """Raises ValueError when `value` is no tail edit."""
+        position, messages, chains = value
+        if count(messages) < count(position):
+            raise ValueError("a tail edit leaves fewer messages than it kept")
+        return cls(position, messages, tuple(map(chain_hash, chains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +61,7 @@ class Commit:
         reason: the operation that froze it, or "seal" for a state between edits of the tail.
         generation: the generation that the state belongs to, None for the first.
         line: id of the ref line that was last when it was frozen.
+        edits: how saves had edited the tail since the ref was written, oldest first.
         previous: the commit before; skip: one further back.
     """
 
@@ -45,6 +74,7 @@ class Commit:
     generation: Generation | None = None
     previous: CommitLink | None = None
     skip: CommitLink | None = None
+    edits: tuple[TailEdit, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -75,6 +105,8 @@ def encode_commit(commit: Commit) -> bytes:
     for name, record in (("generation", commit.generation), ("previous", commit.previous), ("skip", commit.skip)):
         if record is not None:
             fields[name] = record.to_json()
+    if commit.edits:
+        fields["edits"] = [edit.to_json() for edit in commit.edits]
     return orjson.dumps({**fields, "base": commit.base.to_json()}) + b"\n"
 
 
@@ -100,6 +132,7 @@ def decode_commit(data: bytes) -> Commit:
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             previous=CommitLink.from_json(fields["previous"]) if "previous" in fields else None,
             skip=CommitLink.from_json(fields["skip"]) if "skip" in fields else None,
+            edits=tuple(map(TailEdit.from_json, fields.get("edits", []))),
         )
     except StoreFormatError:
         raise

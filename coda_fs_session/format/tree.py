@@ -187,3 +187,25 @@ def matches(node: Entry, entries: list[Entry]) -> bool:
     """Tell whether `entries`, read from a node, add up to what its entry says."""
     counted = replace(node, messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
     return counted == node
+
+
+def common_messages(one: Spine, other: Spine, fetch_one: Fetch, fetch_other: Fetch) -> int:
+    """Count the messages in the chunks with which both trees begin; O(log n) reads."""
+    left, right = list(one.entries())[::-1], list(other.entries())[::-1]
+    common = 0
+    while left and right:
+        (height, entry), (height_there, entry_there) = left[-1], right[-1]
+        if entry.id == entry_there.id:
+            common += entry.messages
+            left.pop()
+            right.pop()
+        elif height == height_there == 0:
+            break
+        else:
+            if height >= height_there:
+                left.pop()
+                left += [(height - 1, below) for below in reversed(fetch_one(entry))]
+            if height_there >= height:
+                right.pop()
+                right += [(height_there - 1, below) for below in reversed(fetch_other(entry_there))]
+    return common

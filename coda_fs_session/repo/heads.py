@@ -1,40 +1,59 @@
-"""From a name to the one head that it stands for.
-
-Today's rule reads several refs of a name where one of them covers the others, and refuses to choose
-between diverged ones.
-"""
+"""From a name, or from a head seen earlier, to the session that it stands for now."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from ..backends.base import RefKey
-from ..errors import SessionConflictError, SessionError
+from ..errors import SessionError
 from ..format.names import key_of_ref
-from ..format.records import Stamped
-from .history import covers, same_life
+from .history import covers, is_seen_in
+from .index import Row
 from .repository import Repository
+from .resolve import Shown, View, resolve_heads
 from .state import Head
+
+_DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The refs of a name.
+    """What a name stands for.
 
     Attributes:
-        head: the newest state, None where there is no ref or nothing but tombstones.
-        tombstone: the tombstone of this replica for the name, if that is the newest of its own refs.
-        own: this replica's ref that `head` covers or is, None where it has none yet.
+        shown: the session, None where there is none of this name.
+        own: this replica's ref that the session's head covers or is, None where it has none yet.
+        grave: the tombstone that has the name, where no session has.
         past: refs that had the name: tombstones, and refs renamed since.
-        doubt: a ref of the name is damaged, and nobody can tell whether `head` has all that it held.
+        doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
     """
 
-    head: Head | None
-    tombstone: Head | None
-    own: Head | None
-    past: list[Head]
+    shown: Shown | None
+    own: Head | None = None
+    grave: Shown | None = None
+    past: tuple[Head, ...] = ()
     doubt: SessionError | None = None
+
+    @property
+    def head(self) -> Head | None:
+        return self.shown.head if self.shown else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The refs that names have in common.
+
+    Attributes:
+        heads: all that can be read; those damaged later on, up to there.
+        unreadable: errors of those that cannot, by key.
+        doubts: errors of all damaged ones that no later file replaces.
+    """
+
+    heads: tuple[Head, ...]
+    unreadable: dict[RefKey, SessionError]
+    doubts: tuple[SessionError, ...]
 
 
 def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolved:
@@ -44,46 +63,121 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
         known: a head read earlier, which is not read again if its ref did not change.
 
     Raises:
-        SessionConflictError: refs diverged.
-        StoreError: a ref is damaged, and no good one holds what it held.
+        StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
+    rows = related(repo, name)
+    refs = read_refs(repo, rows, known)
+    view = view_of(repo, refs, rows)
+    doubt = refs.doubts[0] if refs.doubts else None
+    past = tuple(head for head in refs.heads if head.deleted or head.name != name)
+    for shown in view.sessions:
+        if shown.label == name:
+            if shown.head.damage is not None:
+                raise shown.head.damage
+            shown, own = _with_own(repo, shown)
+            return Resolved(shown, own, None, past, doubt)
+    if refs.unreadable:
+        raise next(reversed(refs.unreadable.values()))
+    grave = next((shown for shown in view.deleted if shown.label == name), None)
+    own = _with_own(repo, grave)[1] if grave else None
+    return Resolved(None, own, grave, past, doubt)
+
+
+def follow(repo: Repository, head: Head) -> Resolved:
+    """Find the session that goes on from a state, whatever its name is now; the same one's own file first.
+
+    Where that was deleted, `grave` is its tombstone. `head` itself is not read again if its ref did not change.
+
+    Raises:
+        StoreError: refs of its names are damaged, and no good one goes on from it.
+    """
+    rows = related(repo, head.name)
+    refs = read_refs(repo, rows, head)
+    view = view_of(repo, refs, rows)
+    every = (*view.sessions, *view.deleted)
+    # What the lines tell needs no object; and our own file is our own conversation, whoever else went on from it.
+    continued = [shown for shown in every if is_seen_in(head, shown.head)]
+    continued = continued or [shown for shown in every if covers(shown.head, head)]
+    continued.sort(key=lambda shown: (shown.head.deleted, shown.head.key != head.key))
+    if not continued:
+        if refs.unreadable:
+            raise next(reversed(refs.unreadable.values()))
+        return Resolved(None)
+    shown, own = _with_own(repo, continued[0])
+    if shown.head.deleted:
+        return Resolved(None, own, shown)
+    return Resolved(shown, own)
+
+
+def origins(name: str) -> Iterator[str]:
+    """Yield a name, and if it has the form of a derived one, what it may be derived from."""
+    yield name
+    while derived := _DERIVED.match(name):
+        name = derived[1]
+        yield name
+
+
+def related(repo: Repository, name: str) -> list[Row]:
+    """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
+    pending = list(origins(name))
+    names = set(pending)
+    rows: dict[str, Row] = {}
+    while pending:
+        for row in repo.index.named(pending.pop()):
+            rows[row.path] = row
+            further = {other for known in (row.name, *row.former_names) for other in origins(known)} - names
+            pending += further
+            names |= further
+    return list(rows.values())
+
+
+def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) -> Refs:
+    """Read the refs of some rows."""
     heads: list[Head] = []
-    damaged: list[tuple[RefKey, SessionError]] = []
-    for row in repo.index.named(name):
+    unreadable: dict[RefKey, SessionError] = {}
+    for row in rows:
         key = RefKey(row.path)
         try:
-            head = repo.reread(known) if known is not None and known.key == key else repo.read(key)
+            heads.append(repo.reread(known) if known is not None and known.key == key else repo.read(key))
         except KeyError:
             continue
         except SessionError as error:
-            damaged.append((key, error))
-        else:
-            heads.append(head)
-            if head.damage is not None:
-                damaged.append((key, head.damage))
-    doubts = [error for key, error in damaged if not any(_replaces(head, key) for head in heads)]
-    here = [head for head in heads if head.name == name]
-    live = _newest(repo, [head for head in here if not head.deleted], heads)
-    unreadable = [error for key, error in damaged if all(head.key != key for head in heads)]
-    if unreadable and not live:
-        raise unreadable[-1]
-    if len(live) > 1:
-        paths = [repo.backend.locate(head.key) for head in live]
-        raise SessionConflictError(
-            f"session {name!r} was continued in two places: {' and '.join(paths)}; neither continues the other. "
-            "Move one of the files out of the store to go on with the other."
-        )
-    tombstone = next((head for head in here if head.deleted and is_own(repo, head)), None)
-    past = [head for head in heads if head.deleted or head.name != name]
-    if not live:
-        return Resolved(None, tombstone, None, past)
-    head = live[0]
-    if head.damage is not None:
-        raise head.damage
-    own = next((other for other in here if is_own(repo, other) and not other.deleted), None)
-    own = head if is_own(repo, head) else own
-    shown = _with_metadata_of(head, [other for other in here if other is not head and not other.deleted])
-    return Resolved(shown, tombstone, shown if own is head else own, past, doubts[0] if doubts else None)
+            unreadable[key] = error
+    damaged = [*unreadable.items(), *((head.key, head.damage) for head in heads if head.damage is not None)]
+    doubts = tuple(error for key, error in damaged if not any(_replaces(head, key) for head in heads))
+    return Refs(tuple(heads), unreadable, doubts)
+
+
+def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
+    """Resolve what was read of some rows."""
+    if len(refs.heads) == 1:
+        head = refs.heads[0]
+        shown = (Shown(head.name, head),)
+        return View((), shown) if head.deleted else View(shown, ())
+    inside = {row.path for row in rows}
+
+    def is_taken(name: str) -> bool:
+        return any(row.name == name and not row.deleted and row.path not in inside for row in repo.index.named(name))
+
+    return resolve_heads(refs.heads, is_taken)
+
+
+def _with_own(repo: Repository, shown: Shown) -> tuple[Shown, Head | None]:
+    """Find our ref that a session's head covers or is; one that is as new takes the place of the head."""
+    if is_own(repo, shown.head):
+        return shown, shown.head
+    for own in _own_among(repo, shown.covered):
+        if own.deleted == shown.head.deleted and covers(own, shown.head):
+            head = own
+            if own.metadata != shown.head.metadata:
+                head = own.copy()
+                head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
+            return replace(shown, head=head), head
+    return shown, next(_own_among(repo, shown.covered), None)
+
+
+def _own_among(repo: Repository, heads: Iterable[Head]) -> Iterator[Head]:
+    return (head for head in heads if is_own(repo, head))
 
 
 def _replaces(good: Head, damaged: RefKey) -> bool:
@@ -93,56 +187,6 @@ def _replaces(good: Head, damaged: RefKey) -> bool:
     # Of one key, paths get longer with their numbers.
     later = (len(good.key.path), good.key.path) > (len(damaged.path), damaged.path)
     return same and later and good.damage is None
-
-
-def _with_metadata_of(head: Head, covered: list[Head]) -> Head:
-    """Merge in the metadata of refs that the head covers: for each key the latest stamp wins, whoever set it."""
-    merged = dict(head.metadata)
-    updated = head.updated
-    for other in covered:
-        if not same_life(head, other):
-            continue
-        for key, item in other.metadata.items():
-            if key not in merged or _weight(merged[key]) < _weight(item):
-                merged[key] = item
-                updated = max(updated, other.updated)
-    if merged == head.metadata:
-        return head
-    shown = head.copy()
-    shown.metadata, shown.updated = merged, updated
-    return shown
-
-
-def _weight(item: Stamped) -> tuple[str, str]:
-    return item.stamp, hashlib.sha256(item.value or b"").hexdigest()
-
-
-def _newest(repo: Repository, live: list[Head], all_heads: list[Head]) -> list[Head]:
-    """Leave out every head that another one covers; of equal ones a whole one and this replica's own stays.
-
-    Two heads can cover each other and still differ: where the last message was taken back, the one state
-    is how the other began, and was there before it too. Then the one with more history is the newer.
-    """
-    if len(live) == 1 and len(all_heads) == 1:
-        return live
-
-    def rank(head: Head) -> tuple[bool, int, int, bool, RefKey]:
-        commits = head.header.commit.depth + 1 if head.header.commit else 0
-        edits = sum(save.replace is not None for save in head.saves)
-        return head.damage is not None, -commits, -edits, not is_own(repo, head), head.key
-
-    order = sorted(live, key=rank)
-    preference = {id(head): place for place, head in enumerate(order)}
-
-    def gives_way(head: Head, rival: Head) -> bool:
-        if rival is head or not (rival.name == head.name or head.name in rival.header.former_names):
-            return False
-        if not covers(rival, head):
-            return False
-        preferred = preference[id(head)] < preference.get(id(rival), -1)
-        return not (preferred and covers(head, rival))
-
-    return [head for head in order if not any(gives_way(head, rival) for rival in all_heads)]
 
 
 def is_own(repo: Repository, head: Head) -> bool:

@@ -6,47 +6,41 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..backends.base import NewObject
-from ..format.commits import Commit
+from ..errors import StoreError
+from ..format.commits import Commit, TailEdit
 from ..format.records import Base, CommitLink, Generation, Operation
-from .messages import MessageList
 from .objects import Objects
+from .paths import UndecidedError, last_common, paths_of
 from .state import FrozenTail, Head
 
 
 def covers(newer: Head, older: Head) -> bool:
-    """Tell whether `older` is `newer` or an ancestor of it, so that showing `newer` alone loses nothing."""
-    if newer.generation_id == older.generation_id:
-        if older.last_id in newer.line_ids:
-            return True
-        if any(_is_prefix(older, messages) for messages in _lists_of(newer)):
-            return True
-    return _frozen_in(newer, older)
+    """Tell whether `older` is `newer` or a state that it went through, so that showing `newer` alone loses nothing.
+
+    Raises:
+        StoreError: an object is missing or damaged that decides it.
+    """
+    if is_seen_in(older, newer):
+        return True
+    try:
+        path, path_there = paths_of(older, newer)
+        return path.step_after(last_common(path, path_there)) is None
+    except UndecidedError as error:
+        raise error.problem from error
 
 
-def _lists_of(head: Head) -> Iterator[MessageList]:
-    """Yield the head's message list, and those that edits since the base have replaced."""
-    yield head.messages
-    for tail in head.tails_around_edits():
-        yield head.frozen(tail)
-
-
-def _frozen_in(newer: Head, older: Head) -> bool:
-    """Look for `older` among the commits of `newer`: its generation was frozen right after the commits they share."""
+def is_seen_in(older: Head, newer: Head) -> bool:
+    """Tell from lines alone that `newer` went through `older`; False where that takes a look at messages."""
+    if older.last_id in newer.line_ids:
+        return True
     link = newer.header.commit
     depth = older.header.commit.depth + 1 if older.header.commit else 0
-    while link is not None and depth <= link.depth:
-        commit = commit_at(newer.messages.objects, link, depth)
-        if commit.generation_id != older.generation_id:
-            return False
-        frozen = MessageList(newer.messages.objects, newer.messages.sizes, commit.base, [])
-        if commit.line == older.last_id or _is_prefix(older, frozen):
-            return True
-        depth += 1
-    return False
-
-
-def _is_prefix(older: Head, messages: MessageList) -> bool:
-    return older.count <= messages.count and messages.chain_at(older.count) == older.chain
+    if link is None or depth > link.depth:
+        return False
+    try:
+        return commit_at(newer.messages.objects, link, depth).line == older.last_id
+    except StoreError:
+        return False
 
 
 def commit_at(objects: Objects, link: CommitLink, depth: int) -> Commit:
@@ -65,13 +59,22 @@ def freeze(head: Head, reason: str, time: str, previous: CommitLink | None) -> t
     Returns:
         The frozen base, the objects to write (the commit is the last), and the link to the commit.
     """
-    return freeze_tail(head, head.tail(), reason, time, previous)
+    return freeze_tail(head, head.tail(), reason, time, previous, head.tail_edits())
 
 
 def freeze_tail(
-    head: Head, tail: FrozenTail, reason: str, time: str, previous: CommitLink | None
+    head: Head,
+    tail: FrozenTail,
+    reason: str,
+    time: str,
+    previous: CommitLink | None,
+    edits: Sequence[TailEdit] = (),
 ) -> tuple[Base, list[NewObject], CommitLink]:
-    """Make the commit of the state that a head had with another tail; returns as `freeze`."""
+    """Make the commit of the state that a head had with another tail; returns as `freeze`.
+
+    Args:
+        edits: of the tail, up to that state; those of one ref file go into one commit.
+    """
     base, new = head.frozen(tail).freeze()
     base = replace(base, metadata=dict(tail.metadata))
     commit = Commit(
@@ -84,6 +87,7 @@ def freeze_tail(
         generation=head.header.generation,
         previous=previous,
         skip=head.messages.objects.skip_for(previous),
+        edits=tuple(edits),
     )
     made, link = head.messages.objects.new_commit(commit)
     return base, [*new, made], link

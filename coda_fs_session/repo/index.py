@@ -7,8 +7,8 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,7 +18,9 @@ from ..format.names import key_of_ref, session_key
 from ..format.records import Parent
 from .state import Head
 
-_VERSION = 1
+_VERSION = 2
+
+_Tokens = tuple[tuple[str, Token], ...]
 
 
 class Row(NamedTuple):
@@ -49,6 +51,20 @@ class Row(NamedTuple):
     readable: bool = True
 
 
+class ViewRow(NamedTuple):
+    """One session of what several refs add up to; see `repo.resolve.Shown`.
+
+    Attributes:
+        row: of its head, with the metadata of refs that it covers.
+    """
+
+    label: str
+    row: Row
+    diverged_from: str | None = None
+    undecided: bool = False
+    survived_delete: bool = False
+
+
 class Index:
     """Rows of all refs, by path and by name.
 
@@ -63,6 +79,7 @@ class Index:
         self._rows: dict[str, Row] = {}
         self._by_name: dict[str, dict[str, Row]] = {}
         self._unreadable: dict[str, Row] = {}
+        self._views: dict[str, tuple[_Tokens, list[ViewRow]]] = {}
         self._marker: object = None
         self._identities: dict[str, int] = {}
         self._loaded = False
@@ -91,6 +108,17 @@ class Index:
             self._read_row(RefKey(row.path), row.token)
             return self._rows.get(row.path, row)
 
+    def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
+        """Return what refs add up to, as kept under exactly these rows; None where that is not known."""
+        tokens, view = self._views.get(rows[0].path, ((), None))
+        return view if view is not None and tokens == _tokens(rows) else None
+
+    def keep_view(self, rows: Sequence[Row], view: list[ViewRow]) -> None:
+        """Keep what refs add up to; it depends on nothing else."""
+        with self._mutex:
+            self._views[rows[0].path] = _tokens(rows), view
+            self._dirty = True
+
     def note(self, head: Head) -> None:
         """Take in a ref that was just read or written."""
         with self._mutex:
@@ -106,7 +134,8 @@ class Index:
         """Keep the rows for the next process, if any changed."""
         with self._mutex:
             if self._dirty and self._loaded:
-                self._machine.keep_index(orjson.dumps([_VERSION, [list(row) for row in self._rows.values()]]))
+                views = {path: view for path, view in self._views.items() if path in self._rows}
+                self._machine.keep_index(orjson.dumps([_VERSION, list(self._rows.values()), views], default=tuple))
                 self._dirty = False
 
     def _refresh(self) -> None:
@@ -181,7 +210,7 @@ class Index:
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
         self._mutex = threading.RLock()
-        self._rows, self._by_name, self._unreadable = {}, {}, {}
+        self._rows, self._by_name, self._unreadable, self._views = {}, {}, {}, {}
         self._marker, self._identities = None, {}
         self._loaded = self._dirty = False
 
@@ -189,25 +218,35 @@ class Index:
         if self._loaded:
             return
         self._loaded = True
-        for row in _decode_rows(self._machine.load_index()):
+        rows, self._views = _decode(self._machine.load_index())
+        for row in rows:
             self._set(row)
         self._dirty = False
 
 
-def _decode_rows(data: bytes | None) -> Iterable[Row]:
-    if not data:
-        return []
+def _tokens(rows: Sequence[Row]) -> _Tokens:
+    return tuple((row.path, row.token) for row in rows)
+
+
+def _decode(data: bytes | None) -> tuple[list[Row], dict[str, tuple[_Tokens, list[ViewRow]]]]:
     try:
-        version, rows = orjson.loads(data)
+        version, rows, views = orjson.loads(data or b"[0,[],[]]")
         if version != _VERSION:
-            return []
-        return [
-            Row(path, Token(tuple(token)), name, key, tuple(former), *rest)
-            for path, token, name, key, former, *rest in rows
-        ]
-    except (ValueError, TypeError):
+            return [], {}
+        return [_decode_row(*row) for row in rows], {
+            path: (
+                tuple((other, Token(tuple(token))) for other, token in tokens),
+                [ViewRow(label, _decode_row(*row), *rest) for label, row, *rest in view],
+            )
+            for path, (tokens, view) in views.items()
+        }
+    except (ValueError, TypeError, AttributeError):
         # The index is only a copy of what the refs say: read those again.
-        return []
+        return [], {}
+
+
+def _decode_row(path: str, token: list[int], name: str, key: str, former: list[str], *rest: Any) -> Row:
+    return Row(path, Token(tuple(token)), name, key, tuple(former), *rest)
 
 
 def row_of(head: Head) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import islice
 
 from ..backends.base import RefKey, RefTakenError, Token
 from ..errors import StoreError
@@ -14,7 +15,7 @@ from ..working_copy import Splice
 from .history import freeze, freeze_tail
 from .messages import Draft, MessageList
 from .repository import Repository
-from .state import Attempt, FrozenTail, Head
+from .state import Attempt, Head
 
 MetadataValues = dict[str, bytes | None]
 
@@ -73,20 +74,25 @@ def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefK
             number += 1
 
 
-def commit_tails(repo: Repository, head: Head, tails: list[FrozenTail], now: str) -> CommitLink | None:
-    link = head.header.commit
-    for tail in [tails[0], tails[-1]] if len(tails) > 1 else tails:
-        _, new, link = freeze_tail(head, tail, "seal", now, link)
-        repo.objects.put(new)
+def keep_edits(repo: Repository, head: Head, now: str) -> CommitLink | None:
+    """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
+    tails = list(head.tails_around_edits())
+    if not tails:
+        return head.header.commit
+    _, new, link = freeze_tail(head, tails[0], "seal", now, head.header.commit)
+    repo.objects.put(new)
+    _, new, link = freeze_tail(head, tails[-1], "seal", now, link, head.tail_edits())
+    repo.objects.put(new)
     return link
 
 
 def freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
-    """Before a new generation: commit the present state, and before it those around edits of the tail."""
-    tails = list(head.tails_around_edits())
-    if tails and tails[-1].line == head.last_id:
-        tails.pop()
-    base, new, link = freeze(head, operation, now, commit_tails(repo, head, tails, now))
+    """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
+    link = head.header.commit
+    for tail in islice(head.tails_around_edits(), 1):
+        _, new, link = freeze_tail(head, tail, "seal", now, link)
+        repo.objects.put(new)
+    base, new, link = freeze(head, operation, now, link)
     repo.objects.put(new)
     return base, link
 

@@ -14,14 +14,14 @@ from ..errors import CorruptionError, SessionWarning, StoreError
 from ..format.chunks import closes
 from ..format.ids import chain_message
 from ..format.names import session_key
-from ..format.records import Base, CommitLink, Operation
+from ..format.records import Base, Operation
 from ..format.refs import Save, encode_save
 from ..working_copy import Splice
 from .attempts import append_to, check_landed, rest_of, stale
-from .heads import is_own, resolve
+from .heads import follow, is_own, resolve
 from .history import covers, next_generation, same_life
 from .messages import MessageList
-from .publish import Content, MetadataValues, commit_tails, freeze_all, merged, publish, spliced, stamped
+from .publish import Content, MetadataValues, freeze_all, keep_edits, merged, publish, spliced, stamped
 from .repository import Repository
 from .state import Attempt, Head
 from .steps import fork
@@ -96,16 +96,13 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
 def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
     """Read the session's newest state, and the ref of our own that a rewrite would replace (None: make one)."""
     if not is_own(repo, head):
-        resolved = resolve(repo, head.name)
         if head.damage is not None:
             return head, None
-        past = next((ref for ref in resolved.past if covers(ref, head)), None)
-        if resolved.head is None and past is not None:
-            # Renamed or deleted meanwhile: nothing of it may come back under the old name.
-            resolved = resolve(repo, past.name)
-            if resolved.head is None:
-                return past, None
-        return resolved.head or head, resolved.own
+        found = follow(repo, head)
+        if found.grave is not None:
+            # Deleted meanwhile: nothing of it may come back under the old name.
+            return found.grave.head, None
+        return found.head or head, found.own
     try:
         stack.enter_context(repo.backend.hold(head.key))
         current = repo.reread(head)
@@ -226,11 +223,11 @@ def _rewrite(
     if target is not head and is_own(repo, head):
         # Our file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
-    operation = _operation(head, splice)
+    operation = _operation(splice)
     link = head.header.commit
     generation = head.header.generation
     if operation is None:
-        link = _keep_edits(repo, head, splice, now)
+        link = keep_edits(repo, head, now)
     else:
         _, link = freeze_all(repo, head, operation, now)
     content = spliced(repo, head, splice)
@@ -242,24 +239,13 @@ def _rewrite(
     return publish(repo, header, content.lines, target, attempted=head.attempted, attempt=attempt)
 
 
-def _operation(head: Head, splice: Splice) -> Operation | None:
-    """Name the step that needs a generation of its own; appends and edits of the tail do not."""
+def _operation(splice: Splice) -> Operation | None:
+    """Name the step that needs a generation of its own: whatever is no append."""
     if splice.appends:
         return None
     if splice.drop == splice.saved:
         return "clear"
-    if splice.keep == splice.saved:
-        return "truncate"
-    in_tail = splice.drop == 0 and head.start + splice.keep >= head.header.base.messages
-    return None if in_tail else "edit"
-
-
-def _keep_edits(repo: Repository, head: Head, splice: Splice, now: str) -> CommitLink | None:
-    """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
-    tails = list(head.tails_around_edits())
-    if not splice.appends:
-        tails = [*tails[:1], head.tail()]
-    return commit_tails(repo, head, tails, now)
+    return "truncate" if splice.keep == splice.saved else "edit"
 
 
 def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> Base:

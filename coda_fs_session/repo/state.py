@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
 from ..format.chunks import Sizes
-from ..format.ids import Chain
+from ..format.commits import TailEdit
+from ..format.ids import Chain, chain_message
 from ..format.records import GenerationId, Metadata, Stamped
 from ..format.refs import Header, Ref, Save
 from .messages import MessageList
@@ -140,6 +141,22 @@ class Head:
                 pending = True
         if pending:
             yield after
+
+    def tail_edits(self) -> list[TailEdit]:
+        """Return how the saves replaced messages, oldest first."""
+        if all(save.replace is None for save in self.saves):
+            return []
+        base = self.header.base
+        chains = [base.chain]
+        edits = []
+        for save in self.saves:
+            if save.replace is not None:
+                kept = save.replace - base.messages + 1
+                edits.append(TailEdit(save.replace, save.replace + len(save.messages), tuple(chains[kept:])))
+                del chains[kept:]
+            for line in save.messages:
+                chains.append(chain_message(chains[-1], line))
+        return edits
 
     @property
     def name(self) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+from ..errors import ObjectNotYetHereError
 from ..format.names import session_key
 from ..format.records import Base, Operation, Parent, Stamped
 from ..format.refs import Header
 from ..storage import name_taken
 from ..working_copy import Splice
 from .attempts import check_landed
-from .heads import resolve
+from .heads import origins, resolve
 from .history import freeze, next_generation, unused_generation
 from .messages import Draft, MessageList
 from .publish import Content, freeze_all, hide, publish, spliced
@@ -48,21 +49,22 @@ def create(
         if resolved.head is not None:
             check_landed(repo, resolved.head, attempted)
             raise name_taken(name)
-        grave = resolved.tombstone
         if not resolved.past:
             return publish(repo, header, content.lines, None, attempted=attempted)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
         messages = MessageList(repo.objects, repo.sizes, base, content.lines)
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
-        generation = next_generation(grave or resolved.past[0], "create", result)
-        generation = unused_generation(generation, resolved.past)
-        link = None
-        if grave is not None:
-            _, new, link = freeze(grave, "create", now, grave.header.commit)
-            repo.objects.put(new)
+        before, target, link = resolved.past[0], None, None
+        if resolved.grave is not None:
+            # Not where a part of its history has not arrived: the new session does not need it.
+            with suppress(ObjectNotYetHereError):
+                _, new, link = freeze(resolved.grave.head, "create", now, resolved.grave.head.header.commit)
+                repo.objects.put(new)
+                before, target = resolved.grave.head, resolved.own
+        generation = unused_generation(next_generation(before, "create", result), resolved.past)
         header = replace(header, generation=generation, commit=link)
-        return publish(repo, header, content.lines, grave, attempted=attempted)
+        return publish(repo, header, content.lines, target, attempted=attempted)
 
 
 def fork(
@@ -109,7 +111,7 @@ def rename(repo: Repository, old: str, new: str) -> Head | None:
         SessionExistsError: the new name is taken.
     """
     with ExitStack() as stack:
-        for key in sorted({session_key(old), session_key(new)}):
+        for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
         resolved = resolve(repo, old)
         if resolved.head is None:
@@ -132,7 +134,9 @@ def steps_from(renamed: Head, before: Head) -> bool:
 
 def delete(repo: Repository, name: str) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name."""
-    with repo.machine.lock(session_key(name)):
+    with ExitStack() as stack:
+        for key in sorted(set(map(session_key, origins(name)))):
+            stack.enter_context(repo.machine.lock(key))
         resolved = resolve(repo, name)
         if resolved.head is None:
             return False

@@ -8,11 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-import orjson
-
-from ..errors import SessionConflictError, SessionError, SessionNotFoundError, SessionWarning, StoreError
+from ..errors import SessionNotFoundError, SessionWarning, StoreError
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
@@ -20,13 +17,12 @@ from ..storage import SessionStorage, StoreStats
 from . import publish, steps
 from . import save as engine
 from .attempts import AttemptLandedError
-from .heads import resolve
-from .index import Row, row_of
+from .heads import follow, origins, resolve
+from .listing import find_info, list_infos
 from .messages import Draft
 from .repository import Repository
+from .resolve import Shown
 from .state import Attempt, Head
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +84,7 @@ class RepoStorage(SessionStorage):
 
     def load(self, name: str) -> Session | None:
         resolved = resolve(self.repo, name)
-        if resolved.head is None:
+        if resolved.shown is None:
             return None
         if resolved.doubt is not None:
             warnings.warn(
@@ -96,18 +92,20 @@ class RepoStorage(SessionStorage):
                 SessionWarning,
                 stacklevel=4,
             )
-        return self._open(resolved.head)
+        return self._open(resolved.shown)
 
-    def _open(self, head: Head) -> Session:
+    def _open(self, shown: Shown) -> Session:
+        head = shown.head
         parent = head.header.parent
         session = Session._stored(
-            head.name,
+            shown.label,
             HeadSource(head),
             dict(head.values()),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
         )
+        session._diverged_from = shown.diverged_from
         self._heads[session] = head
         return session
 
@@ -116,18 +114,10 @@ class RepoStorage(SessionStorage):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
-        infos = []
-        for name, rows in _by_name(self.repo.index.rows()).items():
-            info = self._info_of(name, rows)
-            if info is not None:
-                infos.append(info)
-        self.repo.index.keep()
-        return infos
+        return list_infos(self.repo)
 
     def info(self, name: str) -> SessionInfo | None:
-        rows = _by_name(self.repo.index.named(name)).get(name)
-        # Looking a name up compares no sizes and times; what is shown of it must be of now.
-        return self._info_of(name, [self.repo.index.fresh(row) for row in rows]) if rows else None
+        return find_info(self.repo, name)
 
     def create(self, session: Session) -> None:
         draft = Draft(self.repo.objects, self.repo.sizes)
@@ -158,7 +148,7 @@ class RepoStorage(SessionStorage):
             return super().branch(parent, name, at)
         splice = parent._splice()
         metadata = publish.merged(self.repo, head, parent._metadata_change().values)
-        return self._open(steps.fork(self.repo, head, splice, name, metadata=metadata, at=at))
+        return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
     def rename(self, old: str, new: str) -> None:
         renamed = steps.rename(self.repo, old, new)
@@ -170,26 +160,44 @@ class RepoStorage(SessionStorage):
                 self._heads[session] = renamed.copy()
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
-        if info.parent is None or info.parent == parent:
-            return info.parent == parent
+        # Recorded is the name that the parent is written under, not one that it went by beside others.
+        if info.parent is None or info.parent in origins(parent):
+            return info.parent is not None
         return any(info.parent in row.former_names and row.name == parent for row in self.repo.index.named(parent))
 
     def refresh(self, session: Session) -> bool:
         head = self._heads.get(session)
-        current = resolve(self.repo, session.name, known=head).head
-        if current is None:
+        shown = self._follow(session)
+        if shown is None:
             return False
+        current = shown.head
         if head is None or (current.key, current.token) != (head.key, head.token) or current.metadata != head.metadata:
             self._take(session, current)
         return True
 
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is kept."""
-        current = resolve(self.repo, session.name).head
-        if current is None:
+        shown = self._follow(session)
+        if shown is None:
             return False
-        self._take(session, current)
+        self._take(session, shown.head)
         return True
+
+    def _follow(self, session: Session) -> Shown | None:
+        """Find where a session has got to, and give it the name that it goes by now."""
+        head = self._heads.get(session)
+        shown = (resolve(self.repo, session.name) if head is None else follow(self.repo, head)).shown
+        if shown is None:
+            return None
+        before, session._name, session._diverged_from = session.name, shown.label, shown.diverged_from
+        if shown.label != before and shown.diverged_from is not None:
+            warnings.warn(
+                f"session {before!r} was continued on another machine too; what you have open is now called "
+                f"{shown.label!r}",
+                SessionWarning,
+                stacklevel=6,
+            )
+        return shown
 
     def stats(self) -> StoreStats:
         infos = [info for info in self.list_all() if info.error is None]
@@ -233,8 +241,10 @@ class RepoStorage(SessionStorage):
 
     def _settle(self, session: Session, head: Head, *, merged: bool = False) -> None:
         """Let a session stand on the head that its save led to."""
+        before = self._heads.get(session)
         self._heads[session] = head
-        session._name = head.name
+        if before is None or before.name != head.name:
+            session._name, session._diverged_from = head.name, None
         session._parent = head.header.parent.name if head.header.parent else None
         session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
 
@@ -255,67 +265,3 @@ class RepoStorage(SessionStorage):
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
         )
-
-    def _info_of(self, name: str, rows: list[Row]) -> SessionInfo | None:
-        good = [row for row in rows if not row.problem]
-        live = [row for row in good if not row.deleted and row.name == name]
-        if len(rows) == 1 and good:
-            return _info(live[0]) if live else None
-        if not live and len(good) == len(rows):
-            return None
-        try:
-            resolved = resolve(self.repo, name)
-        except (SessionConflictError, StoreError) as error:
-            return _failed(name, rows, error)
-        if resolved.head is None:
-            return None
-        info = _info(row_of(resolved.head))
-        info.error = resolved.doubt
-        return info
-
-
-def _by_name(rows: list[Row]) -> dict[str, list[Row]]:
-    """Group the rows by session name; unreadable refs go with the session whose key their file name has."""
-    grouped: dict[str, list[Row]] = {}
-    names_of_key: dict[str, set[str]] = {}
-    for row in rows:
-        if row.readable and row.name:
-            grouped.setdefault(row.name, []).append(row)
-            names_of_key.setdefault(row.key, set()).add(row.name)
-    for row in rows:
-        for former in {*row.former_names} - {row.name}:
-            # It may cover a ref that still has the former name.
-            if former in grouped:
-                grouped[former].append(row)
-        if not row.readable:
-            for name in names_of_key.get(row.key, {row.name}):
-                grouped.setdefault(name, []).append(row)
-    return grouped
-
-
-def _info(row: Row) -> SessionInfo:
-    return SessionInfo(
-        row.name,
-        row.messages,
-        _local(row.created),
-        _local(row.updated),
-        orjson.loads(row.metadata),
-        row.size,
-        row.parent,
-        row.forked_at,
-        row.replica,
-    )
-
-
-def _failed(name: str, rows: list[Row], error: SessionError) -> SessionInfo:
-    """Describe a session that cannot be loaded by what is still known of it."""
-    best = max([row for row in rows if row.name == name] or rows, key=lambda row: (row.updated, row.path))
-    if best.created:
-        info = _info(best)
-        info.error = error
-        return info
-    return SessionInfo(name, 0, _local(_EPOCH.isoformat()), _local(_EPOCH.isoformat()), {}, 0, error=error)
-
-
-def _local(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)

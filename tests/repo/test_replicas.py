@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
-from coda_fs_session import ObjectNotYetHereError, SessionConflictError, SessionNotFoundError
+from coda_fs_session import ObjectNotYetHereError, SessionNotFoundError
 
 from .machines import Machine, contents, said
 
@@ -91,28 +92,78 @@ def test_steps_cover_what_they_were_made_from(here: Machine, there: Machine, len
     assert there.read(name) == [*expected, "and on"]
 
 
-def test_diverged_states_are_refused(here: Machine, there: Machine, length: int) -> None:
-    """Where both went on, neither is shown for the other: the error names both files, and nothing is lost."""
+def test_both_sides_are_shown(here: Machine, there: Machine, length: int) -> None:
+    """Where both went on, both are there on both machines, under the same names, and both can be gone on with."""
     here.create("other", said("fine"))
     here.change("chat", "here")
     there.change("chat", "there")
     there.send_to(here)
-    for use in (
-        lambda: here.read("chat"),
-        lambda: here.manager().create_session("chat"),
-        lambda: here.manager().create_session("branch", branch_from="chat"),
-        lambda: here.manager().delete_session("chat"),
-        lambda: here.manager().rename_session("chat", "new"),
-    ):
-        with pytest.raises(SessionConflictError) as caught:
-            use()
-        for replica in (here.replica, there.replica):
-            assert str(here.store / "refs" / replica / "chat.jsonl") in str(caught.value)
-    infos = {info.name: info for info in here.manager().list_sessions()}
-    assert isinstance(infos["chat"].error, SessionConflictError)
-    assert infos["other"].error is None
-    (here.store / "refs" / there.replica / "chat.jsonl").unlink()
-    assert here.read("chat") == [*numbers(length), "here"]
+    here.send_to(there)
+    names = here.names()
+    assert names == there.names()
+    assert len(names) == 3
+    derived = next(name for name in names if name.startswith("chat~"))
+    assert here.read("chat") == there.read("chat")
+    assert sorted(here.read(name)[-1] for name in ("chat", derived)) == ["here", "there"]
+    for name in ("chat", derived):
+        expected = here.read(name)
+        here.change(name, "on")
+        assert here.read(name) == [*expected, "on"]
+        assert here.names() == names
+    here.send_to(there)
+    assert there.names() == names
+    assert [there.read(name) for name in names] == [here.read(name) for name in names]
+    infos = {info.name: info for info in there.manager().list_sessions()}
+    assert (infos["chat"].diverged_from, infos[derived].diverged_from) == (None, "chat")
+
+
+def test_verbs_on_a_derived_name(here: Machine, there: Machine, length: int) -> None:
+    """A side that goes by a derived name is renamed, branched and deleted like any other session."""
+    here.change("chat", "here")
+    there.change("chat", "there")
+    there.send_to(here)
+    (derived,) = {name for name in here.names() if name != "chat"}
+    kept, told = here.read("chat"), here.read(derived)
+    manager = here.manager()
+    branch = manager.create_session("branch", branch_from=derived)
+    assert manager.create_session("branch", branch_from=derived) is branch
+    assert contents(branch) == told
+    manager.rename_session(derived, "talk")
+    assert here.names() == ["branch", "chat", "talk"]
+    assert (here.read("chat"), here.read("talk")) == (kept, told)
+    manager.delete_session("talk")
+    assert here.names() == ["branch", "chat"]
+    here.send_to(there)
+    assert there.names() == ["branch", "chat"]
+    assert there.read("chat") == kept
+
+
+def test_an_open_session_follows_its_own_side(here: Machine, there: Machine, length: int) -> None:
+    """Whichever side gets the derived name, an open session stays with its messages, and says what it is called now."""
+    managers = [machine.manager() for machine in (here, there)]
+    sessions = [manager.load_session("chat") for manager in managers]
+    for session, manager, text in zip(sessions, managers, ("here", "there"), strict=True):
+        session.add_message(said(text)[0])
+        manager.save_session(session)
+    there.send_to(here)
+    here.send_to(there)
+    moved = []
+    for session, manager, text in zip(sessions, managers, ("here", "there"), strict=True):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            now = manager.load_session("chat")
+        assert contents(session)[-1] == text
+        if now is not session:
+            moved.append(session)
+            assert session.name.startswith("chat~")
+            assert session.diverged_from == "chat"
+            assert any(session.name in str(warning.message) for warning in caught)
+            assert manager.load_session(session.name) is session
+            session.add_message(said("on")[0])
+            manager.save_session(session)
+            assert session.name != "chat"
+            assert contents(manager.load_session(session.name))[-2:] == [text, "on"]
+    assert len(moved) == 1
 
 
 def test_an_open_session_goes_on_in_its_own_ref(here: Machine, there: Machine, length: int) -> None:
@@ -133,7 +184,8 @@ def test_deletion_and_continuation(here: Machine, there: Machine, length: int) -
     there.change("chat", "still needed")
     there.send_to(here)
     assert here.read("chat") == [*numbers(length), "still needed"]
-    assert here.names() == ["chat"]
+    (info,) = here.manager().list_sessions()
+    assert (info.name, info.survived_delete) == ("chat", True)
 
 
 @pytest.mark.parametrize("first", [[], said(0)], ids=["empty", "same beginning"])
@@ -186,8 +238,8 @@ def test_conflict_copies_are_read(here: Machine, there: Machine, length: int) ->
     copy.write_bytes((there.store / "refs" / there.replica / "chat.jsonl").read_bytes())
     there.send_to(here)
     (here.store / "refs" / there.replica / "chat.jsonl").unlink()
-    with pytest.raises(SessionConflictError, match=r"conflicted copy"):
-        here.read("chat")
+    (derived,) = {name for name in here.names() if name != "chat"}
+    assert sorted(here.read(name)[-1] for name in ("chat", derived)) == ["one", "other"]
 
 
 @pytest.mark.parametrize("length", [60], indirect=True)
@@ -213,8 +265,7 @@ def test_the_same_name_on_two_machines(here: Machine, tmp_path: Path) -> None:
     assert here.read("chat") == ["a", "b"]
     there.change("chat", "c")
     there.send_to(here)
-    with pytest.raises(SessionConflictError):
-        here.read("chat")
+    assert sorted(map(here.read, here.names())) == [["a", "b"], ["a", "c"]]
 
 
 @pytest.mark.parametrize("sealed", [False, True])
