@@ -40,6 +40,18 @@ def same_files_same_view(here: View, elsewhere: View) -> None:
         assert shown == elsewhere[name], f"{name!r} is not the same:\n  {shown}\n  {elsewhere[name]}"
 
 
+def listed_as_it_loads(view: View) -> None:
+    """A list says of every session whether it can be loaded, what stands in the way, and how many messages it has."""
+    for name, shown in view.items():
+        listed = shown.info["error"]
+        assert listed == shown.failure, f"{name!r} is listed with error {listed}, and loading it gives {shown.failure}"
+        if shown.lines is not None:
+            size = len(shown.lines), sum(map(len, shown.lines)) + len(shown.lines)
+            assert (shown.info["message_count"], shown.info["size_bytes"]) == size, (
+                f"{name!r}: {shown.info}, but {size}"
+            )
+
+
 def every_side_is_shown(view: View, refs: Iterable[StoredRef]) -> None:
     """Every state that nothing continues is shown once, under its name or one derived from it, and nothing else is.
 
@@ -85,18 +97,17 @@ def nothing_disappears(before: View, after: View, stepped_over: Collection[int])
 def labels_stay(before: View, after: View) -> None:
     """A name moves to another conversation only when a side arrives that was not seen before.
 
-    Looks at names where every side before goes on in one side now, and there is no other.
+    Looks at views where every session of before goes on in one session now, and there is no other.
     """
-    labels = {each.label for each in before.values()}
-    for label in labels:
-        old = {name: each.lines for name, each in before.items() if each.label == label}
-        new = {name: each.lines for name, each in after.items() if each.label == label}
-        goes_on = {name: [now for now in new if _continues(new[now], lines)] for name, lines in old.items()}
-        if len(old) != len(new) or any(len(now) != 1 for now in goes_on.values()):
-            continue
-        if len({now for (now,) in goes_on.values()}) < len(new):
-            continue
-        for name, (now,) in goes_on.items():
+    goes_on = {
+        name: [now for now, new in after.items() if _continues(new.lines, old.lines)] for name, old in before.items()
+    }
+    continued = {now for found in goes_on.values() for now in found}
+    if any(len(found) != 1 for found in goes_on.values()) or not len(before) == len(continued) == len(after):
+        return
+    for name, (now,) in goes_on.items():
+        # Another label: somebody renamed it.
+        if before[name].label == after[now].label:
             assert name == now, f"no new side has come, but what was {name!r} is now {now!r}"
 
 

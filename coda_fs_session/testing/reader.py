@@ -49,7 +49,7 @@ class StoredRef:
         told: the marks of all beginnings of all message lists that were ever shown, hidden messages left out.
         history: how many commits and, after them, edits in the file it has; of two refs that went through each
             other's present moments, the one with more is the newer.
-        missing: the objects that could not be read.
+        needed: the objects that were asked for; missing: those of them that are not here.
     """
 
     name: str
@@ -61,6 +61,7 @@ class StoredRef:
     passed: frozenset[Mark]
     told: frozenset[int]
     history: tuple[int, int]
+    needed: frozenset[str]
     missing: frozenset[str]
 
     def covers(self, other: StoredRef) -> bool:
@@ -74,9 +75,19 @@ class StoredRef:
 class _Gathering:
     """What is found while a ref is read."""
 
+    files: Files
     passed: set[Mark] = field(default_factory=set)
     told: set[int] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+
+    def object(self, identity: str) -> bytes:
+        self.needed.add(identity)
+        try:
+            return _object(identity, self.files)
+        except MissingObject:
+            self.missing.add(identity)
+            raise
 
     def take(self, generation: str, lines: list[bytes], start: int) -> None:
         self.passed.update((generation, mark) for mark in marks_along(lines))
@@ -84,7 +95,7 @@ class _Gathering:
 
 
 class StoreReader:
-    """Reads refs; remembers those that it could read completely, by their bytes."""
+    """Reads refs; remembers what it has read where everything needed was there, by the refs' bytes."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, StoredRef] = {}
@@ -102,7 +113,9 @@ class StoreReader:
     def ref(self, data: bytes, files: Files) -> StoredRef | None:
         """Return what a ref file says, None where its first line is no header."""
         known = self._known.get(data)
-        if known is not None:
+        if known is not None and all(
+            _path_of(each) in files or _path_of(each) + ".zst" in files for each in known.needed
+        ):
             return known
         lines = list(_good_lines(data))
         if not lines:
@@ -145,13 +158,12 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     generation = header.get("generation", {"id": _FIRST_GENERATION, "operation": None})
     base = header["base"]
     start = base.get("start", 0)
-    found = _Gathering()
+    found = _Gathering(files)
     found.passed.update(identity for identity, _ in lines)
-    commits = _take_commits(header.get("commit"), files, found)
+    commits = _take_commits(header.get("commit"), found)
     try:
-        messages = messages_of(base, files)
-    except MissingObject as missing:
-        found.missing.add(missing.args[0])
+        messages = _messages_of(base, found)
+    except MissingObject:
         edits = sum(b'","replace":' in line.partition(b"\t")[0] for _, line in lines[1:])
         live, state = None, None
     else:
@@ -177,28 +189,28 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
         passed=frozenset(found.passed),
         told=frozenset(found.told),
         history=(commits, edits),
+        needed=frozenset(found.needed),
         missing=frozenset(found.missing),
     )
 
 
-def _take_commits(link: list[Any] | None, files: Files, found: _Gathering) -> int:
+def _take_commits(link: list[Any] | None, found: _Gathering) -> int:
     """Gather the states that a chain of commits froze; return how many there are."""
     count = int(link[2]) + 1 if link else 0
     while link:
         try:
-            commit = json.loads(_object(link[0], files))
+            commit = json.loads(found.object(link[0]))
             found.passed.add(commit["line"])
-            frozen = messages_of(commit["base"], files)
+            frozen = _messages_of(commit["base"], found)
             generation = commit.get("generation", {"id": _FIRST_GENERATION})["id"]
             found.take(generation, frozen, commit["base"].get("start", 0))
             link = commit.get("previous")
-        except MissingObject as missing:
-            found.missing.add(missing.args[0])
+        except MissingObject:
             break
     return count
 
 
-def messages_of(base: dict[str, Any], files: Files) -> list[bytes]:
+def _messages_of(base: dict[str, Any], found: _Gathering) -> list[bytes]:
     """Return the message lines of a base, hidden ones included, without their newlines.
 
     Raises:
@@ -207,7 +219,7 @@ def messages_of(base: dict[str, Any], files: Files) -> list[bytes]:
     lines: list[bytes] = []
 
     def walk(height: int, identity: str) -> None:
-        data = _object(identity, files).splitlines()
+        data = found.object(identity).splitlines()
         if height:
             for entry in data:
                 walk(height - 1, json.loads(entry)[0])
@@ -219,12 +231,16 @@ def messages_of(base: dict[str, Any], files: Files) -> list[bytes]:
             walk(height, entry[0])
     if "tail" in base:
         identity, _, count, _ = base["tail"]
-        lines.extend(_object(identity, files).splitlines()[:count])
+        lines.extend(found.object(identity).splitlines()[:count])
     return lines
 
 
+def _path_of(identity: str) -> str:
+    return f"objects/{identity[:2]}/{identity}.jsonl"
+
+
 def _object(identity: str, files: Files) -> bytes:
-    path = f"objects/{identity[:2]}/{identity}.jsonl"
+    path = _path_of(identity)
     data = files.get(path)
     if data is None and f"{path}.zst" in files:
         data = zstandard.ZstdDecompressor().decompress(files[f"{path}.zst"])

@@ -20,12 +20,13 @@ class Shown:
     Attributes:
         info: what the list says of it; an error by its type, since its text may name a folder.
         label: the name that it is written under.
-        lines: its messages as JSON lines; None where they cannot be read.
+        lines: its messages as JSON lines; None where they cannot be read, for which `failure` is the type of error.
     """
 
     info: dict[str, Any]
     label: str
     lines: tuple[bytes, ...] | None
+    failure: str | None = None
 
 
 View = dict[str, Shown]
@@ -50,7 +51,7 @@ def view_of(manager: SessionManager) -> View:
     """List every session and load it.
 
     Raises:
-        AssertionError: a name is listed twice, or a session cannot be loaded though its list entry is good.
+        AssertionError: a name is listed twice.
     """
     view: View = {}
     with warnings.catch_warnings():
@@ -61,7 +62,6 @@ def view_of(manager: SessionManager) -> View:
             try:
                 lines = lines_of(manager.load_session(info.name))
             except SessionError as error:
-                failure = error
-            assert failure is None or info.error is not None, f"{info.name!r} is listed as good: {failure!r}"
-            view[info.name] = Shown(plain(info), getattr(info, "diverged_from", None) or info.name, lines)
+                failure = type(error).__name__
+            view[info.name] = Shown(plain(info), info.diverged_from or info.name, lines, failure)
     return view

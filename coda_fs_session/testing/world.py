@@ -364,6 +364,7 @@ class World:
             invariants.reading_writes_nothing(files, replica.place.files())
         listed = {name: shown.info for name, shown in replica.view.items()}
         assert live == listed, f"a manager that was open before lists {live}, one that was opened now {listed}"
+        invariants.listed_as_it_loads(replica.view)
         order = sorted(files)
         random.Random(len(self.log)).shuffle(order)
         elsewhere = replica.place.copied("zz-reader", Clock(-5000), order)

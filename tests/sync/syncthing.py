@@ -99,11 +99,11 @@ class Daemon:
                     process.kill()
                     process.wait()
 
-    def ask(self, path: str, *, method: str = "GET", timeout: float = 30, **query: object) -> Any:
+    def ask(self, path: str, *, method: str = "GET", within: float = 30, **query: object) -> Any:
         """Call the REST API."""
         url = f"http://{self.gui}/rest/{path}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(url, method=method, headers={"X-API-Key": _KEY})
-        with _opener.open(request, timeout=timeout) as answer:
+        with _opener.open(request, timeout=within) as answer:
             content = answer.read()
         return json.loads(content) if content.strip() else None
 
@@ -119,7 +119,7 @@ class Daemon:
 
     def _answers(self) -> bool:
         try:
-            return bool(self.ask("system/ping", timeout=2)["ping"] == "pong")
+            return bool(self.ask("system/ping", within=2)["ping"] == "pong")
         except (urllib.error.URLError, OSError):
             return False
 
@@ -137,7 +137,7 @@ class Pair:
     def sync(self) -> None:
         """Scan both folders, and return when both sides have everything."""
         for daemon in self.both:
-            daemon.ask("db/scan", method="POST", timeout=DEADLINE, folder=FOLDER)
+            daemon.ask("db/scan", method="POST", within=DEADLINE, folder=FOLDER)
         here, there = self.both
         seen = here.ask("events", since=0, limit=1, timeout=1)
         since = seen[-1]["id"] if seen else 0
