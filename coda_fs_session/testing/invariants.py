@@ -94,30 +94,36 @@ def nothing_disappears(before: View, after: View, stepped_over: Collection[int])
             assert mark in shown or mark in stepped_over, f"{name!r} has disappeared: {told([(name, each.lines)])}"
 
 
-def labels_stay(before: View, after: View) -> None:
+def labels_stay(before: View, after: View, known: Iterable[StoredRef], now_known: Iterable[StoredRef]) -> None:
     """A name moves to another conversation only when a side arrives that was not seen before.
 
-    Looks at views where every session of before goes on in one session now, and there is no other.
+    Args:
+        known, now_known: the refs before and after. Where each side of before, tombstones too, goes on in one side now,
+            and there is no other, all names stay; unless somebody renamed a session.
     """
-    goes_on = {
-        name: [now for now, new in after.items() if _continues(new.lines, old.lines)] for name, old in before.items()
-    }
-    continued = {now for found in goes_on.values() for now in found}
-    if any(len(found) != 1 for found in goes_on.values()) or not len(before) == len(continued) == len(after):
+    sides, sides_now = newest(known), newest(now_known)
+    goes_on = [[place for place, now in enumerate(sides_now) if now.covers(side)] for side in sides]
+    one_to_one = len(sides) == len(sides_now) and sorted(goes_on) == [[place] for place in range(len(sides_now))]
+    if not one_to_one or sorted(each.name for each in sides) != sorted(each.name for each in sides_now):
         return
-    for name, (now,) in goes_on.items():
-        # Another label: somebody renamed it.
-        if before[name].label == after[now].label:
-            assert name == now, f"no new side has come, but what was {name!r} is now {now!r}"
+    for name, old in before.items():
+        found = [other for other, new in after.items() if _continues(new.lines, old.lines) and new.label == old.label]
+        assert name in found or not found, f"no new side has come, but what was {name!r} is now {found}"
 
 
-def others_stay(before: View, after: View, touched: Collection[str]) -> None:
-    """Working on one session changes the name and content of no other."""
+def others_stay(before: View, after: View, result: Collection[tuple[bytes, ...]]) -> None:
+    """Working on one session changes the name and content of no other.
+
+    Args:
+        result: the messages of the session after the work on it.
+    """
     for name, each in before.items():
-        if name not in touched:
-            now = after.get(name)
-            assert now is not None, f"work on {sorted(touched)} made {name!r} go away; now there are {sorted(after)}"
-            assert now.lines == each.lines, f"work on {sorted(touched)} changed {name!r}: {_both(each, now)}"
+        now = after.get(name)
+        if now is not None and now.lines in result:
+            continue
+        assert now is not None, f"work on another session made {name!r} go away; now there are {sorted(after)}"
+        # What could not be read may be readable now: the work may have brought an object that was missing.
+        assert each.lines in (None, now.lines), f"work on another session changed {name!r}: {_both(each, now)}"
 
 
 def stores_agree(stores: Iterable[Files]) -> None:

@@ -37,6 +37,10 @@ _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 OpenPlace = Callable[[str, Callable[[], datetime]], Place]
 
 
+Results = set[tuple[bytes, ...]]
+"""What the sessions that a step worked on hold after it."""
+
+
 class Clock:
     """A machine's idea of the time: hours away from that of others, and a second later whenever asked."""
 
@@ -103,7 +107,7 @@ class World:
         """Run one step and check what must be true then."""
         verb, (which, *numbers) = step
         replica = self.replicas[which % len(self.replicas)]
-        before = replica.view
+        before, known = replica.view, replica.refs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SessionWarning)
             try:
@@ -115,8 +119,8 @@ class World:
                 outcome = set()
         self._look(replica)
         if isinstance(outcome, Carried):
-            self._check_received(replica, before, outcome)
-        elif outcome is not None:
+            self._check_received(replica, before, known, outcome)
+        elif outcome is not None and not _undecided(before, replica.view):
             invariants.others_stay(before, replica.view, outcome)
 
     def finish(self) -> None:
@@ -140,28 +144,28 @@ class World:
         for replica in self.replicas:
             replica.place.close()
 
-    # Steps; each returns the names that it may have changed, None where any may have, or what was received.
+    # Steps; each returns the results of the work, None where any session may have changed, or what was received.
 
-    def _create(self, replica: Replica, name: int) -> set[str]:
+    def _create(self, replica: Replica, name: int) -> Results:
         chosen = NAMES[name]
         session = replica.manager.create_session(chosen)
         self._tell(replica, f"opens or creates {chosen!r}")
         self._hold(replica, session)
-        return {chosen}
+        return set()
 
-    def _add(self, replica: Replica, place: int, count: int) -> set[str]:
+    def _add(self, replica: Replica, place: int, count: int) -> Results:
         session = self._picked(replica, place)
         if session is None:
             return set()
         return self._append(replica, session, count + 1)
 
-    def _add_late(self, replica: Replica, place: int, count: int) -> set[str]:
+    def _add_late(self, replica: Replica, place: int, count: int) -> Results:
         """Save to a session that was opened some time ago, whatever has happened to it since."""
         if not replica.held:
             return set()
         return self._append(replica, replica.held[place % len(replica.held)], count + 1)
 
-    def _append(self, replica: Replica, session: Session, count: int) -> set[str]:
+    def _append(self, replica: Replica, session: Session, count: int) -> Results:
         before, name = lines_of(session), session.name
         new = [self._message() for _ in range(count)]
         for message in new:
@@ -175,9 +179,9 @@ class World:
             f"{name!r} does not end with what was added"
         )
         self._acknowledge(replica, session)
-        return {name, session.name}
+        return {after}
 
-    def _edit(self, replica: Replica, place: int, position: int, how: int) -> set[str]:
+    def _edit(self, replica: Replica, place: int, position: int, how: int) -> Results:
         session = self._picked(replica, place)
         if session is None or not len(session):
             return set()
@@ -193,12 +197,12 @@ class World:
         after = lines_of(session)
         self._note_edit(before, after)
         self._acknowledge(replica, session)
-        return {session.name}
+        return {lines_of(session)}
 
-    def _clear(self, replica: Replica, place: int) -> set[str]:
+    def _clear(self, replica: Replica, place: int) -> Results:
         return self._truncate(replica, place, 0)
 
-    def _truncate(self, replica: Replica, place: int, kept: int) -> set[str]:
+    def _truncate(self, replica: Replica, place: int, kept: int) -> Results:
         session = self._picked(replica, place)
         if session is None or len(session) <= kept:
             return set()
@@ -207,9 +211,9 @@ class World:
         self._tell(replica, f"keeps the last {kept} of {session.name!r}")
         self._save(replica, session)
         self._acknowledge(replica, session)
-        return {session.name}
+        return {lines_of(session)}
 
-    def _metadata(self, replica: Replica, place: int, key: int) -> set[str]:
+    def _metadata(self, replica: Replica, place: int, key: int) -> Results:
         session = self._picked(replica, place)
         if session is None:
             return set()
@@ -220,9 +224,9 @@ class World:
         stored = replica.place.manager().get_session_info(session.name)
         assert stored is not None, f"{session.name!r} is gone after its metadata was saved"
         assert stored.metadata.get(f"k{key}") == value, f"{session.name!r}: k{key} was saved as {value}: {stored}"
-        return {session.name}
+        return {lines_of(session)}
 
-    def _branch(self, replica: Replica, place: int, at: int, name: int) -> set[str]:
+    def _branch(self, replica: Replica, place: int, at: int, name: int) -> Results:
         parent = self._picked(replica, place)
         if parent is None:
             return set()
@@ -234,7 +238,7 @@ class World:
         assert not is_new or lines_of(session) == lines[:count], f"{chosen!r} is not what it was branched from"
         self._acknowledge(replica, session)
         self._hold(replica, session)
-        return {chosen}
+        return set()
 
     def _rename(self, replica: Replica, place: int, name: int) -> None:
         session = self._picked(replica, place)
@@ -257,12 +261,12 @@ class World:
         self._tell(replica, f"deletes {session.name!r}")
         replica.held = [each for each in replica.held if each is not session]
 
-    def _reopen(self, replica: Replica) -> set[str]:
+    def _reopen(self, replica: Replica) -> Results:
         replica.reopen()
         self._tell(replica, "is opened by another process")
         return set()
 
-    def _back_up(self, replica: Replica) -> set[str]:
+    def _back_up(self, replica: Replica) -> Results:
         self.backups = [*self.backups[-3:], replica.place.files()]
         self._tell(replica, "is copied to a backup")
         return set()
@@ -282,7 +286,7 @@ class World:
         self._tell(replica, f"receives {how}: {', '.join(done.written) or 'nothing new'}")
         return done
 
-    def _litter(self, replica: Replica, kind: int) -> set[str]:
+    def _litter(self, replica: Replica, kind: int) -> Results:
         """Leave something beside the refs that is none."""
         refs = [(path, data) for path, data in sorted(replica.place.files().items()) if path.startswith("refs/")]
         path, data = refs[kind % len(refs)] if refs else ("refs/other-00000000/x.jsonl", b'{"coda_fs_session":1')
@@ -381,20 +385,23 @@ class World:
             invariants.acknowledged_is_kept(saves, replica.refs.values())
             invariants.acknowledged_is_shown(saves, replica.view, self.stepped_over)
 
-    def _check_received(self, replica: Replica, before: View, done: Carried) -> None:
+    def _check_received(self, replica: Replica, before: View, known: dict[str, StoredRef], done: Carried) -> None:
         files = replica.place.files()
         for path, data in done.before.items():
             old, new = self.reader.ref(data, files), self.reader.ref(files[path], files)
             if old is not None and (new is None or not new.covers(old)):
                 return
-        unreadable = any(shown.lines is None for shown in replica.view.values())
-        if not unreadable:
+        if all(shown.failure is None for shown in replica.view.values()):
             invariants.nothing_disappears(before, replica.view, self.stepped_over)
-            if not any(shown.info.get("undecided") for view in (before, replica.view) for shown in view.values()):
-                invariants.labels_stay(before, replica.view)
+        if invariants.is_complete(known) and invariants.is_complete(replica.refs):
+            invariants.labels_stay(before, replica.view, known.values(), replica.refs.values())
 
     def _tell(self, replica: Replica | None, what: str) -> None:
         self.log.append(f"replica {replica.number} {what}" if replica else what)
+
+
+def _undecided(*views: View) -> bool:
+    return any(shown.info["undecided"] for view in views for shown in view.values())
 
 
 def run(history: History, *, place: OpenPlace = MemoryPlace) -> World:
