@@ -47,6 +47,7 @@ class StoredRef:
         state, line: the present moment, by its messages and by the id of the last line.
         passed: every moment that it went through, the present one included.
         told: the marks of all beginnings of all message lists that were ever shown, hidden messages left out.
+        edited: whether messages that were not in chunks were ever replaced.
         history: how many commits and, after them, edits in the file it has; of two refs that went through each
             other's present moments, the one with more is the newer.
         needed: the objects that were asked for; missing: those of them that are not here.
@@ -60,6 +61,7 @@ class StoredRef:
     line: str
     passed: frozenset[Mark]
     told: frozenset[int]
+    edited: bool
     history: tuple[int, int]
     needed: frozenset[str]
     missing: frozenset[str]
@@ -78,6 +80,7 @@ class _Gathering:
     files: Files
     passed: set[Mark] = field(default_factory=set)
     told: set[int] = field(default_factory=set)
+    edited: bool = False
     needed: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
 
@@ -160,6 +163,8 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     start = base.get("start", 0)
     found = _Gathering(files)
     found.passed.update(identity for identity, _ in lines)
+    # Before the first message there is nothing to have gone another way from.
+    found.take(_FIRST_GENERATION, [], 0)
     commits = _take_commits(header.get("commit"), found)
     try:
         messages = _messages_of(base, found)
@@ -188,6 +193,7 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
         line=lines[-1][0],
         passed=frozenset(found.passed),
         told=frozenset(found.told),
+        edited=found.edited or edits > 0,
         history=(commits, edits),
         needed=frozenset(found.needed),
         missing=frozenset(found.missing),
@@ -201,6 +207,7 @@ def _take_commits(link: list[Any] | None, found: _Gathering) -> int:
         try:
             commit = json.loads(found.object(link[0]))
             found.passed.add(commit["line"])
+            found.edited |= bool(commit.get("edits"))
             frozen = _messages_of(commit["base"], found)
             generation = commit.get("generation", {"id": _FIRST_GENERATION})["id"]
             found.take(generation, frozen, commit["base"].get("start", 0))
