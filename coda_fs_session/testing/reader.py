@@ -131,13 +131,17 @@ class StoreReader:
 
 def newest(refs: Iterable[StoredRef]) -> list[StoredRef]:
     """Leave out every ref that another one covers; of equal ones, one stays. Tombstones are among what is left."""
-    kept: list[StoredRef] = []
     # Those with more history first: of two that cover each other, that one is the newer.
-    for ref in sorted(refs, key=lambda each: (each.history, each.live or ()), reverse=True):
-        if not any(other.covers(ref) for other in kept):
-            kept = [other for other in kept if not (ref.covers(other) and not other.covers(ref))]
-            kept.append(ref)
-    return kept
+    order = sorted(refs, key=lambda each: (each.history, each.live or ()), reverse=True)
+
+    def is_older(ref: StoredRef, place: int) -> bool:
+        return any(
+            other.covers(ref) and (before < place or not ref.covers(other))
+            for before, other in enumerate(order)
+            if before != place
+        )
+
+    return [ref for place, ref in enumerate(order) if not is_older(ref, place)]
 
 
 def _good_lines(data: bytes) -> Iterator[tuple[str, bytes]]:
