@@ -86,6 +86,16 @@ def acknowledged_is_shown(saves: Iterable[Acknowledged], view: View, stepped_ove
     assert not lost, f"not shown: {told((save.name, save.lines) for save in lost)}"
 
 
+def deleted_stays_deleted(view: View, deleted: Collection[int]) -> None:
+    """What somebody deleted is not shown again as it was, unless another did something with it that he did not know of.
+
+    Args:
+        deleted: marks of sessions that were deleted, and that nobody else branched, renamed or described.
+    """
+    back = [(name, each.lines) for name, each in view.items() if each.lines and marks_along(each.lines)[-1] in deleted]
+    assert not back, f"deleted, and shown again: {told(back)}"
+
+
 def nothing_disappears(before: View, after: View, stepped_over: Collection[int]) -> None:
     """Receiving files takes nothing away: what was shown is a beginning of something that is shown.
 

@@ -119,6 +119,9 @@ class World:
         self.saves: list[Acknowledged] = []
         self.stepped_over: set[int] = set()
         self._results_of_edits: set[int] = set()
+        self._deleted_by: dict[int, set[int]] = {}
+        self._branched: set[int] = set()
+        self._touched_by: dict[int, set[int]] = {}
         self._given_up: set[int] = set()
         self._messages = 0
 
@@ -157,6 +160,7 @@ class World:
         for replica in self.replicas:
             self._look(replica, everybodys=True)
             assert invariants.is_complete(replica.refs), "objects are missing everywhere"
+            invariants.deleted_stays_deleted(replica.view, self._deleted_for_good())
             invariants.same_files_same_view(self.replicas[0].view, replica.view)
 
     def close(self) -> None:
@@ -239,6 +243,7 @@ class World:
             return set()
         value = self._message()["content"].split()[0]
         session.update_metadata({f"k{key}": value})
+        self._touch(replica, session)
         self._tell(replica, f"sets k{key} of {session.name!r} to {value}")
         self._save(replica, session)
         # Not looked up by its name: one that waits for objects may go by another as soon as it has a ref of our own.
@@ -256,6 +261,7 @@ class World:
         session = replica.manager.create_session(chosen, branch_from=parent.name, at=count)
         self._tell(replica, f"branches {chosen!r} from {parent.name!r} at {count}")
         assert not is_new or lines_of(session) == lines[:count], f"{chosen!r} is not what it was branched from"
+        self._branched.update(marks_along(lines_of(session))[-1:])
         self._acknowledge(replica, session)
         self._hold(replica, session)
         return set()
@@ -268,6 +274,7 @@ class World:
         if old == new:
             return
         lines = lines_of(session)
+        self._touch(replica, session)
         replica.manager.rename_session(old, new)
         self._tell(replica, f"renames {old!r} to {new!r}")
         assert lines_of(replica.place.manager().load_session(new)) == lines, f"{new!r} is not what {old!r} was"
@@ -276,7 +283,9 @@ class World:
         session = self._picked(replica, place)
         if session is None:
             return
-        self._step_over(lines_of(session))
+        lines = lines_of(session)
+        self._step_over(lines)
+        self._deleted_by.setdefault(marks_along(lines)[-1], set()).add(replica.number)
         replica.manager.delete_session(session.name)
         self._tell(replica, f"deletes {session.name!r}")
         replica.held = [each for each in replica.held if each is not session]
@@ -372,6 +381,15 @@ class World:
         if edited:
             self._given_up.update(marks[max(edited[-1], common + 1) :])
         self._results_of_edits.add(new[-1])
+
+    def _touch(self, replica: Replica, session: Session) -> None:
+        self._touched_by.setdefault(marks_along(lines_of(session))[-1], set()).add(replica.number)
+
+    def _deleted_for_good(self) -> set[int]:
+        alive = self._branched | self._results_of_edits
+        return {
+            mark for mark, by in self._deleted_by.items() if mark not in alive and self._touched_by.get(mark, by) <= by
+        }
 
     def _kept(self, *, of: int | None) -> list[Acknowledged]:
         saves = [save for save in self.saves if of is None or save.replica == of]
