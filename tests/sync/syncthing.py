@@ -136,8 +136,7 @@ class Pair:
 
     def sync(self) -> None:
         """Scan both folders, and return when both sides have everything."""
-        for daemon in self.both:
-            daemon.ask("db/scan", method="POST", within=DEADLINE, folder=FOLDER)
+        self.scan()
         here, there = self.both
         seen = here.ask("events", since=0, limit=1, timeout=1)
         since = seen[-1]["id"] if seen else 0
@@ -153,12 +152,18 @@ class Pair:
 
         _wait(settled, "both sides to have everything", pause=0)
 
+    def scan(self) -> None:
+        for daemon in self.both:
+            daemon.ask("db/scan", method="POST", within=DEADLINE, folder=FOLDER)
+
     @contextmanager
     def disconnected(self) -> Iterator[None]:
         here, there = self.both
         for daemon, other in ((here, there), (there, here)):
             daemon.ask("system/pause", method="POST", device=other.id)
         yield
+        # A daemon that receives a file before it has seen its own change of it tries again a minute later.
+        self.scan()
         for daemon, other in ((here, there), (there, here)):
             daemon.ask("system/resume", method="POST", device=other.id)
 

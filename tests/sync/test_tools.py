@@ -112,7 +112,8 @@ def git_through_a_bare_repository(here: Machine, there: Machine, folder: Path) -
 
 TOOLS: dict[str, Callable[[Machine, Machine, Path], Sync]] = {
     "rsync -a": lambda here, there, folder: rsync_both_ways(here, there, "-a"),
-    "rsync -au": lambda here, there, folder: rsync_both_ways(here, there, "-au"),
+    # rsync takes a file for older only if it is by a whole second, unless told to look at all of the time.
+    "rsync -au": lambda here, there, folder: rsync_both_ways(here, there, "-au", "--modify-window=-1"),
     "rsync -au --delete": lambda here, there, folder: rsync_delete(here, there),
     "unison": unison,
     "unison -prefer newer": lambda here, there, folder: unison(here, there, folder, "-prefer", "newer"),
@@ -123,10 +124,7 @@ TOOLS: dict[str, Callable[[Machine, Machine, Path], Sync]] = {
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_both_sides_write_between_two_syncs(name: str, here: Machine, there: Machine, tmp_path: Path) -> None:
-    """Both machines work on the same sessions between two runs of a tool; afterwards both have everything and agree.
-
-    Another round of both on what they see then, derived sessions too, and it is so again.
-    """
+    """Both machines work on the same sessions between two runs of a tool; afterwards both have everything and agree."""
     sync = TOOLS[name](here, there, tmp_path)
     begin(here)
     sync()
@@ -136,12 +134,39 @@ def test_both_sides_write_between_two_syncs(name: str, here: Machine, there: Mac
     sync()
     check(here, there)
     assert here.data() == there.data()
-    derived = next(each for each in sorted(here.view()) if each.startswith("chat~"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Its first half puts older copies over what the other machine has written.
+        pytest.param(each, marks=pytest.mark.xfail(reason="nothing is put back yet") if each == "rsync -a" else ())
+        for each in TOOLS
+    ],
+)
+def test_both_sides_go_on_with_what_diverged(name: str, here: Machine, there: Machine, tmp_path: Path) -> None:
+    """After a divergence both go on, with derived sessions too, and sync again: no name moves, nothing is lost."""
+    sync = TOOLS[name](here, there, tmp_path)
+    begin(here)
+    sync()
+    diverge(here, there)
+    sync()
+    sync()
+    before = here.view()
+    derived = next(each for each in sorted(before) if each.startswith("chat~"))
     here.work(["say", "chat", "more here"], ["say", derived, "more of the other here"])
     there.work(["say", "twig", "more there"], ["delete", "new"])
-    names = set(here.view())
     sync()
+    # Opened on both sides, which is when a machine puts back what was taken from under its feet.
+    assert here.view().keys() | there.view().keys() <= before.keys()
     sync()
-    assert here.view() == there.view()
-    assert set(here.view()) <= names
+    after = here.view()
+    assert after == there.view()
+    assert after.keys() <= before.keys()
     assert {"more here", "more of the other here", "more there"} <= here.texts()
+    for name_of_side in ("chat", derived):
+        lines, lines_before = after[name_of_side].lines, before[name_of_side].lines
+        assert lines is not None
+        assert lines_before is not None
+        assert len(lines) == len(lines_before) + 1
+        assert lines[:-1] == lines_before
