@@ -39,8 +39,12 @@ class Daemon:
         run(program, "generate", f"--home={home}", "--no-default-folder", "--skip-port-probing")
         self.id = run(program, "serve", f"--home={home}", "--device-id").strip().splitlines()[-1]
 
-    def configure(self, other: Daemon) -> None:
-        """Tell it of its folder and of the other daemon, and to ask nobody else on any network for anything."""
+    def configure(self, other: Daemon, *, calls: bool) -> None:
+        """Tell it of its folder and of the other daemon, and to ask nobody else on any network for anything.
+
+        Args:
+            calls: whether it is the one that connects. Two that call each other at once wait 20 seconds for nothing.
+        """
         path = self.home / "config.xml"
         config = ElementTree.parse(path)
         root = config.getroot()
@@ -69,7 +73,7 @@ class Daemon:
             root.remove(device)
         for daemon in (self, other):
             device = ElementTree.SubElement(root, "device", id=daemon.id, name=daemon.home.name)
-            ElementTree.SubElement(device, "address").text = daemon.listen
+            ElementTree.SubElement(device, "address").text = daemon.listen if calls else "dynamic"
         folder = ElementTree.SubElement(
             root, "folder", id=FOLDER, path=str(self.folder), type="sendreceive", rescanIntervalS="0"
         )
@@ -174,8 +178,8 @@ def connected(program: str, homes: Path, here: Path, there: Path) -> Iterator[Pa
     for folder in (here, there):
         folder.mkdir(parents=True, exist_ok=True)
     first, second = Daemon(program, homes / "first", here), Daemon(program, homes / "second", there)
-    first.configure(second)
-    second.configure(first)
+    first.configure(second, calls=True)
+    second.configure(first, calls=False)
     with ExitStack() as stack:
         for daemon in (first, second):
             stack.enter_context(daemon.running())
