@@ -209,6 +209,16 @@ def test_one_module_changes_files(name: str, module: ast.Module) -> None:
     assert not opens or name == "export"
 
 
+@pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
+def test_only_the_test_tools_need_test_packages(name: str, module: ast.Module) -> None:
+    """Whoever installs the package without extras can import all of it but `testing`."""
+    wanted = {target.partition(".")[0] for _, target, own in imports(name, module, package=False) if not own} & {
+        "hypothesis",
+        "pytest",
+    }
+    assert not wanted or matches(name, "testing.")
+
+
 BAD_MODULE = ast.parse(
     """
 import os as system, time
