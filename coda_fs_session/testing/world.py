@@ -284,9 +284,9 @@ class World:
         if session is None:
             return
         lines = lines_of(session)
+        replica.manager.delete_session(session.name)
         self._step_over(lines)
         self._deleted_by.setdefault(marks_along(lines)[-1], set()).add(replica.number)
-        replica.manager.delete_session(session.name)
         self._tell(replica, f"deletes {session.name!r}")
         replica.held = [each for each in replica.held if each is not session]
 
