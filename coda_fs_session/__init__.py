@@ -22,6 +22,9 @@ from .errors import (
     StoreReadOnlyError,
 )
 from .manager import SessionManager
+from .repo.changes import SessionEvent
+from .repo.sync_report import SyncProgress, SyncReport, SyncTransfer
+from .repo.watch import Watch
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats
 
@@ -36,6 +39,7 @@ __all__ = [
     "Session",
     "SessionConflictError",
     "SessionError",
+    "SessionEvent",
     "SessionExistsError",
     "SessionInfo",
     "SessionManager",
@@ -48,6 +52,10 @@ __all__ = [
     "StoreFullError",
     "StoreReadOnlyError",
     "StoreStats",
+    "SyncProgress",
+    "SyncReport",
+    "SyncTransfer",
+    "Watch",
     "__version__",
 ]
 

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "autosave": ("errors", FORMAT, "session", "storage"),
     "config": ("errors", FORMAT),
     "manager": EVERYTHING_BELOW,
-    "__init__": ("errors", "manager", "session", "storage"),
+    "__init__": ("errors", "manager", "session", "storage", "repo."),
 }
 """What each module may import of the package, by name or by the folder (with a dot) that it is in.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -11,11 +12,21 @@ from ._open_refs import token_of
 from ._paths import REF_ENDING, is_hidden, is_ref_file
 from .base import RefKey, Token
 
+_GROUP = re.compile(r"[0-9a-f]{2}\Z")
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
 
 FolderState = tuple[int, int] | None
 """Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
+
+
+def walk_groups(objects: str) -> Iterator[tuple[str, Token]]:
+    """Yield each folder of objects by its two digits, with a token that changes when a file comes or goes."""
+    now = time.time_ns()
+    with contextlib.suppress(FileNotFoundError), os.scandir(objects) as entries:
+        for entry in entries:
+            if _GROUP.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield entry.name, listed_token(entry.stat(follow_symlinks=False), now)
 
 
 def walk_refs(folder: str, prefix: str = "") -> Iterator[tuple[RefKey, Token]]:
@@ -26,7 +37,7 @@ def walk_refs(folder: str, prefix: str = "") -> Iterator[tuple[RefKey, Token]]:
             path = f"{prefix}{entry.name}"
             try:
                 if _may_be_ref(entry):
-                    yield RefKey(path), _listed_token(entry.stat(follow_symlinks=False), now)
+                    yield RefKey(path), listed_token(entry.stat(follow_symlinks=False), now)
                 elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield from walk_refs(entry.path, f"{path}/")
             except FileNotFoundError:
@@ -77,7 +88,7 @@ def _folder_state(folder: str) -> FolderState:
     return status.st_ino, status.st_mtime_ns
 
 
-def _listed_token(status: os.stat_result, now: int) -> Token:
+def listed_token(status: os.stat_result, now: int) -> Token:
     """Return a token that equals no earlier one while the file's time could hide another change.
 
     As with Git's "racily clean" index entries: two changes within one tick of the file system's clock

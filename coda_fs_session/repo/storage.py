@@ -116,12 +116,17 @@ class RepoStorage(SessionStorage):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
+        infos = self.look()
+        self.repo.index.keep()
+        return infos
+
+    def look(self) -> list[SessionInfo]:
+        """Return what `list_all` does, without writing the index down: for those who look all the time."""
         infos = []
         for name, rows in _by_name(self.repo.index.rows()).items():
             info = self._info_of(name, rows)
             if info is not None:
                 infos.append(info)
-        self.repo.index.keep()
         return infos
 
     def info(self, name: str) -> SessionInfo | None:
