@@ -34,12 +34,13 @@ def walk_refs(folder: str, prefix: str = "") -> Iterator[tuple[RefKey, Token]]:
     now = time.time_ns()
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            path = f"{prefix}{entry.name}"
+            # Spelled out for the common case: listing a large store is this loop.
+            name = entry.name
             try:
-                if _may_be_ref(entry):
-                    yield RefKey(path), listed_token(entry.stat(follow_symlinks=False), now)
-                elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                    yield from walk_refs(entry.path, f"{path}/")
+                if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+                    yield RefKey(prefix + name), listed_token(entry.stat(follow_symlinks=False), now)
+                elif not is_hidden(name) and entry.is_dir(follow_symlinks=False):
+                    yield from walk_refs(entry.path, f"{prefix}{name}/")
             except FileNotFoundError:
                 continue
 
@@ -94,7 +95,8 @@ def listed_token(status: os.stat_result, now: int) -> Token:
     As with Git's "racily clean" index entries: two changes within one tick of the file system's clock
     leave the same time, and a replaced file can even get its predecessor's inode.
     """
-    if _is_recent(status.st_mtime_ns, now):
+    # Nearly every file is older than the coarsest tick.
+    if now - status.st_mtime_ns < _COARSE_TICK_NS and _is_recent(status.st_mtime_ns, now):
         return Token((status.st_ino, status.st_size, status.st_mtime_ns, now))
     return token_of(status)
 

@@ -90,7 +90,10 @@ class _Sync:
         paths = []
         for path, token in self._ours.refs.items():
             other = there.get(path)
-            if self._theirs.receives if other is None else known.get(path) != pair_of(token, other):
+            if other is None:
+                if self._theirs.receives:
+                    paths.append(path)
+            elif known.get(path) != [*token, *other]:
                 paths.append(path)
         if self._ours.receives:
             paths += there.keys() - self._ours.refs.keys()

@@ -13,8 +13,8 @@ from ..backends.base import MachineState, Place, Token
 _VERSION = 1
 _DIGITS = 16
 
-Pair = list[list[int]]
-"""A token of our side and one of theirs, as JSON has them."""
+Pair = list[int]
+"""A token of our side and, after it, one of theirs, as JSON has them."""
 
 
 @dataclass(slots=True)
@@ -75,14 +75,14 @@ def short(identity: str) -> str:
 
 
 def pair_of(ours: Token, theirs: Token) -> Pair:
-    return [list(ours), list(theirs)]
+    return [*ours, *theirs]
 
 
 def _topic(there: Place) -> str:
     return f"sync-{hashlib.sha256(there.path.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
-def _stores(here: Place, there: Place) -> list[list[int]] | None:
+def _stores(here: Place, there: Place) -> Pair | None:
     """Return what tells these two stores from others at the same places, None where one is not made yet."""
     return None if here.store is None or there.store is None else pair_of(here.store, there.store)
 
