@@ -218,13 +218,13 @@ class _Observer:
         else:
             identity = (status.st_dev, status.st_ino)
         with self._mutex:
-            if self._closed or (identity == self._folder and (self.active or identity is None)):
+            if self._closed or identity == self._folder:
                 return False
-            changed, self._folder = identity != self._folder, identity
+            self._folder = identity
             self._end()
             if identity is not None:
                 self._begin(folder)
-        return changed
+        return True
 
     def _begin(self, folder: str) -> None:
         # Imported late: it is only needed here.
@@ -239,22 +239,24 @@ class _Observer:
                 if event.event_type in _HINTS:
                     hint()
 
-        observer = Observer()
         try:
-            observer.schedule(Handler(), folder, recursive=True)
-            observer.start()
+            self._observer = Observer()
+            self._observer.schedule(Handler(), folder, recursive=True)
+            self._observer.start()
         except Exception as error:
+            # Systems limit how many folders a user may listen to.
             _logger.warning("no file-system events from %s (%s): looking every %s s instead", folder, error, _LOOK)
-            return
-        self._observer, self.active = observer, True
+            self._end()
+        else:
+            self.active = True
 
     def _end(self) -> None:
         observer, self._observer, self.active = self._observer, None, False
         if observer is not None:
+            # One that never started cannot be joined.
             with contextlib.suppress(Exception):
                 observer.stop()
-                if observer is not threading.current_thread():
-                    observer.join(_JOIN)
+                observer.join(_JOIN)
 
     def stop(self) -> None:
         with self._mutex:
