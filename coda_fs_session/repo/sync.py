@@ -163,13 +163,12 @@ class _Sync:
         """Write the refs that a side does not have."""
         for batch in self._batches(self._other(side), paths):
             alone = {found.path: found for found in batch if not side.family(found.path)}
-            for found in side.create(list(alone.values())) if alone else ():
-                del alone[found.path]
+            taken = side.create(list(alone.values())) if alone else ()
             for found in batch:
-                if found.path in alone:
-                    self._settle(found.path)
-                else:
+                if found.path in taken or found.path not in alone:
                     self._bring(side, found)
+                elif found.path in side.seen:
+                    self._settle(found.path)
             self._tell("refs", len(batch))
 
     def _batches(self, source: Side, paths: list[str]) -> Iterator[list[Found]]:

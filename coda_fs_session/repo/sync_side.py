@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from ..backends.base import RefKey, RefTakenError, Snapshot, Token
-from ..errors import StoreError, StoreFormatError, StoreFullError, StoreReadOnlyError
+from ..errors import CorruptionError, StoreError, StoreFormatError
 from ..format.names import session_key
 from ..format.refs import parse_ref
 from .changes import View, changes_between, view_of
@@ -16,6 +17,7 @@ from .state import Head
 from .storage import RepoStorage
 from .sync_report import SyncTransfer, transfer_of
 
+_BAD_NAME = frozenset([errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG])
 _ENDING = re.compile(r"(?:\.[0-9]+)?(?:\.jsonl)?\Z")
 
 
@@ -106,37 +108,30 @@ class Side:
                 self._families.setdefault(_stem(each), set()).add(each)
         return sorted(self._families.get(_stem(path), ()))
 
-    def create(self, found: Sequence[Found]) -> list[Found]:
-        """Write refs that this side does not have; return those whose paths turned out to be taken."""
+    def create(self, found: Sequence[Found]) -> set[str]:
+        """Write refs that this side does not have; return the paths that turned out to be taken."""
         self._begin()
-        keys = [(RefKey(each.path), each.data) for each in found]
         try:
-            tokens = self.backend.create_refs(keys)
-        except (StoreFullError, StoreReadOnlyError):
-            raise
-        except StoreError:
-            # One of them cannot be kept here, such as a file name that this file system does not take.
-            tokens, found = self._create_singly(found)
-        taken = []
-        for each, token in zip(found, tokens, strict=True):
-            if token is None:
-                taken.append(each)
-            else:
-                self._wrote(each, each.path, token, len(each.data))
-        return taken
-
-    def _create_singly(self, found: Sequence[Found]) -> tuple[list[Token | None], list[Found]]:
-        tokens: list[Token | None] = []
-        tried: list[Found] = []
+            return self._create(found)
+        except StoreError as error:
+            if not _is_about_one_file(error):
+                raise
+        taken = set()
         for each in found:
             try:
-                tokens += self.backend.create_refs([(RefKey(each.path), each.data)])
-                tried.append(each)
-            except (StoreFullError, StoreReadOnlyError):
-                raise
+                taken |= self._create([each])
             except StoreError as error:
+                if not _is_about_one_file(error):
+                    raise
                 self._problem(error)
-        return tokens, tried
+        return taken
+
+    def _create(self, found: Sequence[Found]) -> set[str]:
+        tokens = self.backend.create_refs([(RefKey(each.path), each.data) for each in found])
+        for each, token in zip(found, tokens, strict=True):
+            if token is not None:
+                self._wrote(each, each.path, token, len(each.data))
+        return {each.path for each, token in zip(found, tokens, strict=True) if token is None}
 
     def create_beside(self, found: Found, taken: Container[str]) -> None:
         """Write a ref under a free path of its family that is none of `taken`."""
@@ -203,6 +198,12 @@ class Side:
             events = changes_between(self._before, view_of(self._storage), self._storage)
         size = self.ref_bytes + self.object_bytes
         return transfer_of(events, self._touched, refs=self.refs_in, objects=self.objects_in, size=size)
+
+
+def _is_about_one_file(error: StoreError) -> bool:
+    """Tell whether only this file cannot be kept: for its name, or for what is in its way."""
+    cause = error.__cause__
+    return isinstance(error, CorruptionError) or (isinstance(cause, OSError) and cause.errno in _BAD_NAME)
 
 
 def _stem(path: str) -> str:

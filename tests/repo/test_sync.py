@@ -567,6 +567,20 @@ def test_a_path_out_of_the_store(here: Machine) -> None:
     assert files_of(here) == before
 
 
+def test_a_file_that_cannot_be_kept_there(here: Machine, there: Machine) -> None:
+    """A ref whose place is taken by something else, or whose name the other file system refuses, is told; the others
+    arrive."""
+    here.create("chat", said(1))
+    for name in ("blocked", "fine"):
+        (here.store / "refs" / name).mkdir()
+        shutil.copy(here.store / "refs" / here.replica / "chat.jsonl", here.store / "refs" / name / "chat.jsonl")
+    there.create("other", said(1))
+    (there.store / "refs/blocked").symlink_to(there.folder)
+    report = here.manager().sync(there.store, direction="push")
+    assert [error.path for error in report.problems] == [there.store / "refs/blocked"]
+    assert {path.parent.name for path in there.refs()} == {here.replica, there.replica, "fine"}
+
+
 def test_an_error_in_the_callback_ends_the_sync(here: Machine, there: Machine) -> None:
     """It comes out, whatever had arrived stays, and the next run brings the rest."""
     some_sessions(here)
