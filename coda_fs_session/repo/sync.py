@@ -293,7 +293,7 @@ class _Sync:
 
 
 def _is_ahead(newer: Head, older: Head) -> bool:
-    if not (newer.name == older.name or older.name in newer.header.former_names) or not covers(newer, older):
+    if not covers(newer, older):
         return False
     # Messages are not all: metadata counts unless the name was deleted or created anew in between.
     return not same_life(newer, older) or all(

@@ -20,8 +20,10 @@ from coda_fs_session import (
     StoreFormatError,
     SyncProgress,
 )
+from coda_fs_session.backends import _listing
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
+from coda_fs_session.format.refs import Save, encode_save
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.repo.sync import sync
@@ -218,8 +220,6 @@ def test_a_clone_that_goes_on(here: Machine, tmp_path: Path) -> None:
     for number in range(3):
         repo = clone.repository()
         head = repo.read(key)
-        from coda_fs_session.format.refs import Save, encode_save
-
         line, _ = encode_save(Save(head.last_id, repo.now(), [b'{"role":"user","content":"%d"}' % number]))
         repo.backend.append_ref(key, head.token, line)
         before = states(here.manager()) | states(clone.manager())
@@ -565,6 +565,65 @@ def test_a_path_out_of_the_store(here: Machine) -> None:
     report = sync(RepoStorage(here.repository()), memory, direction="pull")
     assert not report.pulled
     assert files_of(here) == before
+
+
+def test_a_save_during_the_sync(here: Machine, there: Machine) -> None:
+    """A ref that moves on after the objects were listed does not arrive ahead of the objects that it names now."""
+    here.create("chat", said(*range(60)))
+
+    def write(progress: SyncProgress) -> None:
+        if (progress.phase, progress.done) == ("objects", progress.total):
+            here.change("chat", *range(60, 120)) if len(here.read("chat")) == 60 else None
+
+    here.manager().sync(there.store, progress=write)
+    assert there.read("chat") == [str(number) for number in range(120)]
+
+
+def test_metadata_of_a_clone(here: Machine, tmp_path: Path) -> None:
+    """Of two states with the same messages neither takes the other's place if each has metadata of its own."""
+    here.create("chat", said(1))
+    clone = here.copied_to(tmp_path / "clone", here.replica)
+    for machine, key in ((here, "first"), (clone, "second")):
+        manager = machine.manager()
+        session = manager.load_session("chat")
+        session.update_metadata({key: True})
+        manager.save_session(session)
+    here.manager().sync(clone.store)
+    for machine in (here, clone):
+        assert machine.manager().load_session("chat").metadata == {"first": True, "second": True}
+
+
+def test_two_refs_of_one_replica(here: Machine, there: Machine) -> None:
+    """Each goes to its own path, also where one contains the other: a ref is only ever written as itself."""
+    here.create("chat", said(1))
+    here.manager().sync(there.store)
+    first = here.only_ref()
+    second = first.with_name("chat.2.jsonl")
+    second.write_bytes(first.read_bytes())
+    repo = here.repository()
+    head = repo.read(RefKey(f"{here.replica}/chat.2.jsonl"))
+    line, _ = encode_save(Save(head.last_id, repo.now(), [b'{"role":"user","content":"2"}']))
+    repo.backend.append_ref(head.key, head.token, line)
+    before = files_of(here)
+    here.manager().sync(there.store)
+    assert files_of(here) == files_of(there) == before
+
+
+def test_young_files_are_looked_at_again(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changed within one tick of the file system's clock after it was copied is noticed the next time."""
+    here.create("chat", said(1))
+    # Every file is young now, and no file is the next time.
+    for length in (10**18, 0):
+        for tick in ("_TICK_NS", "_COARSE_TICK_NS"):
+            monkeypatch.setattr(_listing, tick, length)
+        if length:
+            here.manager().sync(there.store)
+    ref, status = there.only_ref(), there.only_ref().stat()
+    good = ref.read_bytes()
+    with ref.open("r+b") as file:
+        file.write(good.replace(b"chat", b"cha7", 1))
+    os.utime(ref, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert [error.path for error in here.manager().sync(there.store).problems] == [ref]
 
 
 def test_a_file_that_cannot_be_kept_there(here: Machine, there: Machine) -> None:
