@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "config": ("errors", FORMAT),
     "opening": (*BELOW_REPO, "config", "backends"),
     "manager": EVERYTHING_BELOW,
-    "__init__": ("errors", "manager", "session", "storage"),
+    "__init__": ("errors", "manager", "session", "storage", "repo."),
     # The shipped test tools look everywhere; nothing looks at them.
     "testing.": (*BELOW_REPO, "backends.", "manager", "testing."),
 }

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from ..errors import CorruptionError, ObjectNotYetHereError
 from ._files import Files, discard, in_parallel, open_regular, read_bytes, start_temporary, store_errors, translate
@@ -15,6 +14,7 @@ from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from .base import NewObject
 
 _OBJECTS_AT_ONCE = 64
+_BYTES_AT_ONCE = 16 * 1024 * 1024
 
 
 class ObjectFiles:
@@ -54,9 +54,8 @@ class ObjectFiles:
 
     def put(self, objects: Iterable[NewObject]) -> None:
         """Keep objects, durably; see `Backend.put_objects`."""
-        remaining = iter(objects)
         touched: set[str] = set()
-        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
+        for batch in _batches(objects):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
         root = self._paths.objects
@@ -130,6 +129,20 @@ class ObjectFiles:
                     identity = object_of(entry.name)
                     if identity and entry.is_file(follow_symlinks=False):
                         yield identity, entry.stat(follow_symlinks=False).st_size
+
+
+def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
+    """Yield objects in groups that are worth a round of syncs and fit in memory."""
+    batch: list[NewObject] = []
+    size = 0
+    for new in objects:
+        batch.append(new)
+        size += len(new.data)
+        if len(batch) == _OBJECTS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _read_object(path: str, *, size: int | None, limit: int) -> bytes:

@@ -7,10 +7,13 @@ engine's business; making them durable before a verb returns is the backend's.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, NewType
+
+END_BYTES = 32
 
 Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
@@ -45,6 +48,18 @@ class NewObject(NamedTuple):
     compress: bool = False
 
 
+class Place(NamedTuple):
+    """Where a store is, and a sign of which one it is.
+
+    Attributes:
+        path: names the place on this machine, with slashes between what is within what.
+        store: another store that comes to stand at the same place has another one; None while there is none.
+    """
+
+    path: str
+    store: Token | None
+
+
 class Capabilities(NamedTuple):
     """What tests and the engine may expect of a backend.
 
@@ -61,8 +76,71 @@ class RefChangedError(Exception):
     """The ref is no longer what the caller last saw: read it again, decide again, try again."""
 
 
+class RecordAheadError(RefChangedError):
+    """This machine has a record of the ref that differs from it: see `repo.put_back` before writing."""
+
+
 class RefTakenError(Exception):
     """A ref is already kept under this key."""
+
+
+class RefEnd(NamedTuple):
+    """How long a ref is, and its last bytes: equal for equal refs only, as these end with a hash of all the rest."""
+
+    size: int
+    end: bytes
+
+
+class Record:
+    """What this machine has acknowledged in each of its own refs, kept where nothing syncs it. This one keeps nothing.
+
+    A backend that shares one with its `MachineState` brings it up to date with every write of a ref, and refuses
+    to write to one that differs from it (`RecordAheadError`). Failing to keep it is never an error.
+    """
+
+    def adopt(self, replica: str) -> None:
+        """Keep a record of this replica's refs from now on."""
+        return
+
+    def replicas(self) -> list[str]:
+        """Return the replicas of whose refs there is a record."""
+        return []
+
+    def tokens(self, replica: str) -> dict[RefKey, Token]:
+        """Return the refs that a record is kept of, each with what changes whenever its record does."""
+        return {}
+
+    def end(self, key: RefKey) -> RefEnd | None:
+        """Return how the record of a ref ends, None where there is none."""
+        return None
+
+    def read(self, key: RefKey) -> bytes | None:
+        """Return the record of a ref, None where there is none."""
+        return None
+
+    def keep(self, key: RefKey, data: bytes) -> None:
+        """Let the record of a ref of an adopted replica be these bytes."""
+        return
+
+    def forget(self, key: RefKey) -> None:
+        """Keep no record of a ref any more."""
+        return
+
+    def forget_replica(self, replica: str) -> None:
+        """Keep no record of any of these refs any more."""
+        return
+
+    def load_marker(self) -> bytes | None:
+        """Return what was kept when the records were last held against the store."""
+        return None
+
+    def load_checked(self) -> bytes | None:
+        """Return the details of that."""
+        return None
+
+    def keep_checked(self, marker: bytes, checked: bytes) -> None:
+        """Keep both for the next process; failing to is not an error."""
+        return
 
 
 class Backend(ABC):
@@ -77,6 +155,10 @@ class Backend(ABC):
     @abstractmethod
     def prepare(self) -> None:
         """Make the store if there is none yet; called before the first write."""
+
+    @abstractmethod
+    def place(self) -> Place:
+        """Return where the store is, without making it."""
 
     @abstractmethod
     def locate(self, key: RefKey | str) -> str:
@@ -103,6 +185,24 @@ class Backend(ABC):
     @abstractmethod
     def objects(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up as stored."""
+
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        """Yield the first two digits of the ids that there are, with a token that changes when one comes or goes.
+
+        The default lists every object; override it where that can be told without.
+        """
+        groups: dict[str, list[str]] = {}
+        for identity, _ in self.objects():
+            groups.setdefault(identity[:2], []).append(identity)
+        for group, found in groups.items():
+            digest = hashlib.sha256("".join(sorted(found)).encode()).digest()
+            yield group, Token((len(found), int.from_bytes(digest[:7])))
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        """Yield the id of each object that begins with these two digits."""
+        for identity, _ in self.objects():
+            if identity.startswith(group):
+                yield identity
 
     @abstractmethod
     def ref_tokens(self) -> dict[str, Token]:
@@ -138,6 +238,22 @@ class Backend(ABC):
             KeyError: there is none under this key.
         """
 
+    def ref_end(self, key: RefKey) -> RefEnd:
+        """Return how a ref ends.
+
+        Raises:
+            KeyError: there is none under this key.
+        """
+        data = self.read_ref(key).data
+        return RefEnd(len(data), data[-END_BYTES:])
+
+    def replica_marker(self, replica: str) -> list[int] | None:
+        """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
+
+        None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet.
+        """
+        return [] if any(key.replica == replica for key, _ in self.refs()) else None
+
     @abstractmethod
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         """Keep a ref under a free key, atomically and durably.
@@ -145,6 +261,20 @@ class Backend(ABC):
         Raises:
             RefTakenError: the key is not free.
         """
+
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        """Keep many refs, each as `create_ref` does; None stands for a key that was not free.
+
+        Where it raises, some may have been kept. The default keeps one after the other; override it where many
+        can be made durable together.
+        """
+        tokens: list[Token | None] = []
+        for key, data in refs:
+            try:
+                tokens.append(self.create_ref(key, data))
+            except RefTakenError:
+                tokens.append(None)
+        return tokens
 
     @abstractmethod
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
@@ -170,15 +300,21 @@ class Backend(ABC):
         """
         return nullcontext()
 
+    def watched_folder(self) -> str | None:
+        """Return the folder whose file-system events tell that something changed; None where only looking tells."""
+        return None
+
     def close(self) -> None:  # noqa: B027 - most backends hold nothing open
         """Release what is held open; the backend may be used again afterwards."""
 
 
 class MachineState(ABC):
-    """What belongs to this machine and is never synced: the replica's id, name locks, the index.
+    """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
 
     Losing any of it loses no message.
     """
+
+    record = Record()
 
     @abstractmethod
     def replica(self, known: Iterable[str]) -> str | None:
@@ -208,3 +344,10 @@ class MachineState(ABC):
     @abstractmethod
     def set_aside(self, key: str, data: bytes) -> None:
         """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
+
+    def recall(self, topic: str) -> bytes | None:
+        """Return what `remember` was last given for a topic, or None; the default forgets everything."""
+        return None
+
+    def remember(self, topic: str, data: bytes) -> None:  # noqa: B027 - forgetting is allowed
+        """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""

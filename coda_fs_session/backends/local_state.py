@@ -93,6 +93,13 @@ class LocalState(MachineState):
             make_folders(self._files, f"{self.folder()}/torn")
             write_file(self._files, f"{self.folder()}/torn/{key}.{moment}", data, replace=False)
 
+    def recall(self, topic: str) -> bytes | None:
+        return self._kept(f"{topic}.json", _INDEX_LIMIT)
+
+    def remember(self, topic: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            write_file(self._files, f"{self.folder()}/{topic}.json", data, replace=True)
+
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.
 

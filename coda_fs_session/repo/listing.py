@@ -19,8 +19,12 @@ _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
 
 
-def list_infos(repo: Repository) -> list[SessionInfo]:
-    """Return what is known of every session, newest first, reading only refs that changed since the index was kept."""
+def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
+    """Return what is known of every session, newest first, reading only refs that changed since the index was kept.
+
+    Args:
+        keep: keep the index for the next process.
+    """
     answer = repo.index.listing()
     if answer is not None:
         return _infos_of(answer)
@@ -34,7 +38,8 @@ def list_infos(repo: Repository) -> list[SessionInfo]:
         info.error = error
     if not any(error or view.undecided for view, error in views):
         repo.index.keep_listing(answer)
-    repo.index.keep()
+    if keep:
+        repo.index.keep()
     return infos
 
 

@@ -118,6 +118,13 @@ class Objects:
         large = max(map(len, lines)) + 1 >= self._compress_threshold
         return NewObject(object_id(data), data, compress=large)
 
+    def copied(self, identity: str, data: bytes) -> NewObject:
+        """Make an object of another store's verified bytes."""
+        # Lists and commits are never kept compressed. Whether a message only looks like a commit does not matter.
+        messages = data.startswith(b"{") and not data.startswith(b'{"coda_fs_session":')
+        large = messages and len(data) >= self._compress_threshold
+        return NewObject(identity, data, large and max(map(len, data.split(b"\n"))) + 1 >= self._compress_threshold)
+
     def new_commit(self, commit: Commit) -> tuple[NewObject, CommitLink]:
         data = encode_commit(commit)
         identity = object_id(data)
