@@ -29,14 +29,17 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     if answer is not None:
         return _infos_of(answer)
     views: list[tuple[ViewRow, SessionError | None]] = []
+    complete = True
     for rows in _groups(repo.index.rows()):
-        views += _views(repo, rows)
+        found, all_here = _views(repo, rows)
+        views += found
+        complete = complete and all_here
     views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
     answer = _answer([view for view, _ in views])
     infos = _infos_of(answer)
     for info, (_, error) in zip(infos, views, strict=True):
         info.error = error
-    if not any(error or view.undecided for view, error in views):
+    if complete:
         repo.index.keep_listing(answer)
     if keep:
         repo.index.keep()
@@ -47,7 +50,7 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
     rows = [repo.index.fresh(row) for row in related(repo, name)]
-    for view, error in _views(repo, rows) if rows else ():
+    for view, error in _views(repo, rows)[0] if rows else ():
         if view.label == name:
             (info,) = _infos_of(_answer([view]))
             info.error = error
@@ -88,14 +91,14 @@ def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
     return {id(group): group for group in groups.values()}.values() if renamed else groups.values()
 
 
-def _views(repo: Repository, rows: Sequence[Row]) -> list[tuple[ViewRow, SessionError | None]]:
-    """Return what a group of refs adds up to, and what is wrong with it."""
+def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, SessionError | None]], bool]:
+    """Return what a group of refs adds up to, and what is wrong with it; False where that can change without them."""
     if len(rows) == 1 and not rows[0].problem:
-        return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)]
+        return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)], True
     rows = sorted(rows, key=lambda row: row.path)
     known = repo.index.view(rows)
     if known is not None:
-        return [(view, None) for view in known]
+        return [(view, None) for view in known], True
     refs = read_refs(repo, rows)
     resolved = view_of(repo, refs, rows)
     views = [
@@ -104,14 +107,16 @@ def _views(repo: Repository, rows: Sequence[Row]) -> list[tuple[ViewRow, Session
         )
         for shown in resolved.sessions
     ]
-    if resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows):
+    complete = resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows)
+    if complete:
         repo.index.keep_view(rows, views)
     if not views and refs.unreadable:
         # What is still known of it.
         best = max(rows, key=lambda row: (row.updated or 0, row.path))
-        return [(ViewRow(best.name, best), next(reversed(refs.unreadable.values())))]
+        return [(ViewRow(best.name, best), next(reversed(refs.unreadable.values())))], False
     doubt = refs.doubts[0] if refs.doubts else None
-    return [(view, shown.head.damage or doubt) for view, shown in zip(views, resolved.sessions, strict=True)]
+    errors = [shown.head.damage or doubt for shown in resolved.sessions]
+    return list(zip(views, errors, strict=True)), complete
 
 
 def _answer(views: Sequence[ViewRow]) -> bytes:
