@@ -31,6 +31,8 @@ class SessionInfo:
             machine continued that name differently.
         undecided: something that has not arrived yet would tell whether it continues another session, or that it.
         survived_delete: it was deleted on one machine, and continued on another that did not know.
+        reverted: this machine had saved more, and an older copy has come to stand in the store; what is missing is put
+            back when a manager opens the store or writes to the session.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SessionInfo:
     diverged_from: str | None = None
     undecided: bool = False
     survived_delete: bool = False
+    reverted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,8 +263,8 @@ def test_the_stand_in_state_still_excludes_processes(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
         assert writer.exitcode == 0
-    manager = open_store(tmp_path / "store", state_path=state)
     with pytest.warns(SessionWarning):
+        manager = open_store(tmp_path / "store", state_path=state)
         session = manager.load_session("shared")
     texts = [message["content"] for message in session.get_messages()]
     for name in ("a", "b"):

@@ -11,7 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
+
+END_BYTES = 32
 
 Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
@@ -66,8 +68,71 @@ class RefChangedError(Exception):
     """The ref is no longer what the caller last saw: read it again, decide again, try again."""
 
 
+class RecordAheadError(RefChangedError):
+    """This machine has a record of the ref that differs from it: see `repo.put_back` before writing."""
+
+
 class RefTakenError(Exception):
     """A ref is already kept under this key."""
+
+
+class RefEnd(NamedTuple):
+    """How long a ref is, and its last bytes: equal for equal refs only, as these end with a hash of all the rest."""
+
+    size: int
+    end: bytes
+
+
+class Record:
+    """What this machine has acknowledged in each of its own refs, kept where nothing syncs it. This one keeps nothing.
+
+    A backend that shares one with its `MachineState` brings it up to date with every write of a ref, and refuses
+    to write to one that differs from it (`RecordAheadError`). Failing to keep it is never an error.
+    """
+
+    def adopt(self, replica: str) -> None:
+        """Keep a record of this replica's refs from now on."""
+        return
+
+    def replicas(self) -> list[str]:
+        """Return the replicas of whose refs there is a record."""
+        return []
+
+    def tokens(self, replica: str) -> dict[RefKey, Token]:
+        """Return the refs that a record is kept of, each with what changes whenever its record does."""
+        return {}
+
+    def end(self, key: RefKey) -> RefEnd | None:
+        """Return how the record of a ref ends, None where there is none."""
+        return None
+
+    def read(self, key: RefKey) -> bytes | None:
+        """Return the record of a ref, None where there is none."""
+        return None
+
+    def keep(self, key: RefKey, data: bytes) -> None:
+        """Let the record of a ref of an adopted replica be these bytes."""
+        return
+
+    def forget(self, key: RefKey) -> None:
+        """Keep no record of a ref any more."""
+        return
+
+    def forget_replica(self, replica: str) -> None:
+        """Keep no record of any of these refs any more."""
+        return
+
+    def load_marker(self) -> bytes | None:
+        """Return what was kept when the records were last held against the store."""
+        return None
+
+    def load_checked(self) -> bytes | None:
+        """Return the details of that."""
+        return None
+
+    def keep_checked(self, marker: bytes, checked: bytes) -> None:
+        """Keep both for the next process; failing to is not an error."""
+        return
 
 
 class Backend(ABC):
@@ -137,6 +202,22 @@ class Backend(ABC):
             KeyError: there is none under this key.
         """
 
+    def ref_end(self, key: RefKey) -> RefEnd:
+        """Return how a ref ends.
+
+        Raises:
+            KeyError: there is none under this key.
+        """
+        data = self.read_ref(key).data
+        return RefEnd(len(data), data[-END_BYTES:])
+
+    def replica_marker(self, replica: str) -> list[int] | None:
+        """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
+
+        None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet.
+        """
+        return [] if any(key.replica == replica for key, _ in self.refs()) else None
+
     @abstractmethod
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         """Keep a ref under a free key, atomically and durably.
@@ -174,10 +255,12 @@ class Backend(ABC):
 
 
 class MachineState(ABC):
-    """What belongs to this machine and is never synced: the replica's id, name locks, the index.
+    """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
 
     Losing any of it loses no message.
     """
+
+    record: Record = Record()
 
     @abstractmethod
     def replica(self, known: Iterable[str]) -> str | None:

@@ -31,11 +31,23 @@ from ._files import (
     write_file,
     write_temporary,
 )
-from ._listing import list_identities, walk_refs
+from ._listing import list_identities, replica_marker, walk_refs
 from ._open_refs import OpenRef, OpenRefs, is_at, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
+from ._record import FileRecord, end_of
 from ._store import check_store
-from .base import Backend, Capabilities, NewObject, RefChangedError, RefKey, RefTakenError, Snapshot, Token
+from .base import (
+    Backend,
+    Capabilities,
+    NewObject,
+    RecordAheadError,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
 
 _OBJECTS_AT_ONCE = 64
 _REF_LIMIT = 2**31
@@ -48,6 +60,7 @@ class LocalBackend(Backend):
         root: the store; it need not exist before the first write.
         files: the system calls to use (tests put others here).
         compress: keep objects compressed where the engine hints that it pays.
+        record: what this machine has acknowledged; shared with its state.
 
     Raises:
         StoreFormatError: `root` is something else than a store, or a store of a newer version.
@@ -55,8 +68,17 @@ class LocalBackend(Backend):
 
     capabilities = Capabilities(persistent=True, shared=True)
 
-    def __init__(self, root: Path, *, files: Files | None = None, compress: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        files: Files | None = None,
+        compress: bool = True,
+        record: FileRecord | None = None,
+    ) -> None:
         self._paths = StorePaths(root)
+        # One that no replica was told to keep does nothing.
+        self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
         self._compress = compress
         self._open_refs = OpenRefs(self._files)
@@ -223,6 +245,11 @@ class LocalBackend(Backend):
             yield token[1]
 
     def read_ref(self, key: RefKey) -> Snapshot:
+        with self._reading(key) as descriptor:
+            return _read_ref(descriptor, self._paths.ref(key.path))
+
+    @contextmanager
+    def _reading(self, key: RefKey) -> Iterator[int]:
         path = self._paths.ref(key.path)
         try:
             descriptor = open_regular(path)
@@ -232,12 +259,22 @@ class LocalBackend(Backend):
             raise translate(error, "read", path, reading=True) from error
         try:
             with store_errors("read", path, reading=True):
-                return _read_ref(descriptor, path)
+                yield descriptor
         finally:
             os.close(descriptor)
 
+    def ref_end(self, key: RefKey) -> RefEnd:
+        with self._reading(key) as descriptor:
+            return end_of(descriptor)
+
+    def replica_marker(self, replica: str) -> list[int] | None:
+        with store_errors("list", self._paths.refs, reading=True):
+            return replica_marker(str(self._paths.root), str(self._paths.format), self._paths.ref(replica))
+
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)
+        if not os.path.lexists(path) and self._record.read(key) not in (None, data):
+            raise RecordAheadError(key)
         with store_errors("create", path):
             folder, above = os.path.dirname(path), set[str]()
             self._own_folder(folder, above)
@@ -248,13 +285,17 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
-            return token_of(os.stat(path, follow_symlinks=False))
+            token = token_of(os.stat(path, follow_symlinks=False))
+        self._record.keep(key, data)
+        return token
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
         ref = self._acquire(key, path)
         try:
             _expect(ref, expected)
+            if not self._record.is_even(key, expected[1], ref.descriptor):
+                raise RecordAheadError(key)
             if path in self._doubtful:
                 return self._rescue(ref, key, expected, data)
             try:
@@ -264,6 +305,7 @@ class LocalBackend(Backend):
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise translate(error, "append to", path) from error
+            self._record.append(key, expected[1], data, ref.descriptor)
             try:
                 self._files.sync_data(ref.descriptor)
             except OSError:
@@ -282,8 +324,11 @@ class LocalBackend(Backend):
         ref = self._acquire(key, path)
         try:
             _expect(ref, expected)
+            if not self._record.is_even(key, expected[1], ref.descriptor) and self._record.read(key) != data:
+                raise RecordAheadError(key)
             with store_errors("replace", path):
                 token = self._swap(ref, path, data)
+            self._record.keep(key, data)
             self._doubtful.discard(path)
             return token
         finally:
@@ -314,12 +359,15 @@ class LocalBackend(Backend):
         path = self._paths.ref(key.path)
         self._doubtful.add(path)
         with store_errors("sync", path):
+            whole = read_bytes(ref.descriptor, expected[1]) + data
             try:
-                token = self._swap(ref, path, read_bytes(ref.descriptor, expected[1]) + data)
+                token = self._swap(ref, path, whole)
             except OSError:
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
+                self._record.cut(key, expected[1])
                 raise
+        self._record.keep(key, whole)
         self._doubtful.discard(path)
         return token
 
@@ -345,6 +393,7 @@ class LocalBackend(Backend):
 
     def close(self) -> None:
         self._open_refs.close()
+        self._record.close()
 
 
 def _expect(ref: OpenRef, expected: Token) -> None:

@@ -31,6 +31,7 @@ class Row(NamedTuple):
         key: what the name's file key is.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
+        uneven: this machine's record of the ref differs from it.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Row(NamedTuple):
     deleted: bool = False
     problem: str = ""
     readable: bool = True
+    uneven: bool = False
 
 
 class ViewRow(NamedTuple):
@@ -107,6 +109,11 @@ class Index:
         with self._mutex:
             self._read_row(RefKey(row.path), row.token)
             return self._rows.get(row.path, row)
+
+    def look_again(self, key: RefKey) -> None:
+        """Read a ref whose record has changed."""
+        with self._mutex:
+            self._read_row(key, Token(()))
 
     def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, as kept under exactly these rows; None where that is not known."""
@@ -171,7 +178,10 @@ class Index:
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
-            self._set(row_of(self._read(key)))
+            # Before the ref: a save writes the record last.
+            end = self._machine.record.end(key)
+            row = row_of(self._read(key))
+            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(uneven=True))
         except KeyError:
             self._forget(key.path)
         except SessionError as error:

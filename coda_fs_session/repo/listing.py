@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import orjson
 
+from ..backends.base import RefKey
 from ..errors import SessionError
 from ..session import SessionInfo
+from . import put_back
 from .heads import read_refs, related, view_of
 from .index import Row, ViewRow, row_of
 from .repository import Repository
@@ -67,6 +69,23 @@ def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
 
 
 def _infos(repo: Repository, rows: Sequence[Row]) -> list[SessionInfo]:
+    infos = _all_infos(repo, rows)
+    for row in rows:
+        if row.uneven and _is_reverted(repo, row):
+            for info in infos:
+                if row.name in (info.name, info.diverged_from):
+                    info.reverted = True
+    return infos
+
+
+def _is_reverted(repo: Repository, row: Row) -> bool:
+    try:
+        return put_back.is_reverted(repo, repo.read(RefKey(row.path)))
+    except (KeyError, SessionError):
+        return False
+
+
+def _all_infos(repo: Repository, rows: Sequence[Row]) -> list[SessionInfo]:
     if len(rows) == 1 and not rows[0].problem:
         return [] if rows[0].deleted else [_info(ViewRow(rows[0].name, rows[0]))]
     view = repo.index.view(rows)

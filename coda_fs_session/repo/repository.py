@@ -53,6 +53,8 @@ class Repository:
         """This replica's id, None as long as this machine has written nothing into the store."""
         if self._replica is None:
             self._replica = self.machine.replica(self.index.replicas())
+            if self._replica is not None:
+                self.machine.record.adopt(self._replica)
         return self._replica
 
     @contextmanager
@@ -62,14 +64,29 @@ class Repository:
         Choosing an id excludes other processes until the first ref is written: the store knows a replica
         only by its refs.
         """
-        if self.replica is None:
-            self.backend.prepare()
-            with self.machine.lock(".replica"):
-                self._replica = self.machine.replica(self.index.replicas()) or self.machine.choose_replica()
-                yield self._replica
-        else:
-            self.backend.prepare()
-            yield self.replica
+        replica = self.replica
+        self.backend.prepare()
+        if replica is not None and self.backend.replica_marker(replica) is not None:
+            yield replica
+            return
+        with self.machine.lock(".replica"):
+            known = self.index.replicas()
+            self._replica = replica = self.machine.replica(known) or self.machine.choose_replica()
+            if replica not in known:
+                # An id that was given to us, in a store that has not seen it: what we recorded is of another one.
+                self.machine.record.forget_replica(replica)
+            self.machine.record.adopt(replica)
+            yield replica
+
+    def forget_replica(self) -> None:
+        """Find out anew which replica we are: another store may stand at the place."""
+        self._replica = None
+
+    def leave_replica(self) -> tuple[str, bool]:
+        """Take another id, since somebody else writes under ours too; False with the same one where it is fixed."""
+        before, self._replica = self._replica, self.machine.choose_replica()
+        self.machine.record.adopt(self._replica)
+        return self._replica, self._replica != before
 
     def now(self) -> str:
         """Return the time as it is written into records."""
@@ -82,9 +99,10 @@ class Repository:
             KeyError: it is gone.
             StoreError: its header is damaged or of a newer version, or it cannot be read.
         """
-        return self._fold(key, self.backend.read_ref(key))
+        return self.fold(key, self.backend.read_ref(key))
 
-    def _fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+    def fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+        """Parse and fold a ref's bytes; raises as `read`."""
         path = self.backend.locate(key)
         head = Head.of(key, snapshot.token, parse_ref(snapshot.data, path), self.objects, self.sizes)
         if head.damage is not None and head.damage.path is None:
@@ -101,7 +119,7 @@ class Repository:
         # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
         same = snapshot.token == head.token and snapshot.data.endswith(head.last_id.encode() + b'"}\n', 0, head.size)
-        return head if same else self._fold(head.key, snapshot)
+        return head if same else self.fold(head.key, snapshot)
 
 
 _repositories: weakref.WeakSet[Repository] = weakref.WeakSet()

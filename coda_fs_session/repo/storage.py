@@ -14,7 +14,7 @@ from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
-from . import publish, steps
+from . import publish, put_back, steps
 from . import save as engine
 from .attempts import AttemptLandedError
 from .heads import follow, origins, resolve
@@ -58,6 +58,7 @@ class RepoStorage(SessionStorage):
         self.repo = repo
         self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
+        put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
         head = self._heads.get(session)
@@ -89,6 +90,13 @@ class RepoStorage(SessionStorage):
         if resolved.doubt is not None:
             warnings.warn(
                 f"session {name!r} may lack what only a damaged file held: {resolved.doubt}",
+                SessionWarning,
+                stacklevel=4,
+            )
+        if resolved.own is not None and put_back.is_reverted(self.repo, resolved.own):
+            warnings.warn(
+                f"session {name!r}: {self.repo.backend.locate(resolved.own.key)} is older than what this machine has "
+                "saved; the newer saves are put back when a manager opens the store or writes to the session",
                 SessionWarning,
                 stacklevel=4,
             )
@@ -219,6 +227,7 @@ class RepoStorage(SessionStorage):
         )
 
     def close(self) -> None:
+        put_back.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()
 

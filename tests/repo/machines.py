@@ -42,8 +42,8 @@ class Machine:
 
     def repository(self, **options: Any) -> Repository:
         """Open the store anew, as another process would."""
-        backend = LocalBackend(self.store, files=Files(durable=False))
         state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
+        backend = LocalBackend(self.store, files=Files(durable=False), record=state.record)
         return Repository(backend, state, Settings(**{"sizes": SMALL, **options}))
 
     def manager(self, **options: Any) -> SessionManager:
