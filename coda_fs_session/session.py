@@ -104,6 +104,7 @@ class Session:
         self._updated = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
         self._diverged_from: str | None = None
+        self._missing = 0
         self._owner: SessionOwner | None = None
         self._limit = _NO_LIMIT
         self._count_tokens: Callable[[str], int] | None = None
@@ -137,6 +138,7 @@ class Session:
         session._created, session._updated = created, updated
         session._parent = parent
         session._diverged_from = None
+        session._missing = 0
         session._owner = None
         session._limit = _NO_LIMIT
         session._count_tokens = None
@@ -197,6 +199,11 @@ class Session:
     def diverged_from(self) -> str | None:
         """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
         return self._diverged_from
+
+    @property
+    def missing(self) -> int:
+        """How many messages `load_session(name, partial=True)` had to leave out; such a session cannot be saved."""
+        return self._missing
 
     @property
     def has_unsaved_changes(self) -> bool:
@@ -299,7 +306,8 @@ class Session:
         return True
 
     def __repr__(self) -> str:
-        return f"<Session {self._name!r}: {len(self)} messages>"
+        left_out = f", {self._missing} more not here" if self._missing else ""
+        return f"<Session {self._name!r}: {len(self)} messages{left_out}>"
 
     def _changed(self) -> None:
         self._updated = datetime.now(UTC)

@@ -14,12 +14,14 @@ from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
+from ..working_copy import MessageSource
 from . import publish, put_back, steps
 from . import save as engine
 from .attempts import AttemptLandedError
 from .heads import follow, origins, resolve
 from .listing import find_info, list_infos
 from .messages import Draft
+from .partial import PartialSource
 from .repository import Repository
 from .resolve import Shown
 from .state import Attempt, Head
@@ -102,19 +104,32 @@ class RepoStorage(SessionStorage):
             )
         return self._open(resolved.shown)
 
+    def load_partial(self, name: str) -> Session | None:
+        shown = resolve(self.repo, name).shown
+        if shown is None:
+            return None
+        source = PartialSource.of(shown.head)
+        session = self._stored(shown, source)
+        session._missing = source.missing
+        return session
+
     def _open(self, shown: Shown) -> Session:
+        session = self._stored(shown, HeadSource(shown.head))
+        self._heads[session] = shown.head
+        return session
+
+    def _stored(self, shown: Shown, source: MessageSource) -> Session:
         head = shown.head
         parent = head.header.parent
         session = Session._stored(
             shown.label,
-            HeadSource(head),
+            source,
             dict(head.values()),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
         )
         session._diverged_from = shown.diverged_from
-        self._heads[session] = head
         return session
 
     def delete(self, name: str) -> None:

@@ -40,6 +40,11 @@ class Machine:
     def store(self) -> Path:
         return self.folder / "store"
 
+    def lose_record(self) -> None:
+        """Forget what this machine has saved, as a crash may: nothing makes the record durable."""
+        for folder in (self.folder / "state").glob("*/own"):
+            shutil.rmtree(folder)
+
     def repository(self, **options: Any) -> Repository:
         """Open the store anew, as another process would."""
         state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
