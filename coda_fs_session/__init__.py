@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import logging
+TYPE_CHECKING = False  # typing's own would have to be imported; type checkers know the name
+if TYPE_CHECKING:
+    from .errors import (
+        ConfigError,
+        CorruptionError,
+        InvalidMessageError,
+        InvalidNameError,
+        ObjectNotYetHereError,
+        SessionConflictError,
+        SessionError,
+        SessionExistsError,
+        SessionNotFoundError,
+        SessionTooLargeError,
+        SessionWarning,
+        StoreError,
+        StoreFormatError,
+        StoreFullError,
+        StoreReadOnlyError,
+    )
+    from .manager import SessionManager
+    from .session import Session, SessionInfo
+    from .storage import SessionStorage, StoreStats
+else:
 
-from .errors import (
-    ConfigError,
-    CorruptionError,
-    InvalidMessageError,
-    InvalidNameError,
-    ObjectNotYetHereError,
-    SessionConflictError,
-    SessionError,
-    SessionExistsError,
-    SessionNotFoundError,
-    SessionTooLargeError,
-    SessionWarning,
-    StoreError,
-    StoreFormatError,
-    StoreFullError,
-    StoreReadOnlyError,
-)
-from .manager import SessionManager
-from .session import Session, SessionInfo
-from .storage import SessionStorage, StoreStats
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for (PEP 562): a program may need none of them today."""
+        from importlib import import_module
+
+        if name in __all__:
+            # From the lowest layer up: whoever catches an error need not load the engine.
+            for module in ("errors", "session", "storage", "manager"):
+                found = vars(import_module(f"{__name__}.{module}"))
+                if name in found:
+                    globals()[name] = found[name]
+                    return found[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
@@ -51,4 +66,6 @@ __all__ = [
     "__version__",
 ]
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

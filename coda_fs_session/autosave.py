@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -12,8 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from .session import Session
-
-_logger = logging.getLogger("coda_fs_session")
 
 
 class Autosave:
@@ -100,7 +97,7 @@ class Autosave:
             if session.has_unsaved_changes:
                 self._save(session)
         except Exception:
-            _logger.exception("autosave of session %r failed; it is kept in memory and tried again", session.name)
+            _log_failure(session.name)
             return False
         return True
 
@@ -134,6 +131,17 @@ class Autosave:
 
 def _references(holder: dict[Any, Any], key: object) -> int:
     return sys.getrefcount(holder[key])
+
+
+def _log_failure(name: str) -> None:
+    """Log the exception that is being handled to ``coda_fs_session``, which is silent until somebody listens."""
+    # Imported late: it takes longer to load than a session, and hardly any program comes here.
+    import logging
+
+    logger = logging.getLogger("coda_fs_session")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.exception("autosave of session %r failed; it is kept in memory and tried again", name)
 
 
 _CROWD = 16

@@ -7,17 +7,17 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ConfigError, SessionWarning
 
+_MEGABYTE = 1024 * 1024
+_NO_LIMIT = 2**62
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """Checked options; the README says what each means."""
 
     backend: str = "files"
@@ -35,9 +35,13 @@ class Config:
     retention_days: float = 30
     gc_grace_days: float = 30
 
+    @property
+    def max_session_bytes(self) -> int:
+        """What `max_session_size` is in bytes; where it is 0, more than any session has."""
+        return math.ceil(min(self.max_session_size * _MEGABYTE, _NO_LIMIT)) or _NO_LIMIT
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+
+class _Rule(NamedTuple):
     accepts: str
     check: Callable[[Any], Any]
 
@@ -149,7 +153,7 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
     if result.backend == "files" and "storage_path" not in checked:
         # Only now: a machine user may have no home folder, and does not need one for anything else.
         default = str(result.storage_path)
-        result = replace(result, storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
+        result = result._replace(storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
     if result.backend == "files" and result.state_path and result.state_path.is_relative_to(result.storage_path):
         where = origin.get("state_path", f"{source}: session.state_path")
         raise ConfigError(

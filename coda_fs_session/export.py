@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,11 @@ import orjson
 
 from .errors import InvalidMessageError, SessionError
 from .format.jsonl import encode_value
+from .session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What an export file holds; times are None where the file has none."""
-
-    name: str | None
-    messages: list[dict[str, Any]]
-    metadata: dict[str, Any]
-    created_at: datetime | None
-    updated_at: datetime | None
-
-
-def write_export(
-    path: Path,
-    *,
-    name: str,
-    lines: Iterable[bytes],
-    metadata: dict[str, Any],
-    created: datetime,
-    updated: datetime,
-    overwrite: bool,
-) -> None:
-    """Write a session's messages, a line each, as one JSON document; the file appears whole or not at all.
+def write_export(session: Session, path: Path, *, overwrite: bool) -> None:
+    """Write a session as one JSON document, a message a line; the file appears whole or not at all.
 
     Raises:
         FileExistsError: the path is taken, and `overwrite` is false.
@@ -48,10 +27,10 @@ def write_export(
     """
     if not overwrite and os.path.lexists(path):
         raise _taken(path)
-    scratch = path.parent / f".tmp-{secrets.token_hex(8)}"
+    scratch = path.parent / f".tmp-{os.urandom(8).hex()}"
     with open(scratch, "xb") as file:
         try:
-            for part in _document(name, lines, metadata, created, updated):
+            for part in _document(session):
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
@@ -82,24 +61,26 @@ def _taken(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and overwrite is false", str(path))
 
 
-def _document(
-    name: str, lines: Iterable[bytes], metadata: dict[str, Any], created: datetime, updated: datetime
-) -> Iterator[bytes]:
-    yield b'{\n"name": %b,\n"messages": [' % orjson.dumps(name)
+def _document(session: Session) -> Iterator[bytes]:
+    yield b'{\n"name": %b,\n"messages": [' % orjson.dumps(session.name)
     separator = b"\n"
-    for line in lines:
+    for line in session._copy.lines():
         yield separator + line
         separator = b",\n"
-    yield b'\n],\n"metadata": %b,\n' % encode_value(metadata, "metadata")
-    yield b'"created_at": %b,\n' % orjson.dumps(created.astimezone(UTC).isoformat())
-    yield b'"updated_at": %b\n}\n' % orjson.dumps(updated.astimezone(UTC).isoformat())
+    yield b'\n],\n"metadata": %b,\n' % encode_value(session.metadata, "metadata")
+    yield b'"created_at": %b,\n' % orjson.dumps(session._created.astimezone(UTC).isoformat())
+    yield b'"updated_at": %b\n}\n' % orjson.dumps(session._updated.astimezone(UTC).isoformat())
 
 
-def read_export(path: Path) -> Exported:
-    """Read a file that `export_session`, or the example on the API page, wrote.
+def read_export(path: Path, name: str | None) -> Session:
+    """Make a session of a file that `export_session`, or the example on the API page, wrote.
+
+    Args:
+        name: what to call it; None for the name in the file.
 
     Raises:
         OSError: it cannot be read.
+        InvalidNameError, InvalidMessageError: it holds what no session can.
         SessionError: it is no such file.
     """
     data = path.read_bytes()
@@ -113,12 +94,14 @@ def read_export(path: Path) -> Exported:
     for index, message in enumerate(document["messages"]):
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", f"a message in {path} must be an object")
-    name, metadata = document.get("name"), document.get("metadata") or {}
-    if not isinstance(metadata, dict) or not (name is None or isinstance(name, str)):
+    written, metadata = document.get("name"), document.get("metadata") or {}
+    if not isinstance(metadata, dict) or not (written is None or isinstance(written, str)):
         raise SessionError(f"{path} is no exported session: name must be text and metadata an object")
-    return Exported(
-        name, document["messages"], metadata, *(_time(document, key, path) for key in ("created_at", "updated_at"))
-    )
+    chosen = written if name is None else name
+    if chosen is None:
+        raise SessionError(f"{path} does not say the session's name: give one with name=")
+    created, updated = (_time(document, key, path) for key in ("created_at", "updated_at"))
+    return Session(chosen, document["messages"], metadata, created_at=created, updated_at=updated)
 
 
 def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:

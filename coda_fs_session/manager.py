@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import weakref
@@ -12,10 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from .autosave import Autosave
-from .backends import BACKENDS, BackendOptions
 from .config import Config, read_config, read_toml
 from .errors import (
-    ConfigError,
     InvalidNameError,
     SessionError,
     SessionExistsError,
@@ -23,14 +20,11 @@ from .errors import (
     StoreReadOnlyError,
 )
 from .export import read_export, write_export
-from .format.names import normalise_name
-from .repo.repository import Repository, Settings
+from .format.names import checked_name, normalise_name
+from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken
-
-_MEGABYTE = 1024 * 1024
-_NO_LIMIT = 2**62
 
 
 class SessionManager:
@@ -77,9 +71,9 @@ class SessionManager:
 
     def _open(self, config: Config, storage: SessionStorage | None, counter: Callable[[str], int] | None) -> None:
         self._config = config
-        self._storage = storage if storage is not None else _open_storage(config)
+        self._storage = storage if storage is not None else open_storage(config)
         self._count_tokens = counter
-        self._limit = math.ceil(min(config.max_session_size * _MEGABYTE, _NO_LIMIT)) or _NO_LIMIT
+        self._limit = config.max_session_bytes
         self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         self._autosave = Autosave(config.autosave_interval, self._autosave_one)
         self._lock = threading.RLock()
@@ -101,9 +95,9 @@ class SessionManager:
             InvalidNameError, ValueError: a name or `at` is not possible.
             StoreError: the session is there and cannot be read, or the store cannot be written.
         """
-        name = _checked_name(name)
+        name = checked_name(name)
         if branch_from is not None:
-            return self._branch(name, _checked_name(branch_from), at)
+            return self._branch(name, checked_name(branch_from), at)
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
         with self._lock:
@@ -131,7 +125,7 @@ class SessionManager:
             StoreError: it is there and cannot be read. Messages are read when they are asked for, and then raise
                 `ObjectNotYetHereError` where they have not arrived.
         """
-        name = _checked_name(name)
+        name = checked_name(name)
         if partial:
             found = self._storage.load_partial(name)
             if found is not None and found.missing:
@@ -200,7 +194,7 @@ class SessionManager:
         Raises:
             SessionNotFoundError: there is none of this name, and `missing_ok` is false.
         """
-        name = _checked_name(name)
+        name = checked_name(name)
         with self._lock:
             live = self._sessions.get(name)
             with live._lock if live is not None else nullcontext():
@@ -220,7 +214,7 @@ class SessionManager:
             SessionNotFoundError: there is no `old`.
             SessionExistsError: `new` is taken.
         """
-        old, new = _checked_name(old), _checked_name(new)
+        old, new = checked_name(old), checked_name(new)
         with self._lock:
             if old == new:
                 self.load_session(old)
@@ -245,7 +239,7 @@ class SessionManager:
 
     def get_session_info(self, name: str) -> SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
-        return self._storage.info(_checked_name(name))
+        return self._storage.info(checked_name(name))
 
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a session, with its unsaved changes, into one JSON file.
@@ -260,15 +254,7 @@ class SessionManager:
         session = self.load_session(name)
         target = Path(path).expanduser()
         with session._lock:
-            write_export(
-                target,
-                name=session.name,
-                lines=session._copy.lines(),
-                metadata=session.metadata,
-                created=session._created,
-                updated=session._updated,
-                overwrite=overwrite,
-            )
+            write_export(session, target, overwrite=overwrite)
         return target
 
     def import_session(
@@ -292,33 +278,20 @@ class SessionManager:
         """
         if on_exists not in ("raise", "replace", "skip"):
             raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
-        source = Path(path).expanduser()
-        exported = read_export(source)
-        chosen = name if name is not None else exported.name
-        if chosen is None:
-            raise SessionError(f"{source} does not say the session's name: give one with name=")
-        chosen = _checked_name(chosen)
+        imported = read_export(Path(path).expanduser(), name)
         with self._lock:
-            session = self._find(chosen)
+            session = self._find(imported.name)
             if session is None:
-                session = Session(
-                    chosen,
-                    exported.messages,
-                    exported.metadata,
-                    created_at=exported.created_at,
-                    updated_at=exported.updated_at,
-                )
+                session = imported
             elif on_exists == "raise":
-                raise name_taken(chosen)
+                raise name_taken(imported.name)
             elif on_exists == "skip":
                 return session
             else:
                 # Checked before anything changes: what cannot be saved must not stand in an open session.
-                checked = Session(chosen, exported.messages, exported.metadata)
-                checked._limit = self._limit
-                checked._check()
-                session.messages = exported.messages
-                session.metadata = exported.metadata
+                imported._limit = self._limit
+                imported._check()
+                session.messages, session.metadata = imported.messages, imported.metadata
             self.save_session(session)
             return session
 
@@ -353,14 +326,15 @@ class SessionManager:
 
     def __contains__(self, name: object) -> bool:
         try:
-            return self._storage.exists(_checked_name(name))
+            return self._storage.exists(checked_name(name))
         except InvalidNameError:
             return False
 
     def __repr__(self) -> str:
+        if not isinstance(self._storage, RepoStorage):
+            return f"<SessionManager: {type(self._storage).__name__}>"
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend == "files" else ""
-        kind = self._config.backend if isinstance(self._storage, RepoStorage) else type(self._storage).__name__
-        return f"<SessionManager: {kind}{where if isinstance(self._storage, RepoStorage) else ''}>"
+        return f"<SessionManager: {self._config.backend}{where}>"
 
     def _session_touched(self, session: Session) -> None:
         """Note that a session may have unsaved changes (`SessionOwner`)."""
@@ -450,32 +424,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _checked_name(name: object) -> str:
-    # A derived name is its label and a suffix, and may be longer than a name that somebody chose.
-    return normalise_name(name, derived=isinstance(name, str) and "~" in name)
-
-
-def _open_storage(config: Config) -> RepoStorage:
-    opener = BACKENDS.get(config.backend)
-    if opener is None:
-        raise ConfigError(
-            f'session.backend = "{config.backend}" comes in a later version; this one has '
-            + " and ".join(f'"{name}"' for name in BACKENDS)
-        )
-    backend, machine = opener(
-        BackendOptions(
-            root=config.storage_path,
-            state=config.state_path,
-            replica=config.replica,
-            durable=config.durability == "full",
-            compress=config.compress_messages,
-        )
-    )
-    settings = Settings(
-        on_conflict=config.on_conflict,
-        message_cache_size=config.message_cache_size,
-        compress_threshold_bytes=config.compress_threshold_bytes,
-    )
-    return RepoStorage(Repository(backend, machine, settings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -371,10 +371,35 @@ class Session:
         self._sent_metadata = _encode_metadata(self._metadata)
         return self._sent_metadata
 
-    def _rebase(self, source: MessageSource, metadata: dict[str, bytes]) -> None:
-        """Compare with another saved state from now on, changing nothing in memory."""
+    def _rebase(
+        self, source: MessageSource, metadata: dict[str, bytes], sent: Mapping[str, bytes | None] | None
+    ) -> None:
+        """Compare with a state that has changes of this session's in it; what the session holds of its own stays.
+
+        Args:
+            sent: the metadata in those changes; what else is new in `metadata` others have set, and shows here too.
+                None: everything in `metadata` is this session's.
+        """
         self._copy.rebase(source)
-        self._saved_metadata = metadata
+        before = metadata
+        if sent is not None:
+            kept = {**self._saved_metadata, **sent}
+            before = {key: value for key, value in kept.items() if value is not None}
+        self._take_metadata(before, metadata)
+
+    def _take_metadata(self, before: dict[str, bytes], after: dict[str, bytes]) -> None:
+        """Let `after` be what is saved; what others changed since `before` comes in but for keys set here."""
+        self._saved_metadata = after
+        if before == after:
+            return
+        for key in before.keys() | after.keys():
+            old, new = before.get(key), after.get(key)
+            if old == new or _encode_or_none(self._metadata, key) != old:
+                continue
+            if new is None:
+                del self._metadata[key]
+            else:
+                self._metadata[key] = decode(new)
 
     def _show(
         self,
@@ -408,18 +433,11 @@ class Session:
     ) -> None:
         """Take everything as saved; see `WorkingCopy.settle`."""
         self._copy.settle(source, merged=merged)
-        self._saved_metadata = _encode_metadata(self._metadata) if metadata is None else metadata
-        if metadata is not None and metadata != self._sent_metadata:
-            # What another process set or removed meanwhile came in with this save. What was set here while the
-            # save was under way is not saved yet, and stays.
-            for key in self._sent_metadata.keys() | metadata.keys():
-                sent, saved = self._sent_metadata.get(key), metadata.get(key)
-                if sent == saved or _encode_or_none(self._metadata, key) != sent:
-                    continue
-                if saved is None:
-                    del self._metadata[key]
-                else:
-                    self._metadata[key] = decode(saved)
+        if metadata is None:
+            self._saved_metadata = _encode_metadata(self._metadata)
+        else:
+            # What was set here while the save was under way is not saved yet, and stays.
+            self._take_metadata(self._sent_metadata, metadata)
         if updated is not None:
             self._updated = updated
 

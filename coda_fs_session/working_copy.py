@@ -9,9 +9,8 @@ from __future__ import annotations
 import copy
 import marshal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .errors import InvalidMessageError
 from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
@@ -39,8 +38,7 @@ class MessageSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(NamedTuple):
     """How the live messages differ from the `saved` ones: ``saved[drop:keep] + lines + saved[resume:]``.
 
     Attributes:

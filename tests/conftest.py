@@ -1,11 +1,13 @@
-"""Options of the test run; pytest only takes them from a `conftest.py` at the top of the tests."""
+"""Options of the test run, which pytest only takes from a `conftest.py` at the top of the tests, and one fixture."""
 
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import hypothesis
 import pytest
+from storekit import Opener, open_store
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,3 +36,9 @@ def seed(request: pytest.FixtureRequest, long_size: bool) -> int:
     chosen = given if given is not None else random.SystemRandom().getrandbits(32) if long_size else 0
     print(f"--seed={chosen}")
     return int(chosen)
+
+
+@pytest.fixture(params=["files", "memory"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens managers over each backend; with files, always on the same store."""
+    return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)

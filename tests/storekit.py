@@ -9,14 +9,17 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coda_fs_session import SessionManager
+from coda_fs_session import Session, SessionManager
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
+
+Opener = Callable[..., SessionManager]
+"""Opens managers on one store, with the options that it is given; see the fixture `make`."""
 
 
 def open_store(store: Path, **options: Any) -> SessionManager:
@@ -41,6 +44,13 @@ def fill(manager: SessionManager, name: str, count: int = 3, *, size: int = 0) -
         session.add_message(each)
     manager.save_session(session)
     return messages
+
+
+def say(manager: SessionManager, session: Session, *numbers: int) -> None:
+    """Add messages with these numbers to a session and save it."""
+    for number in numbers:
+        session.add_message(message(number))
+    manager.save_session(session)
 
 
 def ref_of(store: Path, key: str) -> Path:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
 BELOW_REPO = ("errors", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
-EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends")
+EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "opening")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "export": ("errors", FORMAT, "session", "storage"),
     "autosave": ("errors", FORMAT, "session", "storage"),
     "config": ("errors", FORMAT),
+    "opening": (*BELOW_REPO, "config", "backends"),
     "manager": EVERYTHING_BELOW,
     "__init__": ("errors", "manager", "session", "storage"),
 }

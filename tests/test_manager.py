@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import message, open_store
+from storekit import Opener, message, open_store, say
 
 from coda_fs_session import (
     InvalidMessageError,
     Session,
     SessionConflictError,
     SessionExistsError,
-    SessionManager,
     SessionNotFoundError,
 )
 
-Open = Callable[..., SessionManager]
 
-
-@pytest.fixture(params=["files", "memory"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens a manager over each backend; with files, always the same store."""
-    return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
-
-
-def say(manager: SessionManager, session: Session, *numbers: int) -> None:
-    for number in numbers:
-        session.add_message(message(number))
-    manager.save_session(session)
-
-
-def test_create_loads_what_exists(make: Open) -> None:
+def test_create_loads_what_exists(make: Opener) -> None:
     """`create_session` makes an empty session at once, and loads it when it is there; `load_session` only loads."""
     manager = make()
     with pytest.raises(SessionNotFoundError, match="nothing"):
@@ -49,7 +33,7 @@ def test_create_loads_what_exists(make: Open) -> None:
     assert "nothing" not in manager
 
 
-def test_open_objects_are_held_weakly(make: Open) -> None:
+def test_open_objects_are_held_weakly(make: Opener) -> None:
     """The registry keeps no session alive that its caller has let go of and that has nothing unsaved."""
     manager = make()
     say(manager, manager.create_session("chat"), 1)
@@ -92,7 +76,7 @@ def test_a_dirty_object_is_not_refreshed(tmp_path: Path) -> None:
     assert session.get_messages() == [message(1), message(9)]
 
 
-def test_reload_drops_unsaved_changes(make: Open) -> None:
+def test_reload_drops_unsaved_changes(make: Opener) -> None:
     """`reload` takes what is stored; without a manager, or once deleted, it says that there is nothing."""
     manager = make()
     session = manager.create_session("chat")
@@ -106,7 +90,7 @@ def test_reload_drops_unsaved_changes(make: Open) -> None:
         Session("other").reload()
 
 
-def test_a_branch_again_is_the_same_branch(make: Open) -> None:
+def test_a_branch_again_is_the_same_branch(make: Opener) -> None:
     """A script with a branch in it can run twice; another parent, or another point, is refused."""
     manager = make()
     parent = manager.create_session("parent")
@@ -129,7 +113,7 @@ def test_a_branch_again_is_the_same_branch(make: Open) -> None:
 
 
 @pytest.mark.parametrize("at", [-1, 4, "1", 1.0, True])
-def test_a_branch_at_no_message(make: Open, at: Any) -> None:
+def test_a_branch_at_no_message(make: Opener, at: Any) -> None:
     """`at` is a message count of the parent; anything else is a ValueError, and nothing is made."""
     manager = make()
     say(manager, manager.create_session("parent"), 1, 2, 3)
@@ -142,7 +126,7 @@ def test_a_branch_at_no_message(make: Open, at: Any) -> None:
     assert [info.name for info in manager.list_sessions()] == ["parent"]
 
 
-def test_a_branch_holds_what_the_open_parent_holds(make: Open) -> None:
+def test_a_branch_holds_what_the_open_parent_holds(make: Opener) -> None:
     """Unsaved messages and metadata of the parent are in the branch, and stay unsaved in the parent."""
     manager = make()
     parent = manager.create_session("parent")
@@ -159,7 +143,7 @@ def test_a_branch_holds_what_the_open_parent_holds(make: Open) -> None:
     assert (info.parent, info.forked_at) == ("parent", 2)
 
 
-def test_delete(make: Open) -> None:
+def test_delete(make: Opener) -> None:
     """Deleting what is not there is an error unless allowed; a branch of a deleted parent lives on."""
     manager = make()
     say(manager, manager.create_session("parent"), 1)
@@ -174,7 +158,7 @@ def test_delete(make: Open) -> None:
     assert manager.create_session("parent").get_messages() == []
 
 
-def test_a_deleted_session_is_stored_again_by_an_explicit_save(make: Open) -> None:
+def test_a_deleted_session_is_stored_again_by_an_explicit_save(make: Opener) -> None:
     """The object survives its deletion; saving it makes the session anew, once."""
     manager = make()
     session = manager.create_session("chat")
@@ -207,7 +191,7 @@ def test_a_delete_that_fails_lets_go_of_nothing(tmp_path: Path, monkeypatch: pyt
     assert len(open_store(tmp_path / "store").load_session("chat")) == 1
 
 
-def test_rename(make: Open) -> None:
+def test_rename(make: Opener) -> None:
     """The open object follows, with what it has unsaved; the old name is free, a taken one is refused."""
     manager = make()
     session = manager.create_session("old")
@@ -229,7 +213,7 @@ def test_rename(make: Open) -> None:
     manager.rename_session("new", "new")
 
 
-def test_saving_a_session_that_nobody_opened(make: Open) -> None:
+def test_saving_a_session_that_nobody_opened(make: Opener) -> None:
     """A session made by hand is created by its first save, and refused where the name is taken."""
     manager = make()
     session = Session("chat", [message(1)], {"a": 1})
@@ -260,7 +244,7 @@ def test_a_session_moves_to_the_manager_that_saves_it(tmp_path: Path) -> None:
     assert len(open_store(tmp_path / "first").load_session("chat")) == 1
 
 
-def test_save_all_saves_the_others_too(make: Open) -> None:
+def test_save_all_saves_the_others_too(make: Opener) -> None:
     """One session that cannot be saved keeps none of the others from it; its error comes at the end."""
     manager = make()
     sessions = [manager.create_session(name) for name in "abc"]
@@ -290,7 +274,7 @@ def test_with_saves_at_the_end(tmp_path: Path) -> None:
     assert len(bad) == 1
 
 
-def test_a_closed_manager_can_be_used_again(make: Open) -> None:
+def test_a_closed_manager_can_be_used_again(make: Opener) -> None:
     """`close` releases what is held open, saves first, and may come twice; later work opens it again."""
     manager = make()
     session = manager.create_session("chat")
@@ -302,7 +286,7 @@ def test_a_closed_manager_can_be_used_again(make: Open) -> None:
     assert len(manager.load_session("chat").get_messages()) == 2
 
 
-def test_listing_is_newest_first_then_by_name(make: Open) -> None:
+def test_listing_is_newest_first_then_by_name(make: Opener) -> None:
     """Equal times are ordered by name."""
     manager = make()
     moment = datetime(2024, 5, 17, 12, 30)

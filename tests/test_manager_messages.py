@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import message, open_store
+from storekit import Opener, message, say
 
 from coda_fs_session import (
     InvalidMessageError,
-    Session,
-    SessionManager,
 )
 
-Open = Callable[..., SessionManager]
 
-
-@pytest.fixture(params=["files", "memory"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens a manager over each backend; with files, always the same store."""
-    return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
-
-
-def say(manager: SessionManager, session: Session, *numbers: int) -> None:
-    for number in numbers:
-        session.add_message(message(number))
-    manager.save_session(session)
-
-
-def test_get_messages_copies_the_last_ones(make: Open) -> None:
+def test_get_messages_copies_the_last_ones(make: Opener) -> None:
     """`limit` counts from the end; copies are deep; 0 is none; negative is an error; before and after the live list."""
     manager = make()
     session = manager.create_session("chat")
@@ -50,7 +32,7 @@ def test_get_messages_copies_the_last_ones(make: Open) -> None:
         assert len(session.messages) == 5
 
 
-def test_add_message_copies(make: Open) -> None:
+def test_add_message_copies(make: Opener) -> None:
     """What is done to a message after it was added does not change the session."""
     session = make().create_session("chat")
     mine = {"role": "user", "content": ["a"]}
@@ -59,7 +41,7 @@ def test_add_message_copies(make: Open) -> None:
     assert session.get_messages() == [{"role": "user", "content": ["a"]}]
 
 
-def test_messages_is_a_live_list(make: Open) -> None:
+def test_messages_is_a_live_list(make: Opener) -> None:
     """Every way to change a list is seen by the next save, exactly: types and key order included."""
     manager = make()
     session = manager.create_session("chat")
@@ -82,7 +64,7 @@ def test_messages_is_a_live_list(make: Open) -> None:
 
 
 @pytest.mark.parametrize("through", ["list", "count"])
-def test_truncate_and_clear(make: Open, through: str) -> None:
+def test_truncate_and_clear(make: Opener, through: str) -> None:
     """`truncate_messages` keeps the last ones, 0 clears, more than there are changes nothing, negative is an error."""
     manager = make()
     session = manager.create_session("chat")
@@ -107,7 +89,7 @@ def test_truncate_and_clear(make: Open, through: str) -> None:
     assert session.get_messages() == []
 
 
-def test_messages_without_a_role(make: Open) -> None:
+def test_messages_without_a_role(make: Opener) -> None:
     """A message is any JSON object."""
     manager = make()
     session = manager.create_session("chat")
@@ -124,7 +106,7 @@ def test_messages_without_a_role(make: Open) -> None:
     assert session.get_messages() == items
 
 
-def test_a_bad_value_in_the_list_is_refused_by_the_save(make: Open) -> None:
+def test_a_bad_value_in_the_list_is_refused_by_the_save(make: Opener) -> None:
     """A value that JSON cannot hold is named when saving; nothing is written, the memory stays, mending it saves."""
     manager = make()
     session = manager.create_session("chat")

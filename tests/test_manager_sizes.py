@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from storekit import message, open_store, tree, untouched
+from storekit import Opener, message, open_store, say, tree, untouched
 
 from coda_fs_session import (
     Session,
@@ -16,22 +15,8 @@ from coda_fs_session import (
     SessionTooLargeError,
 )
 
-Open = Callable[..., SessionManager]
 
-
-@pytest.fixture(params=["files", "memory"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens a manager over each backend; with files, always the same store."""
-    return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
-
-
-def say(manager: SessionManager, session: Session, *numbers: int) -> None:
-    for number in numbers:
-        session.add_message(message(number))
-    manager.save_session(session)
-
-
-def test_times_are_naive_local(make: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_naive_local(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """Times compare with `datetime.now()`, in whatever zone the computer is."""
     for zone in ("UTC", "Asia/Kathmandu", "America/St_Johns"):
         monkeypatch.setenv("TZ", zone)
@@ -60,7 +45,7 @@ def test_times_on_disk_are_utc(tmp_path: Path) -> None:
     assert manager.load_session("chat").created_at == moment.astimezone().replace(tzinfo=None)
 
 
-def test_updated_moves_with_changes_only(make: Open) -> None:
+def test_updated_moves_with_changes_only(make: Opener) -> None:
     """Messages and metadata move `updated_at`; loading, saving nothing, reading and branching from it do not."""
     manager = make()
     session = manager.create_session("chat")
@@ -106,7 +91,7 @@ def test_an_empty_save_writes_nothing(tmp_path: Path) -> None:
         manager.close()
 
 
-def test_size_is_that_of_the_messages(make: Open) -> None:
+def test_size_is_that_of_the_messages(make: Opener) -> None:
     """`size_bytes` is the size of the messages as JSON lines; hidden and removed ones do not count."""
     manager = make()
     session = manager.create_session("chat")
@@ -180,7 +165,7 @@ def test_too_large_to_create_leaves_nothing_behind(tmp_path: Path) -> None:
     assert tree(store) == {}
 
 
-def test_token_counts(make: Open) -> None:
+def test_token_counts(make: Opener) -> None:
     """A quarter of the content's characters, rounded up over all; other content by its JSON; or a counter given."""
     session = make().create_session("chat")
     assert session.get_token_count() == 0

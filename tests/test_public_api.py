@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import re
 import warnings
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from storekit import fill, open_store, run_python
 
 import coda_fs_session
 from coda_fs_session import (
@@ -37,7 +37,7 @@ from coda_fs_session import (
     StoreStats,
 )
 
-ERRORS = {name: value for name, value in vars(coda_fs_session).items() if name.endswith("Error")}
+ERRORS = {name: getattr(coda_fs_session, name) for name in coda_fs_session.__all__ if name.endswith("Error")}
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -59,6 +59,44 @@ def test_everything_in_all_can_be_imported() -> None:
     for name in coda_fs_session.__all__:
         assert name in names
         assert getattr(names[name], "__module__", "coda_fs_session").split(".")[0] == "coda_fs_session"
+
+
+def test_names_come_when_they_are_asked_for() -> None:
+    """Importing the package loads nothing else of it; who only catches its errors does not load the engine."""
+    script = """
+        import sys
+        import coda_fs_session
+        known = set(sys.modules)
+        assert not {name for name in known if name.startswith("coda_fs_session.")}
+        assert set(coda_fs_session.__all__) <= set(dir(coda_fs_session))
+        try:
+            coda_fs_session.SesionManager
+        except AttributeError as error:
+            print(error)
+        from coda_fs_session import SessionNotFoundError
+        assert not {"orjson", "coda_fs_session.session"} & set(sys.modules)
+        from coda_fs_session import *
+        import pickle, coda_fs_session.manager
+        assert SessionManager is coda_fs_session.SessionManager is coda_fs_session.manager.SessionManager
+        assert pickle.loads(pickle.dumps(SessionManager)) is SessionManager
+    """
+    done = run_python(script)
+    assert (done.stdout, done.stderr) == ("module 'coda_fs_session' has no attribute 'SesionManager'\n", "")
+
+
+def test_reading_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """A process that reads a few messages starts without what takes long to import and serves other ends."""
+    script = """
+        import sys
+        from coda_fs_session import SessionManager
+        manager = SessionManager({"session": {"storage_path": sys.argv[1], "state_path": sys.argv[2]}})
+        assert len(manager.load_session("chat").get_messages(limit=2)) == 2
+        late = {"asyncio", "filelock", "logging", "platformdirs", "secrets", "tempfile", "zstandard"}
+        print(*late & set(sys.modules))
+    """
+    fill(open_store(tmp_path / "store"), "chat")
+    done = run_python(script, tmp_path / "store", tmp_path / "store.state")
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 @pytest.mark.parametrize(
@@ -204,10 +242,26 @@ def test_storage_is_four_methods() -> None:
     assert SessionStorage.__abstractmethods__ == {"save", "load", "delete", "list_all"}
 
 
+FAILING_AUTOSAVE = """
+import logging, sys
+from coda_fs_session import SessionManager
+
+logging.basicConfig(level=sys.argv[1]) if sys.argv[1:] else None
+manager = SessionManager({"session": {"backend": "memory"}})
+session = manager.create_session("chat")
+session.add_message({"role": "user"})
+manager._storage.save = None
+manager._autosave.save_all()
+manager._autosave.forget(session)
+"""
+
+
 def test_logging_is_silent_until_asked_for() -> None:
     """The package logs to `coda_fs_session`, which has a `NullHandler`, so nothing appears that nobody configured."""
-    handlers = logging.getLogger("coda_fs_session").handlers
-    assert [type(handler) for handler in handlers] == [logging.NullHandler]
+    assert run_python(FAILING_AUTOSAVE).stderr == ""
+    shown = run_python(FAILING_AUTOSAVE, "ERROR").stderr
+    assert shown.startswith("ERROR:coda_fs_session:autosave of session 'chat' failed")
+    assert "Traceback" in shown
 
 
 def test_warnings_can_be_filtered_as_a_class() -> None:

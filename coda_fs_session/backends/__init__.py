@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .base import Backend, MachineState
 
 
-@dataclass(frozen=True, slots=True)
-class BackendOptions:
+class BackendOptions(NamedTuple):
     """What a backend may need to know to open a store.
 
     Attributes:

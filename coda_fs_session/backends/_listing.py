@@ -6,11 +6,10 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
 
 from ._open_refs import token_of
 from ._paths import REF_ENDING, is_hidden, is_ref_file
-from .base import RefKey, Token
+from .base import Token
 
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
@@ -19,17 +18,29 @@ FolderState = tuple[int, int] | None
 """Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
 
 
-def walk_refs(folder: str, prefix: str = "") -> Iterator[tuple[RefKey, Token]]:
-    """Yield each ref below a folder with its token."""
-    now = time.time_ns()
+def list_tokens(root: str) -> dict[str, Token]:
+    """Return the token of each ref below a folder by its path."""
+    found: dict[str, Token] = {}
+    _collect_tokens(root, "", found, time.time_ns())
+    return found
+
+
+def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int) -> None:
+    settled = now - _COARSE_TICK_NS
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            path = f"{prefix}{entry.name}"
+            name = entry.name
             try:
-                if _may_be_ref(entry):
-                    yield RefKey(path), _listed_token(entry.stat(follow_symlinks=False), now)
-                elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                    yield from walk_refs(entry.path, f"{path}/")
+                # Spelled out for the common case: listing a large store is this loop.
+                if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+                    status = entry.stat(follow_symlinks=False)
+                    changed = status.st_mtime_ns
+                    if changed < settled:
+                        found[prefix + name] = Token((status.st_ino, status.st_size, changed))
+                    else:
+                        found[prefix + name] = _listed_token(status, now)
+                elif not is_hidden(name) and entry.is_dir(follow_symlinks=False):
+                    _collect_tokens(entry.path, f"{prefix}{name}/", found, now)
             except FileNotFoundError:
                 continue
 

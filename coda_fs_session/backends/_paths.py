@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from pathlib import Path
 
 FORMAT_FILE = b'{"coda_fs_session":1}\n'
@@ -58,7 +58,7 @@ REF_ENDING = ".jsonl"
 
 def temporary(folder: str) -> str:
     """Return a new name for a file that is not complete yet: a dotfile, which no reader looks at."""
-    return f"{folder}/.tmp-{secrets.token_hex(8)}"
+    return f"{folder}/.tmp-{os.urandom(8).hex()}"
 
 
 def is_replica_id(text: str) -> bool:

@@ -13,7 +13,6 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import SessionWarning, StoreError
@@ -30,13 +29,15 @@ _MARKER, _CHECKED = ".marker", ".checked"
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
 class _OpenCopy:
     """One record, open for appending."""
 
-    path: str
-    descriptor: int
-    inode: int
+    __slots__ = ("descriptor", "inode", "path")
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.inode = os.fstat(descriptor).st_ino
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -213,7 +214,7 @@ class FileRecord(Record):
             self._close(key)
         path = self._path(key)
         descriptor = open_regular(path, append=self._files)
-        self._open[key] = _OpenCopy(path, descriptor, os.fstat(descriptor).st_ino)
+        self._open[key] = _OpenCopy(path, descriptor)
         if len(self._open) > _OPEN_COPIES:
             self._close(next(iter(self._open)))
         return descriptor

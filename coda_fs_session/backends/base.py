@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import NamedTuple, NewType
 
 END_BYTES = 32
@@ -19,8 +18,7 @@ Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RefKey:
+class RefKey(NamedTuple):
     """A ref by its path below the store's refs, ``<replica>/<file name>``, with forward slashes."""
 
     path: str
@@ -30,16 +28,14 @@ class RefKey:
         return self.path.partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A ref's bytes, and the token that belongs to exactly these bytes."""
 
     data: bytes
     token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(NamedTuple):
     """Bytes to keep under their sha256.
 
     Attributes:
@@ -51,8 +47,7 @@ class NewObject:
     compress: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What tests and the engine may expect of a backend.
 
     Attributes:
@@ -175,8 +170,13 @@ class Backend(ABC):
         """Yield each object's id and the bytes it takes up as stored."""
 
     @abstractmethod
+    def ref_tokens(self) -> dict[str, Token]:
+        """Return the token of every ref by its path, without reading any."""
+
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         """Yield every ref with its token, in no particular order, without reading any."""
+        for path, token in self.ref_tokens().items():
+            yield RefKey(path), token
 
     @abstractmethod
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:

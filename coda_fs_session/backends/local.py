@@ -31,7 +31,7 @@ from ._files import (
     write_file,
     write_temporary,
 )
-from ._listing import list_identities, replica_marker, walk_refs
+from ._listing import list_identities, list_tokens, replica_marker
 from ._open_refs import OpenRef, OpenRefs, is_at, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
 from ._record import FileRecord, end_of
@@ -231,17 +231,17 @@ class LocalBackend(Backend):
 
     # Refs
 
-    def refs(self) -> Iterator[tuple[RefKey, Token]]:
+    def ref_tokens(self) -> dict[str, Token]:
         root = str(self._paths.refs)
         with store_errors("list", root, reading=True):
-            yield from walk_refs(root)
+            return list_tokens(root)
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
             return list_identities(str(self._paths.refs), marker)
 
     def ref_sizes(self) -> Iterator[int]:
-        for _, token in self.refs():
+        for token in self.ref_tokens().values():
             yield token[1]
 
     def read_ref(self, key: RefKey) -> Snapshot:

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ class LocalState(MachineState):
         if self._fixed_replica:
             return self._fixed_replica
         path = f"{self.folder()}/replica"
-        chosen = f"{_host()}-{secrets.token_hex(4)}"
+        chosen = f"{_host()}-{os.urandom(4).hex()}"
         with store_errors("keep the replica id in", path):
             write_file(Files(), path, chosen.encode() + b"\n", replace=True)
         return chosen

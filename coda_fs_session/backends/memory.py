@@ -50,8 +50,9 @@ class MemoryBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         yield from [(identity, len(data)) for identity, data in list(self._objects.items())]
 
-    def refs(self) -> Iterator[tuple[RefKey, Token]]:
-        yield from [(key, snapshot.token) for key, snapshot in list(self._refs.items())]
+    def ref_tokens(self) -> dict[str, Token]:
+        with self._mutex:
+            return {key.path: snapshot.token for key, snapshot in self._refs.items()}
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with self._mutex:

@@ -8,12 +8,11 @@ chunks whoever saved them and in whatever steps, and an edit changes one chunk o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(NamedTuple):
     """The format's numbers, as parameters so that tests can have every structure in a small store.
 
     All sizes are bytes of message lines with their newlines. Writers use the defaults; readers need not know.

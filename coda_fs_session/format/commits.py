@@ -6,8 +6,7 @@ ancestor is O(log n) steps away: the jump pointers of Myers, "An applicative ran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,8 +27,7 @@ from .records import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TailEdit:
+class TailEdit(NamedTuple):
     """A save that replaced messages which stood in no object yet: enough of it to tell later where somebody left.
 
     Attributes:
@@ -53,8 +51,7 @@ class TailEdit:
         return cls(position, messages, tuple(map(chain_hash, chains)))
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A frozen state.
 
     Attributes:

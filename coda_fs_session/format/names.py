@@ -50,6 +50,16 @@ def normalise_name(name: object, *, derived: bool = False) -> str:
     return normal
 
 
+def checked_name(name: object) -> str:
+    """Check and normalise the name of a session that may be there already, a derived one too.
+
+    Raises:
+        InvalidNameError: see `normalise_name`.
+    """
+    # A derived name is its label and a suffix, and may be longer than a name that somebody chose.
+    return normalise_name(name, derived=isinstance(name, str) and "~" in name)
+
+
 def session_key(name: str) -> str:
     """Return the file key of a normalised name: the name itself where that is safe on every disk, else slug and hash.
 

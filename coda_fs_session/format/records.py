@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NewType, get_args
+from typing import Any, Literal, NamedTuple, NewType, get_args
 
 import orjson
 
@@ -47,8 +47,7 @@ def decode_time(text: Any) -> datetime:
     return moment
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(NamedTuple):
     """One metadata value and when it was set; `value` is JSON, or None where the key was removed."""
 
     stamp: str
@@ -76,8 +75,7 @@ def decode_metadata(value: Any) -> dict[str, Stamped]:
     return metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """What began the present generation; it has no time and no replica in it, so that equal steps have equal ids.
 
     Attributes:
@@ -97,14 +95,14 @@ class Generation:
 
     @property
     def id(self) -> GenerationId:
-        return GenerationId(hashlib.sha256(orjson.dumps(self._fields())).hexdigest())
+        return GenerationId(hashlib.sha256(orjson.dumps(self._identity())).hexdigest())
 
-    def _fields(self) -> list[object]:
+    def _identity(self) -> list[object]:
         frozen, result = [self.frozen_messages, self.frozen_chain], [self.start, self.messages, self.chain]
         return [self.parent, self.operation, frozen, result, self.name]
 
     def to_json(self) -> dict[str, object]:
-        parent, operation, frozen, result, name = self._fields()
+        parent, operation, frozen, result, name = self._identity()
         fields = {"id": self.id, "parent": parent, "operation": operation, "frozen": frozen, "result": result}
         return fields if name is None else {**fields, "name": name}
 
@@ -131,8 +129,7 @@ class Generation:
         return generation
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """Messages after the last cut that stand in an object: the first `messages` lines of it.
 
     Attributes:
@@ -214,8 +211,7 @@ class Base:
         return base
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """What a session was forked from: the parent's name and the state at the fork.
 
     Attributes:
@@ -239,8 +235,7 @@ class Parent:
         return cls(name, count(fields["messages"]), count(fields["start"]), chain_hash(fields["chain"]))
 
 
-@dataclass(frozen=True, slots=True)
-class CommitLink:
+class CommitLink(NamedTuple):
     """Where a commit is, how large its object, and how many commits came before it."""
 
     id: ObjectId

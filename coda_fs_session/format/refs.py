@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -125,8 +125,7 @@ def _finish(before: bytes) -> tuple[bytes, str]:
     return b'%b,"id":"%b"}\n' % (before, identity.encode()), identity
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """What a ref file says.
 
     Attributes:
@@ -169,8 +168,7 @@ def parse_ref(data: bytes, path: object) -> Ref:
     return Ref(header, tuple(saves), (identity, *ids), len(data) - len(tail.rest), tail.torn, tail.damage)
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(NamedTuple):
     """What is left of a ref after its last good line: nothing, a torn write, or damage."""
 
     rest: bytes = b""

@@ -8,16 +8,14 @@ looks like depends only on the sequence of chunks, so equal histories have equal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from .ids import CHAIN_START, Chain, ObjectId, chain_cut, is_hex64, object_id
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A chunk, or a list node with all that is below it.
 
     Attributes:
@@ -53,8 +51,7 @@ Fetch = Callable[[Entry], list[Entry]]
 """Reads the entries of a list node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spine:
+class Spine(NamedTuple):
     """The inline part of a list tree: `levels[0]` are chunks, `levels[n]` nodes of height n; oldest at the top."""
 
     levels: tuple[tuple[Entry, ...], ...] = ()
@@ -129,8 +126,7 @@ def append(spine: Spine, chunk: Entry, fan_out: int, chain: Chain) -> tuple[Spin
         height += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """The whole chunks up to a position.
 
     Attributes:
@@ -185,7 +181,7 @@ def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[
 
 def matches(node: Entry, entries: list[Entry]) -> bool:
     """Tell whether `entries`, read from a node, add up to what its entry says."""
-    counted = replace(node, messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
+    counted = node._replace(messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
     return counted == node
 
 

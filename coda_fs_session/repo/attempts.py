@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..backends.base import RefChangedError, Token
 from ..errors import SessionConflictError
 from ..working_copy import Splice
+from .heads import resolve
 from .repository import Repository
 from .state import Attempt, Head
 
@@ -23,19 +24,32 @@ class AttemptLandedError(Exception):
 
     Attributes:
         head: the state that it led to, against which what is still to be saved must be found anew.
+        attempt: what was saved.
     """
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, attempt: Attempt) -> None:
         super().__init__(head.name)
         self.head = head
+        self.attempt = attempt
 
 
 def check_landed(repo: Repository, current: Head, attempted: dict[str, Attempt] | None) -> None:
     """Raise AttemptLandedError if one of the attempts is in a ref."""
     place = _last_place(current, attempted) if attempted else -1
-    if place >= 0:
+    if attempted and place >= 0:
         _confirm(repo, current)
-        raise AttemptLandedError(_as_of(current, place))
+        raise AttemptLandedError(_as_of(current, place), attempted[current.line_ids[place]])
+
+
+def check_attempts(repo: Repository, head: Head) -> None:
+    """Raise AttemptLandedError if one of a head's own attempts is in the store now."""
+    current = resolve(repo, head.name).head if head.attempted else None
+    if current is None:
+        return
+    try:
+        check_landed(repo, current, head.attempted)
+    except RefChangedError:
+        check_attempts(repo, head)
 
 
 def rest_of(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..backends.base import RefKey
 from ..errors import SessionError
@@ -18,8 +18,7 @@ from .state import Head
 _DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """What a name stands for.
 
     Attributes:
@@ -41,8 +40,7 @@ class Resolved:
         return self.shown.head if self.shown else None
 
 
-@dataclass(frozen=True, slots=True)
-class Refs:
+class Refs(NamedTuple):
     """The refs that names have in common.
 
     Attributes:
@@ -172,7 +170,7 @@ def _with_own(repo: Repository, shown: Shown) -> tuple[Shown, Head | None]:
             if own.metadata != shown.head.metadata:
                 head = own.copy()
                 head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
-            return replace(shown, head=head), head
+            return shown._replace(head=head), head
     return shown, next(_own_among(repo, shown.covered), None)
 
 

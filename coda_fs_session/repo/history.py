@@ -115,7 +115,7 @@ def unused_generation(generation: Generation, others: Sequence[Head]) -> Generat
     """Return a generation like this one that is in the history of none of `others`."""
     known = {generation.id for other in others for generation in _generations(other) if generation}
     while generation.id in known:
-        generation = replace(generation, parent=generation.id)
+        generation = generation._replace(parent=generation.id)
     return generation
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,12 +16,13 @@ import orjson
 from ..backends.base import Backend, MachineState, RefKey, Token
 from ..errors import SessionError, StoreFormatError
 from ..format.names import key_of_ref, session_key
-from ..format.records import Parent
+from ..format.records import Parent, decode_time
 from .state import Head
 
-_VERSION = 2
+_VERSION = 3
 
-_Tokens = tuple[tuple[str, Token], ...]
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Row(NamedTuple):
@@ -29,6 +31,7 @@ class Row(NamedTuple):
     Attributes:
         name: the session's name; of a ref whose header cannot be read, the key in its file name.
         key: what the name's file key is.
+        created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
         uneven: this machine's record of the ref differs from it.
@@ -42,8 +45,8 @@ class Row(NamedTuple):
     replica: str = ""
     messages: int = 0
     size: int = 0
-    created: str = ""
-    updated: str = ""
+    created: int | None = None
+    updated: int | None = None
     metadata: str = "{}"
     parent: str | None = None
     forked_at: int | None = None
@@ -78,15 +81,8 @@ class Index:
         self._backend = backend
         self._machine = machine
         self._read = read
-        self._rows: dict[str, Row] = {}
-        self._by_name: dict[str, dict[str, Row]] = {}
-        self._unreadable: dict[str, Row] = {}
-        self._views: dict[str, tuple[_Tokens, list[ViewRow]]] = {}
-        self._marker: object = None
-        self._identities: dict[str, int] = {}
-        self._loaded = False
-        self._dirty = False
         self._mutex = threading.RLock()
+        self._forget_all()
 
     def rows(self) -> list[Row]:
         """Return the row of every ref, as of now."""
@@ -98,11 +94,10 @@ class Index:
         """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
         with self._mutex:
             self._refresh_identities()
-            found = dict(self._by_name.get(name, {}))
-            for path, row in self._by_name.get(session_key(name), {}).items():
-                if not row.readable:
-                    found[path] = row
-            return list(found.values())
+            paths = self._paths_by_name()
+            found = dict(paths.get(name, {}))
+            found.update((path, None) for path in paths.get(session_key(name), ()) if not self._rows[path].readable)
+            return [self._rows[path] for path in found]
 
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
@@ -116,14 +111,21 @@ class Index:
             self._read_row(key, Token(()))
 
     def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
-        """Return what refs add up to, as kept under exactly these rows; None where that is not known."""
-        tokens, view = self._views.get(rows[0].path, ((), None))
-        return view if view is not None and tokens == _tokens(rows) else None
+        """Return what refs add up to, if that is known and none of them changed since."""
+        with self._mutex:
+            known = self._views.get(rows[0].path)
+            if known is None or known[0] != [row.path for row in rows]:
+                return None
+            derived = [each.label for each in known[1] if each.diverged_from is not None]
+            taken = derived and any(self._paths_by_name().get(label) for label in derived)
+            return None if taken else known[1]
 
     def keep_view(self, rows: Sequence[Row], view: list[ViewRow]) -> None:
-        """Keep what refs add up to; it depends on nothing else."""
+        """Keep what refs add up to, until one of them changes."""
         with self._mutex:
-            self._views[rows[0].path] = _tokens(rows), view
+            paths = [row.path for row in rows]
+            self._views[paths[0]] = paths, view
+            self._view_of.update(dict.fromkeys(paths, paths[0]))
             self._dirty = True
 
     def note(self, head: Head) -> None:
@@ -141,27 +143,45 @@ class Index:
         """Keep the rows for the next process, if any changed."""
         with self._mutex:
             if self._dirty and self._loaded:
-                views = {path: view for path, view in self._views.items() if path in self._rows}
+                views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.values()]
                 self._machine.keep_index(orjson.dumps([_VERSION, list(self._rows.values()), views], default=tuple))
                 self._dirty = False
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._mutex = threading.RLock()
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._by_name: dict[str, dict[str, None]] | None = None
+        self._suspect: set[str] = set()  # paths of rows with a problem
+        # What groups of refs add up to, by the first path of each; and that by each path of a group.
+        self._views: dict[str, tuple[list[str], list[ViewRow]]] = {}
+        self._view_of: dict[str, str] = {}
+        self._marker: object = None
+        self._identities: dict[str, int] = {}
+        self._loaded = False
+        self._dirty = False
 
     def _refresh(self) -> None:
         """Bring every row up to date."""
         self._load()
-        seen = set()
-        for key, token in self._backend.refs():
-            row = self._rows.get(key.path)
-            seen.add(key.path)
-            # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
-            if row is None or row.problem or row.token != token:
-                self._read_row(key, token)
-        for path in self._rows.keys() - seen:
+        tokens = self._backend.ref_tokens()
+        known = {path: row.token for path, row in self._rows.items()}
+        # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
+        if known == tokens and not self._suspect:
+            return
+        for path, token in tokens.items():
+            if known.get(path) != token or path in self._suspect:
+                self._read_row(RefKey(path), token)
+        for path in known.keys() - tokens.keys():
             self._forget(path)
 
     def _refresh_identities(self) -> None:
         """Bring up to date which ref has which name: a header changes only with its ref's identity."""
         self._load()
-        for row in list(self._unreadable.values()):
+        for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
             self._read_row(RefKey(row.path), row.token)
         self._marker, identities = self._backend.ref_identities(self._marker)
         if identities is None:
@@ -194,69 +214,65 @@ class Index:
                 self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
 
     def _set(self, row: Row) -> None:
-        old = self._rows.get(row.path)
-        if old == row:
+        if self._rows.get(row.path) == row:
             return
-        if old is not None:
-            self._forget(row.path)
+        self._forget(row.path)
         self._rows[row.path] = row
-        if not row.readable:
-            self._unreadable[row.path] = row
-        for name in {row.name, *row.former_names}:
-            self._by_name.setdefault(name, {})[row.path] = row
+        if row.problem:
+            self._suspect.add(row.path)
+        if self._by_name is not None:
+            for name in (row.name, *row.former_names):
+                self._by_name.setdefault(name, {})[row.path] = None
         self._dirty = True
 
     def _forget(self, path: str) -> None:
         row = self._rows.pop(path, None)
-        self._unreadable.pop(path, None)
         if row is None:
             return
-        for name in {row.name, *row.former_names}:
-            self._by_name[name].pop(path, None)
-            if not self._by_name[name]:
-                del self._by_name[name]
+        self._suspect.discard(path)
+        for member in self._views.pop(self._view_of.get(path, ""), ([], []))[0]:
+            self._view_of.pop(member, None)
+        if self._by_name is not None:
+            for name in (row.name, *row.former_names):
+                self._by_name.get(name, {}).pop(path, None)
         self._dirty = True
 
-    def after_fork(self) -> None:
-        """In a child of os.fork: another thread may have been at work here, and is gone."""
-        self._mutex = threading.RLock()
-        self._rows, self._by_name, self._unreadable, self._views = {}, {}, {}, {}
-        self._marker, self._identities = None, {}
-        self._loaded = self._dirty = False
+    def _paths_by_name(self) -> dict[str, dict[str, None]]:
+        """Return which refs have or had each name; made when it is first asked for, as listing does not need it."""
+        if self._by_name is None:
+            self._by_name = {}
+            for row in self._rows.values():
+                for name in (row.name, *row.former_names):
+                    self._by_name.setdefault(name, {})[row.path] = None
+        return self._by_name
 
     def _load(self) -> None:
         if self._loaded:
             return
         self._loaded = True
-        rows, self._views = _decode(self._machine.load_index())
-        for row in rows:
-            self._set(row)
-        self._dirty = False
+        try:
+            version, rows, views = orjson.loads(self._machine.load_index() or b"[0,[],[]]")
+            if version == _VERSION:
+                self._rows = {row.path: row for row in map(_decode_row, rows)}
+                self._views = {paths[0]: (paths, [self._decode_view(*each) for each in view]) for paths, view in views}
+        except (ValueError, TypeError, LookupError):
+            # The index is only a copy of what the refs say: read those again.
+            self._rows, self._views = {}, {}
+        self._suspect = {path for path, row in self._rows.items() if row.problem}
+        self._view_of = {path: paths[0] for paths, _ in self._views.values() for path in paths}
+
+    def _encode_view(self, view: ViewRow) -> tuple[object, ...]:
+        label, row, *rest = view
+        return label, row.path if self._rows.get(row.path) == row else row, *rest
+
+    def _decode_view(self, label: str, row: Any, *rest: Any) -> ViewRow:
+        return ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
 
 
-def _tokens(rows: Sequence[Row]) -> _Tokens:
-    return tuple((row.path, row.token) for row in rows)
-
-
-def _decode(data: bytes | None) -> tuple[list[Row], dict[str, tuple[_Tokens, list[ViewRow]]]]:
-    try:
-        version, rows, views = orjson.loads(data or b"[0,[],[]]")
-        if version != _VERSION:
-            return [], {}
-        return [_decode_row(*row) for row in rows], {
-            path: (
-                tuple((other, Token(tuple(token))) for other, token in tokens),
-                [ViewRow(label, _decode_row(*row), *rest) for label, row, *rest in view],
-            )
-            for path, (tokens, view) in views.items()
-        }
-    except (ValueError, TypeError, AttributeError):
-        # The index is only a copy of what the refs say: read those again.
-        return [], {}
-
-
-def _decode_row(path: str, token: list[int], name: str, key: str, former: list[str], *rest: Any) -> Row:
-    return Row(path, Token(tuple(token)), name, key, tuple(former), *rest)
+def _decode_row(fields: list[Any]) -> Row:
+    fields[1] = tuple(fields[1])
+    fields[4] = tuple(fields[4])
+    return Row._make(fields)
 
 
 def row_of(head: Head) -> Row:
@@ -273,8 +289,8 @@ def row_of(head: Head) -> Row:
         replica=header.replica,
         messages=head.live_count,
         size=head.live_bytes,
-        created=header.created,
-        updated=head.updated,
+        created=(decode_time(header.created) - _EPOCH) // _MICROSECOND,
+        updated=(decode_time(head.updated) - _EPOCH) // _MICROSECOND,
         metadata=(b"{%b}" % values).decode(),
         parent=parent.name if parent else None,
         forked_at=parent.messages if parent else None,

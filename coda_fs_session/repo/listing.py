@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
@@ -15,7 +15,9 @@ from .heads import read_refs, related, view_of
 from .index import Row, ViewRow, row_of
 from .repository import Repository
 
-_EPOCH = datetime.fromtimestamp(0, UTC).isoformat()
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_EXACT = 2**52
+"""Microseconds up to which seconds as a float are exact enough: the year 2112."""
 
 
 def list_infos(repo: Repository) -> list[SessionInfo]:
@@ -118,13 +120,13 @@ def _info(view: ViewRow) -> SessionInfo:
     return SessionInfo(
         view.label,
         row.messages,
-        _local(row.created),
-        _local(row.updated),
-        orjson.loads(row.metadata),
+        _local(row.created or 0),
+        _local(row.updated or 0),
+        orjson.loads(row.metadata) if row.metadata != "{}" else {},
         row.size,
         row.parent,
         row.forked_at,
-        row.replica,
+        row.replica or None,
         None,
         view.diverged_from,
         view.undecided,
@@ -134,13 +136,14 @@ def _info(view: ViewRow) -> SessionInfo:
 
 def _failed(rows: Sequence[Row], error: SessionError) -> SessionInfo:
     """Describe a session that cannot be loaded by what is still known of it."""
-    best = max(rows, key=lambda row: (row.updated, row.path))
-    if best.created:
-        info = _info(ViewRow(best.name, best))
-        info.error = error
-        return info
-    return SessionInfo(best.name, 0, _local(_EPOCH), _local(_EPOCH), {}, 0, error=error)
+    best = max(rows, key=lambda row: (row.updated or 0, row.path))
+    info = _info(ViewRow(best.name, best))
+    info.error = error
+    return info
 
 
-def _local(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)
+def _local(microseconds: int) -> datetime:
+    """Return a moment as naive local time."""
+    if abs(microseconds) < _EXACT:
+        return datetime.fromtimestamp(microseconds / 1_000_000)
+    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone().replace(tzinfo=None)

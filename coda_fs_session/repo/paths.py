@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..errors import StoreError
 from ..format.commits import Commit, TailEdit
@@ -30,8 +31,7 @@ class UndecidedError(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What one side did next.
 
     Attributes:
@@ -93,8 +93,7 @@ class Path:
             raise UndecidedError(self.head, error) from error
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A state on a path: after so many messages of a run."""
 
     run: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
+from typing import NamedTuple
 
 from ..backends.base import RefKey, RefTakenError, Token
 from ..errors import StoreError
@@ -20,8 +21,7 @@ from .state import Attempt, Head
 MetadataValues = dict[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """Messages as they will stand in a new ref: a base in objects, then inline lines."""
 
     base: Base

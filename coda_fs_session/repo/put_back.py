@@ -9,10 +9,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import orjson
 
@@ -44,8 +42,7 @@ class Verdict(Enum):
     """Somebody else writes under this replica's id: both have what the other lacks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A ref beside the record of it, as `Verdict` sums it up.
 
     Attributes:
@@ -131,6 +128,11 @@ def put_back(repo: Repository) -> None:
         return
     marker = repo.backend.replica_marker(replica)
     found, uneven = _uneven(repo)
+    if uneven and not found and _is_given(repo) and not any(_is_of_one_birth(repo, key) for key in uneven):
+        # The id was not made up for this store: it may be that of another one at this place, too.
+        repo.machine.record.forget_replica(replica)
+        repo.forget_replica()
+        return
     if uneven:
         with repo.machine.lock(".put-back"):
             _settle(repo, uneven)
@@ -149,15 +151,29 @@ def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey]]:
     records: dict[RefKey, Token] = {}
     for replica in set(record.replicas()) & known:
         records |= record.tokens(replica)
-    tokens = {key: token for key, token in repo.backend.refs() if key in records}
+    tokens = repo.backend.ref_tokens()
     for key, token in records.items():
-        there = tokens.get(key)
+        there = tokens.get(key.path)
         seen = [list(there), list(token)] if there is not None else None
         if seen is not None and (checked.get(key.path) == seen or _is_even(repo, key)):
             found[key.path] = seen
         else:
             uneven.append(key)
     return found, uneven
+
+
+def _is_given(repo: Repository) -> bool:
+    """Tell whether the replica's id is the same in every store."""
+    return repo.machine.replica(()) is not None
+
+
+def _is_of_one_birth(repo: Repository, key: RefKey) -> bool:
+    """Tell whether a ref and its record are of one session, however they parted."""
+    standing = _standing(repo, key)
+    if standing.verdict is Verdict.SETTLED:
+        return standing.recorded is not None
+    current, recorded = standing.current, standing.recorded
+    return current is not None and recorded is not None and current.header.created == recorded.header.created
 
 
 def _load_checked(data: bytes | None) -> _Checked:
@@ -190,12 +206,13 @@ def _standing(repo: Repository, key: RefKey) -> Standing:
         snapshot = repo.backend.read_ref(key)
     recorded = _intact(repo, key, data) if data is not None else None
     if data is None or recorded is None:
+        # Lost or damaged: it tells nothing.
         return Standing(key, Verdict.SETTLED, snapshot)
     data = data[: recorded.size]
     if snapshot is None:
         return Standing(key, Verdict.GONE, None, None, recorded, data)
     if snapshot.data.startswith(data):
-        return Standing(key, Verdict.SETTLED, snapshot)
+        return Standing(key, Verdict.SETTLED, snapshot, None, recorded)
     current = _intact(repo, key, snapshot.data)
     verdict = _verdict(current, recorded) if current is not None else Verdict.APART
     return Standing(key, verdict, snapshot, current, recorded, data)
@@ -248,14 +265,15 @@ def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
         if is_new:
             left.add(own)
     for standing in standings:
-        retried(repo, partial(_act, repo, standing.key, in_place=standing.key.replica not in left))
+        while not _act(repo, standing.key, in_place=standing.key.replica not in left):
+            pass
     for replica in left:
         # Only now that all they had is in files of ours.
         repo.machine.record.forget_replica(replica)
 
 
-def _act(repo: Repository, key: RefKey, *, in_place: bool) -> None:
-    """Bring one ref and its record together, as they are now.
+def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
+    """Bring one ref and its record together, as they are now; False where somebody interfered.
 
     Args:
         in_place: the ref is ours to replace; else what its record has goes into a file of ours.
@@ -271,24 +289,26 @@ def _act(repo: Repository, key: RefKey, *, in_place: bool) -> None:
                 record.keep(key, standing.snapshot.data)
             else:
                 record.forget(key)
-            return
-        if in_place and standing.verdict is Verdict.REVERTED and standing.snapshot is not None:
-            repo.backend.replace_ref(key, standing.snapshot.token, standing.data)
-            _tell(repo, key, standing)
-            return
-        if in_place and standing.verdict is Verdict.GONE:
+            return True
+        if in_place and standing.verdict in (Verdict.REVERTED, Verdict.GONE):
+            # Nobody may write over what differs from the record; a torn end of that is nothing to put back.
+            record.keep(key, standing.data)
             try:
-                repo.backend.create_ref(key, standing.data)
-            except RefTakenError as error:
-                raise RefChangedError(key) from error
+                if standing.snapshot is not None:
+                    repo.backend.replace_ref(key, standing.snapshot.token, standing.data)
+                else:
+                    repo.backend.create_ref(key, standing.data)
+            except (RefChangedError, RefTakenError):
+                return False
             _tell(repo, key, standing)
-            return
+            return True
     assert standing.recorded is not None, "it is settled otherwise"
     _tell(repo, _place(repo, standing.recorded.name, standing.data), standing)
     if standing.snapshot is None or standing.current is None:
         record.forget(key)
     else:
         record.keep(key, standing.snapshot.data)
+    return True
 
 
 def _place(repo: Repository, name: str, data: bytes) -> RefKey:

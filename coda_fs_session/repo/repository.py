@@ -6,9 +6,9 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from ..backends.base import Backend, MachineState, RefKey, Snapshot
 from ..errors import CorruptionError
@@ -20,8 +20,7 @@ from .objects import Objects
 from .state import Head
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Options of the engine; see `coda_fs_session.config` for what they mean to users."""
 
     on_conflict: str = "append"

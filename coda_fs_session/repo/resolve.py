@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from ..errors import StoreError
 from ..format.records import Stamped
@@ -21,8 +21,7 @@ _DIGITS = (8, 12, 16, 24, 32, 64)
 """How much of a step's id a derived name has: more, where less is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One session of the view.
 
     Attributes:
@@ -45,8 +44,7 @@ class Shown:
         return self.head.name if self.head.name != self.label else None
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """All that heads with names in common add up to.
 
     Attributes:

@@ -82,7 +82,7 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
                     merged = splice_on is not splice
                     if merged and splice_on.empty and not metadata:
                         return on, merged
-                    attempt = _attempt(on, splice, splice_on)
+                    attempt = _attempt(on, splice, splice_on, metadata)
                     if target is on and _fits_tail(on, splice_on):
                         return _append(repo, on, splice_on, metadata, attempt), merged
                     if rewrites:
@@ -183,11 +183,11 @@ def _fits_tail(head: Head, splice: Splice) -> bool:
     return True
 
 
-def _attempt(on: Head, splice: Splice, splice_on: Splice) -> Attempt:
+def _attempt(on: Head, splice: Splice, splice_on: Splice, metadata: MetadataValues) -> Attempt:
     if not splice.appends:
-        return Attempt()
+        return Attempt(metadata=metadata)
     earlier = len(splice.lines) - len(splice_on.lines)
-    return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice)
+    return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice, metadata=metadata)
 
 
 def _has_many_lines(head: Head) -> bool:
@@ -211,7 +211,7 @@ def _append(
         token = repo.backend.append_ref(head.key, head.token, data)
     except (RefChangedError, StoreError):
         # Whether the line is in the file can only be told by reading it.
-        head.attempted[line_id] = attempt or _attempt(head, splice, splice)
+        head.attempted[line_id] = attempt or _attempt(head, splice, splice, metadata)
         raise
     head.fold(new, line_id)
     head.token = token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
@@ -16,8 +17,7 @@ from .messages import MessageList
 from .objects import Objects
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenTail:
+class FrozenTail(NamedTuple):
     """What the lines after the base were at some moment, kept because an edit replaced some of them since."""
 
     lines: tuple[bytes, ...]
@@ -26,20 +26,21 @@ class FrozenTail:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A save that failed.
 
     Attributes:
         lines: what the session had appended, none where it had changed something else.
         earlier: how many of them an earlier attempt had got in; at: how many messages the others came after.
         merged: among those they came after were some that the session did not know.
+        metadata: what it set (JSON text) and removed (None); None where all metadata in the ref is the session's own.
     """
 
     lines: tuple[bytes, ...] = ()
     earlier: int = 0
     at: int = 0
     merged: bool = False
+    metadata: Mapping[str, bytes | None] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -17,11 +17,10 @@ from ..storage import SessionStorage, StoreStats
 from ..working_copy import MessageSource
 from . import publish, put_back, steps
 from . import save as engine
-from .attempts import AttemptLandedError
+from .attempts import AttemptLandedError, check_attempts
 from .heads import follow, origins, resolve
 from .listing import find_info, list_infos
 from .messages import Draft
-from .partial import PartialSource
 from .repository import Repository
 from .resolve import Shown
 from .state import Attempt, Head
@@ -70,13 +69,15 @@ class RepoStorage(SessionStorage):
         while True:
             splice = session._splice()
             metadata = session._metadata_change()
-            if splice.empty and not metadata.values:
-                self._settle(session, head)
-                return
             try:
+                if splice.empty and not metadata.values:
+                    # What was taken back after an error may be in the store all the same.
+                    check_attempts(self.repo, head)
+                    self._settle(session, head)
+                    return
                 saved, merged = engine.save(self.repo, head, splice, metadata.values)
             except AttemptLandedError as landed:
-                head = self._rebase(session, landed.head)
+                head = self._rebase(session, landed)
             else:
                 source = session._copy.source
                 if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata.values:
@@ -105,6 +106,9 @@ class RepoStorage(SessionStorage):
         return self._open(resolved.shown)
 
     def load_partial(self, name: str) -> Session | None:
+        # Imported late: hardly any program comes here.
+        from .partial import PartialSource
+
         shown = resolve(self.repo, name).shown
         if shown is None:
             return None
@@ -159,7 +163,7 @@ class RepoStorage(SessionStorage):
                 attempted=self._attempts.setdefault(session, {}),
             )
         except AttemptLandedError as landed:
-            self._rebase(session, landed.head)
+            self._rebase(session, landed)
             self.save(session)
         else:
             self._settle(session, head)
@@ -178,7 +182,8 @@ class RepoStorage(SessionStorage):
         if renamed is None:
             raise SessionNotFoundError(old)
         for session, head in list(self._heads.items()):
-            if head.key == renamed.key and steps.steps_from(renamed, head):
+            # One without unsaved changes is refreshed by whoever opened it.
+            if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too.
                 self._heads[session] = renamed.copy()
 
@@ -194,7 +199,9 @@ class RepoStorage(SessionStorage):
         if shown is None:
             return False
         current = shown.head
-        if head is None or (current.key, current.token) != (head.key, head.token) or current.metadata != head.metadata:
+        seen = (head.key, head.token, head.metadata) if head is not None else None
+        # A rename may have moved the session on to a head that it does not show yet.
+        if seen != (current.key, current.token, current.metadata) or session._saved_metadata != current.values():
             self._take(session, current)
         return True
 
@@ -272,10 +279,11 @@ class RepoStorage(SessionStorage):
         session._parent = head.header.parent.name if head.header.parent else None
         session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
 
-    def _rebase(self, session: Session, head: Head) -> Head:
+    def _rebase(self, session: Session, landed: AttemptLandedError) -> Head:
         """Let a session stand on a head that has part of its changes; what it holds stays."""
+        head, sent = landed.head, landed.attempt.metadata
         self._heads[session] = head
-        session._rebase(HeadSource(head), dict(head.values()))
+        session._rebase(HeadSource(head), dict(head.values()), sent)
         return head
 
     def _take(self, session: Session, head: Head) -> None:

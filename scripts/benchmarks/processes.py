@@ -27,11 +27,17 @@ for (body,) in reversed(newest.fetchall()):
 
 def only_import(lab: Lab) -> Row:
     modules = ("orjson", "sqlite3", "coda_fs_session")
-    contenders = {f"import {module}": ready(run, ["-c", f"import {module}"]) for module in modules}
+    programs = [f"import {module}" for module in modules]
+    # The public names are imported when they are asked for: what a program pays that uses them is shown as well.
+    programs.append("from coda_fs_session import SessionManager")
+    contenders = {program: ready(run, ["-c", program]) for program in programs}
     contenders["nothing"] = ready(run, ["-c", ""])
     results = milliseconds(interleave(contenders, lab.rounds(60)))
-    check = ratio(results, "import coda_fs_session", "import orjson", must=1.5, aim=1.3)
-    return Row("a process that only imports", results, [check])
+    checks = [
+        ratio(results, "import coda_fs_session", "import orjson", must=1.5, aim=1.3),
+        ratio(results, programs[-1], "import orjson"),
+    ]
+    return Row("a process that only imports", results, checks)
 
 
 def print_last_messages(lab: Lab) -> Row:

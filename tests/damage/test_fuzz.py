@@ -190,7 +190,7 @@ def test_commits_that_lie(store: Path, seed: int, long_size: bool) -> None:
     assert edited.commit is not None
     chunk = put(store, CHUNK)
     links = [CommitLink(chunk, len(CHUNK), 0), CommitLink(chunk, 10**15, 3), CommitLink(edited.commit.id, 5, 10**17)]
-    links += [replace(edited.commit, depth=depth) for depth in (0, 1, 10**17)]
+    links += [edited.commit._replace(depth=depth) for depth in (0, 1, 10**17)]
     (commit,) = store.glob(f"objects/*/{edited.commit.id}.jsonl")
     record = json.loads(commit.read_bytes())
     for _ in range(1000 if long_size else 10):

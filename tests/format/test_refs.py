@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +27,8 @@ metadata = st.dictionaries(texts, stamped, max_size=3)
 lines = st.lists(
     st.dictionaries(texts, texts | st.integers(-5, 5), max_size=3).map(lambda m: encode_message(m, "m")), max_size=4
 )
-spines = st.lists(st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99)), max_size=4).map(
-    lambda entries: Spine((tuple(entries),)) if entries else Spine()
-)
+entries = st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99), st.none())
+spines = st.lists(entries, max_size=4).map(lambda level: Spine((tuple(level),)) if level else Spine())
 bases = st.builds(
     lambda spine, values: Base(spine.messages, spine.bytes, spine.end_chain(), metadata=values, spine=spine),
     spines,
@@ -217,5 +215,5 @@ def test_garbage_is_no_ref(data: bytes) -> None:
         parse_ref(data, "x")
     damaged = parse_ref(SMALL[0] + data, "x")
     assert damaged.saves == SMALL[1].saves
-    assert damaged == replace(SMALL[1], size=damaged.size, torn=damaged.torn, damage=damaged.damage)
+    assert damaged == SMALL[1]._replace(size=damaged.size, torn=damaged.torn, damage=damaged.damage)
     assert not data or damaged.torn or damaged.damage

@@ -31,7 +31,11 @@ def contents(session: Session) -> list[str]:
 
 @dataclass(frozen=True)
 class Machine:
-    """One replica: its store and state folders."""
+    """One replica: its store and state folders.
+
+    Attributes:
+        replica: its id; "" to let it choose one.
+    """
 
     folder: Path
     replica: str
@@ -45,10 +49,10 @@ class Machine:
         for folder in (self.folder / "state").glob("*/own"):
             shutil.rmtree(folder)
 
-    def repository(self, **options: Any) -> Repository:
+    def repository(self, *, files: Files | None = None, **options: Any) -> Repository:
         """Open the store anew, as another process would."""
-        state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
-        backend = LocalBackend(self.store, files=Files(durable=False), record=state.record)
+        state = LocalState(self.store, folder=self.folder / "state", replica=self.replica or None)
+        backend = LocalBackend(self.store, files=files or Files(durable=False), record=state.record)
         return Repository(backend, state, Settings(**{"sizes": SMALL, **options}))
 
     def manager(self, **options: Any) -> SessionManager:
