@@ -70,14 +70,17 @@ class FileRecord(Record):
         self._adopted.add(replica)
 
     def replicas(self) -> list[str]:
-        return sorted(name for name in self._names("") if is_replica_id(name))
+        try:
+            return sorted(name for name in os.listdir(self._folder()) if is_replica_id(name))
+        except (OSError, StoreError):
+            return []
 
     def tokens(self, replica: str) -> dict[RefKey, Token]:
         found = {}
-        for name in self._names(replica):
-            key = RefKey(f"{replica}/{name}")
-            with contextlib.suppress(OSError):
-                found[key] = token_of(os.stat(self._path(key), follow_symlinks=False))
+        with contextlib.suppress(OSError, StoreError), os.scandir(f"{self._folder()}/{replica}") as entries:
+            for entry in entries:
+                if not is_hidden(entry.name):
+                    found[RefKey(f"{replica}/{entry.name}")] = token_of(entry.stat(follow_symlinks=False))
         return found
 
     def end(self, key: RefKey) -> RefEnd | None:
@@ -187,12 +190,6 @@ class FileRecord(Record):
 
     def _path(self, key: RefKey) -> str:
         return f"{self._folder()}/{key.path}"
-
-    def _names(self, folder: str) -> list[str]:
-        try:
-            return [name for name in os.listdir(f"{self._folder()}/{folder}") if not is_hidden(name)]
-        except (OSError, StoreError):
-            return []
 
     def _write(self, key: RefKey, data: bytes) -> None:
         self._close(key)

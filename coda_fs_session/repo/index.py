@@ -137,7 +137,7 @@ class Index:
         """Return the ids of the replicas that have refs in the store."""
         with self._mutex:
             self._refresh_identities()
-            return {RefKey(path).replica for path in self._rows}
+            return {path.partition("/")[0] for path in self._rows}
 
     def keep(self) -> None:
         """Keep the rows for the next process, if any changed."""

@@ -73,7 +73,7 @@ def at_close(repo: Repository) -> None:
         replica = None if _is_as_marked(repo) else repo.replica
         if replica is not None and repo.machine.record.replicas():
             marker = repo.backend.replica_marker(replica)
-            found, uneven = _uneven(repo)
+            found, uneven = _uneven(repo, repo.index.replicas())
             if marker and not uneven:
                 _keep(repo, marker, found)
 
@@ -121,13 +121,13 @@ def put_back(repo: Repository) -> None:
     Raises:
         StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
     """
-    replica = repo.replica
-    if replica is None or replica not in repo.index.replicas():
+    replica, known = repo.replica, repo.index.replicas()
+    if replica is None or replica not in known:
         # Another store has come to stand here: what was saved in that one is no business of this one.
         repo.forget_replica()
         return
     marker = repo.backend.replica_marker(replica)
-    found, uneven = _uneven(repo)
+    found, uneven = _uneven(repo, known)
     if uneven and not found and _is_given(repo) and not any(_is_of_one_birth(repo, key) for key in uneven):
         # The id was not made up for this store: it may be that of another one at this place, too.
         repo.machine.record.forget_replica(replica)
@@ -141,9 +141,12 @@ def put_back(repo: Repository) -> None:
     _keep(repo, marker, found)
 
 
-def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey]]:
-    """Find the refs that differ from their records, reading only what moved since they were last found to agree."""
-    record, known = repo.machine.record, repo.index.replicas()
+def _uneven(repo: Repository, known: set[str]) -> tuple[_Checked, list[RefKey]]:
+    """Find the refs of known replicas that differ from their records.
+
+    Reads only what moved since they were last found to agree.
+    """
+    record = repo.machine.record
     checked = _load_checked(record.load_checked())
     found: _Checked = {}
     uneven: list[RefKey] = []
