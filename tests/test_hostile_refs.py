@@ -303,8 +303,8 @@ def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pyt
     def listed(manager: SessionManager) -> list[tuple[str, type[SessionError] | None]]:
         return [(info.name, type(info.error) if info.error else None) for info in manager.list_sessions()]
 
+    monkeypatch.setattr(os, "open", refuse)
     with open_store(store) as manager:
-        monkeypatch.setattr(os, "open", refuse)
         assert listed(manager) == [(path.stem, StoreError)]
         with pytest.raises(StoreError, match="check the permissions"):
             manager.load_session("Hello World")

@@ -14,7 +14,7 @@ from .base import Token
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
 
-FolderState = tuple[int, int] | None
+FolderState = list[int] | None
 """Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
 
 
@@ -47,14 +47,14 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int)
 
 def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] | None]:
     """Do what `Backend.ref_identities` promises, for a folder of refs."""
-    if isinstance(marker, tuple) and all(_folder_state(folder) == state for folder, state in marker):
+    if isinstance(marker, list) and all(_folder_state(folder) == state for folder, state in marker):
         return marker, None
     now = time.time_ns()
     found: dict[str, int] = {}
     folders: list[tuple[str, FolderState]] = []
     _collect_identities(root, "", found, folders)
     settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
-    return (tuple(folders) if settled else None), found
+    return ([list(each) for each in folders] if settled else None), found
 
 
 def replica_marker(root: str, format_file: str, folder: str) -> list[int] | None:
@@ -109,7 +109,7 @@ def _folder_state(folder: str) -> FolderState:
         status = os.stat(folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return status.st_ino, status.st_mtime_ns
+    return [status.st_ino, status.st_mtime_ns]
 
 
 def _listed_token(status: os.stat_result, now: int) -> Token:

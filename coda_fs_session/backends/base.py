@@ -183,11 +183,12 @@ class Backend(ABC):
         """Return the identity of every ref by path: the first number of its token, which appending does not change.
 
         Args:
-            marker: what the last call returned with its identities, None at first.
+            marker: what the last call, perhaps of another process, returned with its identities; None at first.
 
         Returns:
-            A marker for the next call, and the identities; None in their place where no ref was created,
-            replaced or removed since `marker` was made.
+            A marker for the next call, which can be kept as JSON, and the identities; None in their place where no
+            ref was created, replaced or removed since `marker` was made. A ref that was replaced twice may have its
+            first identity again.
         """
 
     @abstractmethod

@@ -42,6 +42,7 @@ class Header:
     Attributes:
         created, updated: UTC times as text of fixed width.
         former_names: names before renames, oldest first.
+        life: how often the name had been given before, to other conversations, as far as the writer knew.
         generation: what began the present generation, None in the first.
         commit: the newest frozen state.
         extra: fields of a later version, kept as they are.
@@ -54,6 +55,7 @@ class Header:
     base: Base = field(default_factory=Base)
     parent: Parent | None = None
     former_names: tuple[str, ...] = ()
+    life: int = 0
     generation: Generation | None = None
     commit: CommitLink | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Header:
 
 
 _HEADER_FIELDS = frozenset(
-    f"{FORMAT_NAME} requires name replica created updated former_names parent generation commit base id".split()
+    f"{FORMAT_NAME} requires name replica created updated former_names life parent generation commit base id".split()
 )
 
 
@@ -96,6 +98,8 @@ def encode_header(header: Header) -> tuple[bytes, str]:
     fields |= {"created": header.created, "updated": header.updated}
     if header.former_names:
         fields["former_names"] = list(header.former_names)
+    if header.life:
+        fields["life"] = header.life
     for name, record in (("parent", header.parent), ("generation", header.generation), ("commit", header.commit)):
         if record is not None:
             fields[name] = record.to_json()
@@ -215,6 +219,7 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
             base=Base.from_json(fields["base"]),
             parent=Parent.from_json(fields["parent"]) if "parent" in fields else None,
             former_names=tuple(_text(name) for name in _list(fields.get("former_names", []))),
+            life=count(fields.get("life", 0)),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             commit=CommitLink.from_json(fields["commit"]) if "commit" in fields else None,
             extra={key: value for key, value in fields.items() if key not in _HEADER_FIELDS},

@@ -26,6 +26,7 @@ class Resolved(NamedTuple):
         own: this replica's ref that the session's head covers or is, None where it has none yet.
         grave: the tombstone that has the name, where no session has.
         past: refs that had the name: tombstones, and refs renamed since.
+        life: what a new session of the name is to have for `Header.life`.
         doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
     """
 
@@ -33,6 +34,7 @@ class Resolved(NamedTuple):
     own: Head | None = None
     grave: Shown | None = None
     past: tuple[Head, ...] = ()
+    life: int = 0
     doubt: SessionError | None = None
 
     @property
@@ -73,12 +75,13 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
             if shown.head.damage is not None:
                 raise shown.head.damage
             shown, own = _with_own(repo, shown)
-            return Resolved(shown, own, None, past, doubt)
+            return Resolved(shown, own, None, past, doubt=doubt)
     if refs.unreadable:
         raise next(reversed(refs.unreadable.values()))
     grave = next((shown for shown in view.deleted if shown.label == name), None)
     own = _with_own(repo, grave)[1] if grave else None
-    return Resolved(None, own, grave, past, doubt)
+    life = 1 + max((head.header.life for head in refs.heads), default=-1)
+    return Resolved(None, own, grave, past, life, doubt)
 
 
 def follow(repo: Repository, head: Head) -> Resolved:

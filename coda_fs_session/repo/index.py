@@ -19,7 +19,7 @@ from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
 from .state import Head
 
-_VERSION = 3
+_VERSION = 4
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -93,7 +93,7 @@ class Index:
     def named(self, name: str) -> list[Row]:
         """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
         with self._mutex:
-            self._refresh_identities()
+            self._refresh_names()
             paths = self._paths_by_name()
             found = dict(paths.get(name, {}))
             found.update((path, None) for path in paths.get(session_key(name), ()) if not self._rows[path].readable)
@@ -129,14 +129,15 @@ class Index:
             self._dirty = True
 
     def note(self, head: Head) -> None:
-        """Take in a ref that was just read or written."""
+        """Take in a ref that was just written."""
         with self._mutex:
             self._set(row_of(head))
+            self._noted = True
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
         with self._mutex:
-            self._refresh_identities()
+            self._refresh_names()
             return {path.partition("/")[0] for path in self._rows}
 
     def keep(self) -> None:
@@ -144,7 +145,8 @@ class Index:
         with self._mutex:
             if self._dirty and self._loaded:
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.values()]
-                self._machine.keep_index(orjson.dumps([_VERSION, list(self._rows.values()), views], default=tuple))
+                content = [_VERSION, self._marker, list(self._rows.values()), views]
+                self._machine.keep_index(orjson.dumps(content, default=tuple))
                 self._dirty = False
 
     def after_fork(self) -> None:
@@ -160,41 +162,44 @@ class Index:
         self._views: dict[str, tuple[list[str], list[ViewRow]]] = {}
         self._view_of: dict[str, str] = {}
         self._marker: object = None
-        self._identities: dict[str, int] = {}
+        self._noted = False  # a ref of our own since names were last looked at
         self._loaded = False
         self._dirty = False
 
     def _refresh(self) -> None:
         """Bring every row up to date."""
         self._load()
-        tokens = self._backend.ref_tokens()
+        self._compare(self._backend.ref_tokens())
+
+    def _compare(self, tokens: dict[str, Token]) -> None:
         known = {path: row.token for path, row in self._rows.items()}
         # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
         if known == tokens and not self._suspect:
             return
+        # What it vouches for are other rows: another store may have come to stand here, and go again.
+        self._marker = None
         for path, token in tokens.items():
             if known.get(path) != token or path in self._suspect:
                 self._read_row(RefKey(path), token)
         for path in known.keys() - tokens.keys():
             self._forget(path)
 
-    def _refresh_identities(self) -> None:
-        """Bring up to date which ref has which name: a header changes only with its ref's identity."""
+    def _refresh_names(self) -> None:
+        """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
         self._load()
         for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
             self._read_row(RefKey(row.path), row.token)
-        self._marker, identities = self._backend.ref_identities(self._marker)
+        marker, identities = self._backend.ref_identities(self._marker)
+        noted, self._noted = self._noted, False
         if identities is None:
             return
-        before = self._identities
-        for path, identity in identities.items():
-            if before.get(path) != identity:
-                known = self._rows.get(path)
-                if known is None or known.token[0] != identity:
-                    self._read_row(RefKey(path), Token((identity,)))
-        for path in self._rows.keys() - identities.keys():
-            self._forget(path)
-        self._identities = identities
+        known = {path: row.token[0] for path, row in self._rows.items()}
+        # Where somebody else was at work, or nobody seems to have been, a file may have been replaced twice and
+        # have got its first inode again: that takes a look at sizes and times.
+        if known != identities or not noted:
+            self._compare(self._backend.ref_tokens())
+        self._dirty = self._dirty or marker != self._marker
+        self._marker = marker
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
@@ -251,10 +256,11 @@ class Index:
             return
         self._loaded = True
         try:
-            version, rows, views = orjson.loads(self._machine.load_index() or b"[0,[],[]]")
+            version, marker, rows, views = orjson.loads(self._machine.load_index() or b"[0,0,[],[]]")
             if version == _VERSION:
                 self._rows = {row.path: row for row in map(_decode_row, rows)}
                 self._views = {paths[0]: (paths, [self._decode_view(*each) for each in view]) for paths, view in views}
+                self._marker = marker
         except (ValueError, TypeError, LookupError):
             # The index is only a copy of what the refs say: read those again.
             self._rows, self._views = {}, {}

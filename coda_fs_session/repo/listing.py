@@ -105,7 +105,7 @@ def _all_infos(repo: Repository, rows: Sequence[Row]) -> list[SessionInfo]:
         )
         for shown in resolved.sessions
     ]
-    if len(refs.heads) == len(rows) and not any(each.undecided or each.row.problem for each in view):
+    if resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows):
         repo.index.keep_view(rows, view)
     infos = [_info(each) for each in view]
     for info, shown in zip(infos, resolved.sessions, strict=True):

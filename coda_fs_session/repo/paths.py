@@ -18,8 +18,8 @@ from ..format.tree import Entry, common_messages
 from .messages import MessageList
 from .state import Head
 
-_RANKS: dict[str, int] = {"create": -1, "append": 0, "rename": 2, "delete": 3}
-"""What ranks lower keeps a name; every other operation ranks 1. Who creates a session knows the name to be free."""
+_RANKS: dict[str, int] = {"append": 0, "rename": 2, "delete": 3}
+"""What ranks lower keeps a name; every other operation ranks 1."""
 
 
 class UndecidedError(Exception):

@@ -73,7 +73,7 @@ def at_close(repo: Repository) -> None:
         replica = None if _is_as_marked(repo) else repo.replica
         if replica is not None and repo.machine.record.replicas():
             marker = repo.backend.replica_marker(replica)
-            found, uneven = _uneven(repo, repo.index.replicas())
+            found, uneven = _uneven(repo)
             if marker and not uneven:
                 _keep(repo, marker, found)
 
@@ -121,13 +121,13 @@ def put_back(repo: Repository) -> None:
     Raises:
         StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
     """
-    replica, known = repo.replica, repo.index.replicas()
-    if replica is None or replica not in known:
+    replica = repo.replica
+    marker = repo.backend.replica_marker(replica) if replica is not None else None
+    if replica is None or marker is None:
         # Another store has come to stand here: what was saved in that one is no business of this one.
         repo.forget_replica()
         return
-    marker = repo.backend.replica_marker(replica)
-    found, uneven = _uneven(repo, known)
+    found, uneven = _uneven(repo)
     if uneven and not found and _is_given(repo) and not any(_is_of_one_birth(repo, key) for key in uneven):
         # The id was not made up for this store: it may be that of another one at this place, too.
         repo.machine.record.forget_replica(replica)
@@ -141,19 +141,18 @@ def put_back(repo: Repository) -> None:
     _keep(repo, marker, found)
 
 
-def _uneven(repo: Repository, known: set[str]) -> tuple[_Checked, list[RefKey]]:
-    """Find the refs of known replicas that differ from their records.
-
-    Reads only what moved since they were last found to agree.
-    """
+def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey]]:
+    """Find the refs that differ from their records, reading only what moved since they were last found to agree."""
     record = repo.machine.record
     checked = _load_checked(record.load_checked())
     found: _Checked = {}
     uneven: list[RefKey] = []
     # Those of an id that we have left, too: another process may have been late to notice.
     records: dict[RefKey, Token] = {}
-    for replica in set(record.replicas()) & known:
-        records |= record.tokens(replica)
+    for replica in record.replicas():
+        # Not of replicas that this store has not seen: the records may be of another one.
+        if repo.backend.replica_marker(replica) is not None:
+            records |= record.tokens(replica)
     tokens = repo.backend.ref_tokens()
     for key, token in records.items():
         there = tokens.get(key.path)

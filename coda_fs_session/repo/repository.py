@@ -71,7 +71,7 @@ class Repository:
         with self.machine.lock(".replica"):
             known = self.index.replicas()
             self._replica = replica = self.machine.replica(known) or self.machine.choose_replica()
-            if replica not in known:
+            if self.backend.replica_marker(replica) is None:
                 # An id that was given to us, in a store that has not seen it: what we recorded is of another one.
                 self.machine.record.forget_replica(replica)
             self.machine.record.adopt(replica)

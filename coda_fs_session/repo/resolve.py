@@ -50,10 +50,12 @@ class View(NamedTuple):
     Attributes:
         sessions: those that live; of the sides of one name, the one that keeps it comes first.
         deleted: tombstones that nothing continues, with the names that they keep.
+        complete: nothing was missing.
     """
 
     sessions: tuple[Shown, ...]
     deleted: tuple[Shown, ...]
+    complete: bool = True
 
 
 def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool]) -> View:
@@ -83,7 +85,7 @@ def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool]) -> Vie
                 label = _derived(label, path, lambda name: name in used or name in taken or is_taken(name))
             used.add(label)
             sessions.append(Shown(label, head, undecided=problem))
-    return View(tuple(sessions), tuple(deleted))
+    return View(tuple(sessions), tuple(deleted), not missing)
 
 
 def _decided(heads: Sequence[Head], is_taken: Callable[[str], bool]) -> tuple[list[Shown], list[Shown]]:
@@ -174,7 +176,13 @@ def _name_sides(
     groups: dict[Step | None, list[Path]] = {}
     for side in sides:
         groups.setdefault(side.step_after(place), []).append(side)
-    for number, step in enumerate(sorted(groups, key=lambda step: step_order(step) if step else (-1, ""))):
+
+    def order(step: Step | None) -> tuple[int, tuple[int, str]]:
+        # Who gave the name to another conversation knew that the earlier ones had lost it.
+        lives = (side.head.header.life for side in groups[step] if side.head.name == name)
+        return -max(lives, default=0), step_order(step) if step else (-1, "")
+
+    for number, step in enumerate(sorted(groups, key=order)):
         inner = label if number == 0 or step is None else _derived(label, step.id, is_taken)
         _name_sides(groups[step], name, inner, labels, is_taken)
 

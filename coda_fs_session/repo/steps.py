@@ -63,12 +63,14 @@ def _create(repo: Repository, header: Header, lines: list[bytes], attempted: dic
         messages = MessageList(repo.objects, repo.sizes, base, lines)
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
         before, target, link = resolved.past[0], None, None
+        header = replace(header, life=resolved.life)
         if resolved.grave is not None:
             # Not where a part of its history has not arrived: the new session does not need it.
             with suppress(ObjectNotYetHereError):
                 _, new, link = freeze(resolved.grave.head, "create", repo.now(), resolved.grave.head.header.commit)
                 repo.objects.put(new)
                 before, target = resolved.grave.head, resolved.own
+                header = replace(header, former_names=before.header.former_names, life=before.header.life)
         generation = unused_generation(next_generation(before, "create", result), resolved.past)
         header = replace(header, generation=generation, commit=link)
         return publish(repo, header, lines, target, attempted=attempted)
@@ -130,7 +132,7 @@ def _rename(repo: Repository, old: str, new: str) -> Head | None:
         there = resolve(repo, new)
         if there.head is not None:
             raise name_taken(new)
-        return _step(repo, resolved.head, resolved.own, "rename", new, past=there.past)
+        return _step(repo, resolved.head, resolved.own, "rename", new, life=there.life, past=there.past)
 
 
 def steps_from(renamed: Head, before: Head) -> bool:
@@ -166,9 +168,14 @@ def _step(
     operation: Operation,
     new_name: str | None,
     *,
+    life: int = 0,
     past: Sequence[Head] = (),
 ) -> Head:
-    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before."""
+    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before.
+
+    Args:
+        life: for a rename, see `Header.life`.
+    """
     now = repo.now()
     frozen, link = freeze_all(repo, head, operation, now)
     if operation == "delete":
@@ -176,7 +183,7 @@ def _step(
     else:
         former = (*head.header.former_names, head.name)
         header = replace(
-            head.header, name=new_name or head.name, former_names=former, updated=head.updated, base=frozen
+            head.header, name=new_name or head.name, former_names=former, life=life, updated=head.updated, base=frozen
         )
     generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
     return publish(repo, replace(header, generation=generation, commit=link), [], target)
