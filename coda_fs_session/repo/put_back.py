@@ -7,8 +7,8 @@ of its own refs tells. Only opening a manager and writing put anything back; rea
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
 
@@ -251,9 +251,19 @@ def _has_all_of(newer: Head, older: Head) -> bool:
 
 
 def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
-    """Make records and refs agree, losing nothing of either; other processes that do the same must be kept waiting."""
+    """Make records and refs agree, losing nothing of either; other processes that do the same must be kept waiting.
+
+    Raises:
+        StoreError: of some that is not possible; it was done for the others.
+    """
+    # Whoever was here before us may have chosen another id.
+    repo.forget_replica()
     own = repo.replica
-    standings = [_standing(repo, key) for key in keys]
+    standings: list[Standing] = []
+    failures: list[StoreError] = []
+    for key in keys:
+        with _collecting(failures):
+            standings.append(_standing(repo, key))
     foreign = any(standing.verdict is Verdict.FOREIGN for standing in standings)
     left = {standing.key.replica for standing in standings} - {own}
     if foreign and own is not None:
@@ -267,11 +277,22 @@ def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
         if is_new:
             left.add(own)
     for standing in standings:
-        while not _act(repo, standing.key, in_place=standing.key.replica not in left):
-            pass
+        with _collecting(failures):
+            while not _act(repo, standing.key, in_place=standing.key.replica not in left):
+                pass
+    if failures:
+        raise failures[0]
     for replica in left:
         # Only now that all they had is in files of ours.
         repo.machine.record.forget_replica(replica)
+
+
+@contextmanager
+def _collecting(failures: list[StoreError]) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        failures.append(error)
 
 
 def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from repo.machines import Machine, contents, said
 from storekit import untouched
 
-from coda_fs_session import ObjectNotYetHereError, SessionWarning
+from coda_fs_session import ObjectNotYetHereError, SessionWarning, StoreFormatError
 from coda_fs_session.backends import _listing
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.local_state import LocalState
@@ -498,3 +498,23 @@ def test_a_record_is_kept_of_own_refs_only(here: Machine, tmp_path: Path) -> Non
         ref = here.store / "refs" / own.name / path.name
         assert path.read_bytes() == ref.read_bytes()
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_that_cannot_be_put_back_keeps_no_other(here: Machine) -> None:
+    """A record of a later version is left for that version, and a save over what it is about is refused; the other
+    sessions are complete."""
+    expected = go_on(here, 3)
+    here.change("other", "more")
+    manager = here.manager()
+    session = manager.load_session("other")
+    (record,) = (here.folder / "state").glob("*/own/*/other.jsonl")
+    later = record.read_bytes().replace(b'{"coda_fs_session":1', b'{"coda_fs_session":2', 1) + b"and more\n"
+    record.write_bytes(later)
+    _by_rename(backup_of(here), here.store)
+    with told("'chat'", "put back"):
+        assert here.read("chat") == expected
+    session.add_message(said("mine")[0])
+    with pytest.raises(StoreFormatError, match="upgrade"):
+        manager.save_session(session)
+    assert record.read_bytes() == later
+    assert here.read("other") == ["fine"]
