@@ -106,8 +106,8 @@ class Autosave:
         if identity not in self._sessions or _references(self._sessions, identity) > _ALONE:
             return False
         fields = vars(self._sessions[identity])
-        live = vars(fields["_copy"])
-        return _references(fields, "_metadata") <= _ALONE and (
+        live, metadata = vars(fields["_copy"]), vars(fields["_metadata"])
+        return _references(metadata, "live") <= _ALONE and (
             live["_live"] is None or _references(live, "_live") <= _ALONE
         )
 

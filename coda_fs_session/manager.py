@@ -163,12 +163,13 @@ class SessionManager:
                 self._storage.create(session)
                 self._attach(session)
                 return
-            name = session.name
-            if not self._storage.tracks_changes:
+            name, tracked = session._name, self._storage.tracks_changes
+            if not tracked:
                 session._check()
             self._storage.save(session)
-            self._settle(session)
-            if session.name != name:
+            if not tracked:
+                self._settle(session)
+            if session._name != name:
                 self._sessions.pop(name, None)
                 self._sessions[session.name] = session
 
@@ -235,6 +236,8 @@ class SessionManager:
         A session that cannot be loaded is listed with `error` set.
         """
         infos: list[SessionInfo] = self._storage.list_all() or []
+        if self._storage.lists_newest_first:
+            return infos
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
     def get_session_info(self, name: str) -> SessionInfo | None:

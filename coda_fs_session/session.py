@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
-from .format.jsonl import decode, encode_value
+from .format.jsonl import encode_value
 from .format.names import normalise_name
+from .metadata import WorkingMetadata, encode_metadata
 from .working_copy import MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
 _CHARACTERS_PER_TOKEN = 4
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass
@@ -49,13 +52,6 @@ class SessionInfo:
     undecided: bool = False
     survived_delete: bool = False
     reverted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataChange:
-    """Metadata keys that were set (JSON text of each value) or removed (None) since the last save."""
-
-    values: dict[str, bytes | None] = field(default_factory=dict)
 
 
 class SessionOwner(Protocol):
@@ -97,11 +93,10 @@ class Session:
     ) -> None:
         self._name = normalise_name(name)
         self._copy = WorkingCopy()
-        self._metadata: dict[str, Any] = {}
-        self._saved_metadata: dict[str, bytes] = {}
-        self._sent_metadata: dict[str, bytes] = {}
+        self._metadata = WorkingMetadata()
         self._created = _aware(created_at) if created_at else datetime.now(UTC)
-        self._updated = _aware(updated_at) if updated_at else self._created
+        # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
+        self._moment: datetime | str | int = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
         self._diverged_from: str | None = None
         self._missing = 0
@@ -115,8 +110,7 @@ class Session:
                 pass
         if metadata is not None:
             # Not by the property: that would move updated_at.
-            _encode_metadata(metadata)
-            self._metadata = metadata
+            self._metadata.assign(metadata)
 
     @classmethod
     def _stored(
@@ -133,8 +127,7 @@ class Session:
         session = cls.__new__(cls)
         session._name = name
         session._copy = WorkingCopy(source)
-        session._saved_metadata = session._sent_metadata = metadata
-        session._metadata = {key: decode(value) for key, value in metadata.items()}
+        session._metadata = WorkingMetadata(metadata)
         session._created, session._updated = created, updated
         session._parent = parent
         session._diverged_from = None
@@ -171,13 +164,12 @@ class Session:
     def metadata(self) -> dict[str, Any]:
         """The metadata as one plain dict; change it as you like."""
         self._touch()
-        return self._metadata
+        return self._metadata.live
 
     @metadata.setter
     def metadata(self, metadata: dict[str, Any]) -> None:
         with self._lock:
-            _encode_metadata(metadata)
-            self._metadata = metadata
+            self._metadata.assign(metadata)
             self._changed()
 
     @property
@@ -189,6 +181,17 @@ class Session:
     def updated_at(self) -> datetime:
         """When messages or metadata last changed, naive local time."""
         return _local(self._updated)
+
+    @property
+    def _updated(self) -> datetime:
+        moment = self._moment
+        if isinstance(moment, int):
+            return _EPOCH + timedelta(microseconds=moment // 1000)
+        return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+
+    @_updated.setter
+    def _updated(self, moment: datetime) -> None:
+        self._moment = moment
 
     @property
     def parent(self) -> str | None:
@@ -212,7 +215,7 @@ class Session:
             if self._copy.changed():
                 return True
             try:
-                return bool(self._metadata_change().values)
+                return bool(self._metadata.change())
             except InvalidMessageError:
                 return True
 
@@ -263,10 +266,8 @@ class Session:
         Raises:
             InvalidMessageError: a value would not come back from JSON equal; nothing was changed.
         """
-        encoded = _encode_metadata(metadata)
         with self._lock:
-            self._metadata.update((key, decode(value)) for key, value in encoded.items())
-            if encoded:
+            if self._metadata.update(metadata):
                 self._changed()
 
     def get_token_count(self) -> int:
@@ -310,8 +311,9 @@ class Session:
         return f"<Session {self._name!r}: {len(self)} messages{left_out}>"
 
     def _changed(self) -> None:
-        self._updated = datetime.now(UTC)
-        self._touch()
+        self._moment = time.time_ns()
+        if self._owner is not None:
+            self._owner._session_touched(self)
 
     def _touch(self) -> None:
         if self._owner is not None:
@@ -334,16 +336,6 @@ class Session:
             raise self._too_large()
         return splice
 
-    def _metadata_change(self) -> MetadataChange:
-        encoded = self._sent_metadata = _encode_metadata(self._metadata)
-        if encoded == self._saved_metadata:
-            return MetadataChange()
-        values: dict[str, bytes | None] = {
-            key: value for key, value in encoded.items() if self._saved_metadata.get(key) != value
-        }
-        values.update((key, None) for key in self._saved_metadata if key not in encoded)
-        return MetadataChange(values)
-
     def _splice_all(self) -> Iterator[bytes]:
         """Yield every message as a line, for a storage that has none of them yet.
 
@@ -365,11 +357,7 @@ class Session:
         """
         for _ in self._splice_all():
             pass
-        _encode_metadata(self._metadata)
-
-    def _metadata_change_all(self) -> dict[str, bytes]:
-        self._sent_metadata = _encode_metadata(self._metadata)
-        return self._sent_metadata
+        encode_metadata(self._metadata.live)
 
     def _rebase(
         self, source: MessageSource, metadata: dict[str, bytes], sent: Mapping[str, bytes | None] | None
@@ -381,25 +369,7 @@ class Session:
                 None: everything in `metadata` is this session's.
         """
         self._copy.rebase(source)
-        before = metadata
-        if sent is not None:
-            kept = {**self._saved_metadata, **sent}
-            before = {key: value for key, value in kept.items() if value is not None}
-        self._take_metadata(before, metadata)
-
-    def _take_metadata(self, before: dict[str, bytes], after: dict[str, bytes]) -> None:
-        """Let `after` be what is saved; what others changed since `before` comes in but for keys set here."""
-        self._saved_metadata = after
-        if before == after:
-            return
-        for key in before.keys() | after.keys():
-            old, new = before.get(key), after.get(key)
-            if old == new or _encode_or_none(self._metadata, key) != old:
-                continue
-            if new is None:
-                del self._metadata[key]
-            else:
-                self._metadata[key] = decode(new)
+        self._metadata.rebase(metadata, sent)
 
     def _show(
         self,
@@ -412,16 +382,13 @@ class Session:
     ) -> None:
         """Take the state of the storage, dropping everything unsaved; the live list and dict keep their identity."""
         self._copy.show(source)
-        self._saved_metadata = metadata
-        fresh = {key: decode(value) for key, value in metadata.items()}
-        self._metadata.clear()
-        self._metadata.update(fresh)
+        self._metadata.show(metadata)
         self._created, self._updated, self._parent = created, updated, parent
 
-    def _advance(self, updated: datetime) -> None:
+    def _advance(self, updated: str) -> None:
         """Take the messages as saved at the end of the same source; nothing else was to be saved."""
         self._copy.advance()
-        self._updated = updated
+        self._moment = updated
 
     def _settle(
         self,
@@ -433,11 +400,7 @@ class Session:
     ) -> None:
         """Take everything as saved; see `WorkingCopy.settle`."""
         self._copy.settle(source, merged=merged)
-        if metadata is None:
-            self._saved_metadata = _encode_metadata(self._metadata)
-        else:
-            # What was set here while the save was under way is not saved yet, and stays.
-            self._take_metadata(self._sent_metadata, metadata)
+        self._metadata.settle(metadata)
         if updated is not None:
             self._updated = updated
 
@@ -451,25 +414,6 @@ def _checked_list(messages: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")
     return messages
-
-
-def _encode_metadata(metadata: Any) -> dict[str, bytes]:
-    if not isinstance(metadata, dict):
-        raise InvalidMessageError("metadata", f"must be a dict, not {type(metadata).__name__}")
-    for key in metadata:
-        if not isinstance(key, str):
-            raise InvalidMessageError("metadata", f"the key {key!r} is {type(key).__name__}, and JSON keys are text")
-        if not key.isascii():
-            encode_value({key: None}, "metadata")
-    return {key: encode_value(value, f"metadata.{key}") for key, value in metadata.items()}
-
-
-def _encode_or_none(metadata: dict[str, Any], key: str) -> bytes | None:
-    """Return one metadata value as JSON; None where there is none, b"" for what JSON cannot hold."""
-    try:
-        return encode_value(metadata[key], key) if key in metadata else None
-    except InvalidMessageError:
-        return b""
 
 
 def _content_text(message: dict[str, Any]) -> str:

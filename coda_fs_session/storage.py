@@ -41,6 +41,9 @@ class SessionStorage(ABC):
     one name at the same time may both succeed. Override them where the medium offers something atomic.
     """
 
+    lists_newest_first: bool = False
+    """True for a storage whose `list_all` is in the order of `SessionManager.list_sessions` already."""
+
     tracks_changes: bool = False
     """True for a storage that tells each session itself what is saved of it."""
 

@@ -74,6 +74,8 @@ class WorkingCopy:
         self._first = 0
         self._added: list[bytes] = []
         self._added_bytes = 0
+        # -1 while nobody has asked for it.
+        self._saved_bytes = -1
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
         self._prints: list[_Print | None] = []
@@ -113,10 +115,10 @@ class WorkingCopy:
             InvalidMessageError: it would not come back as it went in.
         """
         size = self.size()
-        line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+        line = encode_within(message, self, limit - size - 1)
         if line is None and self._live is not None:
             size = sum(len(other) + 1 for other in self.lines())
-            line = encode_within(message, f"messages[{len(self)}]", limit - size - 1)
+            line = encode_within(message, self, limit - size - 1)
         if line is None:
             return -1
         if self._live is None:
@@ -137,11 +139,13 @@ class WorkingCopy:
         self._added = self._added[len(self._added) - from_added :]
         self._added_bytes = sum(map(len, self._added)) + len(self._added)
         self._first = self._saved - (count - from_added)
+        self._saved_bytes = -1
 
     def size(self) -> int:
         """Return the size of the messages in bytes, changes made in the live list apart."""
-        saved = self._source.size(self._first, self._saved) if self._source is not None else 0
-        return saved + self._added_bytes
+        if self._saved_bytes < 0:
+            self._saved_bytes = self._source.size(self._first, self._saved) if self._source is not None else 0
+        return self._saved_bytes + self._added_bytes
 
     def last(self, count: int) -> list[dict[str, Any]]:
         """Return deep copies of the last `count` messages."""
@@ -202,7 +206,7 @@ class WorkingCopy:
             InvalidMessageError: a changed message would not come back as it went in.
         """
         if self._live is None:
-            return self._splice(self._first, self._saved, list(self._added), self._saved)
+            return Splice(self._first, self._saved, list(self._added), self._saved, self._saved, self.size())
         snapshot = list(self._live)
         same = self._unchanged(snapshot)
         prints = self._prints[: -(-same // _BLOCK)]
@@ -269,13 +273,20 @@ class WorkingCopy:
         self._source = source
         self._saved = len(self._live or ()) if source is None else len(source)
         self._first = 0
+        self._saved_bytes = -1
         self._added, self._added_bytes = [], 0
         self._next_prints = []
 
     def advance(self) -> None:
         """Take the messages as saved at the end of the same source, which has grown by just them."""
-        self._prints, self._next_prints = self._next_prints, []
-        self._saved = len(self._source or ())
+        if self._live is None:
+            self._saved += len(self._added)
+            # If it is not known yet, what was added will be asked for together with the rest.
+            self._saved_bytes += self._added_bytes if self._saved_bytes >= 0 else 0
+        else:
+            self._prints, self._next_prints = self._next_prints, []
+            self._saved = len(self._source or ())
+            self._saved_bytes = -1
         self._added, self._added_bytes = [], 0
 
     def rebase(self, source: MessageSource) -> None:
@@ -284,6 +295,7 @@ class WorkingCopy:
         self._source = source
         self._saved = len(source)
         self._first = 0
+        self._saved_bytes = -1
         self._prints = []
 
     def show(self, source: MessageSource, *, replacing: int | None = None) -> None:
@@ -295,6 +307,7 @@ class WorkingCopy:
         self._source = source
         self._saved = len(source)
         self._first = 0
+        self._saved_bytes = -1
         self._added, self._added_bytes = [], 0
         self._prints, self._next_prints = [], []
         if self._live is not None:

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
-BELOW_REPO = ("errors", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
+BELOW_REPO = ("errors", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
 EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "opening")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -19,7 +19,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     FORMAT: (FORMAT, "errors"),
     "backends": ("backends.", "errors"),
     "working_copy": (FORMAT, "errors"),
-    "session": (FORMAT, "errors", "working_copy"),
+    "metadata": (FORMAT, "errors"),
+    "session": (FORMAT, "errors", "metadata", "working_copy"),
     "storage": ("errors", "session", "working_copy"),
     "repo.": BELOW_REPO,
     "export": ("errors", FORMAT, "session", "storage"),

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from . import _locks
 from ._files import Files, open_regular, read_bytes
-from .base import RefKey, Token
+from .base import Token
 
 OPEN_REFS = 64
 SUFFIX_BYTES = 32
@@ -20,47 +20,65 @@ class OpenRef:
     """One ref file, open for appending, and how it looked when this process last read or wrote it.
 
     Attributes:
-        descriptor: -1 while it is not open.
+        path: where it is opened; descriptor: -1 while it is not open.
+        locked: this process holds the lock of the file.
         token: what belongs to the bytes last seen; suffix: the last of those bytes.
         now: the token when the lock was taken.
     """
 
-    __slots__ = ("depth", "descriptor", "mutex", "now", "suffix", "token")
+    __slots__ = ("depth", "descriptor", "device", "inode", "locked", "mutex", "now", "path", "suffix", "token")
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        self.path = path
         # Keeps threads apart, and lets one enter twice: the lock of the file belongs to the whole process.
         self.mutex = threading.RLock()
         self.depth = 0
         self.descriptor = -1
+        self.inode = self.device = 0
+        self.locked = False
         self.token = Token(())
         self.suffix = b""
         self.now = Token(())
 
-    def open(self, path: str, files: Files) -> None:
+    def open(self, files: Files) -> None:
         self.close()
-        self.descriptor = open_regular(path, append=files)
+        self.descriptor = open_regular(self.path, append=files)
         status = os.fstat(self.descriptor)
         length = min(SUFFIX_BYTES, status.st_size)
+        self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
         self.suffix = read_bytes(self.descriptor, length, status.st_size - length)
+
+    def lock(self) -> None:
+        """Wait for whoever writes to the file."""
+        # First, so that an interrupt in between leaves nothing locked.
+        self.locked = True
+        _locks.lock(self.descriptor)
+
+    def unlock(self) -> None:
+        """Let other processes write, if they had to wait."""
+        if self.locked:
+            self.locked = False
+            _locks.unlock(self.descriptor)
+
+    def is_at_its_path(self, there: os.stat_result) -> bool:
+        """Tell whether what stands at the path is the file that is open: a number is not used twice at a time."""
+        return there.st_ino == self.inode and there.st_dev == self.device
 
     def take_over(self, descriptor: int, data: bytes) -> None:
         """Go on with another file, which is locked already and holds `data`."""
         self.close()
-        self.descriptor = descriptor
-        self.suffix = b""
-        self.wrote(os.fstat(descriptor), data)
-
-    def wrote(self, status: os.stat_result, end: bytes) -> None:
-        """Note how the file looks after our own write."""
+        self.descriptor, self.locked = descriptor, True
+        status = os.fstat(descriptor)
+        self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
-        self.suffix = (self.suffix + end)[-SUFFIX_BYTES:] if len(end) < SUFFIX_BYTES else end[-SUFFIX_BYTES:]
+        self.suffix = data[-SUFFIX_BYTES:]
 
     def close(self) -> None:
         if self.descriptor >= 0:
             # Not left to close(): a child forked meanwhile may have the same open file, and would keep the lock.
             with contextlib.suppress(OSError):
-                _locks.unlock(self.descriptor)
+                self.unlock()
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
 
@@ -73,31 +91,32 @@ class OpenRefs:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._refs: OrderedDict[RefKey, OpenRef] = OrderedDict()
+        self._refs: OrderedDict[str, OpenRef] = OrderedDict()
         self._mutex = threading.Lock()
         _all.add(self)
 
-    def acquire(self, key: RefKey, path: str) -> OpenRef:
+    def acquire(self, path: str) -> OpenRef:
         """Take the lock of the file that is at `path` right now, waiting for whoever has it; see `release`.
 
         Raises:
             OSError: the file is not there or cannot be opened.
             CorruptionError: it is no regular file.
         """
-        ref = self._get(key)
+        ref = self._get(path)
         ref.mutex.acquire()
         ref.depth += 1
         try:
             if ref.descriptor < 0:
-                ref.open(path, self._files)
-                _locks.lock(ref.descriptor)
-            elif ref.depth == 1:
-                _locks.lock(ref.descriptor)
+                ref.open(self._files)
+            if not ref.locked:
+                ref.lock()
+            there = os.stat(path, follow_symlinks=False)
             # Whoever held the lock before us may have replaced the file: then ours is an orphan's.
-            while not is_at(status := os.fstat(ref.descriptor), path):
-                ref.open(path, self._files)
-                _locks.lock(ref.descriptor)
-            ref.now = token_of(status)
+            while there.st_ino != ref.inode or there.st_dev != ref.device:
+                ref.open(self._files)
+                ref.lock()
+                there = os.stat(path, follow_symlinks=False)
+            ref.now = token_of(there)
         except BaseException:
             self.release(ref)
             raise
@@ -106,27 +125,27 @@ class OpenRefs:
     def release(self, ref: OpenRef) -> None:
         """Give the lock back; the file stays open for the next save."""
         ref.depth -= 1
-        if ref.depth == 0 and ref.descriptor >= 0:
-            _locks.unlock(ref.descriptor)
+        if ref.depth == 0 and ref.locked:
+            ref.unlock()
         ref.mutex.release()
 
     def close(self) -> None:
         """Close what no thread is using."""
         with self._mutex:
-            idle = [self._refs.pop(key) for key in [key for key, ref in self._refs.items() if ref.depth == 0]]
+            idle = [self._refs.pop(path) for path in [path for path, ref in self._refs.items() if ref.depth == 0]]
         for ref in idle:
             _close_idle(ref)
 
-    def _get(self, key: RefKey) -> OpenRef:
+    def _get(self, path: str) -> OpenRef:
         with self._mutex:
-            ref = self._refs.get(key)
+            ref = self._refs.get(path)
             if ref is not None:
-                self._refs.move_to_end(key)
+                self._refs.move_to_end(path)
                 return ref
             # One that is in use must stay findable: its thread may ask for it again, and would wait for itself.
             oldest = next((old for old, other in self._refs.items() if other.depth == 0), None)
             surplus = self._refs.pop(oldest) if oldest is not None and len(self._refs) >= OPEN_REFS else None
-            ref = self._refs[key] = OpenRef()
+            ref = self._refs[path] = OpenRef(path)
         if surplus is not None:
             _close_idle(surplus)
         return ref
@@ -138,6 +157,7 @@ class OpenRefs:
             if ref.descriptor >= 0:
                 os.close(ref.descriptor)
                 ref.descriptor = -1
+                ref.locked = False
         self._refs = OrderedDict()
 
 
@@ -153,15 +173,6 @@ def _close_idle(ref: OpenRef) -> None:
 
 def token_of(status: os.stat_result) -> Token:
     return Token((status.st_ino, status.st_size, status.st_mtime_ns))
-
-
-def is_at(status: os.stat_result, path: str) -> bool:
-    """Tell whether the file of `status` is the one at `path`."""
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return there.st_ino == status.st_ino and there.st_dev == status.st_dev
 
 
 _all: weakref.WeakSet[OpenRefs] = weakref.WeakSet()

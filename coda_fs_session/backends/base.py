@@ -244,7 +244,7 @@ class Backend(ABC):
         """
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
-        """Keep other writers of this ref waiting, if the backend can.
+        """Keep other writers of this ref waiting, if the backend can, until the block or an append in it ends.
 
         Only an aid to fairness: it makes `RefChangedError` rare between reading and writing. Correctness
         rests on the tokens alone, so the default does nothing.

@@ -7,33 +7,30 @@ Everything else is written under a temporary name, synced, given its name, and t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
-from ..errors import CorruptionError, ObjectNotYetHereError
+from ..errors import CorruptionError
 from . import _locks
 from ._files import (
     Files,
     discard,
-    in_parallel,
     make_folders,
     open_regular,
     read_bytes,
-    start_temporary,
     store_errors,
     translate,
     write_all,
     write_file,
     write_temporary,
 )
+from ._folders import OwnFolders
 from ._listing import list_identities, list_tokens, replica_marker
-from ._open_refs import OpenRef, OpenRefs, is_at, token_of
-from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, is_hidden, object_of
+from ._objects import ObjectFiles
+from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
+from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths
 from ._record import FileRecord, end_of
 from ._store import check_store
 from .base import (
@@ -49,7 +46,6 @@ from .base import (
     Token,
 )
 
-_OBJECTS_AT_ONCE = 64
 _REF_LIMIT = 2**31
 
 
@@ -80,12 +76,12 @@ class LocalBackend(Backend):
         # One that no replica was told to keep does nothing.
         self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
-        self._compress = compress
+        self._folders = OwnFolders(self._files)
+        self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
         self._open_refs = OpenRefs(self._files)
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
-        self._secured: set[str] = set()
         check_store(self._paths)
 
     def prepare(self) -> None:
@@ -110,24 +106,6 @@ class LocalBackend(Backend):
                 self._files.sync_folder(root)
         self._prepared = True
 
-    def _own_folder(self, folder: str, touched: set[str]) -> None:
-        """Make a folder of refs or objects; what is to be synced for its name to last is added to `touched`.
-
-        Also one that is there already, once: the process that made it may have been killed before its sync.
-
-        Raises:
-            CorruptionError: something else stands there, such as a link planted in a synced folder.
-        """
-        missing = not os.path.lexists(folder)
-        if missing:
-            # Another process may be making it at the same time.
-            with contextlib.suppress(FileExistsError):
-                self._files.make_folder(folder)
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
-        if missing or folder not in self._secured:
-            touched.add(os.path.dirname(folder))
-
     def locate(self, key: RefKey | str) -> str:
         if isinstance(key, RefKey):
             return self._paths.ref(key.path)
@@ -137,97 +115,13 @@ class LocalBackend(Backend):
     # Objects
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
-        path = self._paths.object(identity)
-        problem: CorruptionError | None = None
-        for form in (path, path + COMPRESSED):
-            try:
-                data = _read_object(form, size=size, limit=limit)
-            except FileNotFoundError:
-                continue
-            except CorruptionError as error:
-                problem = problem or error
-                continue
-            except OSError as error:
-                raise translate(error, "read", form, reading=True) from error
-            actual = hashlib.sha256(data).hexdigest()
-            if actual == identity:
-                return data
-            problem = problem or _bad_object(form, f"sha256 {identity}", actual)
-        raise problem or ObjectNotYetHereError(identity, path)
+        return self._objects.get(identity, size=size, limit=limit)
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
-        remaining = iter(objects)
-        touched: set[str] = set()
-        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
-            with store_errors("write objects into", self._paths.objects):
-                self._put_batch(batch, touched)
-        with store_errors("sync", self._paths.objects):
-            in_parallel(self._files.sync_folder, sorted(touched))
-        self._secured |= touched
-
-    def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
-        scratches: list[tuple[str, str]] = []
-        descriptors: list[int] = []
-        try:
-            for new in batch:
-                path = self._paths.object(new.id)
-                folder = os.path.dirname(path)
-                touched.add(folder)
-                self._own_folder(folder, touched)
-                if self._secure_existing(new, path):
-                    continue
-                # What is there and bad is healed in the form that it has: text tools may look at that one.
-                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
-                for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
-                    data = new.data
-                    if form.endswith(COMPRESSED):
-                        from ._compression import compress
-
-                        data = compress(data)
-                    scratch, descriptor = start_temporary(self._files, folder, data)
-                    scratches.append((scratch, form))
-                    descriptors.append(descriptor)
-            # Before the renames: a name must never become durable ahead of the bytes it stands for.
-            in_parallel(self._files.sync_data, descriptors)
-            while scratches:
-                self._files.rename(*scratches[0])
-                _, form = scratches.pop(0)
-                self._doubtful.discard(form)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            for scratch, _ in scratches:
-                discard(self._files, scratch)
-
-    def _secure_existing(self, new: NewObject, path: str) -> bool:
-        """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
-        for form in (path, path + COMPRESSED):
-            if form in self._doubtful:
-                return False
-            try:
-                if _read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
-                    continue
-                descriptor = open_regular(form)
-            except (FileNotFoundError, CorruptionError):
-                continue
-            try:
-                self._files.sync_data(descriptor)
-            except OSError:
-                # As with a ref: not to be synced again, but written anew from memory.
-                self._doubtful.add(form)
-                return False
-            finally:
-                os.close(descriptor)
-            return True
-        return False
+        self._objects.put(objects)
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        with store_errors("list", self._paths.objects, reading=True):
-            for folder in _folders(str(self._paths.objects)):
-                for entry in os.scandir(folder):
-                    identity = object_of(entry.name)
-                    if identity and entry.is_file(follow_symlinks=False):
-                        yield identity, entry.stat(follow_symlinks=False).st_size
+        return self._objects.sizes()
 
     # Refs
 
@@ -277,10 +171,10 @@ class LocalBackend(Backend):
             raise RecordAheadError(key)
         with store_errors("create", path):
             folder, above = os.path.dirname(path), set[str]()
-            self._own_folder(folder, above)
+            self._folders.make(folder, above)
             for parent in above:
                 self._files.sync_folder(parent)
-            self._secured.add(folder)
+            self._folders.secured(folder)
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
@@ -291,7 +185,7 @@ class LocalBackend(Backend):
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        ref = self._acquire(key, path)
+        ref = self._acquire(path)
         try:
             _expect(ref, expected)
             if not self._record.is_even(key, expected[1], ref.descriptor):
@@ -306,22 +200,20 @@ class LocalBackend(Backend):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise translate(error, "append to", path) from error
             self._record.append(key, expected[1], data, ref.descriptor)
+            # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
+            # can do so for all who wait at once.
+            ref.unlock()
             try:
                 self._files.sync_data(ref.descriptor)
             except OSError:
                 return self._rescue(ref, key, expected, data)
-            status = os.fstat(ref.descriptor)
-            # A sync tool may have put another file in our file's place, or other bytes into it, while we wrote.
-            if not is_at(status, path) or status.st_size != expected[1] + len(data):
-                raise RefChangedError(key)
-            ref.wrote(status, data)
-            return ref.token
+            return _appended(ref, expected, data)
         finally:
             self._open_refs.release(ref)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
-        ref = self._acquire(key, path)
+        ref = self._acquire(path)
         try:
             _expect(ref, expected)
             if not self._record.is_even(key, expected[1], ref.descriptor) and self._record.read(key) != data:
@@ -336,40 +228,48 @@ class LocalBackend(Backend):
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:
-        ref = self._acquire(key, self._paths.ref(key.path))
+        ref = self._acquire(self._paths.ref(key.path))
         try:
             yield
         finally:
             self._open_refs.release(ref)
 
-    def _acquire(self, key: RefKey, path: str) -> OpenRef:
+    def _acquire(self, path: str) -> OpenRef:
         try:
-            return self._open_refs.acquire(key, path)
+            return self._open_refs.acquire(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RefChangedError(key) from error
+            raise RefChangedError(path) from error
         except OSError as error:
             raise translate(error, "open", path) from error
 
     def _rescue(self, ref: OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
-        """Save by way of a new file after a sync failed.
+        """Save by way of a new file after a sync of the file failed, be it with `data` in it already or not yet.
 
         A second sync of the same file would report success for pages that the kernel has already given up
         on (Rebello et al., "Can applications recover from fsync failures?", USENIX ATC 2020).
         """
-        path = self._paths.ref(key.path)
-        self._doubtful.add(path)
-        with store_errors("sync", path):
-            whole = read_bytes(ref.descriptor, expected[1]) + data
+        self._doubtful.add(ref.path)
+        if not ref.locked:
+            ref.lock()
+        end = expected[1] + len(data)
+        with store_errors("sync", ref.path):
+            size = _size_at_path(ref)
+            # What others have appended to our line stays; it follows from ours, which comes from memory.
+            others = read_bytes(ref.descriptor, size - end, end)
+            if size not in (expected[1], end) and not (others and _has(ref, data, expected[1])):
+                raise RefChangedError(ref.path)
+            whole = read_bytes(ref.descriptor, expected[1]) + data + others
             try:
-                token = self._swap(ref, path, whole)
+                token = self._swap(ref, ref.path, whole)
             except OSError:
-                with contextlib.suppress(OSError):
-                    self._files.truncate(ref.descriptor, expected[1])
-                self._record.cut(key, expected[1])
+                if not others:
+                    with contextlib.suppress(OSError):
+                        self._files.truncate(ref.descriptor, expected[1])
+                    self._record.cut(key, expected[1])
                 raise
         self._record.keep(key, whole)
-        self._doubtful.discard(path)
-        return token
+        self._doubtful.discard(ref.path)
+        return _outdated(ref, end) if others else token
 
     def _swap(self, ref: OpenRef, path: str, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
@@ -400,12 +300,53 @@ def _expect(ref: OpenRef, expected: Token) -> None:
     """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
     if ref.now != expected:
         raise RefChangedError(expected)
-    # The same inode, size and time can still be an older copy, written back in place.
-    length = len(ref.suffix)
-    if ref.token == expected and (end := read_bytes(ref.descriptor, length, expected[1] - length)) != ref.suffix:
-        # The caller will read these bytes, and try again with the very same token.
-        ref.suffix = end
-        raise RefChangedError(expected)
+    if ref.token == expected:
+        # The same inode, size and time can still be an older copy, written back in place.
+        length = len(ref.suffix)
+        end = os.pread(ref.descriptor, length, expected[1] - length)
+        if end != ref.suffix:
+            # The caller will read these bytes, and try again with the very same token.
+            ref.suffix = end
+            raise RefChangedError(expected)
+
+
+def _appended(ref: OpenRef, expected: Token, data: bytes) -> Token:
+    """Return the token of the file right after `data`, which is synced.
+
+    Raises:
+        RefChangedError: a sync tool has put another file in our file's place, or other bytes into it, while we
+            wrote; or another process has replaced it, with our line in it.
+    """
+    try:
+        there = os.stat(ref.path, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise RefChangedError(ref.path) from error
+    size, end = there.st_size, expected[1] + len(data)
+    if size < end or not ref.is_at_its_path(there) or (size > end and not _has(ref, data, expected[1])):
+        raise RefChangedError(ref.path)
+    ref.token = token_of(there) if size == end else _outdated(ref, end)
+    ref.suffix = data[-SUFFIX_BYTES:]
+    return ref.token
+
+
+def _has(ref: OpenRef, data: bytes, offset: int) -> bool:
+    return read_bytes(ref.descriptor, len(data), offset) == data
+
+
+def _outdated(ref: OpenRef, size: int) -> Token:
+    """Return a token for the first `size` bytes of a file that has more: one that no file has."""
+    return Token((ref.inode, size, -1))
+
+
+def _size_at_path(ref: OpenRef) -> int:
+    """Return the size of the locked file; RefChangedError where it is not at its path any more."""
+    try:
+        there = os.stat(ref.path, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise RefChangedError(ref.path) from error
+    if not ref.is_at_its_path(there):
+        raise RefChangedError(ref.path)
+    return there.st_size
 
 
 def _read_ref(descriptor: int, path: str) -> Snapshot:
@@ -417,41 +358,3 @@ def _read_ref(descriptor: int, path: str) -> Snapshot:
         # Bytes and token must belong together: a saver may append while we read.
         if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
             return Snapshot(data, token_of(before))
-
-
-def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
-    """Read an object in the form that `path` names, without verifying its hash."""
-    compressed = path.endswith(COMPRESSED)
-    descriptor = open_regular(path)
-    try:
-        stored = os.fstat(descriptor).st_size
-        if not compressed:
-            if stored > limit or (size is not None and stored != size):
-                raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")
-            return read_bytes(descriptor, stored)
-        from ._compression import decompress, largest_frame
-
-        if stored > largest_frame(limit):
-            raise _bad_object(path, f"{largest_frame(limit)} bytes at most", f"{stored} bytes")
-        try:
-            return decompress(read_bytes(descriptor, stored), size=size, limit=limit)
-        except ValueError as error:
-            raise _bad_object(path, "one zstd frame of the right size", error) from error
-    finally:
-        os.close(descriptor)
-
-
-def _bad_object(path: str, expected: object, actual: object) -> CorruptionError:
-    return CorruptionError(
-        "the object is damaged: restore the file from a backup or another machine",
-        path,
-        expected=expected,
-        actual=actual,
-    )
-
-
-def _folders(root: str) -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
-                yield entry.path

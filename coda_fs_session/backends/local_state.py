@@ -20,6 +20,7 @@ from ._record import FileRecord
 from .base import MachineState
 
 _INDEX_LIMIT = 2**30
+_POLL_SECONDS = 0.002
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -66,7 +67,8 @@ class LocalState(MachineState):
         with store_errors("lock", folder):
             make_folders(self._files, folder)
             lock = FileLock(f"{folder}/{key}.lock", mode=0o600)
-            lock.acquire()
+            # Half of the default wait is longer than what most holders do.
+            lock.acquire(poll_interval=_POLL_SECONDS)
         try:
             yield
         finally:

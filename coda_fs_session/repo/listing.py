@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import orjson
 
@@ -21,10 +23,23 @@ _EXACT = 2**52
 
 
 def list_infos(repo: Repository) -> list[SessionInfo]:
-    """Return what is known of every session, reading only refs that changed since the index was kept."""
-    infos: list[SessionInfo] = []
-    for rows in _groups(repo.index.rows()):
-        infos += _infos(repo, rows)
+    """Return what is known of every session, newest first, reading only refs that changed since the index was kept."""
+    answer = repo.index.listing()
+    if answer is not None:
+        return _infos_of(answer)
+    views: list[tuple[ViewRow, SessionError | None]] = []
+    rows = repo.index.rows()
+    for group in _groups(rows):
+        views += _views(repo, group)
+    reverted = _reverted(repo, rows)
+    views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
+    answer = _answer([view for view, _ in views])
+    infos = _infos_of(answer)
+    for info, (_, error) in zip(infos, views, strict=True):
+        info.error = error
+        info.reverted = info.name in reverted or info.diverged_from in reverted
+    if not reverted and not any(error or view.undecided for view, error in views):
+        repo.index.keep_listing(answer)
     repo.index.keep()
     return infos
 
@@ -33,7 +48,25 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
     rows = [repo.index.fresh(row) for row in related(repo, name)]
-    return next((info for info in _infos(repo, rows) if info.name == name), None) if rows else None
+    for view, error in _views(repo, rows) if rows else ():
+        if view.label == name:
+            (info,) = _infos_of(_answer([view]))
+            info.error = error
+            reverted = _reverted(repo, rows)
+            info.reverted = info.name in reverted or info.diverged_from in reverted
+            return info
+    return None
+
+
+def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str | None]:
+    """Return the names in refs that have less than this machine had saved."""
+    names: set[str | None] = set()
+    for row in rows:
+        if row.uneven:
+            with suppress(KeyError, SessionError):
+                if put_back.is_reverted(repo, repo.read(RefKey(row.path))):
+                    names.add(row.name)
+    return names
 
 
 def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
@@ -70,80 +103,74 @@ def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
     return {id(group): group for group in groups.values()}.values() if renamed else groups.values()
 
 
-def _infos(repo: Repository, rows: Sequence[Row]) -> list[SessionInfo]:
-    infos = _all_infos(repo, rows)
-    for row in rows:
-        if row.uneven and _is_reverted(repo, row):
-            for info in infos:
-                if row.name in (info.name, info.diverged_from):
-                    info.reverted = True
-    return infos
-
-
-def _is_reverted(repo: Repository, row: Row) -> bool:
-    try:
-        return put_back.is_reverted(repo, repo.read(RefKey(row.path)))
-    except (KeyError, SessionError):
-        return False
-
-
-def _all_infos(repo: Repository, rows: Sequence[Row]) -> list[SessionInfo]:
+def _views(repo: Repository, rows: Sequence[Row]) -> list[tuple[ViewRow, SessionError | None]]:
+    """Return what a group of refs adds up to, and what is wrong with it."""
     if len(rows) == 1 and not rows[0].problem:
-        return [] if rows[0].deleted else [_info(ViewRow(rows[0].name, rows[0]))]
-    view = repo.index.view(rows)
-    if view is not None:
-        return [_info(each) for each in view]
+        return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)]
+    known = repo.index.view(rows)
+    if known is not None:
+        return [(view, None) for view in known]
     refs = read_refs(repo, rows)
     resolved = view_of(repo, refs, rows)
-    view = [
+    views = [
         ViewRow(
-            shown.label,
-            row_of(shown.head),
-            shown.diverged_from,
-            shown.undecided is not None,
-            shown.survived_delete,
+            shown.label, row_of(shown.head), shown.diverged_from, shown.undecided is not None, shown.survived_delete
         )
         for shown in resolved.sessions
     ]
     if resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows):
-        repo.index.keep_view(rows, view)
-    infos = [_info(each) for each in view]
-    for info, shown in zip(infos, resolved.sessions, strict=True):
-        info.error = shown.head.damage or (refs.doubts[0] if refs.doubts else None)
-    if not infos and refs.unreadable:
-        infos.append(_failed(rows, next(reversed(refs.unreadable.values()))))
-    return infos
+        repo.index.keep_view(rows, views)
+    if not views and refs.unreadable:
+        # What is still known of it.
+        best = max(rows, key=lambda row: (row.updated or 0, row.path))
+        return [(ViewRow(best.name, best), next(reversed(refs.unreadable.values())))]
+    doubt = refs.doubts[0] if refs.doubts else None
+    return [(view, shown.head.damage or doubt) for view, shown in zip(views, resolved.sessions, strict=True)]
 
 
-def _info(view: ViewRow) -> SessionInfo:
-    row = view.row
-    return SessionInfo(
-        view.label,
-        row.messages,
-        _local(row.created or 0),
-        _local(row.updated or 0),
-        orjson.loads(row.metadata) if row.metadata != "{}" else {},
-        row.size,
-        row.parent,
-        row.forked_at,
-        row.replica or None,
-        None,
-        view.diverged_from,
-        view.undecided,
-        view.survived_delete,
+def _answer(views: Sequence[ViewRow]) -> bytes:
+    """Return sessions as the index keeps them."""
+    rows = [view.row for view in views]
+    return orjson.dumps(
+        [
+            [view.label for view in views],
+            [row.messages for row in rows],
+            [row.created or 0 for row in rows],
+            [row.updated or 0 for row in rows],
+            [orjson.Fragment(row.metadata) for row in rows],
+            [row.size for row in rows],
+            [row.parent for row in rows],
+            [row.forked_at for row in rows],
+            [row.replica or None for row in rows],
+            [view.diverged_from for view in views],
+            [view.undecided for view in views],
+            [view.survived_delete for view in views],
+        ]
     )
 
 
-def _failed(rows: Sequence[Row], error: SessionError) -> SessionInfo:
-    """Describe a session that cannot be loaded by what is still known of it."""
-    best = max(rows, key=lambda row: (row.updated or 0, row.path))
-    info = _info(ViewRow(best.name, best))
-    info.error = error
-    return info
+def _infos_of(answer: bytes) -> list[SessionInfo]:
+    """Return sessions whose metadata is the caller's own."""
+    labels, messages, created, updated, metadata, *origin, diverged_from, undecided, survived = orjson.loads(answer)
+    return list(
+        map(
+            SessionInfo,
+            labels,
+            messages,
+            map(_local, created),
+            map(_local, updated),
+            metadata,
+            *origin,
+            repeat(None),
+            diverged_from,
+            undecided,
+            survived,
+        )
+    )
 
 
 def _local(microseconds: int) -> datetime:
-    """Return a moment as naive local time."""
+    """Return a moment, counted from 1970-01-01 UTC, as naive local time."""
     if abs(microseconds) < _EXACT:
         return datetime.fromtimestamp(microseconds / 1_000_000)
     return (_EPOCH + timedelta(microseconds=microseconds)).astimezone().replace(tzinfo=None)

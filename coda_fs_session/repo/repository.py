@@ -14,7 +14,7 @@ from ..backends.base import Backend, MachineState, RefKey, Snapshot
 from ..errors import CorruptionError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time
-from ..format.refs import parse_ref
+from ..format.refs import parse_ref, parse_saves
 from .index import Index
 from .objects import Objects
 from .state import Head
@@ -109,7 +109,7 @@ class Repository:
         return head
 
     def reread(self, head: Head) -> Head:
-        """Return the ref's newest state; `head` itself, if nothing happened to it, and untouched in any case.
+        """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
 
         Raises:
             KeyError: the ref is gone.
@@ -118,7 +118,30 @@ class Repository:
         # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
         same = snapshot.token == head.token and snapshot.data.endswith(head.last_id.encode() + b'"}\n', 0, head.size)
-        return head if same else self.fold(head.key, snapshot)
+        if same:
+            # Nobody else writes to it any more.
+            head.seen = None
+            return head
+        newer = self._continued(head, snapshot) or self.fold(head.key, snapshot)
+        newer.seen = snapshot.data if newer.size == len(snapshot.data) else None
+        return newer
+
+    def _continued(self, head: Head, snapshot: Snapshot) -> Head | None:
+        """Fold only what was appended, where that is all that happened; None where it is not known to be."""
+        if head.seen is None or not snapshot.data.startswith(head.seen):
+            return None
+        added, line = snapshot.data[head.size :], len(head.line_ids) + 1
+        saves, ids, rest = parse_saves(added, head.last_id, head.key.path, offset=head.size, first_line=line)
+        if rest.rest:
+            return None
+        newer = head.copy()
+        newer.token, newer.size, newer.attempted = snapshot.token, len(snapshot.data), {}
+        try:
+            for save, line_id in zip(saves, ids, strict=True):
+                newer.fold(save, line_id)
+        except ValueError:
+            return None
+        return newer
 
 
 _repositories: weakref.WeakSet[Repository] = weakref.WeakSet()

@@ -51,7 +51,7 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
-    if is_own(repo, head) and _fits_tail(head, splice):
+    if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
         try:
             return _saved(_append(repo, head, splice, metadata)), False
         except (RefChangedError, CorruptionError):
@@ -61,7 +61,8 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
 
 
 def _saved(head: Head) -> Head:
-    head.attempted = {}
+    if head.attempted:
+        head.attempted = {}
     return head
 
 
@@ -115,7 +116,7 @@ def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | Non
         return head, None
     if current.damage is not None:
         return head, None
-    if current is not head and covers(head, current) and not covers(current, head):
+    if current is not head and not covers(current, head) and covers(head, current):
         # An older copy was put over the file (rsync, a restored backup): what we know goes in its place.
         return head, current
     return current, current
@@ -205,7 +206,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
-    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata))
+    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     try:
         token = repo.backend.append_ref(head.key, head.token, data)
@@ -216,6 +217,8 @@ def _append(
     head.fold(new, line_id)
     head.token = token
     head.size += len(data)
+    if head.seen is not None:
+        head.seen += data
     return head
 
 

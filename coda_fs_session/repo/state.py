@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..backends.base import RefKey, Token
@@ -54,6 +54,7 @@ class Head:
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
         saves: what was folded onto the base, in order.
+        seen: the bytes of the whole file, kept once another process was found to write to it too.
         attempted: saves that failed, by the ids of their last lines: one that got through is not to be made twice.
     """
 
@@ -68,6 +69,7 @@ class Head:
     torn: bytes = b""
     damage: CorruptionError | None = None
     saves: list[Save] = field(default_factory=list)
+    seen: bytes | None = None
     attempted: dict[str, Attempt] = field(default_factory=dict)
     _tail_bytes: int = -1
     _chain: tuple[int, Chain] | None = None
@@ -91,13 +93,23 @@ class Head:
 
     def copy(self) -> Head:
         """Return a head that can be folded further without changing this one."""
-        messages = replace(self.messages, lines=list(self.messages.lines))
-        return replace(
-            self,
-            messages=messages,
-            metadata=dict(self.metadata),
-            line_ids=list(self.line_ids),
-            saves=list(self.saves),
+        messages = self.messages
+        return Head(
+            self.key,
+            self.token,
+            self.header,
+            MessageList(messages.objects, messages.sizes, messages.base, list(messages.lines)),
+            dict(self.metadata),
+            self.updated,
+            self.size,
+            list(self.line_ids),
+            self.torn,
+            self.damage,
+            list(self.saves),
+            self.seen,
+            self.attempted,
+            self._tail_bytes,
+            self._chain,
         )
 
     def fold(self, save: Save, line_id: str) -> None:
@@ -116,7 +128,8 @@ class Head:
         if self._tail_bytes >= 0:
             self._tail_bytes += sum(map(len, save.messages)) + len(save.messages)
         self.messages.lines.extend(save.messages)
-        self.metadata.update(save.metadata)
+        if save.metadata:
+            self.metadata.update(save.metadata)
         self.updated = save.time
         self.line_ids.append(line_id)
         self.saves.append(save)

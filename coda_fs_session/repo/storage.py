@@ -53,6 +53,7 @@ class RepoStorage(SessionStorage):
     A save is durable when it returns, and safe beside other processes and machines.
     """
 
+    lists_newest_first = True
     tracks_changes = True
 
     def __init__(self, repo: Repository) -> None:
@@ -68,20 +69,20 @@ class RepoStorage(SessionStorage):
             return
         while True:
             splice = session._splice()
-            metadata = session._metadata_change()
+            metadata = session._metadata.change()
             try:
-                if splice.empty and not metadata.values:
+                if not (splice.lines or metadata) and splice.empty:
                     # What was taken back after an error may be in the store all the same.
                     check_attempts(self.repo, head)
                     self._settle(session, head)
                     return
-                saved, merged = engine.save(self.repo, head, splice, metadata.values)
+                saved, merged = engine.save(self.repo, head, splice, metadata)
             except AttemptLandedError as landed:
                 head = self._rebase(session, landed)
             else:
                 source = session._copy.source
-                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata.values:
-                    session._advance(decode_time(saved.updated))
+                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata:
+                    session._advance(saved.updated)
                 else:
                     self._settle(session, saved, merged=merged)
                 return
@@ -150,7 +151,7 @@ class RepoStorage(SessionStorage):
         draft = Draft(self.repo.objects, self.repo.sizes)
         draft.extend(session._splice_all())
         now = self.repo.now()
-        metadata = {key: Stamped(now, value) for key, value in session._metadata_change_all().items()}
+        metadata = {key: Stamped(now, value) for key, value in session._metadata.everything().items()}
         draft.finish()
         try:
             head = steps.create(
@@ -174,7 +175,7 @@ class RepoStorage(SessionStorage):
         if head is None:
             return super().branch(parent, name, at)
         splice = parent._splice()
-        metadata = publish.merged(self.repo, head, parent._metadata_change().values)
+        metadata = publish.merged(self.repo, head, parent._metadata.change())
         return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
     def rename(self, old: str, new: str) -> None:
@@ -201,7 +202,7 @@ class RepoStorage(SessionStorage):
         current = shown.head
         seen = (head.key, head.token, head.metadata) if head is not None else None
         # A rename may have moved the session on to a head that it does not show yet.
-        if seen != (current.key, current.token, current.metadata) or session._saved_metadata != current.values():
+        if seen != (current.key, current.token, current.metadata) or session._metadata.saved != current.values():
             self._take(session, current)
         return True
 

@@ -226,7 +226,7 @@ def _deposits(root: Path, desk: Machine) -> None:
     path = refs / "later-version.jsonl"
     ref = parse_ref(path.read_bytes(), path)
     header, identity = encode_header(replace(ref.header, extra={"colour": ["teal"]}))
-    path.write_bytes(header + encode_save(replace(ref.saves[0], previous=identity))[0])
+    path.write_bytes(header + encode_save(ref.saves[0]._replace(previous=identity))[0])
 
 
 def _look(root: Path, reader: Machine) -> dict[str, Any]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from storekit import message, objects_of, open_store, ref_of
 
-from coda_fs_session import CorruptionError
+from coda_fs_session import CorruptionError, StoreError
 from coda_fs_session.backends import _locks
 from coda_fs_session.backends._compression import compress
+from coda_fs_session.backends._files import Files
 from coda_fs_session.backends._open_refs import OPEN_REFS
-from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
+from coda_fs_session.backends.base import Backend, RefChangedError, RefKey, Token
 from coda_fs_session.backends.local import LocalBackend
 
 from .contract import KEY, BackendContract, new_object
@@ -213,7 +216,7 @@ def test_a_file_replaced_while_waiting_for_its_lock(backend: LocalBackend, monke
 
 
 def test_another_process_waits(backend: LocalBackend) -> None:
-    """`hold` keeps writers of other processes waiting until it ends."""
+    """`hold` keeps writers of other processes waiting until it ends, or until an append in it is written."""
     backend.create_ref(KEY, b"one\n")
     script = "import fcntl,sys; f=open(sys.argv[1],'rb+'); fcntl.flock(f,fcntl.LOCK_EX|fcntl.LOCK_NB); print('got it')"
 
@@ -226,9 +229,101 @@ def test_another_process_waits(backend: LocalBackend) -> None:
         with backend.hold(KEY):
             pass
         token = backend.replace_ref(KEY, backend.read_ref(KEY).token, b"two\n")
-        backend.append_ref(KEY, token, b"three\n")
         assert attempt() == "", "also the file that took its place"
+        backend.append_ref(KEY, token, b"three\n")
+        assert attempt() == "got it\n"
     assert attempt() == "got it\n"
+
+
+class Syncs(Files):
+    """Lets somebody act while a sync of data is under way, which then fails if it should."""
+
+    def __init__(self) -> None:
+        super().__init__(durable=False)
+        self.meanwhile: list[Callable[[], object]] = []
+        self.failing = False
+        self.synced: list[int] = []
+
+    def sync_data(self, descriptor: int) -> None:
+        self.synced.append(os.fstat(descriptor).st_ino)
+        if self.meanwhile:
+            self.meanwhile.pop()()
+            if self.failing:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def other(backend: LocalBackend, data: bytes) -> Token:
+    """Append as another process does: with a file of its own, after whatever is there now."""
+    stranger = LocalBackend(backend._paths.root, files=Files(durable=False))
+    token = stranger.append_ref(KEY, stranger.read_ref(KEY).token, data)
+    stranger.close()
+    return token
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["synced", "the sync fails"])
+def test_another_process_appends_during_our_sync(tmp_path: Path, failing: bool) -> None:
+    """Nobody waits for our sync. What others append meanwhile stays, also where the sync fails and a new file takes
+    the place; and our token is that of no file, since we have not seen their line."""
+    files = Syncs()
+    backend = LocalBackend(tmp_path / "store", files=files)
+    backend.prepare()
+    token = backend.create_ref(KEY, b"one\n")
+    path = Path(backend.locate(KEY))
+    before = path.stat().st_ino
+    files.synced.clear()
+    files.meanwhile, files.failing = [lambda: other(backend, b"theirs\n")], failing
+    token = backend.append_ref(KEY, token, b"ours\n")
+    assert path.read_bytes() == b"one\nours\ntheirs\n"
+    assert (path.stat().st_ino != before) is failing, "a failed sync is not repeated on the same file"
+    assert files.synced.count(before) == 1
+    with pytest.raises(RefChangedError):
+        backend.append_ref(KEY, token, b"lost\n")
+    backend.append_ref(KEY, backend.read_ref(KEY).token, b"more\n")
+    assert path.read_bytes() == b"one\nours\ntheirs\nmore\n"
+
+
+def test_a_line_that_others_went_on_from_is_not_cut_off(tmp_path: Path) -> None:
+    """The sync fails, and so does the new file: an error, and their line, which follows ours, is left alone."""
+    files = Syncs()
+    backend = LocalBackend(tmp_path / "store", files=files)
+    backend.prepare()
+    token = backend.create_ref(KEY, b"one\n")
+    files.synced.clear()
+    # From the last one on: our sync, then that of the new file.
+    files.meanwhile, files.failing = [lambda: None, lambda: other(backend, b"theirs\n")], True
+    with pytest.raises(StoreError):
+        backend.append_ref(KEY, token, b"ours\n")
+    path = Path(backend.locate(KEY))
+    assert path.read_bytes() == b"one\nours\ntheirs\n"
+    files.failing = False
+    before = path.stat().st_ino
+    backend.append_ref(KEY, backend.read_ref(KEY).token, b"more\n")
+    assert path.read_bytes() == b"one\nours\ntheirs\nmore\n"
+    assert path.stat().st_ino != before
+    assert files.synced.count(before) == 1
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["synced", "the sync fails"])
+@pytest.mark.parametrize("how", ["replaced", "shorter", "longer", "removed"])
+def test_another_file_comes_during_our_sync(tmp_path: Path, how: str, failing: bool) -> None:
+    """Only reading it can tell whether our line is in it; it is left as it is."""
+    files = Syncs()
+    backend = LocalBackend(tmp_path / "store", files=files)
+    backend.prepare()
+    token = backend.create_ref(KEY, b"one\n")
+    path = Path(backend.locate(KEY))
+    content = {"shorter": b"one", "longer": b"one\nother and longer\n"}.get(how, b"other\n")
+
+    def meddle() -> None:
+        if how in ("replaced", "removed"):
+            path.unlink()
+        if how != "removed":
+            path.write_bytes(content)
+
+    files.meanwhile, files.failing = [meddle], failing
+    with pytest.raises(RefChangedError):
+        backend.append_ref(KEY, token, b"ours\n")
+    assert not path.exists() if how == "removed" else path.read_bytes() == content
 
 
 @pytest.mark.parametrize("how", ["in place", "in place, same time", "replaced"])

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,66 @@ def _go(writers: Writers, how: str, moment: str, live: bool) -> None:
     shown = [int(each["content"][:4]) for each in session.get_messages() if each["content"][:4] != "0900"]
     assert shown == stored[session.name], f"in memory {shown}, stored {stored}"
     assert not session.has_unsaved_changes
+
+
+class Interrupted(FailingFiles):
+    """Lets the other process act while our line is being synced, before the sync fails, if it does."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def sync_data(self, descriptor: int) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        super().sync_data(descriptor)
+
+
+@pytest.mark.parametrize("lasting", [0, ONCE, FOR_GOOD], ids=["synced", "fails once", "fails for good"])
+@pytest.mark.parametrize("live", [False, True], ids=["lines", "live list"])
+@pytest.mark.parametrize("on_conflict", ["append", "branch"])
+@pytest.mark.parametrize("how", ["appends", "seals", "clears"])
+def test_another_writer_while_we_sync(how: str, on_conflict: str, live: bool, lasting: float, scratch: Path) -> None:
+    """Our line is written, not durable yet, and another process goes on from it: nothing is lost or there twice,
+    whether our sync succeeds, the new file that it takes otherwise does, or only the next save."""
+    writers = Writers(scratch / "run", None, STANDARD, 100, on_conflict)
+    files = Interrupted(scratch / "run/disk")
+    store, state = scratch / "run/disk/store", scratch / "run/state"
+    manager = open_store(store, state, files=files, sizes=STANDARD, on_conflict=on_conflict)
+    session = manager.load_session("chat")
+    if live:
+        assert session.messages
+
+    def meanwhile() -> None:
+        writers.interfere(how, OTHERS)
+        if lasting:
+            files.fault = Fault(files.made, errno.EIO, "before", lasting)
+
+    files.meanwhile = meanwhile
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        failed = False
+        try:
+            writers.append(session, manager, MINE)
+        except StoreError:
+            failed = True
+        assert files.meanwhile is None, "the other process never had its turn"
+        assert not failed or lasting == FOR_GOOD
+        files.fault = None
+        writers.append(session, manager, LATER)
+    assert not files.resynced
+    stored = writers.stored()
+    if how == "clears":
+        # They have seen ours before they cleared it: what was saved after that is all there is, or a branch.
+        assert stored["chat"][-2:] == [*OTHERS] or stored["chat"][-1:] == [*LATER]
+        assert [n for n in stored[session.name] if 100 <= n < 200][-1:] == [*LATER]
+        assert all(len(numbers) == len(set(numbers)) for numbers in stored.values())
+    elif session.name == "chat":
+        assert sorted(stored["chat"]) == sorted([*BASE, *MINE, *OTHERS, *LATER])
+        assert [n for n in stored["chat"] if 100 <= n < 200] == [*MINE, *LATER]
+    else:
+        assert on_conflict == "branch"
+        assert stored["chat"] == [*BASE, *MINE, *OTHERS]
+        assert stored[session.name] == [*BASE, *MINE, *LATER]
+    shown = [int(each["content"][:4]) for each in session.get_messages() if each["content"][:4] != "0900"]
+    assert shown == stored[session.name]
+    manager.close()

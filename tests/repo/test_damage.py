@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from coda_fs_session import CorruptionError, StoreFormatError
+from coda_fs_session.format.chunks import STANDARD
 
 from .machines import Machine, contents, said
 
@@ -183,3 +184,26 @@ def test_an_index_of_another_process_goes_stale(chat: Machine) -> None:
     chat.create("new", said("new"))
     assert sorted(info.name for info in manager.list_sessions()) == ["chat", "new"]
     assert "name 19" not in manager
+
+
+def test_a_shared_ref_damaged_near_its_front(here: Machine) -> None:
+    """Two processes take turns, so each reads on from what it knows; what it knows is compared all the same: a ref
+    that was damaged there is not written again, and nothing that the session holds is lost."""
+    here.create("chat", said("0"))
+    first, second = (here.manager(sizes=STANDARD) for _ in range(2))
+    mine, theirs = first.load_session("chat"), second.load_session("chat")
+    for number in (1, 2, 3):
+        mine.add_message(said(f"mine {number}")[0])
+        first.save_session(mine)
+        theirs.add_message(said(f"theirs {number}")[0])
+        second.save_session(theirs)
+    (ref,) = here.store.rglob("chat.jsonl")
+    damaged = ref.read_bytes().replace(b"mine 1", b"nine 1", 1)
+    assert damaged != ref.read_bytes()
+    ref.write_bytes(damaged)
+    mine.add_message(said("mine 4")[0])
+    first.save_session(mine)
+    assert ref.read_bytes() == damaged
+    first.close()
+    found = here.read("chat")
+    assert [text for text in found if text.startswith("mine")] == [f"mine {number}" for number in (1, 2, 3, 4)]

@@ -1,0 +1,167 @@
+"""Object files: write-once, named by the hash of what they hold, plain or compressed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from ..errors import CorruptionError, ObjectNotYetHereError
+from ._files import Files, discard, in_parallel, open_regular, read_bytes, start_temporary, store_errors, translate
+from ._folders import OwnFolders
+from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
+from .base import NewObject
+
+_OBJECTS_AT_ONCE = 64
+
+
+class ObjectFiles:
+    """The objects of one store.
+
+    Args:
+        compress: keep them compressed where the engine hints that it pays.
+    """
+
+    def __init__(self, paths: StorePaths, files: Files, folders: OwnFolders, *, compress: bool) -> None:
+        self._paths = paths
+        self._files = files
+        self._folders = folders
+        self._compress = compress
+        # Paths of files a sync of which failed, until new ones stand there.
+        self._doubtful: set[str] = set()
+
+    def get(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        """Return an object, verified; see `Backend.get_object`."""
+        path = self._paths.object(identity)
+        problem: CorruptionError | None = None
+        for form in (path, path + COMPRESSED):
+            try:
+                data = _read_object(form, size=size, limit=limit)
+            except FileNotFoundError:
+                continue
+            except CorruptionError as error:
+                problem = problem or error
+                continue
+            except OSError as error:
+                raise translate(error, "read", form, reading=True) from error
+            actual = hashlib.sha256(data).hexdigest()
+            if actual == identity:
+                return data
+            problem = problem or _bad_object(form, f"sha256 {identity}", actual)
+        raise problem or ObjectNotYetHereError(identity, path)
+
+    def put(self, objects: Iterable[NewObject]) -> None:
+        """Keep objects, durably; see `Backend.put_objects`."""
+        remaining = iter(objects)
+        touched: set[str] = set()
+        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
+            with store_errors("write objects into", self._paths.objects):
+                self._put_batch(batch, touched)
+        with store_errors("sync", self._paths.objects):
+            in_parallel(self._files.sync_folder, sorted(touched))
+        self._folders.secured(*touched)
+
+    def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
+        scratches: list[tuple[str, str]] = []
+        descriptors: list[int] = []
+        try:
+            for new in batch:
+                path = self._paths.object(new.id)
+                folder = os.path.dirname(path)
+                touched.add(folder)
+                self._folders.make(folder, touched)
+                if self._secure_existing(new, path):
+                    continue
+                # What is there and bad is healed in the form that it has: text tools may look at that one.
+                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
+                for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
+                    data = new.data
+                    if form.endswith(COMPRESSED):
+                        from ._compression import compress
+
+                        data = compress(data)
+                    scratch, descriptor = start_temporary(self._files, folder, data)
+                    scratches.append((scratch, form))
+                    descriptors.append(descriptor)
+            # Before the renames: a name must never become durable ahead of the bytes it stands for.
+            in_parallel(self._files.sync_data, descriptors)
+            while scratches:
+                self._files.rename(*scratches[0])
+                _, form = scratches.pop(0)
+                self._doubtful.discard(form)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            for scratch, _ in scratches:
+                discard(self._files, scratch)
+
+    def _secure_existing(self, new: NewObject, path: str) -> bool:
+        """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
+        for form in (path, path + COMPRESSED):
+            if form in self._doubtful:
+                return False
+            try:
+                if _read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
+                    continue
+                descriptor = open_regular(form)
+            except (FileNotFoundError, CorruptionError):
+                continue
+            try:
+                self._files.sync_data(descriptor)
+            except OSError:
+                # As with a ref: not to be synced again, but written anew from memory.
+                self._doubtful.add(form)
+                return False
+            finally:
+                os.close(descriptor)
+            return True
+        return False
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield each object's id and the size of its file."""
+        with store_errors("list", self._paths.objects, reading=True):
+            for folder in _folders(str(self._paths.objects)):
+                for entry in os.scandir(folder):
+                    identity = object_of(entry.name)
+                    if identity and entry.is_file(follow_symlinks=False):
+                        yield identity, entry.stat(follow_symlinks=False).st_size
+
+
+def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
+    """Read an object in the form that `path` names, without verifying its hash."""
+    compressed = path.endswith(COMPRESSED)
+    descriptor = open_regular(path)
+    try:
+        stored = os.fstat(descriptor).st_size
+        if not compressed:
+            if stored > limit or (size is not None and stored != size):
+                raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")
+            return read_bytes(descriptor, stored)
+        from ._compression import decompress, largest_frame
+
+        if stored > largest_frame(limit):
+            raise _bad_object(path, f"{largest_frame(limit)} bytes at most", f"{stored} bytes")
+        try:
+            return decompress(read_bytes(descriptor, stored), size=size, limit=limit)
+        except ValueError as error:
+            raise _bad_object(path, "one zstd frame of the right size", error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _bad_object(path: str, expected: object, actual: object) -> CorruptionError:
+    return CorruptionError(
+        "the object is damaged: restore the file from a backup or another machine",
+        path,
+        expected=expected,
+        actual=actual,
+    )
+
+
+def _folders(root: str) -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
+                yield entry.path
