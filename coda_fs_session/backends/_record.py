@@ -30,14 +30,19 @@ _T = TypeVar("_T")
 
 
 class _OpenCopy:
-    """One record, open for appending."""
+    """One record, open for appending.
 
-    __slots__ = ("descriptor", "inode", "path")
+    Attributes:
+        even: the token of the ref when this process last brought both together.
+    """
+
+    __slots__ = ("descriptor", "even", "inode", "path")
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
         self.inode = os.fstat(descriptor).st_ino
+        self.even = Token(())
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -124,13 +129,12 @@ class FileRecord(Record):
 
     # For the backend, which holds the ref's lock
 
-    def is_even(self, key: RefKey, size: int, ref: int) -> bool:
-        """Tell whether the first `size` bytes of a ref, which is open as `ref`, are what the record has of it.
-
-        True where there is no record.
-        """
-        if not self._is_kept(key):
+    def is_even(self, key: RefKey, token: Token, ref: int) -> bool:
+        """Tell whether a ref, which is open as `ref`, is what the record has of it; True where there is no record."""
+        known = self._open.get(key)
+        if (known is not None and known.even == token) or not self._is_kept(key):
             return True
+        size = token[1]
         with self._mutex:
             try:
                 descriptor = self._descriptor(key)
@@ -158,6 +162,12 @@ class FileRecord(Record):
                     write_all(self._files, copy.descriptor, data)
             except (OSError, StoreError) as error:
                 self._give_up(key, error)
+
+    def appended(self, key: RefKey, token: Token) -> None:
+        """Note the token of a ref after what was noted last: who finds it so need not look at the record."""
+        copy = self._open.get(key)
+        if copy is not None:
+            copy.even = token
 
     def cut(self, key: RefKey, size: int) -> None:
         """Take back what was noted of a save that failed."""

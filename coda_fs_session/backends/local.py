@@ -188,7 +188,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             _expect(ref, expected)
-            if not self._record.is_even(key, expected[1], ref.descriptor):
+            if not self._record.is_even(key, expected, ref.descriptor):
                 raise RecordAheadError(key)
             if path in self._doubtful:
                 return self._rescue(ref, key, expected, data)
@@ -207,7 +207,9 @@ class LocalBackend(Backend):
                 self._files.sync_data(ref.descriptor)
             except OSError:
                 return self._rescue(ref, key, expected, data)
-            return _appended(ref, expected, data)
+            token = _appended(ref, expected, data)
+            self._record.appended(key, token)
+            return token
         finally:
             self._open_refs.release(ref)
 
@@ -216,7 +218,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             _expect(ref, expected)
-            if not self._record.is_even(key, expected[1], ref.descriptor) and self._record.read(key) != data:
+            if not self._record.is_even(key, expected, ref.descriptor) and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
                 token = self._swap(ref, path, data)
