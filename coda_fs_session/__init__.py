@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         StoreReadOnlyError,
     )
     from .manager import SessionManager
+    from .repo.changes import SessionEvent
+    from .repo.sync_report import SyncProgress, SyncReport, SyncTransfer
+    from .repo.watch import Watch
     from .session import Session, SessionInfo
     from .storage import SessionStorage, StoreStats
 else:
@@ -32,7 +35,7 @@ else:
 
         if name in __all__:
             # From the lowest layer up: whoever catches an error need not load the engine.
-            for module in ("errors", "session", "storage", "manager"):
+            for module in ("errors", "session", "storage", "manager", "repo.changes", "repo.sync_report", "repo.watch"):
                 found = vars(import_module(f"{__name__}.{module}"))
                 if name in found:
                     globals()[name] = found[name]
@@ -51,6 +54,7 @@ __all__ = [
     "Session",
     "SessionConflictError",
     "SessionError",
+    "SessionEvent",
     "SessionExistsError",
     "SessionInfo",
     "SessionManager",
@@ -63,6 +67,10 @@ __all__ = [
     "StoreFullError",
     "StoreReadOnlyError",
     "StoreStats",
+    "SyncProgress",
+    "SyncReport",
+    "SyncTransfer",
+    "Watch",
     "__version__",
 ]
 

@@ -84,7 +84,9 @@ def _boolean(value: Any) -> bool:
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in str(value):
         raise ValueError
-    return Path(os.path.abspath(Path(value).expanduser()))
+    text = os.fspath(value)
+    # Only where it is needed: opening a store is to take little more than reading it.
+    return Path(os.path.abspath(Path(text).expanduser() if text.startswith("~") else text))
 
 
 def _replica(value: Any) -> str:
@@ -154,13 +156,17 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
         # Only now: a machine user may have no home folder, and does not need one for anything else.
         default = str(result.storage_path)
         result = result._replace(storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
-    if result.backend == "files" and result.state_path and result.state_path.is_relative_to(result.storage_path):
+    if result.backend == "files" and result.state_path and _is_below(result.state_path, result.storage_path):
         where = origin.get("state_path", f"{source}: session.state_path")
         raise ConfigError(
             f"{where} = {str(result.state_path)!r} is not accepted: it takes a path outside of storage_path, "
             "since machine state must not be synced"
         )
     return result
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .autosave import Autosave
 from .config import Config, read_config, read_toml
@@ -25,6 +25,11 @@ from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken
+
+if TYPE_CHECKING:
+    from .repo.changes import SessionEvent
+    from .repo.sync_report import Direction, ProgressCallback, SyncReport
+    from .repo.watch import Watch
 
 
 class SessionManager:
@@ -76,6 +81,7 @@ class SessionManager:
         self._limit = config.max_session_bytes
         self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         self._autosave = Autosave(config.autosave_interval, self._autosave_one)
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._lock = threading.RLock()
         _managers.add(self)
 
@@ -302,8 +308,75 @@ class SessionManager:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()
 
+    def sync(
+        self,
+        target: str | os.PathLike[str] | SessionManager,
+        *,
+        direction: Direction = "both",
+        progress: ProgressCallback | None = None,
+    ) -> SyncReport:
+        """Bring this store and another one to hold the same sessions, with their whole history.
+
+        What is saved travels; save first what is not. Nothing is ever removed, a sync may be interrupted anywhere
+        and run again, and both stores may be in use meanwhile, here and on other machines. Of a session that was
+        continued on both sides each side is kept, as after any other way of bringing the files together.
+
+        Args:
+            target: the folder of another store, such as one on a USB stick or a network disk, made if it is absent or
+                empty; or another manager.
+            direction: "push" writes only to the target, "pull" only here.
+            progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
+                sync, which loses nothing.
+
+        Returns:
+            What went where, and what was damaged and left alone.
+
+        Raises:
+            ValueError: the target is this store, or one of them lies within the other.
+            StoreFormatError: the target is a folder of something else, or a store of a newer version.
+            StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
+                there is no store.
+            SessionError: a storage that is not one of this package's cannot be synced.
+        """
+        if direction not in ("both", "push", "pull"):
+            raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
+        # Late, as in `watch`: a program that only keeps its sessions needs neither.
+        from .repo.sync import refuse_overlap, sync
+
+        ours = _engine_of(self)
+        if isinstance(target, SessionManager):
+            return sync(ours, _engine_of(target), direction=direction, progress=progress)
+        folder = Path(target).expanduser()
+        refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
+        theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
+        try:
+            return sync(ours, theirs, direction=direction, progress=progress)
+        finally:
+            theirs.close()
+
+    def watch(self, callback: Callable[[SessionEvent], object] | None = None, name: str | None = None) -> Watch:
+        """Tell what happens to sessions from now on: created, advanced, diverged, deleted, renamed.
+
+        It does not matter who does it: this manager, another process, or a sync tool that carries files into the
+        store. Without a callback, iterate over the result, or ask it for the `Watch.next` event; use it in a ``with``
+        statement, or call `Watch.stop`. Several changes of a session within a moment may come as one event, and the
+        last state always comes.
+
+        Args:
+            callback: is called with each event, in a thread of the watch; an error in it is logged.
+            name: only what happens to the session of this name, and to those that diverge from it.
+
+        Raises:
+            StoreError: the store cannot be listed.
+        """
+        from .repo.watch import Watch
+
+        watch = Watch(self._storage, callback, None if name is None else checked_name(name))
+        self._watches.add(watch)
+        return watch
+
     def close(self) -> None:
-        """Save every open session that has unsaved changes, stop autosave, and release what is held open.
+        """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 
         Raises:
             SessionError: a session could not be saved; everything else was done.
@@ -314,6 +387,8 @@ class SessionManager:
             self._release()
 
     def _release(self) -> None:
+        for watch in list(self._watches):
+            watch.stop()
         self._autosave.stop()
         self._storage.close()
 
@@ -427,3 +502,10 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _engine_of(manager: SessionManager) -> RepoStorage:
+    if isinstance(manager._storage, RepoStorage):
+        return manager._storage
+    kind = type(manager._storage).__name__
+    raise SessionError(f"{kind} cannot be synced: only stores of this package can, with export_session the others")

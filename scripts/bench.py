@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import forking, processes, reading, report, saving
+from benchmarks import forking, processes, reading, report, saving, syncing
 from benchmarks.lab import FULL, QUICK, Lab
 from benchmarks.measure import RowFunction
 
@@ -29,6 +29,8 @@ ROWS: dict[str, RowFunction] = {
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
     "list": reading.list_of_sessions,
+    "sync": syncing.first_run,
+    "sync-again": syncing.run_without_changes,
     "disk": reading.bytes_on_disk,
     "import": processes.only_import,
 }

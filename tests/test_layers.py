@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "config": ("errors", FORMAT),
     "opening": (*BELOW_REPO, "config", "backends"),
     "manager": EVERYTHING_BELOW,
-    "__init__": ("errors", "manager", "session", "storage"),
+    "__init__": ("errors", "manager", "session", "storage", "repo."),
+    # The shipped test tools look everywhere; nothing looks at them.
+    "testing.": (*BELOW_REPO, "backends.", "manager", "testing."),
 }
 """What each module may import of the package, by name or by the folder (with a dot) that it is in.
 
@@ -58,6 +60,8 @@ OUTSIDE_THE_STORE = {
     # The export goes where the user says, the stand-in for the state folder is made below the temporary folder.
     "export": frozenset(["fsync", "replace", "link", "unlink", "rename"]),
     "backends.local_state": frozenset(["mkdir"]),
+    # This plays the sync tool: it changes a store behind the engine's back.
+    "testing.places": frozenset(["replace", "unlink", "mkdir", "write_bytes", "utime", "shutil"]),
 }
 
 
@@ -204,6 +208,16 @@ def test_one_module_changes_files(name: str, module: ast.Module) -> None:
     opens = [each for each in file_changes(name, module) if each.endswith(": open")]
     assert changes == []
     assert not opens or name == "export"
+
+
+@pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
+def test_only_the_test_tools_need_test_packages(name: str, module: ast.Module) -> None:
+    """Whoever installs the package without extras can import all of it but `testing`."""
+    wanted = {target.partition(".")[0] for _, target, own in imports(name, module, package=False) if not own} & {
+        "hypothesis",
+        "pytest",
+    }
+    assert not wanted or matches(name, "testing.")
 
 
 BAD_MODULE = ast.parse(

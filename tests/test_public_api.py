@@ -44,6 +44,7 @@ def test_all_is_sorted_and_complete() -> None:
     """`__all__` is sorted, and holds exactly the names that users may import."""
     assert coda_fs_session.__all__ == sorted(coda_fs_session.__all__)
     assert set(coda_fs_session.__all__) == {
+        *("SessionEvent", "SyncProgress", "SyncReport", "SyncTransfer", "Watch"),
         *("Session", "SessionInfo", "SessionManager", "SessionStorage", "StoreStats", "SessionWarning", "__version__"),
         *("SessionError", "SessionNotFoundError", "SessionExistsError", "SessionConflictError"),
         *("SessionTooLargeError", "InvalidNameError", "InvalidMessageError", "ConfigError"),

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
+from collections.abc import Iterator
 
 from ._open_refs import token_of
 from ._paths import REF_ENDING, is_hidden, is_ref_file
 from .base import Token
 
+_GROUP = re.compile(r"[0-9a-f]{2}\Z")
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
 
 FolderState = list[int] | None
 """Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
+
+
+def walk_groups(objects: str) -> Iterator[tuple[str, Token]]:
+    """Yield each folder of objects by its two digits, with a token that changes when a file comes or goes."""
+    now = time.time_ns()
+    with contextlib.suppress(FileNotFoundError), os.scandir(objects) as entries:
+        for entry in entries:
+            if _GROUP.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield entry.name, listed_token(entry.stat(follow_symlinks=False), now)
 
 
 def list_tokens(root: str) -> dict[str, Token]:
@@ -38,7 +50,7 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int)
                     if changed < settled:
                         found[prefix + name] = Token((status.st_ino, status.st_size, changed))
                     else:
-                        found[prefix + name] = _listed_token(status, now)
+                        found[prefix + name] = listed_token(status, now)
                 elif not is_hidden(name) and entry.is_dir(follow_symlinks=False):
                     _collect_tokens(entry.path, f"{prefix}{name}/", found, now)
             except FileNotFoundError:
@@ -112,13 +124,14 @@ def _folder_state(folder: str) -> FolderState:
     return [status.st_ino, status.st_mtime_ns]
 
 
-def _listed_token(status: os.stat_result, now: int) -> Token:
+def listed_token(status: os.stat_result, now: int) -> Token:
     """Return a token that equals no earlier one while the file's time could hide another change.
 
     As with Git's "racily clean" index entries: two changes within one tick of the file system's clock
     leave the same time, and a replaced file can even get its predecessor's inode.
     """
-    if _is_recent(status.st_mtime_ns, now):
+    # Nearly every file is older than the coarsest tick.
+    if now - status.st_mtime_ns < _COARSE_TICK_NS and _is_recent(status.st_mtime_ns, now):
         return Token((status.st_ino, status.st_size, status.st_mtime_ns, now))
     return token_of(status)
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from ..errors import CorruptionError, ObjectNotYetHereError
 from ._files import Files, discard, in_parallel, open_regular, read_bytes, start_temporary, store_errors, translate
@@ -15,6 +14,7 @@ from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from .base import NewObject
 
 _OBJECTS_AT_ONCE = 64
+_BYTES_AT_ONCE = 16 * 1024 * 1024
 
 
 class ObjectFiles:
@@ -54,14 +54,16 @@ class ObjectFiles:
 
     def put(self, objects: Iterable[NewObject]) -> None:
         """Keep objects, durably; see `Backend.put_objects`."""
-        remaining = iter(objects)
         touched: set[str] = set()
-        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
+        for batch in _batches(objects):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
-        with store_errors("sync", self._paths.objects):
+        root = self._paths.objects
+        with store_errors("sync", root):
+            # One sync of the folder above secures every folder that was in it before.
+            beside = {f"{root}/{name}" for name in os.listdir(root)} if root in touched else set[str]()
             in_parallel(self._files.sync_folder, sorted(touched))
-        self._folders.secured(*touched)
+        self._folders.secured(*touched, *beside)
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         scratches: list[tuple[str, str]] = []
@@ -72,10 +74,10 @@ class ObjectFiles:
                 folder = os.path.dirname(path)
                 touched.add(folder)
                 self._folders.make(folder, touched)
-                if self._secure_existing(new, path):
+                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
+                if self._secure_existing(new, there):
                     continue
                 # What is there and bad is healed in the form that it has: text tools may look at that one.
-                there = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
                 for form in there or [path + COMPRESSED if self._compress and new.compress else path]:
                     data = new.data
                     if form.endswith(COMPRESSED):
@@ -97,9 +99,9 @@ class ObjectFiles:
             for scratch, _ in scratches:
                 discard(self._files, scratch)
 
-    def _secure_existing(self, new: NewObject, path: str) -> bool:
+    def _secure_existing(self, new: NewObject, forms: list[str]) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""
-        for form in (path, path + COMPRESSED):
+        for form in forms:
             if form in self._doubtful:
                 return False
             try:
@@ -122,11 +124,25 @@ class ObjectFiles:
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the size of its file."""
         with store_errors("list", self._paths.objects, reading=True):
-            for folder in _folders(str(self._paths.objects)):
+            for folder in _folders(self._paths.objects):
                 for entry in os.scandir(folder):
                     identity = object_of(entry.name)
                     if identity and entry.is_file(follow_symlinks=False):
                         yield identity, entry.stat(follow_symlinks=False).st_size
+
+
+def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
+    """Yield objects in groups that are worth a round of syncs and fit in memory."""
+    batch: list[NewObject] = []
+    size = 0
+    for new in objects:
+        batch.append(new)
+        size += len(new.data)
+        if len(batch) == _OBJECTS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _read_object(path: str, *, size: int | None, limit: int) -> bytes:

@@ -38,14 +38,13 @@ class StorePaths:
     """Paths below the root of a store."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.format = root / "FORMAT"
-        self.refs = root / "refs"
-        self.objects = root / "objects"
-        self._refs = f"{self.refs}/"
+        self.root = str(root)
+        self.format = f"{root}/FORMAT"
+        self.refs = f"{root}/refs"
+        self.objects = f"{root}/objects"
 
     def ref(self, path: str) -> str:
-        return self._refs + path
+        return f"{self.refs}/{path}"
 
     def object(self, identity: str) -> str:
         """Return the path of the plain form; the compressed one has `COMPRESSED` appended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import StoreFormatError
+from ..errors import StoreError, StoreFormatError
 from ._files import open_regular, read_bytes, store_errors
 from ._paths import FORMAT_FILE, README_FILE, StorePaths, is_hidden
 
@@ -22,8 +22,10 @@ def check_store(paths: StorePaths) -> None:
         StoreFormatError: it is something else, or a store of a newer version.
         StoreError: it cannot be read.
     """
-    root = str(paths.root)
+    root = paths.root
     with store_errors("open", root, reading=True):
+        if _has_format(paths.format):
+            return
         try:
             names = [name for name in os.listdir(root) if not is_hidden(name)]
         except FileNotFoundError:
@@ -33,7 +35,7 @@ def check_store(paths: StorePaths) -> None:
                 f"{root} is a file, and a store is a folder: name another storage_path", root
             ) from error
         if "FORMAT" in names:
-            _check_format(str(paths.format))
+            _check_format(paths.format)
         elif not _is_part_of_a_store(root, names):
             shown = ", ".join(sorted(names)[:3])
             raise StoreFormatError(
@@ -61,6 +63,14 @@ def _is_arriving(root: str, name: str) -> bool:
         return False
     content = _read(path, _FORMAT_LIMIT)
     return content == README_FILE or (name.startswith("FORMAT") and FORMAT_FILE.startswith(content))
+
+
+def _has_format(path: str) -> bool:
+    """Tell whether this is a store for certain; where it is not, a look at the whole folder tells why."""
+    try:
+        return _read(path, _FORMAT_LIMIT) == FORMAT_FILE
+    except (OSError, StoreError):
+        return False
 
 
 def _check_format(path: str) -> None:

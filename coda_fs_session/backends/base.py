@@ -7,8 +7,9 @@ engine's business; making them durable before a verb returns is the backend's.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, NewType
 
@@ -45,6 +46,18 @@ class NewObject(NamedTuple):
     id: str
     data: bytes
     compress: bool = False
+
+
+class Place(NamedTuple):
+    """Where a store is, and a sign of which one it is.
+
+    Attributes:
+        path: names the place on this machine, with slashes between what is within what.
+        store: another store that comes to stand at the same place has another one; None while there is none.
+    """
+
+    path: str
+    store: Token | None
 
 
 class Capabilities(NamedTuple):
@@ -144,6 +157,10 @@ class Backend(ABC):
         """Make the store if there is none yet; called before the first write."""
 
     @abstractmethod
+    def place(self) -> Place:
+        """Return where the store is, without making it."""
+
+    @abstractmethod
     def locate(self, key: RefKey | str) -> str:
         """Return where a ref, or the object of this id, is kept, for people to read in errors."""
 
@@ -168,6 +185,24 @@ class Backend(ABC):
     @abstractmethod
     def objects(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up as stored."""
+
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        """Yield the first two digits of the ids that there are, with a token that changes when one comes or goes.
+
+        The default lists every object; override it where that can be told without.
+        """
+        groups: dict[str, list[str]] = {}
+        for identity, _ in self.objects():
+            groups.setdefault(identity[:2], []).append(identity)
+        for group, found in groups.items():
+            digest = hashlib.sha256("".join(sorted(found)).encode()).digest()
+            yield group, Token((len(found), int.from_bytes(digest[:7])))
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        """Yield the id of each object that begins with these two digits."""
+        for identity, _ in self.objects():
+            if identity.startswith(group):
+                yield identity
 
     @abstractmethod
     def ref_tokens(self) -> dict[str, Token]:
@@ -227,6 +262,20 @@ class Backend(ABC):
             RefTakenError: the key is not free.
         """
 
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        """Keep many refs, each as `create_ref` does; None stands for a key that was not free.
+
+        Where it raises, some may have been kept. The default keeps one after the other; override it where many
+        can be made durable together.
+        """
+        tokens: list[Token | None] = []
+        for key, data in refs:
+            try:
+                tokens.append(self.create_ref(key, data))
+            except RefTakenError:
+                tokens.append(None)
+        return tokens
+
     @abstractmethod
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         """Add bytes at the end of a ref, durably, if it is still what `expected` came with.
@@ -250,6 +299,10 @@ class Backend(ABC):
         rests on the tokens alone, so the default does nothing.
         """
         return nullcontext()
+
+    def watched_folder(self) -> str | None:
+        """Return the folder whose file-system events tell that something changed; None where only looking tells."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing open
         """Release what is held open; the backend may be used again afterwards."""
@@ -291,3 +344,10 @@ class MachineState(ABC):
     @abstractmethod
     def set_aside(self, key: str, data: bytes) -> None:
         """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
+
+    def recall(self, topic: str) -> bytes | None:
+        """Return what `remember` was last given for a topic, or None; the default forgets everything."""
+        return None
+
+    def remember(self, topic: str, data: bytes) -> None:  # noqa: B027 - forgetting is allowed
+        """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""

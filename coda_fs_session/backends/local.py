@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from ..errors import CorruptionError
@@ -17,9 +18,12 @@ from . import _locks
 from ._files import (
     Files,
     discard,
+    in_parallel,
     make_folders,
     open_regular,
+    publish,
     read_bytes,
+    start_temporary,
     store_errors,
     translate,
     write_all,
@@ -27,16 +31,17 @@ from ._files import (
     write_temporary,
 )
 from ._folders import OwnFolders
-from ._listing import list_identities, list_tokens, replica_marker
+from ._listing import list_identities, list_tokens, replica_marker, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
-from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths
+from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._record import FileRecord, end_of
 from ._store import check_store
 from .base import (
     Backend,
     Capabilities,
     NewObject,
+    Place,
     RecordAheadError,
     RefChangedError,
     RefEnd,
@@ -46,6 +51,7 @@ from .base import (
     Token,
 )
 
+_FILES_AT_ONCE = 64
 _REF_LIMIT = 2**31
 
 
@@ -88,7 +94,7 @@ class LocalBackend(Backend):
         if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
             return
         check_store(self._paths)
-        root = str(self._paths.root)
+        root = self._paths.root
         with store_errors("make a store in", root):
             if os.path.isdir(root) and not os.path.lexists(self._paths.format):
                 # Whoever made it may have been killed before the sync. A parent that we cannot open is not ours.
@@ -100,11 +106,23 @@ class LocalBackend(Backend):
             for name, content in missing:
                 with contextlib.suppress(FileExistsError):
                     write_file(self._files, f"{root}/{name}", content, replace=False)
-            make_folders(self._files, str(self._paths.refs))
-            make_folders(self._files, str(self._paths.objects))
+            make_folders(self._files, self._paths.refs)
+            make_folders(self._files, self._paths.objects)
             if not missing:
                 self._files.sync_folder(root)
         self._prepared = True
+
+    def place(self) -> Place:
+        try:
+            status = os.stat(self._paths.format, follow_symlinks=False)
+        except OSError:
+            store = None
+        else:
+            store = Token((status.st_ino, status.st_mtime_ns))
+        return Place(os.path.realpath(self._paths.root), store)
+
+    def watched_folder(self) -> str:
+        return os.path.realpath(self._paths.root)
 
     def locate(self, key: RefKey | str) -> str:
         if isinstance(key, RefKey):
@@ -123,16 +141,28 @@ class LocalBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        with store_errors("list", self._paths.objects, reading=True):
+            yield from walk_groups(self._paths.objects)
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        folder = f"{self._paths.objects}/{group}"
+        with store_errors("list", folder, reading=True), contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(folder):
+                identity = object_of(entry.name)
+                if identity and identity.startswith(group) and entry.is_file(follow_symlinks=False):
+                    yield identity
+
     # Refs
 
     def ref_tokens(self) -> dict[str, Token]:
-        root = str(self._paths.refs)
+        root = self._paths.refs
         with store_errors("list", root, reading=True):
             return list_tokens(root)
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            return list_identities(str(self._paths.refs), marker)
+            return list_identities(self._paths.refs, marker)
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
@@ -170,11 +200,7 @@ class LocalBackend(Backend):
         if not os.path.lexists(path) and self._record.read(key) not in (None, data):
             raise RecordAheadError(key)
         with store_errors("create", path):
-            folder, above = os.path.dirname(path), set[str]()
-            self._folders.make(folder, above)
-            for parent in above:
-                self._files.sync_folder(parent)
-            self._folders.secured(folder)
+            self._make_ref_folder(os.path.dirname(path))
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
@@ -182,6 +208,67 @@ class LocalBackend(Backend):
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
+
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        tokens: list[Token | None] = []
+        made: list[str] = []
+        with store_errors("create refs in", self._paths.refs):
+            remaining = iter(refs)
+            try:
+                while batch := list(islice(remaining, _FILES_AT_ONCE)):
+                    tokens += self._create_batch(batch, made)
+                in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
+            except BaseException:
+                # As with one: a file whose name may not last was not made.
+                for path in made:
+                    discard(self._files, path)
+                raise
+        return tokens
+
+    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
+        scratches: list[tuple[str, str]] = []
+        descriptors: list[int] = []
+        tokens: list[Token | None] = []
+        try:
+            for key, data in batch:
+                path = self._paths.ref(key.path)
+                folder = os.path.dirname(path)
+                self._make_ref_folder(folder)
+                scratch, descriptor = start_temporary(self._files, folder, data)
+                scratches.append((scratch, path))
+                descriptors.append(descriptor)
+            in_parallel(self._files.sync_data, descriptors)
+            for descriptor in descriptors:
+                scratch, path = scratches[0]
+                try:
+                    publish(self._files, scratch, path)
+                except FileExistsError:
+                    discard(self._files, scratch)
+                    tokens.append(None)
+                else:
+                    made.append(path)
+                    tokens.append(token_of(os.fstat(descriptor)))
+                scratches.pop(0)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            for scratch, _ in scratches:
+                discard(self._files, scratch)
+        return tokens
+
+    def _make_ref_folder(self, folder: str) -> None:
+        """Make the folder that a ref is to stand in, durably."""
+        refs = self._paths.refs
+        if folder == refs:
+            return
+        if os.path.dirname(folder) != refs:
+            # What sync tools and people have put deeper than a replica writes.
+            self._make_ref_folder(os.path.dirname(folder))
+        above = set[str]()
+        self._folders.make(folder, above)
+        for parent in above:
+            self._files.sync_folder(parent)
+        self._folders.secured(folder)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)

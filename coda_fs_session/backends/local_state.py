@@ -11,9 +11,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from ..errors import SessionWarning, StoreError
+from . import _locks
 from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
 from ._record import FileRecord
@@ -60,19 +62,29 @@ class LocalState(MachineState):
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        # Imported late: it is needed to create and replace, not to read or append.
-        from filelock import FileLock
-
         folder = f"{self.folder()}/locks"
         with store_errors("lock", folder):
             make_folders(self._files, folder)
-            lock = FileLock(f"{folder}/{key}.lock", mode=0o600)
-            # Half of the default wait is longer than what most holders do.
-            lock.acquire(poll_interval=_POLL_SECONDS)
+            descriptor = self._open_lock(f"{folder}/{key}.lock")
         try:
-            yield
+            with store_errors("lock", folder):
+                _locks.lock(descriptor)
+            try:
+                yield
+            finally:
+                # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+                _locks.unlock(descriptor)
         finally:
-            lock.release()
+            os.close(descriptor)
+
+    def _open_lock(self, path: str) -> int:
+        try:
+            return self._files.open_append(path)
+        except FileNotFoundError:
+            # Another process may be making it at the same time; nobody ever removes one.
+            with contextlib.suppress(FileExistsError):
+                os.close(self._files.create(path))
+            return self._files.open_append(path)
 
     def load_index(self) -> bytes | None:
         return self._kept("index.json", _INDEX_LIMIT)
@@ -87,6 +99,13 @@ class LocalState(MachineState):
             make_folders(self._files, f"{self.folder()}/torn")
             write_file(self._files, f"{self.folder()}/torn/{key}.{moment}", data, replace=False)
 
+    def recall(self, topic: str) -> bytes | None:
+        return self._kept(f"{topic}.json", _INDEX_LIMIT)
+
+    def remember(self, topic: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            write_file(self._files, f"{self.folder()}/{topic}.json", data, replace=True)
+
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.
 
@@ -94,7 +113,7 @@ class LocalState(MachineState):
         stands in, with a warning.
         """
         if self._folder is None or not os.path.isdir(self._folder):
-            own = f"{self._name()}-{hashlib.sha256(_identity(self._root).encode()).hexdigest()[:16]}"
+            own = _name(os.path.realpath(self._root))
             try:
                 self._folder = self._make(f"{self._base or _user_state_folder()}/{own}")
             except OSError as error:
@@ -140,14 +159,17 @@ class LocalState(MachineState):
             stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")
         return self._make(f"{stand_in}/{own}")
 
-    def _name(self) -> str:
-        return _SLUG.sub("-", os.path.basename(os.path.realpath(self._root)).lower()).strip("-")[:40] or "store"
+
+def _name(root: str) -> str:
+    """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
+    slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
+    identity = f"{root}\n{_machine_id()}\n{os.uname().nodename}"
+    return f"{slug}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def _identity(root: Path) -> str:
-    """Name a store on a machine: a home folder shared by two machines holds the state of both."""
-    machine = (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
-    return f"{os.path.realpath(root)}\n{machine}\n{os.uname().nodename}"
+@cache
+def _machine_id() -> str:
+    return (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
 
 
 def _host() -> str:

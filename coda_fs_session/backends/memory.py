@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import count
 
 from ..errors import ObjectNotYetHereError
 from .base import (
@@ -12,12 +13,15 @@ from .base import (
     Capabilities,
     MachineState,
     NewObject,
+    Place,
     RefChangedError,
     RefKey,
     RefTakenError,
     Snapshot,
     Token,
 )
+
+_serials = count(1)
 
 
 class MemoryBackend(Backend):
@@ -29,10 +33,14 @@ class MemoryBackend(Backend):
         self._objects: dict[str, bytes] = {}
         self._refs: dict[RefKey, Snapshot] = {}
         self._placed = 0
+        self._serial = next(_serials)
         self._mutex = threading.Lock()
 
     def prepare(self) -> None:
         return
+
+    def place(self) -> Place:
+        return Place(f"memory:{self._serial}", Token((self._serial,)))
 
     def locate(self, key: RefKey | str) -> str:
         return f"memory:refs/{key.path}" if isinstance(key, RefKey) else f"memory:objects/{key}"

@@ -7,7 +7,7 @@ chunks whoever saved them and in whatever steps, and an edit changes one chunk o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -28,6 +28,8 @@ class Sizes(NamedTuple):
     """A chunk that has reached this ends, so that none passes `full + large` = 256 KiB (large messages apart)."""
     fan_out: int = 32
     """Entries in a list node."""
+    deferred: int = 16 * 1024
+    """After a tail object so much may stand in saves before a cut among them is made: see FORMAT.md, "Cuts"."""
 
 
 STANDARD = Sizes()
@@ -47,6 +49,20 @@ def closes(line: bytes, size: int, sizes: Sizes) -> bool:
     return size >= sizes.minimum and crc32(line) * sizes.spread < length << 32
 
 
+def holds_cut(lines: Iterable[bytes], sizes: Sizes, *, after: int = 0) -> bool:
+    """Tell whether a chunk ends after one of these messages.
+
+    Args:
+        after: bytes between the last cut and the first line.
+    """
+    size = after
+    for line in lines:
+        size += len(line) + 1
+        if closes(line, size, sizes):
+            return True
+    return False
+
+
 def split(lines: Iterable[bytes], sizes: Sizes, *, pending: Iterable[bytes] = ()) -> Iterator[tuple[list[bytes], bool]]:
     """Cut message lines into runs.
 
@@ -60,7 +76,7 @@ def split(lines: Iterable[bytes], sizes: Sizes, *, pending: Iterable[bytes] = ()
     """
     minimum, spread, large, full = sizes.minimum, sizes.spread, sizes.large, sizes.full
     run = list(pending)
-    size = sum(map(len, run)) + len(run)
+    size = size_of(run)
     for line in lines:
         length = len(line) + 1
         if length >= large and run:
@@ -74,6 +90,11 @@ def split(lines: Iterable[bytes], sizes: Sizes, *, pending: Iterable[bytes] = ()
             run, size = [], 0
     if run:
         yield run, False
+
+
+def size_of(lines: Collection[bytes]) -> int:
+    """Return the size of message lines, each with its newline."""
+    return sum(map(len, lines)) + len(lines)
 
 
 def join(lines: Iterable[bytes]) -> bytes:

@@ -38,7 +38,7 @@ def chain_cut(chain: Chain, chunk: ObjectId) -> Chain:
     return Chain(hashlib.sha256((chain + chunk).encode()).hexdigest())
 
 
-def line_id(before: bytes) -> str:
+def line_id(before: bytes | memoryview) -> str:
     """Return the id of a ref line: 16 hexadecimal digits over all its bytes before the ``,"id":`` field."""
     digest = _SHA256.copy()
     digest.update(before)

@@ -33,7 +33,7 @@ from .records import (
 _ID_FIELD = b',"id":"'
 _ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
 _SECTOR = 512
-_PLAIN_APPEND = re.compile(rb'\{"prev":"([0-9a-f]{16})","time":"([-+:.T0-9]{32})","messages":\[\t')
+_PLAIN_APPEND = re.compile(rb'\{"prev":"([0-9a-f]{16})","time":"([-+:.T0-9]{32})","messages":\[\Z')
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,15 +233,14 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
 
 def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
     identity = _verify(line)
-    plain = _PLAIN_APPEND.match(line)
-    if plain and line.endswith(b"\t]", 0, -_ID_BYTES - 1) and plain[1] == previous.encode():
-        # What nearly every line is, without a JSON parser: opening a session is mostly this.
-        content = line[plain.end() : -_ID_BYTES - 3]
-        messages = content.split(b"\t,\t")
-        if content.count(b"\t") == 2 * len(messages) - 2:
-            return Save(previous, _time(plain[2].decode()), tuple(messages)), identity
     # Messages stand between tabs and are not parsed here: the id already vouches for their bytes.
     parts = line.split(b"\t")
+    plain = _PLAIN_APPEND.match(parts[0])
+    if plain and plain[1] == previous.encode() and len(parts[-1]) == _ID_BYTES + 2 and parts[-1].startswith(b"]"):
+        # What nearly every line is, without a JSON parser: opening a session is mostly this.
+        messages = tuple(parts[1::2])
+        if parts[2:-1:2].count(b",") == len(messages) - 1 == len(parts) // 2 - 1:
+            return Save(previous, _time(plain[2].decode()), messages), identity
     fields = orjson.loads(parts[0] + parts[-1]) if len(parts) > 1 else orjson.loads(line)
     if fields["prev"] != previous:
         raise ValueError(f"it follows line {fields['prev']}, but the line before it is {previous}")
@@ -253,7 +252,8 @@ def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
 
 
 def _verify(line: bytes) -> str:
-    before, field_and_id = line[: -_ID_BYTES - 1], line[-_ID_BYTES - 1 :]
+    # A view: the line may be long, and is not to be copied for its hash.
+    before, field_and_id = memoryview(line)[: -_ID_BYTES - 1], line[-_ID_BYTES - 1 :]
     if not (field_and_id.startswith(_ID_FIELD) and field_and_id.endswith(b'"}\n')):
         raise ValueError("the line does not end with its id")
     identity = line_id(before)

@@ -39,12 +39,12 @@ class Entry(NamedTuple):
         """Raises ValueError when `value` is no entry."""
         if not isinstance(value, list) or len(value) not in (3, 4) or not is_hex64(value[0]):
             raise ValueError("a list entry must be [id, messages, bytes] or [id, messages, bytes, chain]")
-        _, messages, size, *chain = value
+        messages, size = value[1:3]
         if type(messages) is not int or type(size) is not int or messages < 1 or size < messages:
             raise ValueError("a list entry has impossible counts")
-        if chain and not is_hex64(chain[0]):
+        if len(value) == 4 and not is_hex64(value[3]):
             raise ValueError("a list entry has no chain hash where one belongs")
-        return cls(ObjectId(value[0]), messages, size, Chain(chain[0]) if chain else None)
+        return cls(*value)
 
 
 Fetch = Callable[[Entry], list[Entry]]
@@ -181,8 +181,7 @@ def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[
 
 def matches(node: Entry, entries: list[Entry]) -> bool:
     """Tell whether `entries`, read from a node, add up to what its entry says."""
-    counted = node._replace(messages=sum(e.messages for e in entries), bytes=sum(e.bytes for e in entries))
-    return counted == node
+    return (node.messages, node.bytes) == (sum(e.messages for e in entries), sum(e.bytes for e in entries))
 
 
 def common_messages(one: Spine, other: Spine, fetch_one: Fetch, fetch_other: Fetch) -> int:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..backends.base import RefKey
-from ..errors import SessionError
+from ..errors import SessionError, StoreError
 from ..format.names import key_of_ref
 from .history import covers, is_seen_in
 from .index import Row
@@ -24,15 +24,15 @@ class Resolved(NamedTuple):
 
     Attributes:
         shown: the session, None where there is none of this name.
-        own: this replica's ref that the session's head covers or is, None where it has none yet.
         grave: the tombstone that has the name, where no session has.
         past: refs that had the name: tombstones, and refs renamed since.
         life: what a new session of the name is to have for `Header.life`.
         doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
+        repo: where they were found.
     """
 
     shown: Shown | None
-    own: Head | None = None
+    repo: Repository
     grave: Shown | None = None
     past: tuple[Head, ...] = ()
     life: int = 0
@@ -41,6 +41,12 @@ class Resolved(NamedTuple):
     @property
     def head(self) -> Head | None:
         return self.shown.head if self.shown else None
+
+    @property
+    def own(self) -> Head | None:
+        """This replica's ref that the head of the session or grave is or covers; looked for when asked for."""
+        found = self.shown or self.grave
+        return next((head for head in (found.head, *found.covered) if is_own(self.repo, head)), None) if found else None
 
 
 class Refs(NamedTuple):
@@ -75,14 +81,12 @@ def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolv
         if shown.label == name:
             if shown.head.damage is not None:
                 raise shown.head.damage
-            shown, own = _with_own(repo, shown)
-            return Resolved(shown, own, None, past, doubt=doubt)
+            return Resolved(_with_own(repo, shown), repo, None, past, doubt=doubt)
     if refs.unreadable:
         raise next(reversed(refs.unreadable.values()))
     grave = next((shown for shown in view.deleted if shown.label == name), None)
-    own = _with_own(repo, grave)[1] if grave else None
     life = 1 + max((head.header.life for head in refs.heads), default=-1)
-    return Resolved(None, own, grave, past, life, doubt)
+    return Resolved(None, repo, grave, past, life, doubt)
 
 
 def follow(repo: Repository, head: Head) -> Resolved:
@@ -104,11 +108,9 @@ def follow(repo: Repository, head: Head) -> Resolved:
     if not continued:
         if refs.unreadable:
             raise next(reversed(refs.unreadable.values()))
-        return Resolved(None)
-    shown, own = _with_own(repo, continued[0])
-    if shown.head.deleted:
-        return Resolved(None, own, shown)
-    return Resolved(shown, own)
+        return Resolved(None, repo)
+    shown = _with_own(repo, continued[0])
+    return Resolved(None, repo, shown) if shown.head.deleted else Resolved(shown, repo)
 
 
 def origins(name: str) -> Iterator[str]:
@@ -164,22 +166,26 @@ def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
     return resolve_heads(refs.heads, is_taken)
 
 
-def _with_own(repo: Repository, shown: Shown) -> tuple[Shown, Head | None]:
-    """Find our ref that a session's head covers or is; one that is as new takes the place of the head."""
-    if is_own(repo, shown.head):
-        return shown, shown.head
-    for own in _own_among(repo, shown.covered):
-        if own.deleted == shown.head.deleted and covers(own, shown.head):
+def _with_own(repo: Repository, shown: Shown) -> Shown:
+    """Put our own ref in the place of a session's head, if it is at the same state: so a save can just append to it."""
+    if not shown.covered or is_own(repo, shown.head):
+        return shown
+    for own in shown.covered:
+        if own.deleted == shown.head.deleted and is_own(repo, own) and _is_same(own, shown.head):
             head = own
             if own.metadata != shown.head.metadata:
                 head = own.copy()
                 head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
-            return shown._replace(head=head), head
-    return shown, next(_own_among(repo, shown.covered), None)
+            return shown._replace(head=head)
+    return shown
 
 
-def _own_among(repo: Repository, heads: Iterable[Head]) -> Iterator[Head]:
-    return (head for head in heads if is_own(repo, head))
+def _is_same(own: Head, head: Head) -> bool:
+    try:
+        return covers(own, head)
+    except StoreError:
+        # Something that it takes to tell has not arrived; then it is one more ref to read.
+        return False
 
 
 def _replaces(good: Head, damaged: RefKey) -> bool:

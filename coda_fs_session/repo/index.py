@@ -134,20 +134,21 @@ class Index:
     def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, if that is known and none of them changed since."""
         with self._mutex:
-            known = self._views.get(rows[0].path)
-            if known is None or known[0] != [row.path for row in rows]:
-                return None
-            derived = [each.label for each in known[1] if each.diverged_from is not None]
-            taken = derived and any(self._paths_by_name().get(label) for label in derived)
-            return None if taken else known[1]
+            view = self._views.get(tuple(row.path for row in rows))
+            # It depends on other refs only in that none may have a name that was derived.
+            derived = [each.label for each in view or () if each.diverged_from is not None]
+            return None if any(self._paths_by_name().get(label) for label in derived) else view
 
     def keep_view(self, rows: Sequence[Row], view: list[ViewRow]) -> None:
         """Keep what refs add up to, until one of them changes."""
         with self._mutex:
-            paths = [row.path for row in rows]
-            self._views[paths[0]] = paths, view
-            self._view_of.update(dict.fromkeys(paths, paths[0]))
+            self._add_view(tuple(row.path for row in rows), view)
             self._dirty = True
+
+    def _add_view(self, paths: tuple[str, ...], view: list[ViewRow]) -> None:
+        self._views[paths] = view
+        for path in paths:
+            self._views_with.setdefault(path, set()).add(paths)
 
     def note(self, head: Head) -> None:
         """Take in a ref that was just written."""
@@ -166,7 +167,7 @@ class Index:
         with self._mutex:
             if self._dirty and self._rest is None:
                 tokens = _settled(row.token for row in self._rows.values())
-                views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.values()]
+                views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.items()]
                 # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
                 first = orjson.dumps([_VERSION, self._marker, list(self._rows), _columns(tokens)])
                 rest = orjson.dumps([_columns(row[2:] for row in self._rows.values()), views], default=tuple)
@@ -182,9 +183,9 @@ class Index:
         self._rows: dict[str, Row] = {}
         self._by_name: dict[str, dict[str, None]] | None = None
         self._suspect: set[str] = set()  # paths of rows with a problem
-        # What groups of refs add up to, by the first path of each; and that by each path of a group.
-        self._views: dict[str, tuple[list[str], list[ViewRow]]] = {}
-        self._view_of: dict[str, str] = {}
+        # What groups of refs add up to, by their paths; and which groups each path is in.
+        self._views: dict[tuple[str, ...], list[ViewRow]] = {}
+        self._views_with: dict[str, set[tuple[str, ...]]] = {}
         self._marker: object = None
         self._noted = False  # a ref of our own since names were last looked at
         self._answer = None
@@ -264,8 +265,8 @@ class Index:
             return
         self._answer = None
         self._suspect.discard(path)
-        for member in self._views.pop(self._view_of.get(path, ""), ([], []))[0]:
-            self._view_of.pop(member, None)
+        for paths in self._views_with.pop(path, ()):
+            self._views.pop(paths, None)
         if self._by_name is not None:
             for name in (row.name, *row.former_names):
                 self._by_name.get(name, {}).pop(path, None)
@@ -310,14 +311,15 @@ class Index:
                 path: Row(path, token, name, key, tuple(former), *more)
                 for (path, token), (name, key, former, *more) in rows
             }
-            self._views = {paths[0]: (paths, [self._decode_view(*each) for each in view]) for paths, view in views}
+            for paths, view in views:
+                self._add_view(tuple(paths), [self._decode_view(*each) for each in view])
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
-        self._view_of = {path: paths[0] for paths, _ in self._views.values() for path in paths}
 
     def _start_anew(self) -> None:
-        self._rows, self._views, self._tokens, self._marker, self._answer = {}, {}, {}, None, None
+        self._rows, self._views, self._views_with = {}, {}, {}
+        self._tokens, self._marker, self._answer = {}, None, None
 
     def _encode_view(self, view: ViewRow) -> tuple[object, ...]:
         label, row, *rest = view

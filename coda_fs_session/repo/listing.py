@@ -22,8 +22,12 @@ _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
 
 
-def list_infos(repo: Repository) -> list[SessionInfo]:
-    """Return what is known of every session, newest first, reading only refs that changed since the index was kept."""
+def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
+    """Return what is known of every session, newest first, reading only refs that changed since the index was kept.
+
+    Args:
+        keep: keep the index for the next process.
+    """
     answer = repo.index.listing()
     if answer is not None:
         return _infos_of(answer)
@@ -40,7 +44,8 @@ def list_infos(repo: Repository) -> list[SessionInfo]:
         info.reverted = info.name in reverted or info.diverged_from in reverted
     if not reverted and not any(error or view.undecided for view, error in views):
         repo.index.keep_listing(answer)
-    repo.index.keep()
+    if keep:
+        repo.index.keep()
     return infos
 
 
@@ -86,15 +91,14 @@ def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
             else:
                 group.append(row)
     for row in renamed:
-        # One list stands under each of its names.
+        # One list stands under each name of its rows.
         joined: list[Row] = [row]
-        for name in dict.fromkeys((row.name, *row.former_names)):
-            group = groups.get(name, [])
-            if group is not joined:
+        for name in (row.name, *row.former_names):
+            group = groups.get(name)
+            if group is not None and group is not joined:
                 joined += group
-            for other in group:
-                for known in (other.name, *other.former_names):
-                    groups[known] = joined
+                for other in group:
+                    groups.update(dict.fromkeys((other.name, *other.former_names), joined))
             groups[name] = joined
     if unreadable:
         names_of_key = {row.key: row.name for group in groups.values() for row in group}
@@ -107,6 +111,7 @@ def _views(repo: Repository, rows: Sequence[Row]) -> list[tuple[ViewRow, Session
     """Return what a group of refs adds up to, and what is wrong with it."""
     if len(rows) == 1 and not rows[0].problem:
         return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)]
+    rows = sorted(rows, key=lambda row: row.path)
     known = repo.index.view(rows)
     if known is not None:
         return [(view, None) for view in known]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..backends.base import NewObject
 from ..errors import CorruptionError
-from ..format.chunks import Sizes, closes, split
+from ..format.chunks import Sizes, closes, holds_cut, size_of, split
 from ..format.ids import Chain, ObjectId, chain_cut, chain_message, object_id
 from ..format.records import Base, Tail
 from ..format.tree import Entry, Prefix, Spine, append, chunks, encode_node, prefix
@@ -20,21 +20,21 @@ _FLUSH_BYTES = 16 * 1024 * 1024
 class MessageList:
     """Message lines in order: whole chunks in a tree, then perhaps a tail object, then inline lines.
 
-    What comes after the chunks holds no cut. Positions count from the first message ever, hidden ones included.
+    Neither the tail object nor inline lines without one hold a cut. Inline lines after a tail object may: they are cut
+    when they have become many, so that a short fork need not write a chunk that repeats its tail.
+    Positions count from the first message ever, hidden ones included.
     """
 
     objects: Objects
     sizes: Sizes
     base: Base
     lines: list[bytes]
+    _chained: tuple[int, Chain] | None = field(default=None, init=False)
+    """A position after the base and the chain hash there: what was appended since is all that is left to hash."""
 
     @property
     def count(self) -> int:
         return self.base.messages + len(self.lines)
-
-    def loose(self) -> list[bytes]:
-        """Return the messages after the last cut."""
-        return self._tail_lines() + self.lines
 
     def _tail_lines(self) -> list[bytes]:
         tail = self.base.tail
@@ -91,20 +91,37 @@ class MessageList:
     def bytes_before(self, position: int) -> int:
         """Return the size of the messages before `position`."""
         if position >= self.base.messages:
-            return self.base.bytes + sum(len(line) + 1 for line in self.lines[: position - self.base.messages])
+            return self.base.bytes + size_of(self.lines[: position - self.base.messages])
         whole = prefix(self.base.spine, position, self.objects.node).spine
-        return whole.bytes + sum(len(line) + 1 for line in self.read(whole.messages, position))
+        return whole.bytes + size_of(list(self.read(whole.messages, position)))
 
     def chain_at(self, position: int) -> Chain:
-        """Return the chain hash after `position` messages, which depends on nothing that follows them."""
+        """Return the chain hash after `position` messages, which depends on nothing that follows them.
+
+        Nor on where they stand: a cut counts where it is, made or not.
+        """
         if position >= self.base.messages:
-            chain, rest = self.base.chain, iter(self.lines[: position - self.base.messages])
-        else:
-            before = self.prefix(position)
-            chain, rest = before.chain, self.read(before.spine.messages, position)
-        for line in rest:
+            inline = self.lines[: position - self.base.messages]
+            tail = self.base.tail
+            if tail and holds_cut(inline, self.sizes, after=tail.bytes):
+                return self.draft(position).chain()
+            known, chain = self._chained or (self.base.messages, self.base.chain)
+            if known > position:
+                known, chain = self.base.messages, self.base.chain
+            for line in inline[known - self.base.messages :]:
+                chain = chain_message(chain, line)
+            self._chained = (position, chain)
+            return chain
+        before = self.prefix(position)
+        chain = before.chain
+        for line in self.read(before.spine.messages, position):
             chain = chain_message(chain, line)
         return chain
+
+    def drop_inline(self, kept: int) -> None:
+        """Take back all inline lines but the first `kept`."""
+        self.lines = self.lines[:kept]
+        self._chained = None
 
     def prefix(self, position: int) -> Prefix:
         """Split off the whole chunks before `position` whose end is settled by what is in them.
@@ -120,6 +137,16 @@ class MessageList:
                 return prefix(self.base.spine, before.spine.messages - 1, self.objects.node)
         return before
 
+    def draft(self, position: int | None = None) -> Draft:
+        """Return a draft that goes on after the first `position` messages (default: all); every cut in them is made."""
+        position = self.count if position is None else position
+        whole = self.base.spine
+        spine = whole if position >= whole.messages else self.prefix(position).spine
+        uncut = min(position, self.base.messages) if self.base.tail else position
+        draft = Draft(self.objects, self.sizes, spine, self.read(spine.messages, uncut))
+        draft.extend(self.read(uncut, position))
+        return draft
+
     def freeze(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
         """Return the first `position` messages (default: all) with nothing inline, and the objects that this needs.
 
@@ -131,7 +158,9 @@ class MessageList:
         size = self.bytes_before(position)
         spine, tail = self.base.spine, self.base.tail
         new: list[NewObject] = []
-        if position < spine.messages:
+        if position > self.base.messages:
+            spine, tail, new = self.draft(position).freeze()
+        elif position < spine.messages:
             before = self.prefix(position)
             spine, source = before.spine, before.following
             tail = None
@@ -140,12 +169,8 @@ class MessageList:
                 tail = Tail(source.id, source.bytes, used, size - spine.bytes)
         elif position == spine.messages:
             tail = None
-        elif position <= self.base.messages and tail:
+        elif tail:
             tail = Tail(tail.id, tail.size, position - spine.messages, size - spine.bytes)
-        else:
-            made = self.objects.new_chunk(self.loose()[: position - spine.messages])
-            new.append(made)
-            tail = Tail(ObjectId(made.id), len(made.data), position - spine.messages, len(made.data))
         start = min(self.base.start, position)
         start_bytes = self.base.start_bytes if start == self.base.start else size
         return Base(position, size, chain, start, start_bytes, self.base.metadata, spine, tail), new
@@ -188,12 +213,20 @@ class Draft:
                 self._append(entry)
             else:
                 self.extend(self.objects.chunk(entry)[max(resume - position, 0) :])
-        self.extend(old.loose()[max(resume - in_chunks, 0) :])
+        self.extend(old.read(max(resume, in_chunks), old.count))
 
     def finish(self) -> None:
         """Write what has not been written; durable on return."""
         self.objects.put(self._new)
         self._new, self._new_bytes = [], 0
+
+    def freeze(self) -> tuple[Spine, Tail | None, list[NewObject]]:
+        """Return the tree, `loose` as a tail object, and the objects that have not been written for them."""
+        if not self.loose:
+            return self.spine, None, self._new
+        made = self.objects.new_chunk(self.loose)
+        tail = Tail(ObjectId(made.id), len(made.data), len(self.loose), len(made.data))
+        return self.spine, tail, [*self._new, made]
 
     def base(self) -> Base:
         """Return the base of the chunks; `loose` comes after it."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..backends.base import Backend, NewObject
 from ..errors import CorruptionError, StoreFormatError
-from ..format.chunks import join
+from ..format.chunks import join, size_of
 from ..format.commits import Commit, decode_commit, encode_commit, skip_link
 from ..format.ids import ObjectId, object_id
 from ..format.records import CommitLink, Tail
@@ -56,7 +56,7 @@ class Objects:
                 while not self._fits(self._chunk_messages, self._chunk_bytes):
                     _, oldest = self._chunks.popitem(last=False)
                     self._chunk_messages -= len(oldest)
-                    self._chunk_bytes -= sum(map(len, oldest)) + len(oldest)
+                    self._chunk_bytes -= size_of(oldest)
         return lines
 
     def _fits(self, messages: int, size: int) -> bool:
@@ -65,7 +65,7 @@ class Objects:
     def tail(self, tail: Tail) -> list[bytes]:
         """Return the message lines of a tail object that are in use."""
         lines = self._lines(tail.id, tail.size)[: tail.messages]
-        used = sum(len(line) + 1 for line in lines)
+        used = size_of(lines)
         if len(lines) != tail.messages or used != tail.bytes:
             raise self._bad(tail.id, f"{tail.messages} messages of {tail.bytes} bytes", f"{len(lines)} of {used} bytes")
         return lines
@@ -117,6 +117,13 @@ class Objects:
         data = join(lines)
         large = max(map(len, lines)) + 1 >= self._compress_threshold
         return NewObject(object_id(data), data, compress=large)
+
+    def copied(self, identity: str, data: bytes) -> NewObject:
+        """Make an object of another store's verified bytes."""
+        # Lists and commits are never kept compressed. Whether a message only looks like a commit does not matter.
+        messages = data.startswith(b"{") and not data.startswith(b'{"coda_fs_session":')
+        large = messages and len(data) >= self._compress_threshold
+        return NewObject(identity, data, large and max(map(len, data.split(b"\n"))) + 1 >= self._compress_threshold)
 
     def new_commit(self, commit: Commit) -> tuple[NewObject, CommitLink]:
         data = encode_commit(commit)

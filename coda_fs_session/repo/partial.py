@@ -84,7 +84,8 @@ def _readable(messages: MessageList) -> list[tuple[int, int]]:
     for height in range(len(spine.levels) - 1, -1, -1):
         walk.over(spine.levels[height], height)
     try:
-        messages.loose()
+        for _ in messages.read(spine.messages, messages.base.messages):
+            pass
         walk.found.append((spine.messages, messages.base.messages))
     except (ObjectNotYetHereError, CorruptionError):
         pass

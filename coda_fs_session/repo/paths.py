@@ -226,7 +226,11 @@ def _path(head: Head, newest_first: Sequence[Commit], start: Commit | None) -> P
     begin = start.base if start else Base()
     sections = [_Section(start.generation if start else None, [], MessageList(objects, sizes, begin, []))]
     states = [(c.generation, c.edits, MessageList(objects, sizes, c.base, [])) for c in reversed(newest_first)]
-    for generation, edits, end in [*states, (head.header.generation, head.tail_edits(), head.messages)]:
+    try:
+        states.append((head.header.generation, tuple(head.tail_edits()), head.messages))
+    except StoreError as error:
+        raise UndecidedError(head, error) from error
+    for generation, edits, end in states:
         if (generation.id if generation else FIRST_GENERATION) != sections[-1].id:
             sections.append(_Section(generation, [], end))
         sections[-1].edits.extend(edits)

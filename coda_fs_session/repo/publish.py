@@ -11,7 +11,7 @@ from ..backends.base import RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
-from ..format.refs import Header, Save, encode_header, encode_save, parse_ref
+from ..format.refs import Header, Ref, Save, encode_header, encode_save
 from ..working_copy import Splice
 from .history import freeze, freeze_tail
 from .messages import Draft, MessageList
@@ -45,9 +45,12 @@ def publish(
     with repo.writing() as replica:
         header = replace(header, replica=replica)
         data, line_id = encode_header(header)
+        ids, saves = [line_id], []
         if lines:
-            line, line_id = encode_save(Save(line_id, header.updated, lines))
+            saves.append(Save(line_id, header.updated, tuple(lines)))
+            line, line_id = encode_save(saves[0])
             data += line
+            ids.append(line_id)
         try:
             if target is not None:
                 if target.torn:
@@ -59,7 +62,7 @@ def publish(
             if attempted is not None:
                 attempted[line_id] = attempt or Attempt()
             raise
-    head = Head.of(key, token, parse_ref(data, repo.backend.locate(key)), repo.objects, repo.sizes)
+    head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head
 
@@ -107,12 +110,7 @@ def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
         return Content(draft.base(), draft.loose)
     start = head.start + splice.drop
     start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
-    if splice.keep == splice.saved:
-        draft = Draft(repo.objects, repo.sizes, old.base.spine, old.loose())
-    else:
-        keep = head.start + splice.keep
-        before = old.prefix(keep)
-        draft = Draft(repo.objects, repo.sizes, before.spine, old.read(before.spine.messages, keep))
+    draft = old.draft(head.start + splice.keep)
     draft.extend(splice.lines)
     if splice.resume < splice.saved:
         draft.splice(old, head.start + splice.resume)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..backends.base import RecordAheadError, RefChangedError
 from ..errors import CorruptionError, SessionWarning, StoreError
-from ..format.chunks import closes
+from ..format.chunks import holds_cut, size_of
 from ..format.ids import chain_message
 from ..format.names import session_key
 from ..format.records import Base, Operation
@@ -163,25 +163,25 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
 
 
 def _fits_tail(head: Head, splice: Splice) -> bool:
-    """Tell whether a change is one more line of the ref: no cut passed, nothing touched that is in objects."""
+    """Tell whether a change is one more line of the ref: no cut to make, nothing touched that is in objects."""
     if head.torn or head.size > COMPACT_BYTES or _has_many_lines(head):
         return False
-    sizes = head.messages.sizes
+    base, inline, sizes = head.header.base, head.messages.lines, head.messages.sizes
     if splice.appends:
-        size, lines = head.tail_bytes, splice.lines
+        kept, size, lines = len(inline), head.tail_bytes, splice.lines
     else:
-        kept = head.start + splice.keep - head.header.base.messages
+        kept = head.start + splice.keep - base.messages
         if splice.drop or kept < 0:
             return False
-        after = head.start + splice.resume - head.header.base.messages
-        inline = head.messages.lines
-        size = head.tail_bytes - sum(map(len, inline[kept:])) - len(inline[kept:])
-        lines = splice.lines + inline[after:]
-    for line in lines:
-        size += len(line) + 1
-        if len(line) + 1 >= sizes.large or closes(line, size, sizes):
-            return False
-    return True
+        size = head.tail_bytes - size_of(inline[kept:])
+        lines = splice.lines + inline[head.start + splice.resume - base.messages :]
+    if base.tail is not None and size - base.tail.bytes <= sizes.deferred:
+        # A chunk made now would repeat the tail that the fork shares: not worth it for a few messages.
+        if size - base.tail.bytes + size_of(lines) <= sizes.deferred:
+            return all(len(line) + 1 < sizes.large for line in lines)
+        # The saves have been allowed to pass a cut so far.
+        size, lines = base.tail.bytes, inline[:kept] + lines
+    return not holds_cut(lines, sizes, after=size)
 
 
 def _attempt(on: Head, splice: Splice, splice_on: Splice, metadata: MetadataValues) -> Attempt:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
-from ..format.chunks import Sizes
+from ..format.chunks import Sizes, size_of
 from ..format.commits import TailEdit
-from ..format.ids import Chain, chain_message
+from ..format.ids import Chain
 from ..format.records import GenerationId, Metadata, Stamped
 from ..format.refs import Header, Ref, Save
 from .messages import MessageList
@@ -122,11 +122,11 @@ class Head:
             kept = save.replace - self.header.base.messages
             if not 0 <= kept <= len(self.messages.lines):
                 raise ValueError(f"it replaces messages from {save.replace} on")
-            self.messages.lines = self.messages.lines[:kept]
+            self.messages.drop_inline(kept)
             self._tail_bytes = -1
             self._chain = None
         if self._tail_bytes >= 0:
-            self._tail_bytes += sum(map(len, save.messages)) + len(save.messages)
+            self._tail_bytes += size_of(save.messages)
         self.messages.lines.extend(save.messages)
         if save.metadata:
             self.metadata.update(save.metadata)
@@ -158,18 +158,17 @@ class Head:
 
     def tail_edits(self) -> list[TailEdit]:
         """Return how the saves replaced messages, oldest first."""
-        if all(save.replace is None for save in self.saves):
-            return []
         base = self.header.base
-        chains = [base.chain]
+        messages = MessageList(self.messages.objects, self.messages.sizes, base, [])
         edits = []
-        for save in self.saves:
-            if save.replace is not None:
-                kept = save.replace - base.messages + 1
-                edits.append(TailEdit(save.replace, save.replace + len(save.messages), tuple(chains[kept:])))
-                del chains[kept:]
-            for line in save.messages:
-                chains.append(chain_message(chains[-1], line))
+        if any(save.replace is not None for save in self.saves):
+            for save in self.saves:
+                if save.replace is not None:
+                    replaced = range(save.replace + 1, messages.count + 1)
+                    chains = tuple(map(messages.chain_at, replaced))
+                    edits.append(TailEdit(save.replace, save.replace + len(save.messages), chains))
+                    messages.drop_inline(save.replace - base.messages)
+                messages.lines.extend(save.messages)
         return edits
 
     @property
@@ -212,10 +211,9 @@ class Head:
 
     @property
     def tail_bytes(self) -> int:
-        """Size of the messages after the last cut."""
+        """Size of the messages after the chunks."""
         if self._tail_bytes < 0:
-            inline = sum(map(len, self.messages.lines)) + len(self.messages.lines)
-            self._tail_bytes = self._base_tail_bytes() + inline
+            self._tail_bytes = self._base_tail_bytes() + size_of(self.messages.lines)
         return self._tail_bytes
 
     @property

@@ -16,7 +16,7 @@ from ..working_copy import Splice
 from .attempts import check_landed
 from .heads import origins, resolve
 from .history import freeze, next_generation, unused_generation
-from .messages import Draft, MessageList
+from .messages import MessageList
 from .publish import Content, freeze_all, hide, publish, spliced
 from .put_back import retried
 from .repository import Repository
@@ -104,7 +104,7 @@ def fork(
     repo.objects.put(new)
     content = Content(base, [])
     if lines:
-        draft = Draft(repo.objects, repo.sizes, base.spine, MessageList(repo.objects, repo.sizes, base, []).loose())
+        draft = MessageList(repo.objects, repo.sizes, base, []).draft()
         draft.extend(lines)
         draft.finish()
         content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)

@@ -10,10 +10,14 @@ import tempfile
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from coda_fs_session import SessionWarning
+from coda_fs_session.format.chunks import STANDARD, closes
 from coda_fs_session.format.records import encode_time
 from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
 
@@ -60,8 +64,9 @@ def make(root: Path, expected: Path) -> None:
         _derived_name(desk, Machine(root, Path(state), desk.replica, desk.clock, on_conflict="branch"))
         _two_replicas(desk, laptop)
         _deposits(root, desk)
+        _cuts_left_in_forks(root, Path(state), desk)
         # A new reader, so that nothing comes from what the writers remember.
-        write_json(expected, _look(root, Machine(root, Path(state), "reader-33333333")))
+        write_json(expected, _look(root, Machine(root, Path(state), "reader-33333333", sizes=STANDARD)))
 
 
 def _growth(desk: Machine) -> None:
@@ -227,6 +232,32 @@ def _deposits(root: Path, desk: Machine) -> None:
     ref = parse_ref(path.read_bytes(), path)
     header, identity = encode_header(replace(ref.header, extra={"colour": ["teal"]}))
     path.write_bytes(header + encode_save(ref.saves[0]._replace(previous=identity))[0])
+
+
+def _cuts_left_in_forks(root: Path, state: Path, desk: Machine) -> None:
+    """Forks whose saves pass a cut that at most the other replica makes; readers know the real sizes only."""
+    writer = Machine(root, state, desk.replica, desk.clock, sizes=STANDARD)
+    other = Machine(root, state, "laptop-22222222", desk.clock, sizes=STANDARD._replace(deferred=0))
+    talk, size = [], 0
+    for message in conversation("swe_agent", 3):
+        if size < STANDARD.minimum:
+            talk.append(message)
+            size += len(orjson.dumps(message)) + 1
+    writer.start("nearly-a-chunk", talk)
+    for name in ("cut-left", "cut-made-there"):
+        fork = writer.branch(name, "nearly-a-chunk")
+        writer.save(fork, {"role": "user", "content": "One more."}, _closing(size))
+        writer.save(fork, {"role": "user", "content": "After the cut."})
+    other.save(other.manager.load_session("cut-made-there"), {"role": "user", "content": "Said on the laptop."})
+
+
+def _closing(size: int) -> dict[str, Any]:
+    """Return a message that closes a chunk of so many bytes."""
+    for number in count():
+        message = {"role": "user", "content": f"Line {number}."}
+        if closes(line := orjson.dumps(message), size + len(line) + 1, STANDARD):
+            return message
+    raise AssertionError("the numbers have ended")
 
 
 def _look(root: Path, reader: Machine) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from coda_fs_session.format.chunks import Sizes
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 
-SMALL = Sizes(minimum=512, spread=1024, large=4096, full=3072, fan_out=3)
+SMALL = Sizes(minimum=512, spread=1024, large=4096, full=3072, fan_out=3, deferred=0)
 """So small that a few dozen messages make a tree of several levels; readers do not depend on these numbers."""
 
 CONVERSATIONS = Path(__file__).resolve().parents[2] / "fixtures" / "conversations"

@@ -145,6 +145,53 @@ class BackendContract(ABC):
         assert found is not None
         assert set(found) == {KEY.path, OTHER.path}
 
+    def test_many_new_refs(self, backend: Backend) -> None:
+        """Each is there with its token, in the order given; what was taken stays as it was and is told apart."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        keys = [RefKey(f"there-00000002/chat{number}.jsonl") for number in range(150)]
+        tokens = backend.create_refs([(KEY, b"lost\n"), *((key, b"%s\n" % key.path.encode()) for key in keys)])
+        assert tokens[0] is None
+        assert backend.read_ref(KEY).data == b"one\n"
+        for key, token in zip(keys, tokens[1:], strict=True):
+            snapshot = backend.read_ref(key)
+            assert (snapshot.data, snapshot.token) == (f"{key.path}\n".encode(), token)
+            backend.append_ref(key, snapshot.token, b"two\n")
+        assert {key for key, _ in backend.refs()} == {KEY, *keys}
+        assert backend.create_refs([]) == []
+
+    def test_a_ref_further_down(self, backend: Backend) -> None:
+        """Where a sync tool or a person has put one deeper, it can be kept there too."""
+        backend.prepare()
+        deep = RefKey("there-00000002/kept by hand/of May/chat.jsonl")
+        backend.create_refs([(deep, b"one\n")])
+        assert backend.read_ref(deep).data == b"one\n"
+        assert [key for key, _ in backend.refs()] == [deep]
+
+    def test_groups_of_objects(self, backend: Backend) -> None:
+        """They hold every object, and the token of a group changes when one comes, that of others does not."""
+        backend.prepare()
+        made = [new_object(b"%d" % number) for number in range(600)]
+        assert list(backend.object_groups()) == []
+        backend.put_objects(made)
+        groups = dict(backend.object_groups())
+        assert {each for group in groups for each in backend.object_ids(group)} == {new.id for new in made}
+        assert all(each.startswith(group) for group in groups for each in backend.object_ids(group))
+        one = new_object(b"one more")
+        backend.put_objects([one])
+        assert dict(backend.object_groups())[one.id[:2]] != groups.get(one.id[:2])
+        assert one.id in set(backend.object_ids(one.id[:2]))
+        assert list(backend.object_ids("zz")) == []
+
+    def test_place(self, backend: Backend) -> None:
+        """It names the store that is there, and stays as it is whatever is written into that."""
+        backend.prepare()
+        before = backend.place()
+        assert before.store is not None
+        backend.create_ref(KEY, b"one\n")
+        backend.put_objects([new_object(b"one")])
+        assert backend.place() == before
+
     def test_locate(self, backend: Backend) -> None:
         """Errors can say where something is."""
         assert KEY.path in backend.locate(KEY)

@@ -18,6 +18,8 @@ from storekit import ROOT, objects_of, open_store, untouched
 
 from coda_fs_session import Session, SessionManager, SessionNotFoundError
 from coda_fs_session.backends._compression import decompress
+from coda_fs_session.format.chunks import STANDARD, holds_cut
+from coda_fs_session.format.refs import parse_ref
 
 from .reading import (
     FIXTURES,
@@ -79,7 +81,8 @@ def test_the_golden_store_is_complete() -> None:
 
 
 def test_the_golden_store_has_every_kind_of_record() -> None:
-    """Each field and operation of FORMAT.md occurs in it, a compressed object, and list nodes of two heights."""
+    """Each field and operation of FORMAT.md occurs in it, a compressed object, list nodes of two heights, and forks
+    that have passed a cut."""
     everything = b"".join(path.read_bytes() for path in sorted(GOLDEN.rglob("*.jsonl"))).decode()
     for kind, texts in RECORDS.items():
         for text in texts:
@@ -87,6 +90,11 @@ def test_the_golden_store_has_every_kind_of_record() -> None:
     assert list(GOLDEN.glob("objects/*/*.jsonl.zst"))
     header = json.loads((GOLDEN / "refs" / "desk-11111111" / "long-talk.jsonl").read_bytes().split(b"\n")[0])
     assert len(header["base"]["spine"]) == 3
+    for path in GOLDEN.glob("refs/desk-11111111/cut-*.jsonl"):
+        ref = parse_ref(path.read_bytes(), path)
+        assert ref.header.base.tail is not None
+        added = [line for save in ref.saves for line in save.messages]
+        assert holds_cut(added[:-1], STANDARD, after=ref.header.base.tail.bytes)
 
 
 def test_a_continued_golden_store_reads_the_same(tmp_path: Path) -> None:

@@ -86,9 +86,9 @@ BROKEN: list[tuple[type[Recorder], type[LocalBackend], list[str]]] = [
     (NoFolderSync, LocalBackend, ["create", "seal", "fork at the head", "fork in the middle", "rename", "delete"]),
     (NoFileSync, LocalBackend, ["create", "save one message", "save many messages", "seal", "fork in the middle"]),
     (NoSyncBeforeRename, LocalBackend, ["create", "seal", "fork at the head"]),
-    (NoObjectFolderSync, LocalBackend, ["seal", "fork in the middle"]),
+    (NoObjectFolderSync, LocalBackend, ["seal", "fork at the head", "fork in the middle"]),
     (InPlace, LocalBackend, ["seal", "rename", "shorten"]),
-    (Recorder, RefFirst, ["create", "seal", "seal many", "fork in the middle"]),
+    (Recorder, RefFirst, ["create", "seal", "seal many", "fork at the head", "fork in the middle"]),
 ]
 
 

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session import SessionManager
+from coda_fs_session.repo import sync_report
 
 from .examples import PUBLIC, Config
 from .page import Passage, Problem
 
-TYPES = {**vars(collections.abc), **vars(typing), **PUBLIC, "Path": Path, "datetime": datetime}
+LATE = {"Direction": sync_report.Direction, "ProgressCallback": sync_report.ProgressCallback}
+"""Types in signatures whose module is only imported when it is used."""
+
+TYPES = {**vars(collections.abc), **vars(typing), **PUBLIC, **LATE, "Path": Path, "datetime": datetime}
 
 
 def check_listings(passages: Iterable[Passage]) -> list[Problem]:

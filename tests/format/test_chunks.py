@@ -20,7 +20,7 @@ from coda_fs_session.repo.heads import resolve
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 
-SMALL = Sizes(minimum=60, spread=150, large=300, full=400, fan_out=2)
+SMALL = Sizes(minimum=60, spread=150, large=300, full=400, fan_out=2, deferred=0)
 
 lengths = st.lists(st.sampled_from([0, 5, 20, 40, 80, 150, 320]), max_size=60)
 

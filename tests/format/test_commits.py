@@ -9,19 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session import StoreFormatError
-from coda_fs_session.format.commits import Commit, decode_commit, encode_commit
+from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit
 from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.records import Base, CommitLink
 from coda_fs_session.repo.history import commit_at
 
-from .test_refs import NOW, bases, generations, headers, names, times
+from .test_refs import NOW, bases, generations, headers, hex64, names, times
 
+edits = st.builds(
+    lambda position, more, chains: TailEdit(position, position + more, tuple(chains)),
+    *(st.integers(0, 9), st.integers(0, 9), st.lists(hex64, max_size=3)),
+)
 commits = st.builds(
     Commit,
     *(names, times, times, st.sampled_from(["clear", "seal", "rename"]), st.just("0" * 16), bases),
     generation=st.none() | generations,
     previous=headers.map(lambda header: header.commit),
     skip=headers.map(lambda header: header.commit),
+    edits=st.lists(edits, max_size=3).map(tuple),
 )
 
 

@@ -15,6 +15,7 @@ from coda_fs_session import (
     Session,
     SessionConflictError,
     SessionError,
+    SessionEvent,
     SessionExistsError,
     SessionInfo,
     SessionManager,
@@ -27,6 +28,10 @@ from coda_fs_session import (
     StoreFullError,
     StoreReadOnlyError,
     StoreStats,
+    SyncProgress,
+    SyncReport,
+    SyncTransfer,
+    Watch,
     __version__,
 )
 
@@ -113,6 +118,41 @@ stats = manager.stats()
 assert_type(stats, StoreStats)
 assert_type(stats.sessions + stats.messages + stats.objects, int)
 assert_type(stats.logical_bytes + stats.stored_bytes + stats.shared_bytes, int)
+
+# Bringing two stores together, and hearing of what happens.
+report = manager.sync("/media/stick/chats")
+assert_type(report, SyncReport)
+assert_type(report.pushed, SyncTransfer)
+assert_type(report.pulled.new + report.pulled.advanced + report.pulled.diverged, tuple[str, ...])
+assert_type(report.pulled.deleted + report.pulled.renamed, tuple[str, ...])
+assert_type(report.pulled.refs + report.pulled.objects + report.pulled.bytes, int)
+assert_type(report.problems, tuple[StoreError, ...])
+manager.sync(Path("chats"), direction="push")
+manager.sync(SessionManager(), direction="pull", progress=print)
+
+
+def show(progress: SyncProgress) -> None:
+    assert_type(progress.done + progress.total + progress.bytes, int)
+    print(progress.phase)
+
+
+manager.sync("chats", progress=show)
+
+
+def tell(event: SessionEvent) -> None:
+    assert_type(event.name, str)
+    assert_type(event.info, SessionInfo | None)
+    assert_type(event.previous_name, str | None)
+    if event.kind == "renamed":
+        print(event.previous_name)
+
+
+assert_type(manager.watch(tell), Watch)
+with manager.watch(name="holiday") as watch:
+    assert_type(watch.next(timeout=1.5), SessionEvent | None)
+    for each in watch:
+        assert_type(each, SessionEvent)
+    watch.stop()
 
 
 # A storage of one's own: four methods, and the manager takes it.

@@ -1,0 +1,168 @@
+"""The engine is broken on purpose, in the ways that a rule for several replicas can be wrong; histories must notice."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from coda_fs_session.backends.base import RefKey
+from coda_fs_session.format.names import ref_path, session_key
+from coda_fs_session.repo import publish, repository, resolve, save, steps
+from coda_fs_session.repo.state import Head
+from coda_fs_session.repo.storage import RepoStorage
+from coda_fs_session.testing.steps import random_history
+from coda_fs_session.testing.world import HistoryFailed, run
+
+HISTORIES = 400
+
+
+def reader_of(head: Head) -> str | None:
+    """Return the id of the replica that has read a head."""
+    return next(repo.replica for repo in list(repository._repositories) if repo.objects is head.messages.objects)
+
+
+def names_by(key: Callable[[Head], Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Make a break that gives the label to the first head by some order, and derived names to the others."""
+
+    def break_it(patch: pytest.MonkeyPatch) -> None:
+        def labels(newest: Sequence[Head], known: object, is_taken: object) -> dict[int, str]:
+            named: dict[int, str] = {}
+            for name in {head.name for head in newest}:
+                first, *others = sorted((head for head in newest if head.name == name), key=key)
+                named[id(first)] = name
+                named |= {id(head): f"{name}~{head.last_id[:8]}" for head in others}
+            return named
+
+        patch.setattr(resolve, "_labels", labels)
+
+    return break_it
+
+
+def latest_wins(patch: pytest.MonkeyPatch) -> None:
+    """Show of every name only what was saved last."""
+    real = resolve._newest
+
+    def newest(heads: Sequence[Head]) -> Any:
+        found, covered = real(heads)
+        last = {head.name: head for head in sorted(found, key=lambda head: head.updated)}
+        return [head for head in found if last[head.name] is head], covered
+
+    patch.setattr(resolve, "_newest", newest)
+
+
+def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
+    """Let a replica have one file a name, which goes over to whatever conversation it continues."""
+    real = publish.publish
+
+    def one_file_a_name(repo: Any, header: Any, lines: Any, target: Head | None, **options: Any) -> Head:
+        if target is None:
+            with repo.writing() as replica:
+                key = RefKey(ref_path(replica, session_key(header.name), 1))
+            with suppress(KeyError):
+                target = repo.read(key)
+        return real(repo, header, lines, target, **options)
+
+    for module in (save, steps):
+        patch.setattr(module, "publish", one_file_a_name)
+
+
+def longest_wins(patch: pytest.MonkeyPatch) -> None:
+    """Take a state for an ancestor of any longer one."""
+    patch.setattr(resolve, "_compare", lambda first, second: (first.count <= second.count, second.count <= first.count))
+
+
+def tombstones_win(patch: pytest.MonkeyPatch) -> None:
+    """Let a deletion count for what others added without knowing of it."""
+    real = resolve._newest
+
+    def newest(heads: Sequence[Head]) -> Any:
+        found, covered = real(heads)
+        deleted = {head.name for head in found if head.deleted}
+        return [head for head in found if head.deleted or head.name not in deleted], covered
+
+    patch.setattr(resolve, "_newest", newest)
+
+
+def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
+    """Begin new generations without a commit of the state before."""
+
+    def freeze_all(repo: Any, head: Head, operation: Any, now: str) -> Any:
+        base, _ = real(repo, head, operation, now)
+        return base, head.header.commit
+
+    real = publish.freeze_all
+    for module in (save, steps):
+        patch.setattr(module, "freeze_all", freeze_all)
+
+
+def reading_merges(patch: pytest.MonkeyPatch) -> None:
+    """Make a ref of one's own for what others wrote, when listing it."""
+    real = RepoStorage.list_all
+
+    def list_all(storage: RepoStorage) -> Any:
+        infos = real(storage)
+        for info in infos:
+            head = resolve_name(storage, info.name)
+            if head is not None and head.key.replica != storage.repo.replica:
+                publish.publish(storage.repo, head.header, list(head.messages.lines), None)
+                break
+        return infos
+
+    patch.setattr(RepoStorage, "list_all", list_all)
+
+
+def resolve_name(storage: RepoStorage, name: str) -> Head | None:
+    from coda_fs_session.repo.heads import resolve
+
+    return resolve(storage.repo, name).head
+
+
+BREAKS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = {
+    # what is broken, and which promises notice
+    "names by clock": (names_by(lambda head: [-ord(c) for c in head.updated]), ("others_stay", "labels_stay")),
+    "names by reader": (
+        names_by(lambda head: (head.header.replica != reader_of(head), head.key)),
+        ("same_files_same_view",),
+    ),
+    "names by length": (names_by(lambda head: -head.count), ("others_stay", "labels_stay")),
+    "latest wins": (latest_wins, ("every_side_is_shown", "acknowledged_is_shown", "nothing_disappears")),
+    "longest wins": (longest_wins, ("every_side_is_shown", "acknowledged_is_shown", "nothing_disappears")),
+    "tombstones win": (tombstones_win, ("every_side_is_shown", "acknowledged_is_shown", "nothing_disappears")),
+    "one file a name": (heads_move_between_files, ("acknowledged_is_kept", "others_stay")),
+    "nothing is frozen": (nothing_is_frozen, ("acknowledged_is_kept", "every_side_is_shown")),
+    "reading writes": (reading_merges, ("reading_writes_nothing",)),
+}
+
+
+def promises_broken(error: BaseException | None) -> Iterable[str]:
+    while error is not None:
+        yield from (frame.name for frame in traceback.extract_tb(error.__traceback__))
+        error = error.__cause__
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_it_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a few hundred histories, a promise that is about this very thing fails."""
+    break_it, promises = BREAKS[name]
+    break_it(monkeypatch)
+    other: set[str] = set()
+    for seed in range(HISTORIES):
+        try:
+            run(random_history(random.Random(seed)))
+        except HistoryFailed as failure:
+            broken = set(promises_broken(failure))
+            if broken & set(promises):
+                return
+            other.add(str(failure).partition("\n")[0])
+    raise AssertionError(f"nobody noticed {name}; what failed was {sorted(other)[:5]}")
+
+
+def test_unbroken_it_is_not_noticed() -> None:
+    """The same histories hold where nothing is broken."""
+    for seed in range(HISTORIES // 4):
+        run(random_history(random.Random(seed)))

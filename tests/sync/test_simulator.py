@@ -1,0 +1,86 @@
+"""Random histories of replicas and sync tools, every promise of the design checked after every step."""
+
+from __future__ import annotations
+
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from coda_fs_session.testing.places import DiskPlace, MemoryPlace
+from coda_fs_session.testing.steps import History, random_history, shortened
+from coda_fs_session.testing.strategies import histories
+from coda_fs_session.testing.world import HistoryFailed, run
+
+LONG = 100_000
+BATCH = 250
+PLACES = {"memory": MemoryPlace, "disk": DiskPlace}
+QUICK = {"memory": 400, "disk": 60}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_every_promise_holds_in_every_history(kind: str) -> None:
+    """Hypothesis looks for a history that loses or moves what it must not, and prints the shortest."""
+
+    @settings(
+        max_examples=QUICK[kind], deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(histories())
+    def holds(history: History) -> None:
+        run(history, place=PLACES[kind])
+
+    holds()
+
+
+@pytest.mark.xfail(reason="nothing is put back yet")
+def test_older_copies_over_ones_own_files() -> None:
+    """The same where tools also put older copies over what a replica itself writes: it puts back what is gone."""
+    for seed in range(QUICK["memory"] // 2):
+        run(random_history(random.Random(seed), reverts=True))
+
+
+def first_failure(seed: int, count: int, kind: str) -> str | None:
+    """Run the histories of some seeds; return the account of the first that fails, shortened."""
+    for number in range(seed, seed + count):
+        history = random_history(random.Random(number))
+        if fails(history, kind):
+            shortest = shortened(history, lambda each: fails(each, kind))
+            return f"seed {number}: {account(shortest, kind)}"
+    return None
+
+
+def fails(history: History, kind: str) -> bool:
+    return bool(account(history, kind))
+
+
+def account(history: History, kind: str) -> str:
+    try:
+        run(history, place=PLACES[kind])
+    except HistoryFailed as failure:
+        return str(failure)
+    return ""
+
+
+def test_many_histories(seed: int, long_size: bool) -> None:
+    """100,000 histories in the long size, one in twenty of them on disk; a failing one is printed as a script."""
+    count = LONG if long_size else 2 * BATCH
+    jobs = [(seed + at, BATCH, "disk" if at // BATCH % 20 == 19 else "memory") for at in range(0, count, BATCH)]
+    # Not forked: pytest has threads, and a fork takes over none of them.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(first_failure, *job) for job in jobs]
+        try:
+            for job in as_completed(running):
+                failure = job.result()
+                assert failure is None, failure
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@given(histories(longest=4))
+@settings(max_examples=20, deadline=None)
+def test_a_script_makes_the_same_history(history: History) -> None:
+    """What is printed of a failing history can be run again."""
+    assert eval(history.script(), {"History": History}) == history
