@@ -106,7 +106,7 @@ class StoreFormatError(StoreError):
 
 
 class StoreReadOnlyError(StoreError):
-    """The store cannot be written: permissions or a read-only mount. Reading works."""
+    """The store cannot be written: permissions or a read-only mount; or the session lacks messages. Reading works."""
 
 
 class StoreFullError(StoreError):

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .autosave import Autosave
 from .config import Config, read_config, read_toml
-from .errors import InvalidNameError, SessionError, SessionExistsError, SessionNotFoundError
+from .errors import (
+    InvalidNameError,
+    SessionError,
+    SessionExistsError,
+    SessionNotFoundError,
+    StoreReadOnlyError,
+)
 from .export import read_export, write_export
 from .format.names import checked_name, normalise_name
 from .opening import open_storage
@@ -112,14 +118,25 @@ class SessionManager:
                 return self.load_session(name)
             return self._attach(session)
 
-    def load_session(self, name: str) -> Session:
+    def load_session(self, name: str, *, partial: bool = False) -> Session:
         """Return the session of this name.
+
+        Args:
+            partial: where messages cannot be read, since a part of a synced folder has not arrived or is damaged,
+                return a copy without them, in memory only: `Session.missing` tells how many they are, and it cannot be
+                saved. Reads every message once; where none is missing, the session is the same as without.
 
         Raises:
             SessionNotFoundError: there is none.
-            StoreError: it is there and cannot be read.
+            StoreError: it is there and cannot be read. Messages are read when they are asked for, and then raise
+                `ObjectNotYetHereError` where they have not arrived.
         """
         name = checked_name(name)
+        if partial:
+            found = self._storage.load_partial(name)
+            if found is not None and found.missing:
+                found._count_tokens = self._count_tokens
+                return found
         with self._lock:
             session = self._find(name)
         if session is None:
@@ -135,10 +152,16 @@ class SessionManager:
             SessionExistsError: this manager did not open the session, and its name is taken.
             SessionConflictError: it was changed elsewhere so that these changes do not apply; nothing was written.
             InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
+            StoreReadOnlyError: the store cannot be written, or the session lacks messages (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
         """
         if not isinstance(session, Session):
             raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
+        if session.missing:
+            raise StoreReadOnlyError(
+                f"session {session.name!r} lacks {session.missing} messages that were not here when it was loaded with "
+                "partial=True, and is for reading only: load_session() it, and save that"
+            )
         with session._lock:
             if session._owner is not self:
                 session._limit = self._limit

@@ -34,6 +34,8 @@ class SessionInfo:
             machine continued that name differently.
         undecided: something that has not arrived yet would tell whether it continues another session, or that it.
         survived_delete: it was deleted on one machine, and continued on another that did not know.
+        reverted: this machine had saved more, and an older copy has come to stand in the store; what is missing is put
+            back when a manager opens the store or writes to the session.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SessionInfo:
     diverged_from: str | None = None
     undecided: bool = False
     survived_delete: bool = False
+    reverted: bool = False
 
 
 class SessionOwner(Protocol):
@@ -96,6 +99,7 @@ class Session:
         self._moment: datetime | str | int = _aware(updated_at) if updated_at else self._created
         self._parent: str | None = None
         self._diverged_from: str | None = None
+        self._missing = 0
         self._owner: SessionOwner | None = None
         self._limit = _NO_LIMIT
         self._count_tokens: Callable[[str], int] | None = None
@@ -127,6 +131,7 @@ class Session:
         session._created, session._updated = created, updated
         session._parent = parent
         session._diverged_from = None
+        session._missing = 0
         session._owner = None
         session._limit = _NO_LIMIT
         session._count_tokens = None
@@ -197,6 +202,11 @@ class Session:
     def diverged_from(self) -> str | None:
         """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
         return self._diverged_from
+
+    @property
+    def missing(self) -> int:
+        """How many messages `load_session(name, partial=True)` had to leave out; such a session cannot be saved."""
+        return self._missing
 
     @property
     def has_unsaved_changes(self) -> bool:
@@ -297,7 +307,8 @@ class Session:
         return True
 
     def __repr__(self) -> str:
-        return f"<Session {self._name!r}: {len(self)} messages>"
+        left_out = f", {self._missing} more not here" if self._missing else ""
+        return f"<Session {self._name!r}: {len(self)} messages{left_out}>"
 
     def _changed(self) -> None:
         self._moment = time.time_ns()

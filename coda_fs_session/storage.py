@@ -63,6 +63,10 @@ class SessionStorage(ABC):
     def list_all(self) -> list[SessionInfo]:
         """Return what is known of every session, in any order."""
 
+    def load_partial(self, name: str) -> Session | None:
+        """Return what can be read of a session, with `Session.missing` telling how many messages are left out."""
+        return self.load(name)
+
     def exists(self, name: str) -> bool:
         """Tell whether a session of this name is kept, be it a damaged one."""
         return self.info(name) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -51,6 +52,12 @@ def say(manager: SessionManager, session: Session, *numbers: int) -> None:
     for number in numbers:
         session.add_message(message(number))
     manager.save_session(session)
+
+
+def lose_record(store: Path) -> None:
+    """Forget what this machine has saved in a store of `open_store`, so that it puts nothing back."""
+    for folder in Path(f"{store}.state").glob("*/own"):
+        shutil.rmtree(folder)
 
 
 def ref_of(store: Path, key: str) -> Path:

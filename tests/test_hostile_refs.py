@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from storekit import fill, message, open_store, ref_of, untouched, within
+from storekit import fill, lose_record, message, open_store, ref_of, untouched, within
 
 from coda_fs_session import CorruptionError, SessionError, SessionManager, StoreError, StoreFormatError
 from coda_fs_session.format.ids import line_id
@@ -39,6 +39,8 @@ def damaged_store(tmp_path: Path) -> tuple[Path, Path]:
             session.add_message(message(number))
             manager.save_session(session)
     manager.close()
+    # What the machine still knows of a damaged ref it puts beside it: see tests/damage/test_put_back.py.
+    lose_record(store)
     return store, ref_of(store, "bad")
 
 
@@ -301,8 +303,8 @@ def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pyt
     def listed(manager: SessionManager) -> list[tuple[str, type[SessionError] | None]]:
         return [(info.name, type(info.error) if info.error else None) for info in manager.list_sessions()]
 
+    monkeypatch.setattr(os, "open", refuse)
     with open_store(store) as manager:
-        monkeypatch.setattr(os, "open", refuse)
         assert listed(manager) == [(path.stem, StoreError)]
         with pytest.raises(StoreError, match="check the permissions"):
             manager.load_session("Hello World")

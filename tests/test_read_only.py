@@ -263,9 +263,9 @@ def test_the_stand_in_state_still_excludes_processes(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
         assert writer.exitcode == 0
-    manager = open_store(tmp_path / "store", state_path=state)
     with pytest.warns(SessionWarning):
-        session = manager.load_session("shared")
+        manager = open_store(tmp_path / "store", state_path=state)
+    session = manager.load_session("shared")
     texts = [message["content"] for message in session.get_messages()]
     for name in ("a", "b"):
         assert [text for text in texts if text.startswith(name)] == [f"{name} {number}" for number in range(count)]

@@ -31,8 +31,9 @@ def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
     from .local import LocalBackend
     from .local_state import LocalState
 
-    backend = LocalBackend(options.root, files=Files(durable=options.durable), compress=options.compress)
-    return backend, LocalState(options.root, folder=options.state, replica=options.replica)
+    state = LocalState(options.root, folder=options.state, replica=options.replica)
+    files = Files(durable=options.durable)
+    return LocalBackend(options.root, files=files, compress=options.compress, record=state.record), state
 
 
 def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 
@@ -66,6 +67,29 @@ def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] |
     _collect_identities(root, "", found, folders)
     settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
     return ([list(each) for each in folders] if settled else None), found
+
+
+def replica_marker(root: str, format_file: str, folder: str) -> list[int] | None:
+    """Do what `Backend.replica_marker` promises, for the folder of a replica's refs.
+
+    A tool that copies a whole store in place writes into each file; FORMAT stands for them all.
+    """
+    # Before the listing; and by ctime, since tools set the other one to what they like.
+    try:
+        statuses = [os.stat(path, follow_symlinks=False) for path in (root, folder)]
+        if not stat.S_ISDIR(statuses[1].st_mode):
+            return []
+        with os.scandir(folder) as entries:
+            if not any(_may_be_ref(entry) for entry in entries):
+                return None
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        statuses.append(os.stat(format_file, follow_symlinks=False))
+    now = time.time_ns()
+    if any(_is_recent(status.st_ctime_ns, now) for status in statuses):
+        return []
+    return [number for status in statuses for number in (status.st_ino, status.st_ctime_ns)]
 
 
 def _collect_identities(

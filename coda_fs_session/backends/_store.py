@@ -46,19 +46,23 @@ def check_store(paths: StorePaths) -> None:
 
 def _is_part_of_a_store(root: str, names: list[str]) -> bool:
     """Tell whether a folder without FORMAT can be a store that a sync tool has not completed yet."""
-    others = [name for name in names if name not in _OWN_NAMES and not _is_arriving_format(root, name)]
+    others = [name for name in names if name not in _OWN_NAMES and not _is_arriving(root, name)]
     if others == ["README.txt"]:
-        return _read(f"{root}/README.txt", len(README_FILE) + 1) == README_FILE or _OWN_NAMES <= set(names)
+        return _OWN_NAMES <= set(names)
     folders = [f"{root}/{name}" for name in names if name in _OWN_NAMES]
     return not others and all(stat.S_ISDIR(os.lstat(folder).st_mode) for folder in folders)
 
 
-def _is_arriving_format(root: str, name: str) -> bool:
-    """Tell whether a file is FORMAT under the name that a sync tool gives to what it has not received whole."""
+def _is_arriving(root: str, name: str) -> bool:
+    """Tell whether a file is FORMAT or the README, under the name that a sync tool gives to a second copy of it.
+
+    FORMAT also when it has not been received whole; any folder may have a README that is empty yet.
+    """
     path = f"{root}/{name}"
-    if not name.startswith("FORMAT") or not stat.S_ISREG(os.lstat(path).st_mode):
+    if not name.startswith(("FORMAT", "README")) or not stat.S_ISREG(os.lstat(path).st_mode):
         return False
-    return FORMAT_FILE.startswith(_read(path, _FORMAT_LIMIT))
+    content = _read(path, _FORMAT_LIMIT)
+    return content == README_FILE or (name.startswith("FORMAT") and FORMAT_FILE.startswith(content))
 
 
 def _has_format(path: str) -> bool:

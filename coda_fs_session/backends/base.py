@@ -314,7 +314,7 @@ class MachineState(ABC):
     Losing any of it loses no message.
     """
 
-    record = Record()
+    record: Record = Record()
 
     @abstractmethod
     def replica(self, known: Iterable[str]) -> str | None:

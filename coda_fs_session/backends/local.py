@@ -31,12 +31,25 @@ from ._files import (
     write_temporary,
 )
 from ._folders import OwnFolders
-from ._listing import list_identities, list_tokens, walk_groups
+from ._listing import list_identities, list_tokens, replica_marker, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
+from ._record import FileRecord, end_of
 from ._store import check_store
-from .base import Backend, Capabilities, NewObject, Place, RefChangedError, RefKey, RefTakenError, Snapshot, Token
+from .base import (
+    Backend,
+    Capabilities,
+    NewObject,
+    Place,
+    RecordAheadError,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
 
 _FILES_AT_ONCE = 64
 _REF_LIMIT = 2**31
@@ -49,6 +62,7 @@ class LocalBackend(Backend):
         root: the store; it need not exist before the first write.
         files: the system calls to use (tests put others here).
         compress: keep objects compressed where the engine hints that it pays.
+        record: what this machine has acknowledged; shared with its state.
 
     Raises:
         StoreFormatError: `root` is something else than a store, or a store of a newer version.
@@ -56,8 +70,17 @@ class LocalBackend(Backend):
 
     capabilities = Capabilities(persistent=True, shared=True)
 
-    def __init__(self, root: Path, *, files: Files | None = None, compress: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        files: Files | None = None,
+        compress: bool = True,
+        record: FileRecord | None = None,
+    ) -> None:
         self._paths = StorePaths(root)
+        # One that no replica was told to keep does nothing.
+        self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
         self._folders = OwnFolders(self._files)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
@@ -146,6 +169,11 @@ class LocalBackend(Backend):
             yield token[1]
 
     def read_ref(self, key: RefKey) -> Snapshot:
+        with self._reading(key) as descriptor:
+            return _read_ref(descriptor, self._paths.ref(key.path))
+
+    @contextmanager
+    def _reading(self, key: RefKey) -> Iterator[int]:
         path = self._paths.ref(key.path)
         try:
             descriptor = open_regular(path)
@@ -155,19 +183,31 @@ class LocalBackend(Backend):
             raise translate(error, "read", path, reading=True) from error
         try:
             with store_errors("read", path, reading=True):
-                return _read_ref(descriptor, path)
+                yield descriptor
         finally:
             os.close(descriptor)
 
+    def ref_end(self, key: RefKey) -> RefEnd:
+        with self._reading(key) as descriptor:
+            return end_of(descriptor)
+
+    def replica_marker(self, replica: str) -> list[int] | None:
+        with store_errors("list", self._paths.refs, reading=True):
+            return replica_marker(str(self._paths.root), str(self._paths.format), self._paths.ref(replica))
+
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)
+        if not os.path.lexists(path) and self._record.read(key) not in (None, data):
+            raise RecordAheadError(key)
         with store_errors("create", path):
             self._make_ref_folder(os.path.dirname(path))
             try:
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
-            return token_of(os.stat(path, follow_symlinks=False))
+            token = token_of(os.stat(path, follow_symlinks=False))
+        self._record.keep(key, data)
+        return token
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []
@@ -235,8 +275,10 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             _expect(ref, expected)
+            if not self._record.is_even(key, expected, ref.descriptor):
+                raise RecordAheadError(key)
             if path in self._doubtful:
-                return self._rescue(ref, expected, data)
+                return self._rescue(ref, key, expected, data)
             try:
                 write_all(self._files, ref.descriptor, data)
             except OSError as error:
@@ -244,14 +286,17 @@ class LocalBackend(Backend):
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise translate(error, "append to", path) from error
+            self._record.append(key, expected[1], data, ref.descriptor)
             # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
             # can do so for all who wait at once.
             ref.unlock()
             try:
                 self._files.sync_data(ref.descriptor)
             except OSError:
-                return self._rescue(ref, expected, data)
-            return _appended(ref, expected, data)
+                return self._rescue(ref, key, expected, data)
+            token = _appended(ref, expected, data)
+            self._record.appended(key, token)
+            return token
         finally:
             self._open_refs.release(ref)
 
@@ -260,8 +305,11 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             _expect(ref, expected)
+            if not self._record.is_even(key, expected, ref.descriptor) and self._record.read(key) != data:
+                raise RecordAheadError(key)
             with store_errors("replace", path):
                 token = self._swap(ref, path, data)
+            self._record.keep(key, data)
             self._doubtful.discard(path)
             return token
         finally:
@@ -283,7 +331,7 @@ class LocalBackend(Backend):
         except OSError as error:
             raise translate(error, "open", path) from error
 
-    def _rescue(self, ref: OpenRef, expected: Token, data: bytes) -> Token:
+    def _rescue(self, ref: OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
         """Save by way of a new file after a sync of the file failed, be it with `data` in it already or not yet.
 
         A second sync of the same file would report success for pages that the kernel has already given up
@@ -299,13 +347,16 @@ class LocalBackend(Backend):
             others = read_bytes(ref.descriptor, size - end, end)
             if size not in (expected[1], end) and not (others and _has(ref, data, expected[1])):
                 raise RefChangedError(ref.path)
+            whole = read_bytes(ref.descriptor, expected[1]) + data + others
             try:
-                token = self._swap(ref, ref.path, read_bytes(ref.descriptor, expected[1]) + data + others)
+                token = self._swap(ref, ref.path, whole)
             except OSError:
                 if not others:
                     with contextlib.suppress(OSError):
                         self._files.truncate(ref.descriptor, expected[1])
+                    self._record.cut(key, expected[1])
                 raise
+        self._record.keep(key, whole)
         self._doubtful.discard(ref.path)
         return _outdated(ref, end) if others else token
 
@@ -331,6 +382,7 @@ class LocalBackend(Backend):
 
     def close(self) -> None:
         self._open_refs.close()
+        self._record.close()
 
 
 def _expect(ref: OpenRef, expected: Token) -> None:

@@ -18,6 +18,7 @@ from ..errors import SessionWarning, StoreError
 from . import _locks
 from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
+from ._record import FileRecord
 from .base import MachineState
 
 _INDEX_LIMIT = 2**30
@@ -40,14 +41,19 @@ class LocalState(MachineState):
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
+        self.record: FileRecord = FileRecord(self.folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
         if self._fixed_replica:
             return self._fixed_replica
         kept = (self._kept("replica", 128) or b"").decode("ascii", "replace").strip()
-        return kept if is_replica_id(kept) and kept in set(known) else None
+        # Another store may have stood here meanwhile, as with disks that are plugged in by turns.
+        candidates, there = [kept, *self.record.replicas()], set(known)
+        return next((each for each in candidates if is_replica_id(each) and each in there), None)
 
     def choose_replica(self) -> str:
+        if self._fixed_replica:
+            return self._fixed_replica
         path = f"{self.folder()}/replica"
         chosen = f"{_host()}-{os.urandom(4).hex()}"
         with store_errors("keep the replica id in", path):

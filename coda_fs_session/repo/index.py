@@ -34,6 +34,7 @@ class Row(NamedTuple):
         created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
+        uneven: this machine's record of the ref differs from it.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Row(NamedTuple):
     deleted: bool = False
     problem: str = ""
     readable: bool = True
+    uneven: bool = False
 
 
 class ViewRow(NamedTuple):
@@ -124,6 +126,11 @@ class Index:
             self._read_row(RefKey(row.path), row.token)
             return self._rows.get(row.path, row)
 
+    def look_again(self, key: RefKey) -> None:
+        """Read a ref whose record has changed."""
+        with self._mutex:
+            self._read_row(key, Token(()))
+
     def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, if that is known and none of them changed since."""
         with self._mutex:
@@ -153,7 +160,7 @@ class Index:
         """Return the ids of the replicas that have refs in the store."""
         with self._mutex:
             self._refresh_names()
-            return {RefKey(path).replica for path in self._rows}
+            return {path.partition("/")[0] for path in self._rows}
 
     def keep(self) -> None:
         """Keep the rows for the next process, if any changed."""
@@ -197,6 +204,8 @@ class Index:
         # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
         if known == tokens and not self._suspect:
             return
+        # What it vouches for are other rows: another store may have come to stand here, and go again.
+        self._marker = None
         for path, token in tokens.items():
             if known.get(path) != token or path in self._suspect:
                 self._read_row(RefKey(path), token)
@@ -222,7 +231,10 @@ class Index:
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
-            self._set(row_of(self._read(key)))
+            # Before the ref: a save writes the record last.
+            end = self._machine.record.end(key)
+            row = row_of(self._read(key))
+            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(uneven=True))
         except KeyError:
             self._forget(key.path)
         except SessionError as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 
 import orjson
 
+from ..backends.base import RefKey
 from ..errors import SessionError
 from ..session import SessionInfo
+from . import put_back
 from .heads import read_refs, related, view_of
 from .index import Row, ViewRow, row_of
 from .repository import Repository
@@ -30,16 +33,19 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
         return _infos_of(answer)
     views: list[tuple[ViewRow, SessionError | None]] = []
     complete = True
-    for rows in _groups(repo.index.rows()):
-        found, all_here = _views(repo, rows)
+    rows = repo.index.rows()
+    for group in _groups(rows):
+        found, all_here = _views(repo, group)
         views += found
         complete = complete and all_here
+    reverted = _reverted(repo, rows)
     views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
     answer = _answer([view for view, _ in views])
     infos = _infos_of(answer)
     for info, (_, error) in zip(infos, views, strict=True):
         info.error = error
-    if complete:
+        info.reverted = info.name in reverted or info.diverged_from in reverted
+    if complete and not reverted:
         repo.index.keep_listing(answer)
     if keep:
         repo.index.keep()
@@ -54,8 +60,21 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
         if view.label == name:
             (info,) = _infos_of(_answer([view]))
             info.error = error
+            reverted = _reverted(repo, rows)
+            info.reverted = info.name in reverted or info.diverged_from in reverted
             return info
     return None
+
+
+def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str | None]:
+    """Return the names in refs that have less than this machine had saved."""
+    names: set[str | None] = set()
+    for row in rows:
+        if row.uneven:
+            with suppress(KeyError, SessionError):
+                if put_back.is_reverted(repo, repo.read(RefKey(row.path))):
+                    names.add(row.name)
+    return names
 
 
 def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:

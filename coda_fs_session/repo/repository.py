@@ -52,6 +52,8 @@ class Repository:
         """This replica's id, None as long as this machine has written nothing into the store."""
         if self._replica is None:
             self._replica = self.machine.replica(self.index.replicas())
+            if self._replica is not None:
+                self.machine.record.adopt(self._replica)
         return self._replica
 
     @contextmanager
@@ -61,14 +63,29 @@ class Repository:
         Choosing an id excludes other processes until the first ref is written: the store knows a replica
         only by its refs.
         """
-        if self.replica is None:
-            self.backend.prepare()
-            with self.machine.lock(".replica"):
-                self._replica = self.machine.replica(self.index.replicas()) or self.machine.choose_replica()
-                yield self._replica
-        else:
-            self.backend.prepare()
-            yield self.replica
+        replica = self.replica
+        self.backend.prepare()
+        if replica is not None and self.backend.replica_marker(replica) is not None:
+            yield replica
+            return
+        with self.machine.lock(".replica"):
+            known = self.index.replicas()
+            self._replica = replica = self.machine.replica(known) or self.machine.choose_replica()
+            if self.backend.replica_marker(replica) is None:
+                # An id that was given to us, in a store that has not seen it: what we recorded is of another one.
+                self.machine.record.forget_replica(replica)
+            self.machine.record.adopt(replica)
+            yield replica
+
+    def forget_replica(self) -> None:
+        """Find out anew which replica we are: another store may stand at the place."""
+        self._replica = None
+
+    def leave_replica(self) -> tuple[str, bool]:
+        """Take another id, since somebody else writes under ours too; False with the same one where it is fixed."""
+        before, self._replica = self._replica, self.machine.choose_replica()
+        self.machine.record.adopt(self._replica)
+        return self._replica, self._replica != before
 
     def now(self) -> str:
         """Return the time as it is written into records."""
@@ -81,9 +98,10 @@ class Repository:
             KeyError: it is gone.
             StoreError: its header is damaged or of a newer version, or it cannot be read.
         """
-        return self._fold(key, self.backend.read_ref(key))
+        return self.fold(key, self.backend.read_ref(key))
 
-    def _fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+    def fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+        """Parse and fold a ref's bytes; raises as `read`."""
         path = self.backend.locate(key)
         head = Head.of(key, snapshot.token, parse_ref(snapshot.data, path), self.objects, self.sizes)
         if head.damage is not None and head.damage.path is None:
@@ -104,7 +122,7 @@ class Repository:
             # Nobody else writes to it any more.
             head.seen = None
             return head
-        newer = self._continued(head, snapshot) or self._fold(head.key, snapshot)
+        newer = self._continued(head, snapshot) or self.fold(head.key, snapshot)
         newer.seen = snapshot.data if newer.size == len(snapshot.data) else None
         return newer
 

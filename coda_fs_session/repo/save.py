@@ -9,7 +9,7 @@ import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ..backends.base import RefChangedError
+from ..backends.base import RecordAheadError, RefChangedError
 from ..errors import CorruptionError, SessionWarning, StoreError
 from ..format.chunks import holds_cut, size_of
 from ..format.ids import chain_message
@@ -22,6 +22,7 @@ from .heads import follow, is_own, resolve
 from .history import covers, next_generation, same_life
 from .messages import MessageList
 from .publish import Content, MetadataValues, freeze_all, keep_edits, merged, publish, spliced, stamped
+from .put_back import put_back
 from .repository import Repository
 from .state import Attempt, Head
 from .steps import fork
@@ -89,6 +90,9 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
                         return _rewrite(repo, on, splice_on, metadata, target, attempt), merged
                     rewrites = True
                     continue
+        except RecordAheadError:
+            put_back(repo)
+            continue
         except RefChangedError:
             continue
         return _branch_off(repo, head, splice, metadata), False

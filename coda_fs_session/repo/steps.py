@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 from ..errors import ObjectNotYetHereError
 from ..format.names import session_key
@@ -17,6 +18,7 @@ from .heads import origins, resolve
 from .history import freeze, next_generation, unused_generation
 from .messages import MessageList
 from .publish import Content, freeze_all, hide, publish, spliced
+from .put_back import retried
 from .repository import Repository
 from .state import Attempt, Head
 
@@ -44,29 +46,34 @@ def create(
     now = repo.now()
     base = replace(content.base, metadata=metadata)
     header = Header(name, "", created or now, updated or created or now, base, parent)
+    return retried(repo, partial(_create, repo, header, content.lines, attempted))
+
+
+def _create(repo: Repository, header: Header, lines: list[bytes], attempted: dict[str, Attempt] | None) -> Head:
+    name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
         resolved = resolve(repo, name)
         if resolved.head is not None:
             check_landed(repo, resolved.head, attempted)
             raise name_taken(name)
         if not resolved.past:
-            return publish(repo, header, content.lines, None, attempted=attempted)
+            return publish(repo, header, lines, None, attempted=attempted)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
-        messages = MessageList(repo.objects, repo.sizes, base, content.lines)
+        messages = MessageList(repo.objects, repo.sizes, base, lines)
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
         before, target, link = resolved.past[0], None, None
         header = replace(header, life=resolved.life)
         if resolved.grave is not None:
             # Not where a part of its history has not arrived: the new session does not need it.
             with suppress(ObjectNotYetHereError):
-                _, new, link = freeze(resolved.grave.head, "create", now, resolved.grave.head.header.commit)
+                _, new, link = freeze(resolved.grave.head, "create", repo.now(), resolved.grave.head.header.commit)
                 repo.objects.put(new)
                 before, target = resolved.grave.head, resolved.own
                 header = replace(header, former_names=before.header.former_names, life=before.header.life)
         generation = unused_generation(next_generation(before, "create", result), resolved.past)
         header = replace(header, generation=generation, commit=link)
-        return publish(repo, header, content.lines, target, attempted=attempted)
+        return publish(repo, header, lines, target, attempted=attempted)
 
 
 def fork(
@@ -112,6 +119,10 @@ def rename(repo: Repository, old: str, new: str) -> Head | None:
     Raises:
         SessionExistsError: the new name is taken.
     """
+    return retried(repo, partial(_rename, repo, old, new))
+
+
+def _rename(repo: Repository, old: str, new: str) -> Head | None:
     with ExitStack() as stack:
         for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
@@ -136,6 +147,10 @@ def steps_from(renamed: Head, before: Head) -> bool:
 
 def delete(repo: Repository, name: str) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name."""
+    return retried(repo, partial(_delete, repo, name))
+
+
+def _delete(repo: Repository, name: str) -> bool:
     with ExitStack() as stack:
         for key in sorted(set(map(session_key, origins(name)))):
             stack.enter_context(repo.machine.lock(key))

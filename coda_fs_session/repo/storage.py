@@ -14,7 +14,8 @@ from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
-from . import publish, steps
+from ..working_copy import MessageSource
+from . import publish, put_back, steps
 from . import save as engine
 from .attempts import AttemptLandedError, check_attempts
 from .heads import follow, origins, resolve
@@ -59,6 +60,7 @@ class RepoStorage(SessionStorage):
         self.repo = repo
         self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
+        put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
         head = self._heads.get(session)
@@ -95,21 +97,44 @@ class RepoStorage(SessionStorage):
                 SessionWarning,
                 stacklevel=4,
             )
+        if resolved.own is not None and put_back.is_reverted(self.repo, resolved.own):
+            warnings.warn(
+                f"session {name!r}: {self.repo.backend.locate(resolved.own.key)} is older than what this machine has "
+                "saved; the newer saves are put back when a manager opens the store or writes to the session",
+                SessionWarning,
+                stacklevel=4,
+            )
         return self._open(resolved.shown)
 
+    def load_partial(self, name: str) -> Session | None:
+        # Imported late: hardly any program comes here.
+        from .partial import PartialSource
+
+        shown = resolve(self.repo, name).shown
+        if shown is None:
+            return None
+        source = PartialSource.of(shown.head)
+        session = self._stored(shown, source)
+        session._missing = source.missing
+        return session
+
     def _open(self, shown: Shown) -> Session:
+        session = self._stored(shown, HeadSource(shown.head))
+        self._heads[session] = shown.head
+        return session
+
+    def _stored(self, shown: Shown, source: MessageSource) -> Session:
         head = shown.head
         parent = head.header.parent
         session = Session._stored(
             shown.label,
-            HeadSource(head),
+            source,
             dict(head.values()),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
         )
         session._diverged_from = shown.diverged_from
-        self._heads[session] = head
         return session
 
     def delete(self, name: str) -> None:
@@ -229,6 +254,7 @@ class RepoStorage(SessionStorage):
         )
 
     def close(self) -> None:
+        put_back.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()
 

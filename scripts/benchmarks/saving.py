@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import orjson
+
+from coda_fs_session import Session, SessionManager
+from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.local_state import LocalState
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
 
 from .children import Child
 from .contenders import NAMES, Contender, open_contender
@@ -72,6 +79,28 @@ def after_messages_was_read(lab: Lab) -> Row:
     more = results["after session.messages"].median - results["plain save"].median
     check = Check("(after session.messages - plain) / dumps", more / results["one orjson.dumps"].median, 2, 0.5)
     return Row(f"save of one message with {size:,} live dicts", results, [check])
+
+
+def with_and_without_the_record(lab: Lab) -> Row:
+    """What it costs that the machine keeps a copy of what it saves, to put it back where it is reverted."""
+    contenders = {}
+    for name, recorded in (("with the record", True), ("without", False)):
+        root = lab.spare() / "store"
+        state = LocalState(root, folder=root.with_name("state"))
+        backend = LocalBackend(root, record=state.record if recorded else None)
+        manager = SessionManager(
+            {"session": {"autosave_interval": 0}}, storage=RepoStorage(Repository(backend, state, Settings()))
+        )
+        session = manager.create_session("chat")
+        contenders[name] = partial(_saving, lab, manager, session)
+    results = milliseconds(interleave(contenders, lab.rounds(2000)))
+    check = ratio(results, "with the record", "without", must=1.05)
+    return Row("durable save of one message, with and without the record of this machine's saves", results, [check])
+
+
+def _saving(lab: Lab, manager: SessionManager, session: Session, _turn: int) -> Callable[[], object]:
+    session.add_message(lab.messages.next())
+    return lambda: manager.save_session(session)
 
 
 def many_messages(lab: Lab) -> Row:

@@ -33,9 +33,10 @@ def open_store(
     autosave_interval: float = 0,
 ) -> SessionManager:
     """Open a store in which nothing happens by itself."""
+    machine = LocalState(root, folder=state, replica=replica)
     repository = Repository(
-        backend(root, files=files),
-        LocalState(root, folder=state, replica=replica),
+        backend(root, files=files, record=machine.record),
+        machine,
         Settings(sizes=sizes, on_conflict=on_conflict, compress_threshold_bytes=1024),
     )
     return SessionManager({"session": {"autosave_interval": autosave_interval}}, storage=RepoStorage(repository))

@@ -31,7 +31,11 @@ def contents(session: Session) -> list[str]:
 
 @dataclass(frozen=True)
 class Machine:
-    """One replica: its store and state folders."""
+    """One replica: its store and state folders.
+
+    Attributes:
+        replica: its id; "" to let it choose one.
+    """
 
     folder: Path
     replica: str
@@ -40,10 +44,15 @@ class Machine:
     def store(self) -> Path:
         return self.folder / "store"
 
-    def repository(self, **options: Any) -> Repository:
+    def lose_record(self) -> None:
+        """Forget what this machine has saved, as a crash may: nothing makes the record durable."""
+        for folder in (self.folder / "state").glob("*/own"):
+            shutil.rmtree(folder)
+
+    def repository(self, *, files: Files | None = None, **options: Any) -> Repository:
         """Open the store anew, as another process would."""
-        backend = LocalBackend(self.store, files=Files(durable=False))
-        state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
+        state = LocalState(self.store, folder=self.folder / "state", replica=self.replica or None)
+        backend = LocalBackend(self.store, files=files or Files(durable=False), record=state.record)
         return Repository(backend, state, Settings(**{"sizes": SMALL, **options}))
 
     def manager(self, **options: Any) -> SessionManager:

@@ -1,0 +1,285 @@
+"""The record of this machine's own refs, in the state folder: a copy of each as this machine last wrote it.
+
+Nothing syncs it, and it is not made durable: it is there to tell a ref that somebody put an older copy of in place,
+which a crash of this machine does not do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..errors import SessionWarning, StoreError
+from ._files import Files, discard, make_folders, open_regular, read_bytes, write_all, write_file
+from ._open_refs import token_of
+from ._paths import is_hidden, is_replica_id
+from .base import END_BYTES, Record, RefEnd, RefKey, Token
+
+_OPEN_COPIES = 64
+_LIMIT = 2**31
+# Dotfiles, which are no copies of refs.
+_MARKER, _CHECKED = ".marker", ".checked"
+
+_T = TypeVar("_T")
+
+
+class _OpenCopy:
+    """One record, open for appending.
+
+    Attributes:
+        even: the token of the ref when this process last brought both together.
+    """
+
+    __slots__ = ("descriptor", "even", "inode", "path")
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.inode = os.fstat(descriptor).st_ino
+        self.even = Token(())
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class FileRecord(Record):
+    """Copies of refs below ``own/<replica>/`` in the state folder, under the same file names.
+
+    Whoever writes a ref holds its lock, and so is alone with its copy.
+
+    Args:
+        folder: returns the state folder.
+        files: the system calls to use (tests put others here).
+    """
+
+    def __init__(self, folder: Callable[[], str], files: Files | None = None) -> None:
+        self._state = folder
+        self._files = files or Files(durable=False)
+        self._adopted: set[str] = set()
+        self._open: OrderedDict[RefKey, _OpenCopy] = OrderedDict()
+        # Refs whose copy could not be written: they go without one until the process ends.
+        self._given_up: set[RefKey] = set()
+        self._warned = False
+        self._mutex = threading.RLock()
+        _all.add(self)
+
+    # For the engine
+
+    def adopt(self, replica: str) -> None:
+        self._adopted.add(replica)
+
+    def replicas(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self._folder()) if is_replica_id(name))
+        except (OSError, StoreError):
+            return []
+
+    def tokens(self, replica: str) -> dict[RefKey, Token]:
+        found = {}
+        with contextlib.suppress(OSError, StoreError), os.scandir(f"{self._folder()}/{replica}") as entries:
+            for entry in entries:
+                if not is_hidden(entry.name):
+                    found[RefKey(f"{replica}/{entry.name}")] = token_of(entry.stat(follow_symlinks=False))
+        return found
+
+    def end(self, key: RefKey) -> RefEnd | None:
+        return self._read(key, end_of)
+
+    def read(self, key: RefKey) -> bytes | None:
+        return self._read(key, lambda descriptor: read_bytes(descriptor, min(_LIMIT, os.fstat(descriptor).st_size)))
+
+    def keep(self, key: RefKey, data: bytes) -> None:
+        if not self._is_kept(key):
+            return
+        with self._mutex:
+            try:
+                self._write(key, data)
+            except (OSError, StoreError) as error:
+                self._give_up(key, error)
+
+    def forget(self, key: RefKey) -> None:
+        with self._mutex, contextlib.suppress(OSError, StoreError):
+            self._close(key)
+            self._files.unlink(self._path(key))
+
+    def forget_replica(self, replica: str) -> None:
+        for key in self.tokens(replica):
+            self.forget(key)
+        self._adopted.discard(replica)
+
+    def load_marker(self) -> bytes | None:
+        return self._load(_MARKER)
+
+    def load_checked(self) -> bytes | None:
+        return self._load(_CHECKED)
+
+    def keep_checked(self, marker: bytes, checked: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            folder = self._folder()
+            # In this order: a marker must not vouch for details of another moment.
+            discard(self._files, f"{folder}/{_MARKER}")
+            write_file(self._files, f"{folder}/{_CHECKED}", checked, replace=True)
+            write_file(self._files, f"{folder}/{_MARKER}", marker, replace=True)
+
+    # For the backend, which holds the ref's lock
+
+    def is_even(self, key: RefKey, token: Token, ref: int) -> bool:
+        """Tell whether a ref, which is open as `ref`, is what the record has of it; True where there is no record."""
+        known = self._open.get(key)
+        if (known is not None and known.even == token) or not self._is_kept(key):
+            return True
+        size = token[1]
+        with self._mutex:
+            try:
+                descriptor = self._descriptor(key)
+                length = min(END_BYTES, size)
+                # One more byte, to see that the record ends there.
+                end = os.pread(descriptor, length + 1, size - length)
+                return len(end) == length and end == os.pread(ref, length, size - length)
+            except FileNotFoundError:
+                return True
+            except (OSError, StoreError) as error:
+                self._give_up(key, error)
+                return True
+
+    def append(self, key: RefKey, size: int, data: bytes, ref: int) -> None:
+        """Note what was written at `size` in a ref, which is open as `ref`."""
+        if not self._is_kept(key):
+            return
+        with self._mutex:
+            try:
+                copy = self._open.get(key)
+                if copy is None:
+                    # There was none, or another thread has needed the place since `is_even`.
+                    self._write(key, read_bytes(ref, size + len(data)))
+                else:
+                    write_all(self._files, copy.descriptor, data)
+            except (OSError, StoreError) as error:
+                self._give_up(key, error)
+
+    def appended(self, key: RefKey, token: Token) -> None:
+        """Note the token of a ref after what was noted last: who finds it so need not look at the record."""
+        copy = self._open.get(key)
+        if copy is not None:
+            copy.even = token
+
+    def cut(self, key: RefKey, size: int) -> None:
+        """Take back what was noted of a save that failed."""
+        if not self._is_kept(key):
+            return
+        with self._mutex:
+            try:
+                descriptor = self._descriptor(key)
+                if os.fstat(descriptor).st_size > size:
+                    self._files.truncate(descriptor, size)
+            except FileNotFoundError:
+                return
+            except (OSError, StoreError) as error:
+                self._give_up(key, error)
+
+    def close(self) -> None:
+        with self._mutex:
+            for key in list(self._open):
+                self._close(key)
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._mutex = threading.RLock()
+
+    def _is_kept(self, key: RefKey) -> bool:
+        return key.replica in self._adopted and key not in self._given_up
+
+    def _folder(self) -> str:
+        return f"{self._state()}/own"
+
+    def _path(self, key: RefKey) -> str:
+        return f"{self._folder()}/{key.path}"
+
+    def _write(self, key: RefKey, data: bytes) -> None:
+        self._close(key)
+        path = self._path(key)
+        make_folders(self._files, os.path.dirname(path))
+        write_file(self._files, path, data, replace=True)
+
+    def _descriptor(self, key: RefKey) -> int:
+        """Return the descriptor of the record that is at its path now; another process may have put a new one there.
+
+        Raises:
+            OSError, StoreError: there is none, or it cannot be opened.
+        """
+        copy = self._open.get(key)
+        if copy is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(copy.path, follow_symlinks=False).st_ino == copy.inode:
+                    return copy.descriptor
+            self._close(key)
+        path = self._path(key)
+        descriptor = open_regular(path, append=self._files)
+        self._open[key] = _OpenCopy(path, descriptor)
+        if len(self._open) > _OPEN_COPIES:
+            self._close(next(iter(self._open)))
+        return descriptor
+
+    def _close(self, key: RefKey) -> None:
+        self._open.pop(key, None)
+
+    def _give_up(self, key: RefKey, error: Exception) -> None:
+        """Write no more to the record of a ref: what it holds stays true, and it is mended when it can be."""
+        self._close(key)
+        self._given_up.add(key)
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the record of what this machine saves cannot be kept ({error}). What you save is safe; but should an "
+                f"older copy of {key.path} come to stand in the store, what is newer is not put back",
+                SessionWarning,
+                stacklevel=8,
+            )
+
+    def _read(self, key: RefKey, read: Callable[[int], _T]) -> _T | None:
+        if key in self._given_up:
+            return None
+        try:
+            descriptor = open_regular(self._path(key))
+        except (OSError, StoreError):
+            return None
+        try:
+            return read(descriptor)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _load(self, name: str) -> bytes | None:
+        try:
+            descriptor = open_regular(f"{self._folder()}/{name}")
+        except (OSError, StoreError):
+            return None
+        try:
+            return read_bytes(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+
+
+def end_of(descriptor: int) -> RefEnd:
+    """Return how an open file ends."""
+    size = os.fstat(descriptor).st_size
+    length = min(END_BYTES, size)
+    return RefEnd(size, read_bytes(descriptor, length, size - length))
+
+
+_all: weakref.WeakSet[FileRecord] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for record in list(_all):
+        record.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
