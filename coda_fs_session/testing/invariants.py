@@ -125,9 +125,11 @@ def labels_stay(before: View, after: View, known: Iterable[StoredRef], now_known
     one_to_one = len(sides) == len(sides_now) and sorted(goes_on) == [[place] for place in range(len(sides_now))]
     if not one_to_one or sorted(each.name for each in sides) != sorted(each.name for each in sides_now):
         return
-    for name, old in before.items():
-        found = [other for other, new in after.items() if _continues(new.lines, old.lines) and new.label == old.label]
-        assert name in found or not found, f"no new side has come, but what was {name!r} is now {found}"
+    for side, (place,) in zip(sides, goes_on, strict=True):
+        old, new = _names_of(side, before), _names_of(sides_now[place], after)
+        # Of sides that look alike it cannot be told which is which.
+        if len(old) == len(new) == 1:
+            assert old == new, f"no new side has come, but what was {old[0]!r} is now {new[0]!r}"
 
 
 def others_stay(before: View, after: View, result: Collection[tuple[bytes, ...]]) -> None:
@@ -174,8 +176,8 @@ def _beginnings(view: View) -> set[int]:
     return {mark for each in view.values() if each.lines is not None for mark in marks_along(each.lines)}
 
 
-def _continues(newer: tuple[bytes, ...] | None, older: tuple[bytes, ...] | None) -> bool:
-    return bool(older) and newer is not None and older is not None and newer[: len(older)] == older
+def _names_of(side: StoredRef, view: View) -> list[str]:
+    return [name for name, shown in view.items() if shown.label == side.name and shown.lines == side.live]
 
 
 def _both(before: Shown, after: Shown) -> str:

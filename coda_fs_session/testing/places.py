@@ -132,7 +132,7 @@ class DiskPlace(Place):
 
     def _open(self) -> tuple[Backend, MachineState]:
         state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
-        return LocalBackend(self.store, files=Files(durable=False)), state
+        return LocalBackend(self.store, files=Files(durable=False), record=state.record), state
 
 
 _AnyPlace = TypeVar("_AnyPlace", bound=Place)

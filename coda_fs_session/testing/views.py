@@ -44,7 +44,10 @@ def lines_of(session: Session) -> tuple[bytes, ...]:
 
 def plain(info: SessionInfo) -> dict[str, Any]:
     """Return what a list says of a session, comparable between machines."""
-    return {**vars(info), "error": info.error and type(info.error).__name__}
+    plain = {**vars(info), "error": info.error and type(info.error).__name__}
+    # What this machine's own record says is no part of what the files say.
+    del plain["reverted"]
+    return plain
 
 
 def view_of(manager: SessionManager) -> View:
