@@ -70,7 +70,7 @@ def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str | None]:
     """Return the names in refs that have less than this machine had saved."""
     names: set[str | None] = set()
     for row in rows:
-        if row.uneven:
+        if row.uneven and RefKey(row.path).replica == repo.replica:
             with suppress(KeyError, SessionError):
                 if put_back.is_reverted(repo, repo.read(RefKey(row.path))):
                     names.add(row.name)
