@@ -43,10 +43,10 @@ class SessionHook:
         """Look at a message given to `Session.add_message`.
 
         Args:
-            message: the hook's own copy.
+            message: the hook's own copy, to be changed as it likes.
 
         Returns:
-            What to add, perhaps the same dict after changes; None to add the message as it came.
+            What to add; None for `message`, with what was changed in it.
         """
         return None
 
