@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -74,31 +73,28 @@ class Hooks:
     """The hooks of one manager, as its sessions and storage call them (`session.SessionHooks`)."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._hooks: list[object] = []
+        self._hooks: dict[object, object] = {}
         self._arrange()
 
-    def add(self, hook: object) -> Callable[[], None]:
-        """Register a hook as the last one and return what takes it out again."""
+    def add(self, hook: object) -> object:
+        """Register a hook as the last one and return its place; one registered twice has two."""
         if isinstance(hook, type) or not any(callable(getattr(hook, name, None)) for name in _NAMES):
             raise TypeError(f"a hook is an object with one of the methods {', '.join(_NAMES)}, not {hook!r}")
-        with self._mutex:
-            self._hooks.append(hook)
-            self._arrange()
+        place = object()
+        self._hooks[place] = hook
+        self._arrange()
+        return place
 
-        def remove() -> None:
-            with self._mutex:
-                # By identity: two hooks may be equal. Removed already, there is nothing to do.
-                self._hooks = [other for other in self._hooks if other is not hook]
-                self._arrange()
-
-        return remove
+    def remove(self, place: object) -> None:
+        """Take out the hook that has this place, if it still has."""
+        self._hooks.pop(place, None)
+        self._arrange()
 
     def _arrange(self) -> None:
         self._adding, self._saving, self._loading = (self._methods(name) for name in _NAMES)
 
     def _methods(self, name: str) -> tuple[Callable[..., Any], ...]:
-        methods = [getattr(hook, name, None) for hook in self._hooks]
+        methods = [getattr(hook, name, None) for hook in self._hooks.values()]
         nothing = getattr(SessionHook, name)
         # A method that does nothing must not cost what the others do.
         return tuple(each for each in methods if callable(each) and getattr(each, "__func__", None) is not nothing)

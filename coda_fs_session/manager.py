@@ -146,9 +146,15 @@ class SessionManager:
         with session._lock:
             tracked = self._storage.tracks_changes
             if session._owner is not self:
+                before = session._limit, session._hooks
                 session._limit, session._hooks = self._limit, self._hooks
-                session._check()
-                self._storage.create(session if tracked else self._frozen(session))
+                try:
+                    session._check()
+                    self._storage.create(session if tracked else self._frozen(session))
+                except BaseException:
+                    # It may still be another manager's, whose hooks and limit hold for it.
+                    session._limit, session._hooks = before
+                    raise
                 self._attach(session)
                 return
             name = session._name
@@ -383,17 +389,23 @@ class SessionManager:
             TypeError: the object has none of the methods.
         """
         with self._lock:
-            if self._hooks is None:
+            hooks = self._hooks
+            if hooks is None:
                 # Late: who uses none pays for none, down to the import.
                 from .hooks import Hooks
 
                 hooks = Hooks()
-                remove = hooks.add(hook)
+            place = hooks.add(hook)
+            if self._hooks is None:
                 self._hooks = hooks
                 for session in list(self._sessions.values()):
                     session._hooks = hooks
-                return remove
-            return self._hooks.add(hook)
+
+        def remove() -> None:
+            with self._lock:
+                hooks.remove(place)
+
+        return remove
 
     def close(self) -> None:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
@@ -491,9 +503,11 @@ class SessionManager:
         if isinstance(session._owner, SessionManager) and session._owner is not self:
             session._owner._detach(session)
         session._owner = self
-        session._limit, session._hooks = self._limit, self._hooks
+        session._limit = self._limit
         session._count_tokens = self._count_tokens
         self._sessions[session.name] = session
+        # In this order: `use` sets its hooks, then looks who is there.
+        session._hooks = self._hooks
         self._settle(session)
         return session
 

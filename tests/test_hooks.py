@@ -18,6 +18,7 @@ from coda_fs_session import (
     InvalidMessageError,
     PendingSave,
     Session,
+    SessionExistsError,
     SessionHook,
     SessionManager,
     SessionNotFoundError,
@@ -445,6 +446,48 @@ def test_a_session_of_another_manager_is_shown_whole(tmp_path: Path) -> None:
     second.use(Stamp())
     second.save_session(session)
     assert stored(second, "chat")[0] == [{**message(n), "saved": True} for n in range(4)]
+
+
+def test_a_save_elsewhere_that_fails_keeps_the_hooks(tmp_path: Path) -> None:
+    """A manager without hooks that could not store a session of one with hooks has not taken them from it."""
+    first, second = open_store(tmp_path / "one"), open_store(tmp_path / "two", max_session_size=0)
+    first.use(Stamp())
+    session = first.create_session("chat")
+    second.create_session("chat")
+    with pytest.raises(SessionExistsError):
+        second.save_session(session)
+    session.messages.append({"content": "a"})
+    first.save_session(session)
+    assert stored(first, "chat")[0] == [{"content": "a", "saved": True}]
+    assert session._limit == first._limit
+
+
+def test_a_branch_of_fewer_messages(manager: SessionManager) -> None:
+    """Where a hook drops unsaved messages of the parent, a branch at a later message has all that are left."""
+
+    class DropAll:
+        def before_save(self, session: Session, pending: PendingSave) -> None:
+            pending.messages.clear()
+
+    manager.use(DropAll())
+    session = manager.create_session("chat")
+    for number in range(4):
+        session.add_message(message(number))
+    branch = manager.create_session("branch", branch_from="chat", at=3)
+    assert (branch.get_messages(), session.get_messages()) == ([], [])
+
+
+def test_registered_twice(manager: SessionManager) -> None:
+    """A hook that was registered twice is called twice, and each removal takes out one."""
+    hook = Calls()
+    removals = [manager.use(hook), manager.use(hook)]
+    session = manager.create_session("chat")
+    for expected in (2, 1, 0):
+        hook.log.clear()
+        session.add_message({})
+        assert len(hook.log) == expected
+        if removals:
+            removals.pop()()
 
 
 def test_autosave_calls_hooks_and_survives_them(manager: SessionManager, caplog: pytest.LogCaptureFixture) -> None:

@@ -163,6 +163,8 @@ class RepoStorage(SessionStorage):
         splice, change = parent._splice(), parent._metadata.change()
         if parent._hooks is not None:
             splice, change = parent._hooks.before_save(parent, splice, change)
+            # They may have left fewer messages.
+            at = None if at is None else min(at, splice.result_count())
         metadata = publish.merged(self.repo, head, change)
         return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
