@@ -15,8 +15,10 @@ def amend(live: list[dict[str, Any]], lines: list[bytes], new: list[bytes], firs
             if before != after and _is(target, before):
                 # In place: others hold this very dict, and may be adding to its text.
                 bring(target, decode(before), decode(after))
-    elif all(map(_is, live[first : first + len(lines)], lines)):
-        live[first : first + len(lines)] = decode_all(new)
+    else:
+        targets = live[first : first + len(lines)]
+        if len(targets) == len(lines) and all(map(_is, targets, lines)):
+            live[first : first + len(lines)] = decode_all(new)
 
 
 def bring(target: Any, old: Any, new: Any) -> None:

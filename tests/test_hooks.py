@@ -411,6 +411,27 @@ def test_after_load_may_change_and_refuse(manager: SessionManager) -> None:
     assert stored(manager, "chat")[0][0]["version"] == 2
 
 
+def test_a_refused_refresh_lets_go(manager: SessionManager) -> None:
+    """An open session whose new state a hook refuses is let go of: who opens it again is told again."""
+    other = twin(manager)
+    opened, theirs = manager.create_session("chat"), other.load_session("chat")
+    hook = Calls()
+    manager.use(hook)
+    theirs.add_message(message(1))
+    other.save_session(theirs)
+    hook.refuse = "load"
+    for _ in range(2):
+        with pytest.raises(Refused):
+            manager.load_session("chat")
+    hook.refuse = ""
+    again = manager.load_session("chat")
+    assert again is not opened
+    assert again.get_messages() == [message(1)]
+    opened.add_message(message(2))
+    with pytest.raises(SessionExistsError):
+        manager.save_session(opened)
+
+
 def test_open_sessions_and_new_ones(manager: SessionManager) -> None:
     """A hook is called for sessions that were open when it came, branches and renamed ones, but not deleted ones."""
     session = manager.create_session("chat")

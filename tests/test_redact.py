@@ -80,7 +80,7 @@ def test_what_comes_out() -> None:
         "n": 1234,
         "none": None,
     }
-    assert Redact("ab", "").message_added(Session("chat"), {"content": "aabb"}) == {"content": ""}
+    assert Redact("ab", "").message_added(Session("chat"), {"content": "<aabb>"}) == {"content": "<>"}
 
 
 @pytest.mark.parametrize(
