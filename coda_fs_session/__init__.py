@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own would have to be imported; type checkers know the name
 if TYPE_CHECKING:
+    from .analytics import Breakdown, SessionAnalytics, Sharing
     from .errors import (
         ConfigError,
         CorruptionError,
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
         StoreFullError,
         StoreReadOnlyError,
     )
+    from .hooks import PendingSave, SessionHook
     from .manager import SessionManager
+    from .redact import Redact
     from .repo.changes import SessionEvent
     from .repo.sync_report import SyncProgress, SyncReport, SyncTransfer
     from .repo.watch import Watch
     from .session import Session, SessionInfo
     from .storage import SessionStorage, StoreStats
+    from .templates import Template, Templates
 else:
 
     def __getattr__(name: str) -> object:
@@ -35,7 +39,7 @@ else:
 
         if name in __all__:
             # From the lowest layer up: whoever catches an error need not load the engine.
-            for module in ("errors", "session", "storage", "manager", "repo.changes", "repo.sync_report", "repo.watch"):
+            for module in _MODULES:
                 found = vars(import_module(f"{__name__}.{module}"))
                 if name in found:
                     globals()[name] = found[name]
@@ -45,23 +49,34 @@ else:
 
 __version__ = "0.1.0"
 
+_MODULES = (
+    *("errors", "session", "storage", "manager", "repo.changes", "repo.sync_report", "repo.watch"),
+    *("hooks", "redact", "templates", "analytics"),
+)
+
 __all__ = [
+    "Breakdown",
     "ConfigError",
     "CorruptionError",
     "InvalidMessageError",
     "InvalidNameError",
     "ObjectNotYetHereError",
+    "PendingSave",
+    "Redact",
     "Session",
+    "SessionAnalytics",
     "SessionConflictError",
     "SessionError",
     "SessionEvent",
     "SessionExistsError",
+    "SessionHook",
     "SessionInfo",
     "SessionManager",
     "SessionNotFoundError",
     "SessionStorage",
     "SessionTooLargeError",
     "SessionWarning",
+    "Sharing",
     "StoreError",
     "StoreFormatError",
     "StoreFullError",
@@ -70,6 +85,8 @@ __all__ = [
     "SyncProgress",
     "SyncReport",
     "SyncTransfer",
+    "Template",
+    "Templates",
     "Watch",
     "__version__",
 ]

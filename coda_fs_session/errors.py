@@ -10,7 +10,7 @@
         ├── SessionTooLargeError                          raise max_session_size, or truncate
         ├── InvalidNameError               (ValueError)   mend the name
         ├── InvalidMessageError            (ValueError)   mend the message at .value_path
-        ├── ConfigError                    (ValueError)   mend the option
+        ├── ConfigError                    (ValueError)   mend the option or the template
         └── StoreError                     .path          look at the disk
             ├── StoreFormatError                          not a store, or one of a newer version
             ├── StoreReadOnlyError                        make it writable
@@ -86,7 +86,7 @@ class InvalidMessageError(SessionError, ValueError):
 
 
 class ConfigError(SessionError, ValueError):
-    """An option in ``[session]`` has a type or value that it does not accept."""
+    """An option in ``[session]`` or a part of a template is not accepted, or a template is asked for what it lacks."""
 
 
 class StoreError(SessionError):

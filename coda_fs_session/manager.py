@@ -27,9 +27,11 @@ from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .repo.changes import SessionEvent
     from .repo.sync_report import Direction, ProgressCallback, SyncReport
     from .repo.watch import Watch
+    from .templates import Templates
 
 
 class SessionManager:
@@ -79,6 +81,8 @@ class SessionManager:
         self._storage = storage if storage is not None else open_storage(config)
         self._count_tokens = counter
         self._limit = config.max_session_bytes
+        self._hooks: Hooks | None = None
+        self._templates: Templates | None = None
         self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         self._autosave = Autosave(config.autosave_interval, self._autosave_one)
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
@@ -163,17 +167,25 @@ class SessionManager:
                 "partial=True, and is for reading only: load_session() it, and save that"
             )
         with session._lock:
+            tracked = self._storage.tracks_changes
             if session._owner is not self:
-                session._limit = self._limit
-                session._check()
-                self._storage.create(session)
+                before = session._limit, session._hooks
+                session._limit, session._hooks = self._limit, self._hooks
+                try:
+                    session._check()
+                    self._storage.create(session if tracked else self._frozen(session))
+                except BaseException:
+                    # It may still be another manager's, whose hooks and limit hold for it.
+                    session._limit, session._hooks = before
+                    raise
                 self._attach(session)
                 return
-            name, tracked = session._name, self._storage.tracks_changes
-            if not tracked:
+            name = session._name
+            if tracked:
+                self._storage.save(session)
+            else:
                 session._check()
-            self._storage.save(session)
-            if not tracked:
+                self._storage.save(self._frozen(session) if session.has_unsaved_changes else session)
                 self._settle(session)
             if session._name != name:
                 self._sessions.pop(name, None)
@@ -183,14 +195,14 @@ class SessionManager:
         """Save every open session that has unsaved changes.
 
         Raises:
-            SessionError: one could not be saved (the first such error); the others were.
+            SessionError: one could not be saved (the first such error, perhaps one of a hook); the others were.
         """
-        failure: SessionError | None = None
+        failure: Exception | None = None
         for session in {id(s): s for s in [*self._autosave.held(), *self._sessions.values()]}.values():
             try:
                 if session.has_unsaved_changes:
                     self.save_session(session)
-            except SessionError as error:
+            except Exception as error:
                 failure = failure or error
         if failure is not None:
             raise failure
@@ -298,8 +310,9 @@ class SessionManager:
                 return session
             else:
                 # Checked before anything changes: what cannot be saved must not stand in an open session.
-                imported._limit = self._limit
+                imported._limit, imported._hooks = self._limit, self._hooks
                 imported._check()
+                imported = self._frozen(imported)
                 session.messages, session.metadata = imported.messages, imported.metadata
             self.save_session(session)
             return session
@@ -375,6 +388,48 @@ class SessionManager:
         self._watches.add(watch)
         return watch
 
+    @property
+    def templates(self) -> Templates:
+        """The templates of this manager: register them, and create sessions that begin as they say."""
+        with self._lock:
+            if self._templates is None:
+                from .templates import Templates
+
+                self._templates = Templates(self)
+            return self._templates
+
+    def use(self, hook: object) -> Callable[[], None]:
+        """Have a hook called from now on, after those that were registered before it.
+
+        Args:
+            hook: an object with any of the methods of `SessionHook`, which says what each is for. For redaction there
+                is a ready one, `Redact`.
+
+        Returns:
+            A function that takes the hook out again.
+
+        Raises:
+            TypeError: the object has none of the methods.
+        """
+        with self._lock:
+            hooks = self._hooks
+            if hooks is None:
+                # Late: who uses none pays for none, down to the import.
+                from .hooks import Hooks
+
+                hooks = Hooks()
+            place = hooks.add(hook)
+            if self._hooks is None:
+                self._hooks = hooks
+                for session in list(self._sessions.values()):
+                    session._hooks = hooks
+
+        def remove() -> None:
+            with self._lock:
+                hooks.remove(place)
+
+        return remove
+
     def close(self) -> None:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 
@@ -423,6 +478,7 @@ class SessionManager:
         if not self._storage.reload(session):
             raise SessionNotFoundError(session.name)
         self._settle(session)
+        self._shown(session)
 
     def _find(self, name: str) -> Session | None:
         """Return the open object of a session, or open it."""
@@ -432,9 +488,12 @@ class SessionManager:
             with session._lock:
                 if session.has_unsaved_changes:
                     return session
+                before = session._copy.source, session._metadata.saved
                 if self._storage.refresh(session):
                     self._settle(session)
                     if session.name == name:
+                        if (session._copy.source, session._metadata.saved) != before or before[0] is None:
+                            self._shown(session)
                         return session
                     # Renamed elsewhere, or another side keeps the name: what has it now is another object.
                     del self._sessions[name]
@@ -442,7 +501,7 @@ class SessionManager:
                 else:
                     self._detach(session)
         loaded = self._storage.load(name)
-        return self._attach(loaded) if loaded is not None else None
+        return self._shown(self._attach(loaded)) if loaded is not None else None
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._lock:
@@ -459,6 +518,8 @@ class SessionManager:
             with parent._lock:
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
+                if not self._storage.tracks_changes and parent.has_unsaved_changes:
+                    parent = self._frozen(parent)
                 return self._attach(self._storage.branch(parent, normalise_name(name), at))
 
     def _attach(self, session: Session) -> Session:
@@ -468,15 +529,31 @@ class SessionManager:
         session._limit = self._limit
         session._count_tokens = self._count_tokens
         self._sessions[session.name] = session
+        # In this order: `use` sets its hooks, then looks who is there.
+        session._hooks = self._hooks
         self._settle(session)
         return session
 
     def _detach(self, session: Session) -> None:
         """Let go of an open object: an explicit save may store it again, autosave must not."""
         self._autosave.forget(session)
-        session._owner = None
+        session._owner = session._hooks = None
         if self._sessions.get(session.name) is session:
             del self._sessions[session.name]
+
+    def _shown(self, session: Session) -> Session:
+        """Let the hooks see a session whose state was read just now."""
+        if self._hooks is not None:
+            try:
+                self._hooks.after_load(session)
+            except BaseException:
+                self._detach(session)
+                raise
+        return session
+
+    def _frozen(self, session: Session) -> Session:
+        """Return what a storage that reads sessions by itself is to store."""
+        return session if self._hooks is None else self._hooks.frozen(session)
 
     def _settle(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""

@@ -16,7 +16,7 @@ from .metadata import WorkingMetadata, encode_metadata
 from .working_copy import MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -64,6 +64,18 @@ class SessionOwner(Protocol):
     def _reload_session(self, session: Session) -> None: ...
 
 
+class SessionHooks(Protocol):
+    """What a session, and the storage that saves it, ask of the hooks of its manager; see `hooks.Hooks`."""
+
+    def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]: ...
+
+    def before_save(
+        self, session: Session, splice: Splice, metadata: dict[str, bytes | None]
+    ) -> tuple[Splice, dict[str, bytes | None]]: ...
+
+    def before_create(self, session: Session) -> tuple[list[bytes], dict[str, bytes]]: ...
+
+
 class Session:
     """A conversation: an ordered list of message dicts, and metadata.
 
@@ -101,6 +113,7 @@ class Session:
         self._diverged_from: str | None = None
         self._missing = 0
         self._owner: SessionOwner | None = None
+        self._hooks: SessionHooks | None = None
         self._limit = _NO_LIMIT
         self._count_tokens: Callable[[str], int] | None = None
         self._lock = threading.RLock()
@@ -133,6 +146,7 @@ class Session:
         session._diverged_from = None
         session._missing = 0
         session._owner = None
+        session._hooks = None
         session._limit = _NO_LIMIT
         session._count_tokens = None
         session._lock = threading.RLock()
@@ -227,6 +241,8 @@ class Session:
             SessionTooLargeError: the session would pass `max_session_size`; it is as before.
         """
         with self._lock:
+            if self._hooks is not None:
+                message = self._hooks.message_added(self, message)
             if self._copy.append(message, limit=self._limit) < 0:
                 raise self._too_large()
             self._changed()
@@ -276,10 +292,10 @@ class Session:
         With a `token_counter` given to the manager, the sum of what that says of each message's content.
         Content that is no text counts as its JSON.
         """
-        texts = [_content_text(message) for message in self.get_messages()]
+        texts = [content_text(message) for message in self.get_messages()]
         if self._count_tokens is not None:
             return sum(self._count_tokens(text) for text in texts)
-        return -(-sum(map(len, texts)) // _CHARACTERS_PER_TOKEN)
+        return -(-sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
 
     def reload(self) -> None:
         """Take the state that the storage has now; unsaved changes are dropped.
@@ -416,7 +432,8 @@ def _checked_list(messages: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def _content_text(message: dict[str, Any]) -> str:
+def content_text(message: dict[str, Any]) -> str:
+    """Return the content of a message as text, as `Session.get_token_count` counts it: its JSON where it is no text."""
     content = message.get("content")
     if content is None or isinstance(content, str):
         return content or ""

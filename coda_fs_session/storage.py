@@ -95,6 +95,7 @@ class SessionStorage(ABC):
         messages = parent.get_messages()[:at]
         child = Session(name, messages, dict(parent.metadata))
         child._parent = parent.name
+        child._hooks = parent._hooks
         self.create(child)
         return child
 

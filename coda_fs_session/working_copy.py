@@ -128,6 +128,13 @@ class WorkingCopy:
         self._added_bytes += len(line) + 1
         return size + len(line) + 1
 
+    def replace_added(self, lines: list[bytes]) -> bool:
+        """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
+        if self._live is not None:
+            return False
+        self._added, self._added_bytes = list(lines), sum(map(len, lines)) + len(lines)
+        return True
+
     def keep_last(self, count: int) -> None:
         """Forget all but the last `count` messages."""
         if count >= len(self):

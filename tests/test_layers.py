@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
 BELOW_REPO = ("errors", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
-EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "opening")
+EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "opening", "hooks", "templates")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -26,9 +26,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "export": ("errors", FORMAT, "session", "storage"),
     "autosave": ("errors", FORMAT, "session", "storage"),
     "config": ("errors", FORMAT),
+    "amend": ("errors", FORMAT),
+    "hooks": ("errors", FORMAT, "metadata", "working_copy", "session", "amend"),
+    "redact": ("hooks", "session"),
+    "templates": ("errors", FORMAT, "session"),
+    "analytics": ("errors", "session", "manager"),
     "opening": (*BELOW_REPO, "config", "backends"),
     "manager": EVERYTHING_BELOW,
-    "__init__": ("errors", "manager", "session", "storage", "repo."),
+    "__init__": ("errors", "manager", "session", "storage", "repo.", "hooks", "redact", "templates", "analytics"),
     # The shipped test tools look everywhere; nothing looks at them.
     "testing.": (*BELOW_REPO, "backends.", "manager", "testing."),
 }

@@ -70,6 +70,8 @@ class RepoStorage(SessionStorage):
         while True:
             splice = session._splice()
             metadata = session._metadata.change()
+            if session._hooks is not None:
+                splice, metadata = session._hooks.before_save(session, splice, metadata)
             try:
                 if not (splice.lines or metadata) and splice.empty:
                     # What was taken back after an error may be in the store all the same.
@@ -153,9 +155,14 @@ class RepoStorage(SessionStorage):
 
     def create(self, session: Session) -> None:
         draft = Draft(self.repo.objects, self.repo.sizes)
-        draft.extend(session._splice_all())
+        if session._hooks is None:
+            draft.extend(session._splice_all())
+            values = session._metadata.everything()
+        else:
+            lines, values = session._hooks.before_create(session)
+            draft.extend(lines)
         now = self.repo.now()
-        metadata = {key: Stamped(now, value) for key, value in session._metadata.everything().items()}
+        metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
         try:
             head = steps.create(
@@ -178,8 +185,12 @@ class RepoStorage(SessionStorage):
         head = self._heads.get(parent)
         if head is None:
             return super().branch(parent, name, at)
-        splice = parent._splice()
-        metadata = publish.merged(self.repo, head, parent._metadata.change())
+        splice, change = parent._splice(), parent._metadata.change()
+        if parent._hooks is not None:
+            splice, change = parent._hooks.before_save(parent, splice, change)
+            # They may have left fewer messages.
+            at = None if at is None else min(at, splice.result_count())
+        metadata = publish.merged(self.repo, head, change)
         return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
     def rename(self, old: str, new: str) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, assert_type
 
 from coda_fs_session import (
+    Breakdown,
     ConfigError,
     CorruptionError,
     InvalidMessageError,
     InvalidNameError,
     ObjectNotYetHereError,
+    PendingSave,
+    Redact,
     Session,
+    SessionAnalytics,
     SessionConflictError,
     SessionError,
     SessionEvent,
     SessionExistsError,
+    SessionHook,
     SessionInfo,
     SessionManager,
     SessionNotFoundError,
     SessionStorage,
     SessionTooLargeError,
     SessionWarning,
+    Sharing,
     StoreError,
     StoreFormatError,
     StoreFullError,
@@ -31,6 +38,8 @@ from coda_fs_session import (
     SyncProgress,
     SyncReport,
     SyncTransfer,
+    Template,
+    Templates,
     Watch,
     __version__,
 )
@@ -153,6 +162,48 @@ with manager.watch(name="holiday") as watch:
     for each in watch:
         assert_type(each, SessionEvent)
     watch.stop()
+
+
+# Hooks: any object with one of the methods; the base class says what they look like.
+class Stamp(SessionHook):
+    def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:
+        return {**message, "session": session.name}
+
+    def before_save(self, session: Session, pending: PendingSave) -> None:
+        assert_type(pending.messages, list[dict[str, Any]])
+        assert_type(pending.metadata, dict[str, Any])
+
+    def after_load(self, session: Session) -> None:
+        session.update_metadata({"seen": True})
+
+
+remove = manager.use(Stamp())
+remove()
+manager.use(Redact("secret"))
+manager.use(Redact([r"sk-\w+", re.compile(r"PIN \d+")], "-"))
+
+# Templates, from code and TOML.
+assert_type(manager.templates, Templates)
+template = manager.templates.register("tutor", system="For {subject}.", metadata={}, defaults={"subject": "art"})
+assert_type(template, Template)
+assert_type(template.parameters, frozenset[str])
+manager.templates.register("two", system=["One.", "Two."], messages=[{"role": "user", "content": "Hello"}])
+assert_type(manager.templates.load("settings.toml"), list[str])
+assert_type(manager.templates.load({"templates": {}}), list[str])
+assert_type(manager.templates.create("tutor", "lesson", subject="music"), Session)
+for each_template in manager.templates:
+    assert_type(each_template, str)
+
+# How it is all used.
+analytics = SessionAnalytics(manager)
+assert_type(analytics.get_statistics(), dict[str, Any])
+assert_type(analytics.get_activity_timeline(days=7), dict[date, int])
+assert_type(analytics.get_growth(30), dict[date, int])
+assert_type(analytics.get_sharing(), Sharing)
+breakdown = analytics.get_breakdown()
+assert_type(breakdown, Breakdown)
+assert_type(breakdown.messages_by_role, dict[str, int])
+assert_type(breakdown.unreadable, tuple[str, ...])
 
 
 # A storage of one's own: four methods, and the manager takes it.
