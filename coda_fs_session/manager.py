@@ -18,7 +18,7 @@ from .format.names import checked_name, normalise_name
 from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
-from .storage import SessionStorage, StoreStats, name_taken
+from .storage import FORMER_NAMES, SessionStorage, StoreStats, former_names, name_taken, note_origin, with_origin
 
 if TYPE_CHECKING:
     from .repo.changes import SessionEvent
@@ -149,6 +149,9 @@ class SessionManager:
             name, tracked = session._name, self._storage.tracks_changes
             if not tracked:
                 session._check()
+                if session.has_unsaved_changes:
+                    # What was changed in the live list or dict has moved no time yet.
+                    session._changed()
             self._storage.save(session)
             if not tracked:
                 self._settle(session)
@@ -160,14 +163,15 @@ class SessionManager:
         """Save every open session that has unsaved changes.
 
         Raises:
-            SessionError: one could not be saved (the first such error); the others were.
+            SessionError: one could not be saved (the first such error, of a storage of your own whatever that raises);
+                the others were.
         """
-        failure: SessionError | None = None
+        failure: Exception | None = None
         for session in {id(s): s for s in [*self._autosave.held(), *self._sessions.values()]}.values():
             try:
                 if session.has_unsaved_changes:
                     self.save_session(session)
-            except SessionError as error:
+            except Exception as error:
                 failure = failure or error
         if failure is not None:
             raise failure
@@ -209,6 +213,9 @@ class SessionManager:
                 changed = live.has_unsaved_changes
                 live._name, live._diverged_from = new, None
                 self._sessions[new] = live
+                kept = None if self._storage.tracks_changes else self._storage.info(new)
+                if changed and kept is not None and former_names(kept.metadata):
+                    live._metadata.live[FORMER_NAMES] = former_names(kept.metadata)
                 if not changed:
                     self._storage.refresh(live)
                     self._settle(live)
@@ -221,11 +228,12 @@ class SessionManager:
         infos: list[SessionInfo] = self._storage.list_all() or []
         if self._storage.lists_newest_first:
             return infos
+        infos = [with_origin(info) for info in infos]
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
     def get_session_info(self, name: str) -> SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
-        return self._storage.info(checked_name(name))
+        return self._info(checked_name(name))
 
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a session, with its unsaved changes, into one JSON file.
@@ -356,7 +364,7 @@ class SessionManager:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 
         Raises:
-            SessionError: a session could not be saved; everything else was done.
+            SessionError: a session could not be saved (see `save_all`); everything else was done.
         """
         try:
             self.save_all()
@@ -401,6 +409,10 @@ class SessionManager:
             raise SessionNotFoundError(session.name)
         self._settle(session)
 
+    def _info(self, name: str) -> SessionInfo | None:
+        info = self._storage.info(name)
+        return info if info is None or self._storage.tracks_changes else with_origin(info)
+
     def _find(self, name: str) -> Session | None:
         """Return the open object of a session, or open it."""
         session = self._sessions.get(name)
@@ -423,7 +435,7 @@ class SessionManager:
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._lock:
-            info = self._storage.info(name)
+            info = self._info(name)
             if info is not None:
                 if info.error is not None:
                     raise info.error
@@ -445,6 +457,8 @@ class SessionManager:
         session._limit = self._limit
         session._count_tokens = self._count_tokens
         self._sessions[session.name] = session
+        if not self._storage.tracks_changes:
+            note_origin(session)
         self._settle(session)
         return session
 
@@ -485,4 +499,7 @@ def _engine_of(manager: SessionManager) -> RepoStorage:
     if isinstance(manager._storage, RepoStorage):
         return manager._storage
     kind = type(manager._storage).__name__
-    raise SessionError(f"{kind} cannot be synced: only stores of this package can, with export_session the others")
+    raise SessionError(
+        f"a {kind} cannot be synced: only stores of this package can; "
+        "export_session and import_session carry its sessions over"
+    )
