@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-if "pytest" in sys.modules:
+if sys.modules.get("pytest") is not None:
     # Before any of these modules is imported: without it, a test that fails in your run would say `AssertionError`,
     # and not what was compared with what.
     sys.modules["pytest"].register_assert_rewrite(f"{__name__}.kit")
@@ -48,3 +48,7 @@ __all__ = [
     "SessionStorageTests",
     "WrapperBackend",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -37,8 +38,11 @@ def run_processes(count: int, work: Callable[[int], object]) -> None:
 
 
 @contextmanager
-def process_to_kill(work: Callable[[Callable[[int], None]], object]) -> Iterator[Callable[[], int]]:
-    """Run ``work(acknowledge)`` in a process that is killed, by SIGKILL, when the block ends, whatever it is at.
+def process_to_kill(work: Callable[[Callable[[int], None]], object], *, part: float) -> Iterator[Callable[[], int]]:
+    """Run ``work(acknowledge)`` in a process that is killed, by SIGKILL, when the block ends.
+
+    Args:
+        part: how much of its next step it may still do, measured by how long the last one took: 0.5 is in the middle.
 
     Yields:
         A function that waits for the next number that the process acknowledges, and returns it.
@@ -53,15 +57,20 @@ def process_to_kill(work: Callable[[Callable[[int], None]], object]) -> Iterator
     child.start()
     sending.close()
 
+    moments = [time.monotonic()]
+
     def acknowledged() -> int:
         assert receiving.poll(_SECONDS), "the other process acknowledged nothing for a minute"
         try:
-            return int(receiving.recv())
+            number = int(receiving.recv())
         except EOFError:
             raise AssertionError("the other process ended by itself; standard error says how") from None
+        moments.append(time.monotonic())
+        return number
 
     try:
         yield acknowledged
+        time.sleep((moments[-1] - moments[-2]) * part)
     finally:
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)

@@ -169,15 +169,15 @@ class LastingTests(BackendCase):
         again.close()
         assert self.reopen(backend).read_ref(KEY) == Snapshot(b"three\nfour\nfive\n", token)
 
-    @pytest.mark.parametrize("acknowledgements", [1, 2, 7, 30, 61])
-    def test_killed_while_appending(self, backend: Backend, acknowledgements: int) -> None:
+    @pytest.mark.parametrize(("steps", "part"), [(2, 0), (2, 0.5), (7, 0.3), (30, 0.7), (61, 0.9)])
+    def test_killed_while_appending(self, backend: Backend, steps: int, part: float) -> None:
         """What was acknowledged is there, of what was under way at most a part; and the ref can be written on."""
 
         def step(own: Backend, number: int, token: Token) -> Token:
             own.put_objects([new_object(b"%d" % number)])
             return own.append_ref(KEY, token, _line(number))
 
-        last = self._kill(backend, acknowledgements, step)
+        last = self._kill(backend, steps, part, step)
         again = self.reopen(backend)
         snapshot = again.read_ref(KEY)
         acknowledged = b"".join(map(_line, range(last + 1)))
@@ -190,14 +190,14 @@ class LastingTests(BackendCase):
         again.append_ref(KEY, snapshot.token, b"after\n")
         assert again.read_ref(KEY).data == snapshot.data + b"after\n"
 
-    @pytest.mark.parametrize("acknowledgements", [1, 2, 7, 30])
-    def test_killed_while_replacing(self, backend: Backend, acknowledgements: int) -> None:
+    @pytest.mark.parametrize(("steps", "part"), [(2, 0), (2, 0.5), (7, 0.3), (30, 0.7)])
+    def test_killed_while_replacing(self, backend: Backend, steps: int, part: float) -> None:
         """One of the states is there, whole, and none from before the last one that was acknowledged."""
 
         def step(own: Backend, number: int, token: Token) -> Token:
             return own.replace_ref(KEY, token, _line(number) * (1 + number % 3 * 1000))
 
-        last = self._kill(backend, acknowledgements, step)
+        last = self._kill(backend, steps, part, step)
         again = self.reopen(backend)
         snapshot = again.read_ref(KEY)
         number = int(snapshot.data.split(b" ", 1)[0])
@@ -206,8 +206,8 @@ class LastingTests(BackendCase):
         again.replace_ref(KEY, snapshot.token, b"after\n")
         assert [key for key, _ in again.refs()] == [KEY]
 
-    def _kill(self, backend: Backend, count: int, step: Callable[[Backend, int, Token], Token]) -> int:
-        """Let another process write until `count` steps were acknowledged, kill it, and return the last of them."""
+    def _kill(self, backend: Backend, steps: int, part: float, step: Callable[[Backend, int, Token], Token]) -> int:
+        """Let another process write, kill it within the step after `steps`, and return the last it acknowledged."""
         self.need(backend, "persistent")
         backend.prepare()
         backend.create_ref(KEY, b"")
@@ -220,8 +220,8 @@ class LastingTests(BackendCase):
                 token = step(own, number, token)
                 acknowledge(number)
 
-        with process_to_kill(work) as acknowledged:
-            for _ in range(count):
+        with process_to_kill(work, part=part) as acknowledged:
+            for _ in range(steps):
                 last = acknowledged()
         return last
 

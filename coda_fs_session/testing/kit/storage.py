@@ -189,8 +189,8 @@ class SessionStorageTests(ManagerTests):
         listed = {info.name: info.metadata for info in storage.list_all()}
         assert listed == {f"chat {number} {step}": {"by": number} for number in range(4) for step in range(10)}
 
-    @pytest.mark.parametrize("acknowledgements", [1, 5, 20])
-    def test_killed_while_saving(self, storage: SessionStorage, acknowledgements: int) -> None:
+    @pytest.mark.parametrize(("steps", "part"), [(2, 0), (5, 0.5), (20, 0.8)])
+    def test_killed_while_saving(self, storage: SessionStorage, steps: int, part: float) -> None:
         """A process that is killed leaves the last state that it saved, or the one that it was about to save."""
         self.need("persistent")
         storage.save(session("other"))
@@ -204,8 +204,8 @@ class SessionStorageTests(ManagerTests):
                 own.save(chat)
                 acknowledge(number)
 
-        with process_to_kill(work) as acknowledged:
-            for _ in range(acknowledgements):
+        with process_to_kill(work, part=part) as acknowledged:
+            for _ in range(steps):
                 last = acknowledged()
         again = self.reopen(storage)
         kept = again.load("chat")

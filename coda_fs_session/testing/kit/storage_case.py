@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from ...backends.base import Capabilities
 from ...manager import SessionManager
 from ...storage import SessionStorage
+from .case import missing
 
 MESSAGES: list[dict[str, Any]] = [
     {"role": "user", "content": "Hello"},
@@ -31,7 +31,7 @@ HOSTILE_NAMES = [
 """Names that are more than names to a file system, a shell, a URL or a database."""
 
 
-class StorageCase(ABC):
+class StorageCase:
     """The fixture `storage`, and hooks to override where they apply.
 
     Attributes:
@@ -42,16 +42,16 @@ class StorageCase(ABC):
     capabilities = Capabilities(persistent=False, shared=False)
 
     @pytest.fixture
-    @abstractmethod
     def storage(self) -> SessionStorage:
         """Return a storage that keeps nothing yet."""
+        missing(self, "the fixture storage")
 
     def reopen(self, storage: SessionStorage) -> SessionStorage:
         """Return another object for the same kept sessions, as a process that starts now would open it.
 
         To be overridden where `capabilities` say so. Also called in other processes.
         """
-        raise NotImplementedError(f"{type(self).__name__}.reopen: its capabilities say that the storage is persistent")
+        missing(self, "reopen")
 
     def damage(self, storage: SessionStorage, name: str) -> None:
         """Make what is kept of a session unreadable, going around the storage."""
