@@ -18,7 +18,7 @@ from .format.names import checked_name, normalise_name
 from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
-from .storage import FORMER_NAMES, SessionStorage, StoreStats, former_names, name_taken, note_origin, with_origin
+from .storage import SessionStorage, StoreStats, carry_former_names, name_taken, note_origin, with_origin
 
 if TYPE_CHECKING:
     from .repo.changes import SessionEvent
@@ -213,10 +213,9 @@ class SessionManager:
                 changed = live.has_unsaved_changes
                 live._name, live._diverged_from = new, None
                 self._sessions[new] = live
-                kept = None if self._storage.tracks_changes else self._storage.info(new)
-                if changed and kept is not None and former_names(kept.metadata):
-                    live._metadata.live[FORMER_NAMES] = former_names(kept.metadata)
-                if not changed:
+                if changed:
+                    carry_former_names(self._storage.info(new), live)
+                else:
                     self._storage.refresh(live)
                     self._settle(live)
 

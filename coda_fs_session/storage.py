@@ -46,8 +46,8 @@ class SessionStorage(ABC):
     """Keeps sessions under their names.
 
     A storage must keep, of each session, the name, the messages, the metadata and both times, exactly; what it cannot
-    read it must not pass off as missing or empty, but raise an error. The manager calls `save` from any thread, for one
-    session at a time; everything else it calls from one thread at a time. `coda_fs_session.testing` has the tests.
+    read it must not pass off as missing or empty, but raise an error. Calls come from any thread and several at once,
+    though never two that change the same session. `coda_fs_session.testing` has the tests.
 
     The default methods below the four abstract ones read before they write: two processes that use them on
     one name at the same time may both succeed. Override them where the medium offers something atomic.
@@ -190,6 +190,13 @@ def former_names(metadata: dict[str, Any]) -> list[str]:
     """Return what a session was called before, as far as its metadata tells."""
     names = metadata.get(FORMER_NAMES)
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def carry_former_names(info: SessionInfo | None, session: Session) -> None:
+    """Let a session with unsaved changes have what `rename` has noted in the one that is kept."""
+    names = former_names(info.metadata) if info is not None else []
+    if names:
+        session._metadata.live[FORMER_NAMES] = names
 
 
 def _origin_of(metadata: dict[str, Any]) -> tuple[str | None, int | None]:

@@ -1,7 +1,8 @@
 """Tools for people who write a backend or a storage, and the simulator of sync tools.
 
 `BackendTests` and `SessionStorageTests` are base classes: subclass one in a test module of yours and say how to
-make what it tests. They need pytest, `strategies` needs hypothesis (the extra "testing"); nothing else here does.
+make what it tests. They need pytest, `strategies` needs hypothesis (both are in the extra "testing"); nothing else
+here does.
 """
 
 from __future__ import annotations

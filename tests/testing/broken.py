@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,12 +20,13 @@ import pytest
 from backends.test_local import TestLocal as OfFiles
 from backends.test_memory import read_raw, write_raw
 
-from coda_fs_session import Session, SessionInfo, SessionStorage
+from coda_fs_session import Session, SessionInfo, SessionStorage, StoreError
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import Backend, NewObject, Place, RefKey, RefTakenError, Snapshot, Token
 from coda_fs_session.backends.local import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.testing import BackendTests, Capabilities, SessionStorageTests
+from coda_fs_session.testing.kit import managing
 
 
 class OverMemory(BackendTests):
@@ -143,7 +145,12 @@ class TestHoldHidesErrors(OverMemory):
 
 
 class TestUnverifiedObjects(OverMemory):
-    noticed_by = ("test_damage[same length]", "test_damage[empty]", "test_a_size_that_it_may_not_have[plain]")
+    noticed_by = (
+        "test_damage[same length]",
+        "test_damage[empty]",
+        "test_a_size_that_it_may_not_have[plain]",
+        "test_no_objects",
+    )
 
     class broken(MemoryBackend):
         def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
@@ -216,6 +223,86 @@ class TestReadsTokensLate(OverMemory):
         def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
             time.sleep(0.0002)
             return super().append_ref(key, expected, data)
+
+
+class TestMissingIsEmpty(OverMemory):
+    noticed_by = ("test_an_empty_store", "test_a_ref_that_is_gone")
+
+    class broken(MemoryBackend):
+        def read_ref(self, key: RefKey) -> Snapshot:
+            return self._refs.get(key, Snapshot(b"", Token((0, 0))))
+
+
+class TestOneFolderDeep(OverMemory):
+    noticed_by = ("test_a_ref_further_down",)
+
+    class broken(MemoryBackend):
+        def ref_tokens(self) -> dict[str, Token]:
+            return {path: token for path, token in super().ref_tokens().items() if path.count("/") == 1}
+
+
+class TestHoldChangesTheRef(OverMemory):
+    noticed_by = ("test_hold",)
+
+    class broken(MemoryBackend):
+        @contextmanager
+        def hold(self, key: RefKey) -> Iterator[None]:
+            yield
+            self._place(key, self._refs[key].data)
+
+
+class TestRemembersObjects(OverMemory):
+    noticed_by = ("test_an_object_that_is_gone", "test_damage[same length]")
+
+    class broken(MemoryBackend):
+        def put_objects(self, objects: Iterable[NewObject]) -> None:
+            for new in objects:
+                self.__dict__.setdefault("remembered", {})[new.id] = new.data
+                super().put_objects([new])
+
+        def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+            found = self.__dict__.get("remembered", {}).get(identity)
+            return found if found is not None else super().get_object(identity, size=size, limit=limit)
+
+
+class TestNothingIsNoObject(OverMemory):
+    noticed_by = ("test_any_bytes_in_an_object[empty-plain]",)
+
+    class broken(MemoryBackend):
+        def put_objects(self, objects: Iterable[NewObject]) -> None:
+            super().put_objects(new for new in objects if new.data)
+
+
+class TestListsObjectsTwice(OverMemory):
+    noticed_by = ("test_objects", "test_any_bytes_in_an_object[zero-to be compressed]")
+
+    class broken(MemoryBackend):
+        def objects(self) -> Iterator[tuple[str, int]]:
+            yield from super().objects()
+            yield from sorted(super().objects())[:1]
+
+
+class TestSharedForAMoment(OverMemory):
+    noticed_by = ("test_capabilities",)
+
+    class broken(MemoryBackend):
+        capabilities = Capabilities(persistent=False, shared=True)
+
+
+class TestNowhere(OverMemory):
+    noticed_by = ("test_locate",)
+
+    class broken(MemoryBackend):
+        def locate(self, key: RefKey | str) -> str:
+            return "somewhere in memory"
+
+
+class TestEveryReplicaIsHere(OverMemory):
+    noticed_by = ("test_replica_marker",)
+
+    class broken(MemoryBackend):
+        def replica_marker(self, replica: str) -> list[int] | None:
+            return []
 
 
 class OverFiles(OfFiles):
@@ -327,9 +414,16 @@ class Kept(SessionStorage):
     def list_all(self) -> list[SessionInfo]:
         listed = []
         for name, messages, metadata, (created, updated) in list(self.kept.values()):
-            decoded = self.decode(messages)
+            try:
+                decoded = self.decode(messages)
+            except ValueError as error:
+                listed.append(self.bad(name, error))
+                continue
             listed.append(SessionInfo(name, len(decoded), created, updated, self.decode(metadata), len(str(decoded))))
         return listed
+
+    def bad(self, name: str, error: ValueError) -> SessionInfo:
+        return SessionInfo(name, 0, datetime.min, datetime.min, {}, 0, error=StoreError(str(error)))
 
 
 class OfStorage(SessionStorageTests):
@@ -407,6 +501,53 @@ class TestAppendsOnly(OfStorage):
                 super().save(session)
 
 
+class TestSavesOnce(OfStorage):
+    noticed_by = ("test_what_nobody_saved", "test_what_cannot_be_saved", "test_watch")
+
+    class broken(Kept):
+        def save(self, session: Session) -> None:
+            if session.name not in self.kept:
+                super().save(session)
+
+    def test_watch(self, storage: SessionStorage, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[override]
+        """As it is, but for half a minute of patience."""
+        monkeypatch.setattr(managing, "_PATIENCE", 0.1)
+        super().test_watch(storage)
+
+
+class TestNeverDeletes(OfStorage):
+    noticed_by = ("test_delete", "test_delete_session", "test_rename")
+
+    class broken(Kept):
+        def delete(self, name: str) -> None:
+            return
+
+
+class TestMissingIsAnEmptySession(OfStorage):
+    noticed_by = ("test_nothing_kept", "test_create_save_and_load")
+
+    class broken(Kept):
+        def load(self, name: str) -> Session | None:
+            return super().load(name) or Session(name)
+
+
+class TestCutsWhatIsLarge(OfStorage):
+    noticed_by = ("test_large",)
+
+    class broken(Kept):
+        def decode(self, value: Any) -> Any:
+            decoded = super().decode(value)
+            return decoded[-1000:] if isinstance(decoded, list) else decoded
+
+
+class TestNeverRefreshes(OfStorage):
+    noticed_by = ("test_a_clean_session_is_refreshed",)
+
+    class broken(Kept):
+        def refresh(self, session: Session) -> bool:
+            return session.name in self.kept
+
+
 class TestPassesDamageOffAsMissing(OfStorage):
     noticed_by = ("test_damage",)
 
@@ -427,6 +568,10 @@ class TestPassesDamageOffAsMissing(OfStorage):
 class TestStopsListingAtDamage(OfStorage):
     noticed_by = ("test_damage",)
 
+    class broken(Kept):
+        def bad(self, name: str, error: ValueError) -> SessionInfo:
+            raise error
+
 
 class TestNotForThreadsEither(OfStorage):
     noticed_by = ("test_threads",)
@@ -441,7 +586,9 @@ class TestNotForThreadsEither(OfStorage):
 
 
 class Folder(Kept):
-    """One JSON file for everything."""
+    """One JSON file for everything, which is nothing for several processes."""
+
+    mutex = threading.RLock()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -455,8 +602,17 @@ class Folder(Kept):
 
     def save(self, session: Session) -> None:
         times = [session.created_at.isoformat(), session.updated_at.isoformat()]
+        with self.mutex:
+            self.put(session, times)
+
+    def put(self, session: Session, times: list[str]) -> None:
         found = json.loads(self.path.read_bytes()) if self.path.exists() else {}
         found[session.name] = [session.name, self.encode(session.messages), self.encode(session.metadata), times]
+        self.write(json.dumps(found))
+
+    def delete(self, name: str) -> None:
+        found = json.loads(self.path.read_bytes())
+        del found[name]
         self.write(json.dumps(found))
 
     def write(self, text: str) -> None:
@@ -466,7 +622,7 @@ class Folder(Kept):
 
 
 class OfFolder(SessionStorageTests):
-    capabilities = Capabilities(persistent=True, shared=True)
+    capabilities = Capabilities(persistent=True, shared=False)
     broken: ClassVar[type[Folder]] = Folder
 
     @pytest.fixture
@@ -480,6 +636,7 @@ class OfFolder(SessionStorageTests):
 
 class TestOneFileForAllProcesses(OfFolder):
     noticed_by = ("test_processes",)
+    capabilities = Capabilities(persistent=True, shared=True)
 
     class broken(Folder):
         def write(self, text: str) -> None:

@@ -20,9 +20,6 @@ BROKEN = {
     name: kind.noticed_by for name, kind in vars(broken).items() if isinstance(kind, type) and name.startswith("Test")
 }
 
-SOUND = {"OverMemory": "", "OverFiles": "", "OfStorage": "test_damage", "OfFolder": "test_processes"}
-"""What the broken ones are made of, and which test even that fails."""
-
 
 def run_pytest(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run pytest in a fresh interpreter; a warning of pytest's own is an error."""
@@ -54,8 +51,8 @@ def test_what_is_broken_is_noticed(outcomes: dict[str, str], name: str, test: st
     assert outcomes[f"{name}::{test}"] == "FAILED"
 
 
-def test_nearly_every_test_has_noticed_something() -> None:
-    """A test that is added to the kit comes with something broken that it notices; these are the exceptions."""
+def test_every_test_has_noticed_something() -> None:
+    """A test that is added to the kit comes with something broken that it notices."""
     noticing = {test.partition("[")[0] for tests in BROKEN.values() for test in tests}
     tests = {
         name
@@ -64,7 +61,9 @@ def test_nearly_every_test_has_noticed_something() -> None:
         for name in vars(kind)
         if name.startswith("test_") and kind.__module__.startswith("coda_fs_session.")
     }
-    assert sorted(tests - noticing) == []
+    # That syncing is refused, and how, is the manager's affair alone.
+    assert tests - noticing == {"test_sync"}
+    assert noticing <= tests
 
 
 def _all_below(kind: type) -> list[type]:

@@ -13,6 +13,16 @@ from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 
+from .broken import OfFolder, OfStorage
+
+
+class TestKept(OfStorage):
+    """What the broken storages are made of has no fault of its own."""
+
+
+class TestFolder(OfFolder):
+    """Nor has this."""
+
 
 class TestFiles(SessionStorageTests):
     capabilities = Capabilities(persistent=True, shared=True)

@@ -29,7 +29,7 @@ class ObjectTests(BackendCase):
         before = sorted(backend.objects())
         backend.put_objects(iter(made))
         assert sorted(backend.objects()) == before
-        assert {identity for identity, _ in before} == {new.id for new in made}
+        assert [identity for identity, _ in before] == sorted(new.id for new in made)
         for new in made:
             assert backend.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
             assert backend.get_object(new.id, size=None, limit=2**20) == new.data
