@@ -24,7 +24,7 @@ from .format.names import checked_name, normalise_name
 from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
-from .storage import SessionStorage, StoreStats, name_taken
+from .storage import SessionStorage, StoreStats, carry_former_names, name_taken, note_origin, with_origin
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -185,7 +185,11 @@ class SessionManager:
                 self._storage.save(session)
             else:
                 session._check()
-                self._storage.save(self._frozen(session) if session.has_unsaved_changes else session)
+                changed = session.has_unsaved_changes
+                if changed:
+                    # What was changed in the live list or dict has moved no time yet.
+                    session._changed()
+                self._storage.save(self._frozen(session) if changed else session)
                 self._settle(session)
             if session._name != name:
                 self._sessions.pop(name, None)
@@ -195,7 +199,8 @@ class SessionManager:
         """Save every open session that has unsaved changes.
 
         Raises:
-            SessionError: one could not be saved (the first such error, perhaps one of a hook); the others were.
+            SessionError: one could not be saved (the first such error, of a hook or a storage of your own whatever that
+                raises); the others were.
         """
         failure: Exception | None = None
         for session in {id(s): s for s in [*self._autosave.held(), *self._sessions.values()]}.values():
@@ -244,7 +249,9 @@ class SessionManager:
                 changed = live.has_unsaved_changes
                 live._name, live._diverged_from = new, None
                 self._sessions[new] = live
-                if not changed:
+                if changed:
+                    carry_former_names(self._storage.info(new), live)
+                else:
                     self._storage.refresh(live)
                     self._settle(live)
 
@@ -256,11 +263,12 @@ class SessionManager:
         infos: list[SessionInfo] = self._storage.list_all() or []
         if self._storage.lists_newest_first:
             return infos
+        infos = [with_origin(info) for info in infos]
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
     def get_session_info(self, name: str) -> SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
-        return self._storage.info(checked_name(name))
+        return self._info(checked_name(name))
 
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a session, with its unsaved changes, into one JSON file.
@@ -434,7 +442,7 @@ class SessionManager:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 
         Raises:
-            SessionError: a session could not be saved; everything else was done.
+            SessionError: a session could not be saved (see `save_all`); everything else was done.
         """
         try:
             self.save_all()
@@ -480,6 +488,10 @@ class SessionManager:
         self._settle(session)
         self._shown(session)
 
+    def _info(self, name: str) -> SessionInfo | None:
+        info = self._storage.info(name)
+        return info if info is None or self._storage.tracks_changes else with_origin(info)
+
     def _find(self, name: str) -> Session | None:
         """Return the open object of a session, or open it."""
         session = self._sessions.get(name)
@@ -505,7 +517,7 @@ class SessionManager:
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._lock:
-            info = self._storage.info(name)
+            info = self._info(name)
             if info is not None:
                 if info.error is not None:
                     raise info.error
@@ -531,6 +543,8 @@ class SessionManager:
         self._sessions[session.name] = session
         # In this order: `use` sets its hooks, then looks who is there.
         session._hooks = self._hooks
+        if not self._storage.tracks_changes:
+            note_origin(session)
         self._settle(session)
         return session
 
@@ -585,4 +599,7 @@ def _engine_of(manager: SessionManager) -> RepoStorage:
     if isinstance(manager._storage, RepoStorage):
         return manager._storage
     kind = type(manager._storage).__name__
-    raise SessionError(f"{kind} cannot be synced: only stores of this package can, with export_session the others")
+    raise SessionError(
+        f"a {kind} cannot be synced: only stores of this package can; "
+        "export_session and import_session carry its sessions over"
+    )

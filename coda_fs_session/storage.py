@@ -7,11 +7,19 @@ overrides the rest with what it can do better.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .errors import SessionExistsError, SessionNotFoundError
 from .session import Session, SessionInfo
+
+BRANCHED_FROM = "coda_fs_session.branched_from"
+"""Metadata key under which the default `branch` notes the parent's name and the number of messages taken over."""
+
+FORMER_NAMES = "coda_fs_session.former_names"
+"""Metadata key under which the default `rename` notes what a session with branches was called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,14 @@ class StoreStats:
 class SessionStorage(ABC):
     """Keeps sessions under their names.
 
+    A storage must keep, of each session, the name, the messages, the metadata and both times, exactly; what it cannot
+    read it must not pass off as missing or empty, but raise an error. Calls come from any thread and several at once,
+    though never two that change the same session. `coda_fs_session.testing` has the tests.
+
     The default methods below the four abstract ones read before they write: two processes that use them on
     one name at the same time may both succeed. Override them where the medium offers something atomic.
+
+    What a session was branched from is kept in its metadata by the default `branch`, since every storage keeps that.
     """
 
     lists_newest_first: bool = False
@@ -93,7 +107,10 @@ class SessionStorage(ABC):
             SessionExistsError: the name is taken.
         """
         messages = parent.get_messages()[:at]
-        child = Session(name, messages, dict(parent.metadata))
+        metadata = copy.deepcopy(parent._metadata.live)
+        metadata.pop(FORMER_NAMES, None)
+        metadata[BRANCHED_FROM] = {"name": parent.name, "at": len(messages)}
+        child = Session(name, messages, metadata)
         child._parent = parent.name
         child._hooks = parent._hooks
         self.create(child)
@@ -108,10 +125,14 @@ class SessionStorage(ABC):
         session = self.load(old)
         if session is None:
             raise SessionNotFoundError(old)
+        metadata = copy.deepcopy(session._metadata.live)
+        names = [*former_names(metadata), old]
+        if any(with_origin(info).parent in names for info in self.list_all() or ()):
+            metadata[FORMER_NAMES] = names
         moved = Session(
             new,
             session.get_messages(),
-            dict(session.metadata),
+            metadata,
             created_at=session.created_at,
             updated_at=session.updated_at,
         )
@@ -121,22 +142,26 @@ class SessionStorage(ABC):
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         """Tell whether a session was branched from `parent`, whatever that was called then."""
-        return info.parent == parent
+        known = with_origin(info).parent
+        if known is None or known == parent:
+            return known is not None
+        now = self.info(parent)
+        return now is not None and known in former_names(now.metadata)
 
     def refresh(self, session: Session) -> bool:
         """Bring a session without unsaved changes to the state that is kept; False where none is."""
         fresh = self.load(session.name)
-        if fresh is None:
-            return False
-        if fresh is not session:
-            session.messages[:] = fresh.messages
-            session.metadata = fresh.metadata
-            session._created, session._updated = fresh._created, fresh._updated
-        return True
+        # What is as it was stays the same objects: a caller may hold some of them.
+        if fresh is not None and not _same(session, fresh):
+            _show(session, fresh)
+        return fresh is not None
 
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is."""
-        return self.refresh(session)
+        fresh = self.load(session.name)
+        if fresh is not None:
+            _show(session, fresh)
+        return fresh is not None
 
     def stats(self) -> StoreStats:
         """Return totals over all sessions."""
@@ -150,3 +175,57 @@ class SessionStorage(ABC):
 def name_taken(name: str) -> SessionExistsError:
     """Return the error for a name that is not free."""
     return SessionExistsError(f"a session called {name!r} exists already: take another name, or load_session({name!r})")
+
+
+def with_origin(info: SessionInfo) -> SessionInfo:
+    """Return what is known of a session with what its metadata tells of its parent, where the storage tells nothing."""
+    parent, forked_at = _origin_of(info.metadata)
+    if parent is None or info.parent not in (None, parent):
+        return info
+    return replace(info, parent=parent, forked_at=forked_at if info.forked_at is None else info.forked_at)
+
+
+def note_origin(session: Session) -> None:
+    """Let a session know its parent, if its metadata does."""
+    if session._parent is None:
+        session._parent, _ = _origin_of(session._metadata.live)
+
+
+def former_names(metadata: dict[str, Any]) -> list[str]:
+    """Return what a session was called before, as far as its metadata tells."""
+    names = metadata.get(FORMER_NAMES)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def carry_former_names(info: SessionInfo | None, session: Session) -> None:
+    """Let a session with unsaved changes have what `rename` has noted in the one that is kept."""
+    names = former_names(info.metadata) if info is not None else []
+    if names:
+        session._metadata.live[FORMER_NAMES] = names
+
+
+def _origin_of(metadata: dict[str, Any]) -> tuple[str | None, int | None]:
+    match metadata.get(BRANCHED_FROM):
+        case {"name": str(name), "at": int(at)}:
+            return name, at
+    return None, None
+
+
+def _same(session: Session, other: Session) -> bool:
+    return session is other or (
+        (session._created, session._updated) == (other._created, other._updated)
+        and session._metadata.everything() == other._metadata.everything()
+        and list(session._copy.lines()) == list(other._copy.lines())
+    )
+
+
+def _show(session: Session, fresh: Session) -> None:
+    """Take over what another object of the session holds; the list and the dict keep their identity."""
+    if fresh is session:
+        return
+    session._copy.live()[:] = fresh._copy.live()
+    session._metadata.live.clear()
+    session._metadata.live.update(fresh._metadata.live)
+    session._created, session._updated = fresh._created, fresh._updated
+    session._parent = fresh._parent
+    note_origin(session)

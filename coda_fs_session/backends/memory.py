@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 
-from ..errors import ObjectNotYetHereError
+from ..errors import CorruptionError, ObjectNotYetHereError
 from .base import (
     Backend,
     Capabilities,
@@ -47,9 +48,15 @@ class MemoryBackend(Backend):
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
         try:
-            return self._objects[identity]
+            data = self._objects[identity]
         except KeyError:
             raise ObjectNotYetHereError(identity) from None
+        if len(data) > limit or (size is not None and len(data) != size):
+            raise _bad_object(f"{limit if size is None else size} bytes", f"{len(data)} bytes")
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != identity:
+            raise _bad_object(f"sha256 {identity}", actual)
+        return data
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         for new in objects:
@@ -103,6 +110,10 @@ class MemoryBackend(Backend):
         token = Token((self._placed, len(data)))
         self._refs[key] = Snapshot(data, token)
         return token
+
+
+def _bad_object(expected: str, actual: str) -> CorruptionError:
+    return CorruptionError("an object in memory is damaged", expected=expected, actual=actual)
 
 
 class MemoryState(MachineState):

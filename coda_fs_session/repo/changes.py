@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..errors import SessionConflictError
 from ..session import SessionInfo
-from ..storage import SessionStorage
+from ..storage import SessionStorage, with_origin
 from .storage import RepoStorage
 
 EventKind = Literal["created", "advanced", "diverged", "deleted", "renamed"]
@@ -42,8 +42,9 @@ def view_of(storage: SessionStorage) -> View:
     Raises:
         StoreError: the store cannot be listed.
     """
-    infos: list[SessionInfo] = (storage.look() if isinstance(storage, RepoStorage) else storage.list_all()) or []
-    return {info.name: info for info in infos}
+    if isinstance(storage, RepoStorage):
+        return {info.name: info for info in storage.look()}
+    return {info.name: with_origin(info) for info in storage.list_all() or ()}
 
 
 def changes_between(before: View, after: View, storage: SessionStorage) -> list[SessionEvent]:

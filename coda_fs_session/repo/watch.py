@@ -162,7 +162,8 @@ class Watch:
         try:
             view = view_of(self._storage)
             events = changes_between(self._view, view, self._storage)
-        except SessionError:
+        except Exception:
+            # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
             _logger.exception("cannot list the sessions that are watched; this is tried again")
             return
         self._view, self._listed = view, now

@@ -22,19 +22,31 @@ from coda_fs_session.backends._files import Files
 from coda_fs_session.backends._open_refs import OPEN_REFS
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey, Token
 from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.testing import BackendTests
+from coda_fs_session.testing.kit.case import KEY, new_object
 
-from .contract import KEY, BackendContract, new_object
 
-
-class TestLocal(BackendContract):
+class TestLocal(BackendTests):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> LocalBackend:
         return LocalBackend(tmp_path / "store")
 
-    def overwrite(self, backend: Backend, key: RefKey, data: bytes) -> None:
-        scratch = Path(backend.locate(key) + ".new")
-        scratch.write_bytes(data)
-        scratch.replace(backend.locate(key))
+    def reopen(self, backend: Backend) -> LocalBackend:
+        assert isinstance(backend, LocalBackend)
+        return LocalBackend(Path(backend._paths.root))
+
+    def read_raw(self, backend: Backend, where: RefKey | str) -> bytes | None:
+        path = Path(backend.locate(where))
+        return path.read_bytes() if path.exists() else None
+
+    def write_raw(self, backend: Backend, where: RefKey | str, data: bytes | None) -> None:
+        path = Path(backend.locate(where))
+        if data is None:
+            path.unlink()
+        else:
+            scratch = path.with_name(".new")
+            scratch.write_bytes(data)
+            scratch.replace(path)
 
 
 @pytest.fixture

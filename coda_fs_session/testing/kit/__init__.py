@@ -1,0 +1,1 @@
+"""The tests behind `coda_fs_session.testing`: a module for each group of verbs."""

@@ -1,0 +1,64 @@
+"""Everything that `coda_fs_session.backends.base.Backend` promises, as tests to inherit."""
+
+from __future__ import annotations
+
+from ...backends.base import Backend, RefKey
+from .case import KEY, OTHER, new_object
+from .objects import ObjectTests
+from .refs import RefTests
+from .sharing import LastingTests, SharingTests
+
+
+class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
+    """Subclass as ``Test...``, with the fixture `backend` and the hooks of `BackendCase`.
+
+    Tests of what the backend's `Capabilities` exclude are skipped, and say so. The model is the suite of restic's
+    backends, and the one that zarr-python ships for stores.
+    """
+
+    def test_capabilities(self, backend: Backend) -> None:
+        """They are facts about the backend that hold before anything is written."""
+        assert all(type(each) is bool for each in backend.capabilities)
+        assert backend.capabilities.persistent or not backend.capabilities.shared
+
+    def test_place(self, backend: Backend) -> None:
+        """It names the store that is there, and stays as it is whatever is written into that."""
+        backend.prepare()
+        before = backend.place()
+        assert before.store is not None
+        backend.create_ref(KEY, b"one\n")
+        backend.put_objects([new_object(b"one")])
+        assert backend.place() == before
+
+    def test_prepare(self, backend: Backend) -> None:
+        """It may be called before every write, and changes nothing of a store that is there."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        backend.prepare()
+        assert backend.read_ref(KEY).token == token
+        assert backend.append_ref(KEY, token, b"two\n") != token
+
+    def test_replica_marker(self, backend: Backend) -> None:
+        """It tells whether a replica has refs here, and changes when one comes, if it tells more than that."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        assert backend.replica_marker(OTHER.replica) is None
+        before = backend.replica_marker(KEY.replica)
+        assert before is not None
+        backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
+        assert before == [] or backend.replica_marker(KEY.replica) != before
+
+    def test_locate(self, backend: Backend) -> None:
+        """Errors can say where something is."""
+        assert KEY.path in backend.locate(KEY)
+        assert "ab" * 32 in backend.locate("ab" * 32)
+
+    def test_after_close(self, backend: Backend) -> None:
+        """A closed backend may be used again."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        token = backend.append_ref(KEY, token, b"two\n")
+        backend.close()
+        backend.close()
+        backend.append_ref(KEY, token, b"three\n")
+        assert backend.read_ref(KEY).data == b"one\ntwo\nthree\n"

@@ -1,0 +1,223 @@
+"""Tests of the verbs for refs: create, append, replace, read and list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, Snapshot, Token
+from .case import KEY, LARGE, OTHER, BackendCase, incompressible
+
+HOSTILE_FILES = [
+    *("chat (conflicted copy 2026-01-31).jsonl", "chat.sync-conflict-20260131-120000-ABCDEFG.jsonl", "chat~HEAD"),
+    *("50% of_it.jsonl", "'; DROP TABLE refs; --.jsonl", '"quoted".jsonl', "back\\slash.jsonl", "[a-z]*?.jsonl"),
+    *("con.jsonl", " leading and trailing .jsonl", "-rf.jsonl", "$HOME.jsonl", "a&b=c#d.jsonl", "x" * 240 + ".jsonl"),
+    *("größe.jsonl", "会話.jsonl", "🗣️.jsonl", "\u202eright to left.jsonl", "line\nbreak.jsonl", "no ending"),
+]
+"""File names that sync tools, people or other systems give to refs."""
+
+
+class RefTests(BackendCase):
+    """What is promised of refs."""
+
+    def test_an_empty_store(self, backend: Backend) -> None:
+        """Before anything is written there is nothing, and looking makes nothing."""
+        assert list(backend.refs()) == []
+        assert backend.ref_tokens() == {}
+        assert list(backend.ref_sizes()) == []
+        assert backend.ref_identities(None)[1] == {}
+        assert backend.replica_marker(KEY.replica) in (None, [])
+        for look in (backend.read_ref, backend.ref_end):
+            with pytest.raises(KeyError):
+                look(KEY)
+        assert self.read_raw(backend, KEY) is None
+
+    def test_create_then_append_then_replace(self, backend: Backend) -> None:
+        """Each verb returns the token of what it left, which is what reading gives with those bytes."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        assert backend.read_ref(KEY) == Snapshot(b"one\n", token)
+        following = backend.append_ref(KEY, token, b"two\n")
+        assert backend.read_ref(KEY) == Snapshot(b"one\ntwo\n", following)
+        assert self.read_raw(backend, KEY) == b"one\ntwo\n"
+        last = backend.replace_ref(KEY, following, b"three\n")
+        assert backend.read_ref(KEY) == Snapshot(b"three\n", last)
+        assert self.read_raw(backend, KEY) == b"three\n"
+        assert len({token, following, last}) == 3
+        assert [key for key, _ in backend.refs()] == [KEY]
+        assert list(backend.ref_tokens()) == [KEY.path]
+        assert list(backend.ref_sizes()) == [6]
+
+    def test_replacing_with_the_same_bytes(self, backend: Backend) -> None:
+        """It is a change all the same: who holds the old token has not seen it."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        assert backend.replace_ref(KEY, token, b"one\n") != token
+        with pytest.raises(RefChangedError):
+            backend.append_ref(KEY, token, b"lost\n")
+
+    def test_a_taken_key(self, backend: Backend) -> None:
+        """Creating never replaces; keys of other replicas are others."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        with pytest.raises(RefTakenError):
+            backend.create_ref(KEY, b"two\n")
+        backend.create_ref(OTHER, b"two\n")
+        assert (backend.read_ref(KEY).data, backend.read_ref(OTHER).data) == (b"one\n", b"two\n")
+        assert {key.replica for key, _ in backend.refs()} == {"here-00000001", "there-00000002"}
+
+    def test_a_stale_token(self, backend: Backend) -> None:
+        """With the token of an earlier state nothing is appended or replaced, and the newer state stays."""
+        backend.prepare()
+        old = backend.create_ref(KEY, b"one\n")
+        current = backend.append_ref(KEY, old, b"two\n")
+        for _ in range(2):
+            with pytest.raises(RefChangedError):
+                backend.append_ref(KEY, old, b"lost\n")
+            with pytest.raises(RefChangedError):
+                backend.replace_ref(KEY, old, b"lost\n")
+        assert self.read_raw(backend, KEY) == b"one\ntwo\n"
+        backend.append_ref(KEY, current, b"three\n")
+        assert backend.read_ref(KEY).data == b"one\ntwo\nthree\n"
+
+    def test_a_ref_that_is_gone(self, backend: Backend) -> None:
+        """There is nothing to compare with: changed, not an error of the disk. The key is free again."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        for verb in (backend.append_ref, backend.replace_ref):
+            with pytest.raises(RefChangedError):
+                verb(OTHER, token, b"two\n")
+        self.write_raw(backend, KEY, None)
+        for verb in (backend.append_ref, backend.replace_ref):
+            with pytest.raises(RefChangedError):
+                verb(KEY, token, b"two\n")
+        with pytest.raises(KeyError):
+            backend.read_ref(KEY)
+        assert list(backend.refs()) == []
+        backend.create_ref(KEY, b"anew\n")
+        assert backend.read_ref(KEY).data == b"anew\n"
+
+    def test_what_a_stranger_wrote(self, backend: Backend) -> None:
+        """A ref that something else replaced, with more bytes, fewer or as many, is changed for all verbs."""
+        backend.prepare()
+        for number, data in enumerate((b"one\nmore\n", b"x\n", b"two\n")):
+            key = RefKey(f"here-00000001/chat{number}.jsonl")
+            token = backend.create_ref(key, b"one\n")
+            self.write_raw(backend, key, data)
+            with pytest.raises(RefChangedError):
+                backend.append_ref(key, token, b"lost\n")
+            with pytest.raises(RefChangedError):
+                backend.replace_ref(key, token, b"lost\n")
+            snapshot = backend.read_ref(key)
+            assert snapshot.data == data
+            assert snapshot.token != token
+            backend.append_ref(key, snapshot.token, b"after\n")
+            assert self.read_raw(backend, key) == data + b"after\n"
+
+    def test_hold(self, backend: Backend) -> None:
+        """Within `hold` the holder reads and writes as always, and afterwards everybody does."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        with backend.hold(KEY):
+            token = backend.append_ref(KEY, backend.read_ref(KEY).token, b"two\n")
+            token = backend.replace_ref(KEY, token, b"three\n")
+            token = backend.append_ref(KEY, token, b"four\n")
+        backend.append_ref(KEY, token, b"five\n")
+        assert backend.read_ref(KEY).data == b"three\nfour\nfive\n"
+
+    def test_an_error_while_holding(self, backend: Backend) -> None:
+        """It comes through, and the ref is not held any more."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        with pytest.raises(ZeroDivisionError), backend.hold(KEY):
+            raise ZeroDivisionError
+        backend.append_ref(KEY, token, b"two\n")
+        assert backend.read_ref(KEY).data == b"one\ntwo\n"
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"", b"\x00", b"no newline", b"\r\n\x1a\xff\xfe\n", incompressible(LARGE)],
+        ids=["empty", "zero", "no newline", "no text", "large"],
+    )
+    def test_any_bytes(self, backend: Backend, data: bytes) -> None:
+        """Refs hold bytes, none or many of any value, whichever verb brought them."""
+        backend.prepare()
+        token = backend.create_ref(KEY, data)
+        assert backend.read_ref(KEY).data == data
+        token = backend.append_ref(KEY, token, b"|" + data)
+        assert backend.read_ref(KEY).data == data + b"|" + data
+        end = backend.ref_end(KEY)
+        assert (end.size, (data + b"|" + data)[-32:].endswith(end.end)) == (2 * len(data) + 1, True)
+        token = backend.replace_ref(KEY, token, b"other")
+        token = backend.replace_ref(KEY, token, data)
+        assert backend.read_ref(KEY) == Snapshot(data, token)
+        assert list(backend.ref_sizes()) == [len(data)]
+
+    @pytest.mark.parametrize("file", HOSTILE_FILES)
+    def test_hostile_names(self, backend: Backend, file: str) -> None:
+        """A file name is only a name: whatever is in it, all verbs find that ref and no other."""
+        backend.prepare()
+        key, similar = RefKey(f"here-00000001/{file}"), RefKey(f"here-00000001/{file[:-1]}_")
+        backend.create_ref(similar, b"similar\n")
+        token = backend.append_ref(key, backend.create_ref(key, b"one\n"), b"two\n")
+        assert dict(backend.refs()).keys() == {key, similar}
+        assert set(backend.ref_identities(None)[1] or ()) == {key.path, similar.path}
+        token = backend.replace_ref(key, token, b"three\n")
+        assert backend.read_ref(key) == Snapshot(b"three\n", token)
+        assert backend.read_ref(similar).data == b"similar\n"
+        with pytest.raises(RefTakenError):
+            backend.create_ref(key, b"lost\n")
+        assert file in backend.locate(key)
+
+    def test_a_ref_further_down(self, backend: Backend) -> None:
+        """Where a sync tool or a person has put one deeper, it can be kept there too."""
+        backend.prepare()
+        deep = RefKey("there-00000002/kept by hand/of May/chat.jsonl")
+        backend.create_refs([(deep, b"one\n")])
+        assert backend.read_ref(deep).data == b"one\n"
+        assert [key for key, _ in backend.refs()] == [deep]
+        assert deep.replica == "there-00000002"
+
+    def test_many_new_refs(self, backend: Backend) -> None:
+        """Each is there with its token, in the order given; what was taken stays as it was and is told apart."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        keys = [RefKey(f"there-00000002/chat{number}.jsonl") for number in range(150)]
+        tokens = backend.create_refs([(KEY, b"lost\n"), *((key, b"%s\n" % key.path.encode()) for key in keys)])
+        assert tokens[0] is None
+        assert backend.read_ref(KEY).data == b"one\n"
+        for key, token in zip(keys, tokens[1:], strict=True):
+            snapshot = backend.read_ref(key)
+            assert (snapshot.data, snapshot.token) == (f"{key.path}\n".encode(), token)
+            backend.append_ref(key, snapshot.token, b"two\n")
+        assert {key for key, _ in backend.refs()} == {KEY, *keys}
+        assert backend.create_refs([]) == []
+
+    def test_listed_tokens(self, backend: Backend) -> None:
+        """The listing's token changes with every verb, and with that of a ref only its own."""
+        backend.prepare()
+        token, resting = backend.create_ref(KEY, b"one\n"), backend.create_ref(OTHER, b"one\n")
+        seen = [backend.ref_tokens()[KEY.path]]
+        verbs: list[Callable[[RefKey, Token, bytes], Token]] = [backend.append_ref, backend.replace_ref]
+        for verb in verbs * 3:
+            token = verb(KEY, token, b"four")
+            seen.append(backend.ref_tokens()[KEY.path])
+        assert len(set(seen)) == len(seen)
+        backend.append_ref(OTHER, resting, b"two\n")
+
+    def test_identities(self, backend: Backend) -> None:
+        """They tell refs that came or went; with a marker that is still good there is nothing to tell."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        marker, found = backend.ref_identities(None)
+        assert found == {KEY.path: token[0]}
+        token = backend.append_ref(KEY, token, b"two\n")
+        again, unchanged = backend.ref_identities(marker)
+        assert unchanged in (None, {KEY.path: token[0]})
+        backend.create_ref(OTHER, b"three\n")
+        replaced = backend.replace_ref(KEY, token, b"one\n")
+        _, found = backend.ref_identities(again)
+        assert found is not None, "a marker from before a ref was created must not pass for a good one"
+        assert found.keys() == {KEY.path, OTHER.path}
+        assert found[KEY.path] == replaced[0]

@@ -1,0 +1,167 @@
+"""Backends around a backend: one that fails where it is told to, one that takes its time.
+
+Both keep every promise of what they wrap, as long as no fault is due, and pass the kit themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Snapshot, Token
+from ..errors import StoreError
+
+T = TypeVar("T")
+
+WRITING = frozenset(["prepare", "put_objects", "create_ref", "create_refs", "append_ref", "replace_ref"])
+"""The verbs that change a store."""
+
+
+class WrapperBackend(Backend):
+    """Passes every verb on to another backend; override `call` to do something before or after.
+
+    Attributes:
+        inner: what is wrapped.
+    """
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+        self.capabilities: Capabilities = inner.capabilities
+
+    def call(self, verb: str, act: Callable[[], T]) -> T:
+        """Do what a verb does, by its name; `act` passes it on."""
+        return act()
+
+    def prepare(self) -> None:
+        self.call("prepare", self.inner.prepare)
+
+    def place(self) -> Place:
+        return self.call("place", self.inner.place)
+
+    def locate(self, key: RefKey | str) -> str:
+        return self.call("locate", lambda: self.inner.locate(key))
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        return self.call("get_object", lambda: self.inner.get_object(identity, size=size, limit=limit))
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        self.call("put_objects", lambda: self.inner.put_objects(objects))
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        return self.call("objects", self.inner.objects)
+
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        return self.call("object_groups", self.inner.object_groups)
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        return self.call("object_ids", lambda: self.inner.object_ids(group))
+
+    def ref_tokens(self) -> dict[str, Token]:
+        return self.call("ref_tokens", self.inner.ref_tokens)
+
+    def refs(self) -> Iterator[tuple[RefKey, Token]]:
+        return self.call("refs", self.inner.refs)
+
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        return self.call("ref_identities", lambda: self.inner.ref_identities(marker))
+
+    def ref_sizes(self) -> Iterator[int]:
+        return self.call("ref_sizes", self.inner.ref_sizes)
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        return self.call("read_ref", lambda: self.inner.read_ref(key))
+
+    def ref_end(self, key: RefKey) -> RefEnd:
+        return self.call("ref_end", lambda: self.inner.ref_end(key))
+
+    def replica_marker(self, replica: str) -> list[int] | None:
+        return self.call("replica_marker", lambda: self.inner.replica_marker(replica))
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        return self.call("create_ref", lambda: self.inner.create_ref(key, data))
+
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        return self.call("create_refs", lambda: self.inner.create_refs(refs))
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        return self.call("append_ref", lambda: self.inner.append_ref(key, expected, data))
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        return self.call("replace_ref", lambda: self.inner.replace_ref(key, expected, data))
+
+    def hold(self, key: RefKey) -> AbstractContextManager[None]:
+        return self.call("hold", lambda: self.inner.hold(key))
+
+    def watched_folder(self) -> str | None:
+        return self.call("watched_folder", self.inner.watched_folder)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong, and when.
+
+    Attributes:
+        verb: the name of the backend's method that fails; "writing" counts the calls of all that change the store.
+        at: which of its calls fails, from 0.
+        when: "before" it has done anything, or "after" it has done everything.
+        error: makes the error that is raised.
+        lasting: how many calls fail, from that one on.
+    """
+
+    verb: str
+    at: int = 0
+    when: Literal["before", "after"] = "before"
+    error: Callable[[str], StoreError] = StoreError
+    lasting: float = 1
+
+
+class FaultyBackend(WrapperBackend):
+    """Raises chosen errors at chosen calls, before or after they had their effect.
+
+    Attributes:
+        faults: what goes wrong; may be changed at any time.
+        calls: the verbs that were called, in order: how to find out what there is to fail.
+    """
+
+    def __init__(self, inner: Backend, *faults: Fault) -> None:
+        super().__init__(inner)
+        self.faults = list(faults)
+        self.calls: list[str] = []
+        self._counts: Counter[str] = Counter()
+
+    def call(self, verb: str, act: Callable[[], T]) -> T:
+        self.calls.append(verb)
+        due = [fault for fault in self.faults if self._is_due(fault, verb)]
+        self._counts.update([verb, "writing"] if verb in WRITING else [verb])
+        for fault in due:
+            if fault.when == "after":
+                act()
+            raise fault.error(f"{verb} fails here on purpose, {fault.when} its effect")
+        return act()
+
+    def _is_due(self, fault: Fault, verb: str) -> bool:
+        concerned = fault.verb == verb or (fault.verb == "writing" and verb in WRITING)
+        return concerned and fault.at <= self._counts[fault.verb] < fault.at + fault.lasting
+
+
+class LatencyBackend(WrapperBackend):
+    """Waits before every call, as a backend at the other end of a network does.
+
+    Args:
+        reading, writing: seconds to wait before a verb that reads, or changes, the store.
+    """
+
+    def __init__(self, inner: Backend, *, reading: float = 0.0, writing: float = 0.0) -> None:
+        super().__init__(inner)
+        self.reading, self.writing = reading, writing
+
+    def call(self, verb: str, act: Callable[[], T]) -> T:
+        time.sleep(self.writing if verb in WRITING else self.reading)
+        return act()
