@@ -388,7 +388,7 @@ class SessionManager:
     def __repr__(self) -> str:
         if not isinstance(self._storage, RepoStorage):
             return f"<SessionManager: {type(self._storage).__name__}>"
-        where = f" at {str(self._config.storage_path)!r}" if self._config.backend == "files" else ""
+        where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
 
     def _session_touched(self, session: Session) -> None:
