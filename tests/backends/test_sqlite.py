@@ -241,6 +241,18 @@ def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
         assert manager.load_session("chat").get_messages() == expected
 
 
+def test_others_do_not_pay_for_it() -> None:
+    """A program that uses another backend imports neither SQLAlchemy nor sqlite3."""
+    script = """
+    import sys
+    from coda_fs_session import SessionManager
+    SessionManager({"session": {"backend": "memory"}}).create_session("chat")
+    print(*{"sqlalchemy", "sqlite3"} & set(sys.modules))
+    """
+    done = run_python(script)
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
 # Migration
 
 
