@@ -79,6 +79,8 @@ class Database:
                 return True
             self._dispose()
             with self._connect() as connection:
+                # One state of it, since somebody may just be making it.
+                connection.exec_driver_sql("BEGIN")
                 version = version_of(connection, self.path)
             if version and version < len(STEPS):
                 self._migrate()

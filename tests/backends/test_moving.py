@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from storekit import fill, message, open_store, say
 
-from coda_fs_session import SessionManager
+from coda_fs_session import SessionManager, StoreFormatError
 from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -95,6 +95,17 @@ def test_both_sides_go_on(kind: str, tmp_path: Path) -> None:
         assert two.sync(one).problems == ()
         assert identity(one) == identity(two)
         assert {name: len(each) for name, (_, each) in listed(one).items()} == {"mine": 3, "theirs": 3, "late": 1}
+
+
+def test_into_a_folder(tmp_path: Path) -> None:
+    """A database goes into a folder of files by its path, as files do; a folder with a database takes a manager."""
+    with sqlite(tmp_path / "db") as manager:
+        some_sessions(manager)
+        manager.sync(tmp_path / "stick")
+        with open_store(tmp_path / "stick") as files:
+            assert identity(files) == identity(manager)
+            with pytest.raises(StoreFormatError, match='backend = "sqlite"'):
+                files.sync(tmp_path / "db")
 
 
 def test_saved_alike_in_each_backend(tmp_path: Path) -> None:
