@@ -263,6 +263,11 @@ class Database:
             self._dispose()
         self._queue.close()
 
+    def __del__(self) -> None:
+        # Nobody needs to close what he let go of; and a store that was refused has nothing to close.
+        with suppress(Exception):
+            self.close()
+
     def _dispose(self) -> None:
         if self._engine is not None:
             self._engine.dispose()

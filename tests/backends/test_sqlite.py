@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import shutil
@@ -251,6 +252,17 @@ def test_others_do_not_pay_for_it() -> None:
     """
     done = run_python(script)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_what_is_let_go_of_is_closed(store: Path) -> None:
+    """A manager that nobody closed keeps no file open."""
+    before = len(os.listdir("/dev/fd"))
+    manager = opened(store)
+    fill(manager, "chat")
+    assert len(os.listdir("/dev/fd")) > before
+    del manager
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == before
 
 
 # Migration
