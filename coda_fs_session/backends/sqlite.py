@@ -10,13 +10,15 @@ import errno
 import hashlib
 import io
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Select, bindparam, case, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Select, UpdateBase, bindparam, case, func, literal_column, select
+from sqlalchemy.dialects.sqlite import dialect, insert
 
 from ..errors import CorruptionError, ObjectNotYetHereError, StoreError
 from ._compression import compress, decompress, largest_frame
@@ -331,10 +333,21 @@ def _change(connection: Connection, key: RefKey, expected: Token, token: Token) 
     """Give a ref another token, if it still has the expected one, and return its number."""
     version, size, mark = expected
     old = {"key": key.path, "old_version": version, "old_size": size, "old_mark": mark}
-    row = connection.execute(_CHANGE_REF, {**old, **_fields(token)}).first()
-    if row is None:
+    found = _run(connection, _CHANGE_REF, {**old, **_fields(token)}).fetchall()
+    if not found:
         raise RefChangedError(key)
-    return int(row[0])
+    return int(found[0][0])
+
+
+def _run(connection: Connection, statement: UpdateBase, parameters: dict[str, object]) -> sqlite3.Cursor:
+    """Execute a statement without what SQLAlchemy does for each: every save has three of them."""
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    return driver.execute(_sql(statement), parameters)
+
+
+@cache
+def _sql(statement: UpdateBase) -> str:
+    return str(statement.compile(dialect=dialect(paramstyle="named")))
 
 
 def _place(connection: Connection, ref: int, data: bytes) -> None:
@@ -345,12 +358,9 @@ def _place(connection: Connection, ref: int, data: bytes) -> None:
 
 
 def _add_lines(connection: Connection, ref: int, position: int, data: bytes) -> None:
-    rows = []
     for line in _lines(data):
-        rows.append({"ref": ref, "position": position, "data": line})
+        _run(connection, _ADD_LINES, {"ref": ref, "position": position, "data": line})
         position += len(line)
-    if rows:
-        connection.execute(_ADD_LINES, rows)
 
 
 def _grow_row(connection: Connection, ref: int, data: bytes) -> None:
@@ -360,7 +370,7 @@ def _grow_row(connection: Connection, ref: int, data: bytes) -> None:
         where = {"of": ref, "previous": grown.previous}
         metadata = connection.execute(_METADATA, where).scalar() if grown.metadata else None
         more = {"more_messages": grown.messages, "more_bytes": grown.size, "now": grown.updated, "last": grown.line}
-        if connection.execute(_GROW, {**where, **more}).rowcount:
+        if _run(connection, _GROW, {**where, **more}).rowcount:
             if metadata is not None:
                 connection.execute(_SET_METADATA, {"of": ref, "changed": merged(metadata, grown.metadata)})
             return
