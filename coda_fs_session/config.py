@@ -152,11 +152,12 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
         name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()
     }
     result = Config(**checked)
-    if result.backend == "files" and "storage_path" not in checked:
+    on_disk = result.backend != "memory"
+    if on_disk and "storage_path" not in checked:
         # Only now: a machine user may have no home folder, and does not need one for anything else.
         default = str(result.storage_path)
         result = result._replace(storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
-    if result.backend == "files" and result.state_path and _is_below(result.state_path, result.storage_path):
+    if on_disk and result.state_path and _is_below(result.state_path, result.storage_path):
         where = origin.get("state_path", f"{source}: session.state_path")
         raise ConfigError(
             f"{where} = {str(result.state_path)!r} is not accepted: it takes a path outside of storage_path, "

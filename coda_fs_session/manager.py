@@ -474,7 +474,7 @@ class SessionManager:
     def __repr__(self) -> str:
         if not isinstance(self._storage, RepoStorage):
             return f"<SessionManager: {type(self._storage).__name__}>"
-        where = f" at {str(self._config.storage_path)!r}" if self._config.backend == "files" else ""
+        where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
 
     def _session_touched(self, session: Session) -> None:
@@ -495,7 +495,9 @@ class SessionManager:
     def _find(self, name: str) -> Session | None:
         """Return the open object of a session, or open it."""
         session = self._sessions.get(name)
-        if session is not None:
+        if session is not None and session.name != name:
+            self._move(name, session)
+        elif session is not None:
             # Its own thread may be at work on it, while another one only looks at every session.
             with session._lock:
                 if session.has_unsaved_changes:
@@ -507,13 +509,16 @@ class SessionManager:
                         if (session._copy.source, session._metadata.saved) != before or before[0] is None:
                             self._shown(session)
                         return session
-                    # Renamed elsewhere, or another side keeps the name: what has it now is another object.
-                    del self._sessions[name]
-                    self._sessions.setdefault(session.name, session)
+                    self._move(name, session)
                 else:
                     self._detach(session)
         loaded = self._storage.load(name)
         return self._shown(self._attach(loaded)) if loaded is not None else None
+
+    def _move(self, name: str, session: Session) -> None:
+        """Renamed elsewhere, or another side keeps the name: what has it now is another object."""
+        del self._sessions[name]
+        self._sessions.setdefault(session.name, session)
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._lock:

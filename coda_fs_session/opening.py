@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .backends import BACKENDS, BackendOptions
 from .config import Config
-from .errors import ConfigError
 from .repo.repository import Repository, Settings
 from .repo.storage import RepoStorage
 
@@ -13,22 +12,17 @@ def open_storage(config: Config) -> RepoStorage:
     """Open the store that the options name; nothing is written before the first save.
 
     Raises:
-        ConfigError: its backend is one that this version does not have.
+        ConfigError: its backend needs a package that is not installed.
         StoreFormatError: `storage_path` is a folder of something else, or a store of a newer version.
     """
-    opener = BACKENDS.get(config.backend)
-    if opener is None:
-        raise ConfigError(
-            f'session.backend = "{config.backend}" comes in a later version; this one has '
-            + " and ".join(f'"{name}"' for name in BACKENDS)
-        )
-    backend, machine = opener(
+    backend, machine = BACKENDS[config.backend](
         BackendOptions(
             root=config.storage_path,
             state=config.state_path,
             replica=config.replica,
             durable=config.durability == "full",
             compress=config.compress_messages,
+            connections=config.connection_pool_size,
         )
     )
     settings = Settings(

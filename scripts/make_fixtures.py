@@ -1,7 +1,8 @@
 """Make fixtures/stores, fixtures/corrupt and fixtures/vectors.json; with --check, compare them with what would be made.
 
 The recipes fix clock and replica ids, so that making them again changes no byte. Only compressed objects may
-differ, from one version of zstd to the next: they are compared, and kept, by their plain bytes.
+differ, from one version of zstd to the next: they are compared, and kept, by their plain bytes. Of the database, whose
+bytes vary, the content is compared.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recipes import corrupt, golden, vectors
+from recipes import corrupt, database, golden, vectors
 from recipes.tree import differences
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-MADE = ("stores/v1", "stores/v1.expected.json", "corrupt", "vectors.json")
+MADE = ("stores/v1", "stores/v1.expected.json", "stores/sqlite-v1", "corrupt", "vectors.json")
 
 
 def make(folder: Path) -> None:
     golden.make(folder / "stores" / "v1", folder / "stores" / "v1.expected.json")
+    database.make(folder / "stores" / "v1", folder / "stores" / "sqlite-v1")
     corrupt.make(folder / "corrupt")
     vectors.make(folder / "vectors.json")
 

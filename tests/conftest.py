@@ -38,7 +38,7 @@ def seed(request: pytest.FixtureRequest, long_size: bool) -> int:
     return int(chosen)
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "sqlite"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """Opens managers over each backend; with files, always on the same store."""
+    """Opens managers over each backend; with files and a database, always on the same store."""
     return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)

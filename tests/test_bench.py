@@ -38,9 +38,9 @@ def test_quick_run_reports_every_contender(tmp_path: Path) -> None:
         for check in row["checks"]:
             assert check["missed"] == (check["must"] is not None and check["value"] > check["must"])
     save, _, last, _ = report["rows"]
-    assert set(last["contenders"]) == {"raw", "sqlite", "ours"}
+    assert set(last["contenders"]) == {"raw", "sqlite", "ours", "ours on sqlite", "ours on sqlite, 1,000"}
     assert set(save["contenders"]) == {
-        f"{name}, {size}" for name in ("raw", "sqlite", "ours") for size in ("10", "1,000", "20,000")
+        f"{name}, {size}" for name in ("raw", "sqlite", "ours", "ours on sqlite") for size in ("10", "1,000", "20,000")
     }
     assert all(summary["rounds"] == 3 for summary in save["contenders"].values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ NOT_NUMBERS: list[Any] = ["5", True, [5], {}, float("nan"), float("inf"), float(
 NOT_INTEGERS: list[Any] = ["5", True, 5.0, [5], -1, float("inf")]
 
 ACCEPTED: dict[str, list[Any]] = {
-    "backend": ["files", "memory"],
+    "backend": ["files", "memory", "sqlite"],
     "storage_path": ["/data/sessions", Path("/data/sessions"), "relative/folder", "~/sessions"],
     "state_path": ["/data/state", Path("/data/state"), "~/state"],
     "replica": ["laptop-1a2b3c4d", "a", "0", "a" * 63],
@@ -200,10 +201,14 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_config({"session": {"replica": "good"}}).replica == "good"
 
 
-def test_sqlite_is_to_come() -> None:
-    """`backend = "sqlite"` is a known value, and the error says that it comes later and what there is."""
-    with pytest.raises(ConfigError, match=r'"sqlite" comes in a later version.*"files" and "memory"'):
+def test_sqlite_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without SQLAlchemy `backend = "sqlite"` is a ConfigError that says what to install; the others work on."""
+    for name in [name for name in sys.modules if name.startswith("coda_fs_session.backends") and "sqlite" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(ConfigError, match=r'pip install "coda-fs-session\[sqlite\]"'):
         SessionManager({"session": {"backend": "sqlite"}})
+    SessionManager({"session": {"backend": "memory"}}).create_session("chat")
 
 
 def test_from_toml(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "op
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     FORMAT: (FORMAT, "errors"),
+    # The one that parses refs: a row of its table tells what a ref says.
+    "backends._sqlite_sessions": (FORMAT, "errors"),
     "backends": ("backends.", "errors"),
     "working_copy": (FORMAT, "errors"),
     "metadata": (FORMAT, "errors"),

@@ -274,9 +274,3 @@ def test_warnings_can_be_filtered_as_a_class() -> None:
         warnings.simplefilter("error", SessionWarning)
         with pytest.raises(SessionWarning, match="colour"):
             SessionManager({"session": {"backend": "memory", "colour": "blue"}})
-
-
-def test_sqlite_is_announced() -> None:
-    """`backend = "sqlite"` is a valid name whose work is still to come, and the error says so."""
-    with pytest.raises(ConfigError, match="later"):
-        SessionManager({"session": {"backend": "sqlite"}})

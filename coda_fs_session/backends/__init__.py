@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import ConfigError
 from .base import Backend, MachineState
 
 
@@ -17,6 +18,7 @@ class BackendOptions(NamedTuple):
         replica: the id to use, None to choose one.
         durable: sync what is written before a verb returns.
         compress: keep objects with large messages compressed.
+        connections: how many to keep open at most, for a database.
     """
 
     root: Path
@@ -24,6 +26,7 @@ class BackendOptions(NamedTuple):
     replica: str | None = None
     durable: bool = True
     compress: bool = True
+    connections: int = 5
 
 
 def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
@@ -42,7 +45,29 @@ def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:
     return MemoryBackend(), MemoryState(options.replica or "memory-00000000")
 
 
+def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
+    from ._files import Files
+    from .local_state import LocalState
+
+    try:
+        from .sqlite import SqliteBackend
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sqlalchemy":
+            raise
+        raise ConfigError(
+            'session.backend = "sqlite" needs SQLAlchemy: pip install "coda-fs-session[sqlite]"'
+        ) from error
+    backend = SqliteBackend(
+        options.root,
+        files=Files(durable=options.durable),
+        compress=options.compress,
+        connections=options.connections,
+    )
+    return backend, LocalState(options.root, folder=options.state, replica=options.replica)
+
+
 BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = {
     "files": _files,
     "memory": _memory,
+    "sqlite": _sqlite,
 }

@@ -244,6 +244,11 @@ def open_regular(path: str, *, append: Files | None = None) -> int:
     return descriptor
 
 
+def open_folder(path: str) -> int:
+    """Open a folder, to lock it."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _not_regular(path: str) -> CorruptionError:
     kinds = (("a folder", stat.S_ISDIR), ("a symbolic link", stat.S_ISLNK), ("a FIFO", stat.S_ISFIFO))
     mode = os.lstat(path).st_mode

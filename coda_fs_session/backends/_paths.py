@@ -52,6 +52,9 @@ class StorePaths:
 
 
 COMPRESSED = ".zst"
+DATABASE = "sessions.db"
+"""What the SQLite backend keeps in the folder of its store."""
+
 REF_ENDING = ".jsonl"
 
 

@@ -7,7 +7,7 @@ import stat
 
 from ..errors import StoreError, StoreFormatError
 from ._files import open_regular, read_bytes, store_errors
-from ._paths import FORMAT_FILE, README_FILE, StorePaths, is_hidden
+from ._paths import DATABASE, FORMAT_FILE, README_FILE, StorePaths, is_hidden
 
 _FORMAT_LIMIT = 4096
 _OWN_NAMES = frozenset(("refs", "objects"))
@@ -36,6 +36,11 @@ def check_store(paths: StorePaths) -> None:
             ) from error
         if "FORMAT" in names:
             _check_format(paths.format)
+        elif DATABASE in names:
+            raise StoreFormatError(
+                f'{root} holds a database ({DATABASE}): open it with backend = "sqlite", or name another storage_path',
+                root,
+            )
         elif not _is_part_of_a_store(root, names):
             shown = ", ".join(sorted(names)[:3])
             raise StoreFormatError(

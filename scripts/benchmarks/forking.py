@@ -19,12 +19,16 @@ def time_of_a_fork(lab: Lab) -> Row:
     """Every round forks at a point where nobody forked before: what forks at one point share is not yet there."""
     contenders: dict[str, Prepare] = {SWAP: swapper(lab)}
     for size in (lab.scale.medium, lab.scale.large):
-        contenders[f"ours, head of {size:,}"] = fork_at_head(lab, size)
-        contenders[f"ours, middle of {size:,}"] = fork_in_the_middle(lab, size)
+        contenders[f"ours, head of {size:,}"] = fork_at_head(lab, lab.ours, size)
+        contenders[f"ours, middle of {size:,}"] = fork_in_the_middle(lab, lab.ours, size)
+        contenders[f"ours on sqlite, head of {size:,}"] = fork_at_head(lab, lab.on_sqlite, size)
+        contenders[f"ours on sqlite, middle of {size:,}"] = fork_in_the_middle(lab, lab.on_sqlite, size)
     results = milliseconds(interleave(contenders, lab.rounds(60)))
-    forks = [summary.median for name, summary in results.items() if name != SWAP]
+    forks = [summary.median for name, summary in results.items() if name.startswith("ours, ")]
+    on_sqlite = [summary.median for name, summary in results.items() if name.startswith("ours on sqlite, ")]
     checks = [
         Check("slowest fork / fastest fork", max(forks) / min(forks), must=1.3),
+        Check("on sqlite: slowest fork / fastest fork", max(on_sqlite) / min(on_sqlite), must=1.3),
         Check("slowest fork / raw swap", max(forks) / results[SWAP].median, must=6, aim=3),
     ]
     return Row("fork of a session", results, checks)
@@ -35,8 +39,8 @@ def swapper(lab: Lab) -> Prepare:
     return lambda _turn: lambda: swap_in(target, SMALL_FILE)
 
 
-def fork_at_head(lab: Lab, size: int) -> Prepare:
-    ours, session = lab.ours, lab.session(size)
+def fork_at_head(lab: Lab, ours: Ours, size: int) -> Prepare:
+    session = lab.session(size)
 
     def prepare(turn: int) -> Callable[[], object]:
         live = ours.open(session)
@@ -48,8 +52,8 @@ def fork_at_head(lab: Lab, size: int) -> Prepare:
     return prepare
 
 
-def fork_in_the_middle(lab: Lab, size: int) -> Prepare:
-    ours, session = lab.ours, lab.session(size)
+def fork_in_the_middle(lab: Lab, ours: Ours, size: int) -> Prepare:
+    session = lab.session(size)
 
     def prepare(turn: int) -> Callable[[], object]:
         name, at = f"middle-of-{size}-{turn}", size // 2 + STEP * turn

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from .contenders import NAMES, Contender
-from .contenders.ours import Ours
+from .contenders.ours import Ours, OursOnSqlite
 from .contenders.raw import Raw
 from .contenders.sqlite import Sqlite
 from .messages import Messages
@@ -64,12 +64,16 @@ class Lab:
         return Ours(self.shared)
 
     @cached_property
+    def on_sqlite(self) -> OursOnSqlite:
+        return OursOnSqlite(self.shared)
+
+    @cached_property
     def sqlite(self) -> Sqlite:
         return Sqlite(self.shared)
 
     @cached_property
     def contenders(self) -> dict[str, Contender]:
-        return {"raw": Raw(self.shared), "sqlite": self.sqlite, "ours": self.ours}
+        return {"raw": Raw(self.shared), "sqlite": self.sqlite, "ours": self.ours, "ours on sqlite": self.on_sqlite}
 
     def session(self, size: int, label: str = "messages", names: Sequence[str] = NAMES) -> str:
         """Return the name of a session that had this many messages when it was built, the same for every contender."""
@@ -83,6 +87,7 @@ class Lab:
                 for name in names:
                     self.contenders[name].fill(session, messages)
             self.ours.keep_index()
+            self.on_sqlite.keep_index()
         return session
 
     def spare(self) -> Path:

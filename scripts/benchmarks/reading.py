@@ -17,11 +17,17 @@ MB = 1_000_000
 
 
 def last_messages(lab: Lab) -> Row:
-    session = lab.session(lab.scale.large)
+    session, medium = lab.session(lab.scale.large), lab.session(lab.scale.medium)
     contenders = {name: ready(contender.last, session, LIMIT) for name, contender in lab.contenders.items()}
+    shorter = f"ours on sqlite, {lab.scale.medium:,}"
+    contenders[shorter] = ready(lab.on_sqlite.last, medium, LIMIT)
     results = milliseconds(interleave(contenders, lab.rounds(20)))
-    check = ratio(results, "ours", "sqlite", must=3, aim=1)
-    return Row(f"last {LIMIT} of {lab.scale.large:,} messages, everything opened anew", results, [check])
+    checks = [
+        ratio(results, "ours", "sqlite", must=3, aim=1),
+        ratio(results, "ours on sqlite", "sqlite"),
+        ratio(results, "ours on sqlite", shorter, must=1.5),
+    ]
+    return Row(f"last {LIMIT} of {lab.scale.large:,} messages, everything opened anew", results, checks)
 
 
 def memory_of_last_messages(lab: Lab) -> Row:

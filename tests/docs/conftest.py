@@ -35,7 +35,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "sqlite"])
 def config(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The configuration of the examples, once per backend."""
-    return {"session": {"backend": request.param, "storage_path": "~/.coda/sessions"}}
+    # The page has examples of its own with files in ~/.coda/sessions.
+    folder = "~/.coda/in-sqlite" if request.param == "sqlite" else "~/.coda/sessions"
+    return {"session": {"backend": request.param, "storage_path": folder}}

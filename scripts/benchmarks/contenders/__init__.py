@@ -1,10 +1,10 @@
-"""Three ways to keep the same sessions, with one interface: plain files, SQLite, and this library."""
+"""Ways to keep the same sessions, with one interface: plain files, SQLite, and this library over either."""
 
 from pathlib import Path
 from typing import Any, Protocol
 
 Message = dict[str, Any]
-NAMES = ("raw", "sqlite", "ours")
+NAMES = ("raw", "sqlite", "ours", "ours on sqlite")
 
 
 class Contender(Protocol):
@@ -50,6 +50,10 @@ def open_contender(name: str, folder: Path, *, durable: bool = True) -> Contende
             from .ours import Ours
 
             return Ours(folder, durable=durable)
+        case "ours on sqlite":
+            from .ours import OursOnSqlite
+
+            return OursOnSqlite(folder, durable=durable)
     raise ValueError(f"no contender is called {name!r}; there are {', '.join(NAMES)}")
 
 

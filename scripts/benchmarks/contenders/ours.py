@@ -77,3 +77,10 @@ class Ours:
 
     def stored_bytes(self) -> int:
         return bytes_in(self.store)
+
+
+class OursOnSqlite(Ours):
+    """The same over the SQLite backend."""
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        super().__init__(folder / "on-sqlite", durable=durable, backend="sqlite")
