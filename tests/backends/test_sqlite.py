@@ -288,13 +288,15 @@ def test_others_do_not_pay_for_it() -> None:
 
 def test_what_is_let_go_of_is_closed(store: Path) -> None:
     """A manager that nobody closed keeps no file open."""
+    # What other tests have let go of must not be counted.
+    gc.collect()
     before = len(os.listdir("/dev/fd"))
     manager = opened(store)
     fill(manager, "chat")
     assert len(os.listdir("/dev/fd")) > before
     del manager
     gc.collect()
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) <= before
 
 
 # Migration
