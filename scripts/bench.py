@@ -29,6 +29,7 @@ ROWS: dict[str, RowFunction] = {
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
     "list": reading.list_of_sessions,
+    "list-replicas": reading.list_with_replicas,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "disk": reading.bytes_on_disk,

@@ -87,6 +87,38 @@ def list_of_sessions(lab: Lab) -> Row:
     return Row(f"list of {number:,} sessions, a new manager, the index warm", results, checks)
 
 
+def list_with_replicas(lab: Lab) -> Row:
+    """Every session has a ref of each of several machines that took turns: all but one are earlier states of it."""
+    results, checks = {}, []
+    for replicas in (2, 5):
+        number = lab.scale.sessions // 5
+        ours = Ours(lab.spare(), durable=False)
+        for serial in range(number):
+            ours.fill(f"session-{serial}", lab.messages.take(1))
+            for _ in range(replicas - 1):
+                ours.save(f"session-{serial}", lab.messages.next())
+        ours.manager.close()
+        for ref in list(ours.store.glob("refs/*/*.jsonl")):
+            lines = ref.read_bytes().splitlines(keepends=True)
+            for other in range(1, replicas):
+                folder = ours.store / "refs" / f"machine{other}-0000000{other}"
+                folder.mkdir(exist_ok=True)
+                (folder / ref.name).write_bytes(b"".join(lines[:-other]))
+        ours.keep_index()
+        _, listed = ours.list_sessions()
+        if [info.message_count for info in listed] != [replicas] * number:
+            raise RuntimeError(f"{len(listed)} sessions are listed, not {number} of {replicas} messages")
+        contenders = {
+            f"raw scandir + stat, {replicas} replicas": ready(scan, ours.store / "refs"),
+            f"ours, {replicas} replicas": ready(ours.list_sessions),
+        }
+        results |= milliseconds(interleave(contenders, lab.rounds(30)))
+        checks.append(ratio(results, *reversed(contenders), must=2, aim=1.4))
+    return Row(
+        f"list of {number:,} sessions that several replicas wrote, a new manager, the index warm", results, checks
+    )
+
+
 def scan(refs: Path) -> list[os.stat_result]:
     """Look at every ref file once, as a list that is always right must."""
     found = []

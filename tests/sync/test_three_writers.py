@@ -1,4 +1,4 @@
-"""One store on one disk, edited by three processes that are two replicas, while a fourth lists it."""
+"""One store on one disk, edited by three processes that are two replicas, while a fourth lists and watches it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from crash.stores import open_store
 
-from coda_fs_session import SessionManager, SessionWarning
+from coda_fs_session import SessionEvent, SessionManager, SessionWarning
 from coda_fs_session.testing.views import view_of
 
 REPLICAS = ("east-00000001", "east-00000001", "west-00000002")
@@ -46,7 +46,8 @@ def texts(manager: SessionManager) -> Iterator[list[str]]:
 @pytest.mark.parametrize("round_number", range(2))
 def test_nothing_is_lost_while_somebody_lists(round_number: int, tmp_path: Path, long_size: bool) -> None:
     """Two replicas in one folder fork conversations under each other's hands. Whoever lists meanwhile never sees fewer
-    messages than before; in the end every message is in some session, in its writer's order, and none is lost."""
+    messages than before; in the end every message is in some session, in its writer's order, and none is lost, and who
+    watched was told the same as who lists."""
     count = 200 if long_size else 40
     context = multiprocessing.get_context("spawn")
     root, state = tmp_path / "store", tmp_path / "state"
@@ -56,16 +57,34 @@ def test_nothing_is_lost_while_somebody_lists(round_number: int, tmp_path: Path,
     ]
     for writer in writers:
         writer.start()
-    start.wait()
     seen: set[str] = set()
+    told: dict[str, int] = {}
     warnings.simplefilter("ignore", SessionWarning)
-    while any(writer.is_alive() for writer in writers):
-        seen = look(root, tmp_path / "reader", seen)
-        writers[0].join(0.01)
+    with open_store(root, tmp_path / "watcher", replica="watcher-0000000a") as manager, manager.watch() as watch:
+        start.wait()
+        while any(writer.is_alive() for writer in writers):
+            seen = look(root, tmp_path / "reader", seen)
+            take(watch.next(timeout=0.01), told)
+        while event := watch.next(timeout=10 if told != counts(manager) else 0):
+            take(event, told)
+        assert told == counts(manager)
     assert [writer.exitcode for writer in writers] == [0] * len(writers)
     seen = look(root, tmp_path / "reader", seen)
     assert seen == {f"{writer}.{serial}" for writer in range(len(REPLICAS)) for serial in range(count)}
     assert sorted(os.listdir(root / "refs")) == sorted(set(REPLICAS))
+
+
+def take(event: SessionEvent | None, told: dict[str, int]) -> None:
+    """Bring what a watch has told up to date by one more event."""
+    if event is None:
+        return
+    told.pop(event.previous_name or event.name, None)
+    if event.info is not None:
+        told[event.name] = event.info.message_count
+
+
+def counts(manager: SessionManager) -> dict[str, int]:
+    return {info.name: info.message_count for info in manager.list_sessions()}
 
 
 def look(root: Path, state: Path, before: set[str]) -> set[str]:
