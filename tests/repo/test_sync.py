@@ -103,10 +103,12 @@ def test_a_second_run_moves_nothing(here: Machine, there: Machine, monkeypatch: 
         os.utime(path, (1_700_000_000.5, 1_700_000_000.5))
     # The times that were just set are new to it; the third run is the one that finds all as the last one left it.
     here.manager().sync(there.store)
+    manager = here.manager()
+    manager.list_sessions()
     read: list[object] = []
     monkeypatch.setattr("coda_fs_session.backends.local.LocalBackend.read_ref", lambda *it: read.append(it))
     monkeypatch.setattr("coda_fs_session.backends.local.LocalBackend.get_object", lambda *it, **more: read.append(it))
-    report = here.manager().sync(there.store)
+    report = manager.sync(there.store)
     assert not report.pushed
     assert not report.pulled
     assert str(report) == "pushed: nothing\npulled: nothing"

@@ -67,3 +67,8 @@ class BackendCase:
         lacking = [each for each in capabilities if not getattr(backend.capabilities, each)]
         if lacking:
             pytest.skip(f"{type(backend).__name__} is not {' nor '.join(lacking)}: see its Capabilities")
+
+
+def shown(data: bytes | None) -> object:
+    """Return bytes to compare: of many their number and hash, as pytest takes hours to tell where they differ."""
+    return data if data is None or len(data) < 1000 else (len(data), hashlib.sha256(data).hexdigest())

@@ -6,7 +6,7 @@ import pytest
 
 from ...backends.base import Backend
 from ...errors import CorruptionError, ObjectNotYetHereError
-from .case import LARGE, BackendCase, incompressible, new_object
+from .case import LARGE, BackendCase, incompressible, new_object, shown
 
 
 class ObjectTests(BackendCase):
@@ -31,8 +31,8 @@ class ObjectTests(BackendCase):
         assert sorted(backend.objects()) == before
         assert [identity for identity, _ in before] == sorted(new.id for new in made)
         for new in made:
-            assert backend.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
-            assert backend.get_object(new.id, size=None, limit=2**20) == new.data
+            assert shown(backend.get_object(new.id, size=len(new.data), limit=len(new.data))) == shown(new.data)
+            assert shown(backend.get_object(new.id, size=None, limit=2**20)) == shown(new.data)
 
     @pytest.mark.parametrize("compress", [False, True], ids=["plain", "to be compressed"])
     @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ class ObjectTests(BackendCase):
         backend.prepare()
         new = new_object(data, compress=compress)
         backend.put_objects([new])
-        assert backend.get_object(new.id, size=len(data), limit=len(data)) == data
+        assert shown(backend.get_object(new.id, size=len(data), limit=len(data))) == shown(data)
         if not compress:
-            assert self.read_raw(backend, new.id) == data
+            assert shown(self.read_raw(backend, new.id)) == shown(data)
         ((identity, stored),) = backend.objects()
         assert identity == new.id
         assert stored > 0 or not data
@@ -73,8 +73,8 @@ class ObjectTests(BackendCase):
             with pytest.raises(CorruptionError):
                 backend.get_object(new.id, size=size, limit=len(new.data))
         backend.put_objects([new_object(b"another"), new])
-        assert backend.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
-        assert self.read_raw(backend, new.id) == new.data
+        assert shown(backend.get_object(new.id, size=len(new.data), limit=len(new.data))) == shown(new.data)
+        assert shown(self.read_raw(backend, new.id)) == shown(new.data)
 
     def test_an_object_that_is_gone(self, backend: Backend) -> None:
         """What a stranger has removed is not there, and can be put again."""

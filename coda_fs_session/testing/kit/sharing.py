@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, Snapshot, Token
-from .case import KEY, OTHER, BackendCase, incompressible, new_object
+from .case import KEY, OTHER, BackendCase, incompressible, new_object, shown
 from .processes import process_to_kill, run_processes
 
 _PROCESSES = 4
@@ -163,7 +163,7 @@ class LastingTests(BackendCase):
         assert again.read_ref(OTHER) == Snapshot(b"other\n", more)
         assert again.ref_tokens().keys() == {KEY.path, OTHER.path, "there-00000002/empty.jsonl"}
         for new in made:
-            assert again.get_object(new.id, size=len(new.data), limit=len(new.data)) == new.data
+            assert shown(again.get_object(new.id, size=len(new.data), limit=len(new.data))) == shown(new.data)
         assert again.place() == backend.place()
         token = again.append_ref(KEY, token, b"five\n")
         again.close()
