@@ -34,6 +34,7 @@ _LOOK = 0.5
 _LIST = 5.0
 _HINTS = frozenset(["created", "modified", "moved", "deleted", "closed"])
 _JOIN = 5.0
+_RACE = "called when the thread is inactive"
 
 
 class Watch:
@@ -232,6 +233,8 @@ class _Observer:
         from watchdog.events import FileSystemEventHandler
         from watchdog.observers import Observer
 
+        # Stopping an observer races with its own thread, which then logs an error that is none.
+        logging.getLogger("watchdog.observers.inotify").addFilter(_is_no_race)
         hint = self._hint
 
         class Handler(FileSystemEventHandler):
@@ -268,6 +271,10 @@ class _Observer:
         """In a child of os.fork: the threads are the parent's."""
         self._mutex = threading.Lock()
         self._observer, self.active, self._closed = None, False, True
+
+
+def _is_no_race(record: logging.LogRecord) -> bool:
+    return _RACE not in record.getMessage()
 
 
 _all: weakref.WeakSet[Watch] = weakref.WeakSet()

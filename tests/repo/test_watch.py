@@ -398,3 +398,16 @@ other = manager.watch()
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the thread that loses this race is that of inotify")
+def test_the_race_of_an_ending_observer_is_not_told(here: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """The thread of an observer may look once more after it was stopped; watchdog calls that an error."""
+    here.create("chat", said(1))
+    watch = here.manager().watch()
+    observer = watch._observer._observer
+    assert observer is not None
+    (emitter,) = observer.emitters
+    watch.stop()
+    emitter.queue_events(0)
+    assert not caplog.records
