@@ -1,4 +1,4 @@
-"""The database file: connections to it, transactions, and waiting for those of others.
+"""The database file: which one it is, making it, transactions, and `os.fork`.
 
 Writers wait for each other twice. A `flock` on the folder is the queue, in which the kernel wakes the next one at
 once; SQLite's own lock, which is polled, is what correctness rests on, and what other programs know of.
@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import cast
-from urllib.parse import quote
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, Pool, QueuePool
-
-from ..errors import CorruptionError, StoreError, StoreFormatError
-from . import _locks
-from ._files import Files, make_folders, open_folder, store_errors
-from ._paths import DATABASE, is_hidden
-from ._sqlite_errors import code_of, database_errors, is_locked
+from ..errors import StoreError
+from ._files import Files, make_folders
+from ._paths import DATABASE
+from ._sqlite_connections import Connection, Connections, Identity, identity_of
+from ._sqlite_errors import database_errors, is_locked
 from ._sqlite_schema import STEPS, migrate, version_of
+from ._sqlite_statements import Statement, run
+from ._sqlite_waiting import Gate, Queue
+from ._store import check_database_folder
 
 _POLL_SECONDS = 0.01
 _FORK_SECONDS = 10.0
@@ -50,19 +46,18 @@ class Database:
         self.folder = folder
         self.path = f"{folder}/{DATABASE}"
         self._files = files
-        self._connections = connections
         self._patience = patience
-        self._identity: tuple[int, int] | None = None
-        self._engine: Engine | None = None
-        self._mutex = threading.RLock()
+        self._connections = Connections(self.path, most=connections, patience=patience, durable=files.durable)
         self._start_anew()
-        _check_folder(folder)
+        check_database_folder(folder)
         self.exists()
         _all.add(self)
 
     def _start_anew(self) -> None:
-        self._queue = _Queue(self.folder)
-        self._gate = _Gate()
+        self._identity: Identity | None = None
+        self._mutex = threading.RLock()
+        self._queue = Queue(self.folder)
+        self._gate = Gate()
         self._local = threading.local()
 
     def exists(self) -> bool:
@@ -78,9 +73,9 @@ class Database:
             if identity == self._identity:
                 return True
             self._dispose()
-            with self._connect() as connection:
+            with self._connections.one() as connection:
                 # One state of it, since somebody may just be making it.
-                connection.exec_driver_sql("BEGIN")
+                connection.execute("BEGIN")
                 version = version_of(connection, self.path)
             if version and version < len(STEPS):
                 self._migrate()
@@ -88,15 +83,9 @@ class Database:
                 self._identity = identity
             return version > 0
 
-    def identity(self) -> tuple[int, int] | None:
+    def identity(self) -> Identity | None:
         """Return what tells the file at the path from every other; None where there is none, or one just begun."""
-        try:
-            status = os.stat(self.path, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            raise CorruptionError("move it out of the store", self.path, expected="a regular file", actual="another")
-        return (status.st_dev, status.st_ino) if status.st_size else None
+        return identity_of(self.path)
 
     def prepare(self) -> None:
         """Make the database if there is none yet."""
@@ -104,7 +93,7 @@ class Database:
             return
         with self._mutex, database_errors("make", self.path):
             make_folders(self._files, self.folder)
-            _check_folder(self.folder)
+            check_database_folder(self.folder)
             # Not left to SQLite: it takes the mode from the umask, and this folder's names must last.
             with suppress(FileExistsError):
                 os.close(self._files.create(self.path))
@@ -118,13 +107,13 @@ class Database:
         give_up = time.monotonic() + self._patience
         while True:
             try:
-                with self._connect() as connection:
-                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-                    connection.exec_driver_sql("BEGIN EXCLUSIVE")
+                with self._connections.one() as connection:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("BEGIN EXCLUSIVE")
                     migrate(connection, self.path)
-                    connection.commit()
+                    connection.execute("COMMIT")
                 return
-            except DBAPIError as error:
+            except sqlite3.Error as error:
                 # SQLite does not wait by itself where two change the journal's mode.
                 if not is_locked(error) or time.monotonic() > give_up:
                     raise
@@ -132,18 +121,25 @@ class Database:
 
     # Transactions
 
+    def rows(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> list[Any]:
+        """Return all rows: a connection must not be taken while somebody goes through them one by one."""
+        if not self.exists():
+            return []
+        with self.reading() as connection:
+            return run(connection, statement, parameters).fetchall()
+
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection to read with; each statement sees one state of the database."""
         held = self._held
         with database_errors("read", self.path, reading=True), ExitStack() as stack:
             if held is None:
                 stack.enter_context(self._gate)
-                held = stack.enter_context(self._connect())
+                held = stack.enter_context(self._connections.one())
             yield held
 
     @contextmanager
-    def writing(self, action: str, *, ends_hold: bool = True) -> Iterator[Connection]:
+    def writing(self, action: str, *, ends_hold: bool = True) -> Iterator[sqlite3.Connection]:
         """Give a transaction that is committed, durably, at the end; inside `hold`, its own.
 
         Args:
@@ -170,14 +166,9 @@ class Database:
             yield
             return
         with ExitStack() as stack:
-            with database_errors(action, self.path), ExitStack() as opening:
-                opening.enter_context(self._gate)
-                # Before a connection of the pool: whoever waits for one must not keep the last one from its writer.
-                opening.enter_context(self._queue)
-                connection = opening.enter_context(self._connect())
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                stack.push(opening.pop_all())
-            self._local.held, self._local.stack, self._local.identity = connection, stack, self.identity()
+            with database_errors(action, self.path):
+                connection = stack.enter_context(self._begun())
+            self._local.held, self._local.stack = connection, stack.pop_all()
             try:
                 yield
             except BaseException:
@@ -185,6 +176,22 @@ class Database:
                 raise
             with database_errors(action, self.path):
                 self._end(commit=True)
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        """Give a transaction that can write, in the database that is at the path."""
+        while True:
+            # The queue before a connection: whoever waits for one must not keep the last one from its writer.
+            with self._gate, self._queue, self._connections.one() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if connection.identity == self.identity():
+                    yield connection
+                    return
+            # It was put in another's place, or removed, while we waited.
+            with self._mutex:
+                self._dispose()
+            if not self.exists():
+                raise self._gone()
 
     @property
     def _held(self) -> Connection | None:
@@ -204,57 +211,13 @@ class Database:
         self._local.held = None
         with self._local.stack:
             if commit:
-                connection.commit()
-            else:
-                connection.rollback()
-        if commit and self.identity() != self._local.identity:
-            raise StoreError(f"{self.path} was put in another's place, or removed, while it was written: save again")
+                connection.execute("COMMIT")
+        if commit and self.identity() != connection.identity:
+            raise self._gone()
 
-    # Connections
-
-    def _connect(self) -> Connection:
-        with self._mutex:
-            if self._engine is None:
-                self._engine = self._make_engine()
-            engine = self._engine
-        return engine.connect()
-
-    def _make_engine(self) -> Engine:
-        if os.access(self.folder, os.W_OK):
-            pool: Pool = QueuePool(
-                self._open, pool_size=self._connections, max_overflow=0, timeout=self._patience, use_lifo=True
-            )
-        else:
-            # One that has to take the file for unchanging is good for a moment only.
-            pool = NullPool(self._open)
-        return create_engine("sqlite+pysqlite://", pool=pool)
-
-    def _open(self) -> DBAPIConnection:
-        connection = self._open_file("rw")
-        try:
-            connection.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.Error as error:
-            connection.close()
-            # A folder in which SQLite cannot make the file that readers share, and no log with newer pages.
-            if code_of(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or (
-                os.access(self.folder, os.W_OK) or os.path.exists(f"{self.path}-wal")
-            ):
-                raise
-            return cast(DBAPIConnection, self._open_file("ro&immutable=1"))
-        connection.execute(f"PRAGMA synchronous = {'FULL' if self._files.durable else 'OFF'}")
-        # Only macOS knows these: there a sync otherwise leaves the data in the drive's cache.
-        connection.execute("PRAGMA fullfsync = ON")
-        connection.execute("PRAGMA checkpoint_fullfsync = ON")
-        return cast(DBAPIConnection, connection)
-
-    def _open_file(self, mode: str) -> sqlite3.Connection:
-        # Never "rwc": looking makes no file.
-        return sqlite3.connect(
-            f"file:{quote(os.path.abspath(self.path))}?mode={mode}",
-            uri=True,
-            timeout=self._patience,
-            isolation_level=None,
-            check_same_thread=False,
+    def _gone(self) -> StoreError:
+        return StoreError(
+            f"{self.path} was put in another's place, or removed, while it was written: save again", self.path
         )
 
     def close(self) -> None:
@@ -269,9 +232,7 @@ class Database:
             self.close()
 
     def _dispose(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        self._connections.close()
         self._identity = None
 
     # os.fork: SQLite's locks belong to a process, and what it knows of them would be copied into the child.
@@ -290,113 +251,15 @@ class Database:
         self._mutex.release()
 
     def after_fork_in_child(self) -> None:
-        if self._engine is not None:
-            # In use by a thread that is gone. To close it would take the parent's locks for ours.
-            _inherited.append(self._engine)
-            self._engine = None
-        self._identity = None
-        self._mutex = threading.RLock()
+        # What a thread that is gone held is not given back: that would end the parent's transaction.
+        _inherited.append(self._local)
+        self._connections.after_fork()
         self._start_anew()
-
-
-class _Queue:
-    """In which writers of all threads and processes wait; only an aid, so it does not matter if it cannot be had."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._mutex = threading.Lock()
-        self._descriptor = -1
-
-    def __enter__(self) -> None:
-        self._mutex.acquire()
-        try:
-            with suppress(OSError):
-                if self._descriptor < 0:
-                    self._descriptor = open_folder(self._folder)
-                _locks.lock(self._descriptor)
-        except BaseException:
-            self._mutex.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            _locks.unlock(self._descriptor)
-        self._mutex.release()
-
-    def close(self) -> None:
-        with self._mutex:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
-
-
-class _Gate:
-    """Counts the threads that use a connection, and can be shut."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._inside = 0
-        self._is_shut = False
-
-    def __enter__(self) -> None:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._is_shut)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._condition:
-            self._inside -= 1
-            self._condition.notify_all()
-
-    def shut(self, seconds: float) -> bool:
-        """Let nobody in any more; tell whether all who were inside have left in time."""
-        with self._condition:
-            self._is_shut = True
-            return self._condition.wait_for(lambda: not self._inside, seconds)
-
-    def open(self) -> None:
-        with self._condition:
-            self._is_shut = False
-            self._condition.notify_all()
-
-
-def _check_folder(folder: str) -> None:
-    """Accept a folder with a database, an empty one, and none.
-
-    Raises:
-        StoreFormatError: it is something else.
-    """
-    with store_errors("open", folder, reading=True):
-        try:
-            names = sorted(name for name in os.listdir(folder) if not is_hidden(name))
-        except FileNotFoundError:
-            return
-        except NotADirectoryError as error:
-            raise StoreFormatError(
-                f"{folder} is a file, and storage_path is the folder that {DATABASE} is in: name a folder", folder
-            ) from error
-    if {"FORMAT", "refs", "objects"} & set(names):
-        raise StoreFormatError(
-            f'{folder} is a store of files: open it with backend = "files", or name another storage_path and bring '
-            "over what is in it with SessionManager.sync",
-            folder,
-        )
-    if names and DATABASE not in names:
-        if any(name.startswith(DATABASE) for name in names):
-            raise StoreFormatError(
-                f"{folder} has the log of a database, and {DATABASE} is missing: put it back beside its log", folder
-            )
-        shown = ", ".join(names[:3])
-        raise StoreFormatError(
-            f"{folder} is not empty and holds no {DATABASE} ({shown}...): name another storage_path, "
-            "or an empty folder",
-            folder,
-        )
 
 
 _all: weakref.WeakSet[Database] = weakref.WeakSet()
 _forking: list[Database] = []
-_inherited: list[Engine] = []
+_inherited: list[object] = []
 
 
 def _before_fork() -> None:

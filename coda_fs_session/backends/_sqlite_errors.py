@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ..errors import CorruptionError, StoreError, StoreFormatError, StoreFullError, StoreReadOnlyError
@@ -18,8 +17,6 @@ _READ_ONLY = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQ
 
 def code_of(error: BaseException | None) -> int:
     """Return the kind of an error of SQLite, without its details; 0 where it is none."""
-    if isinstance(error, DBAPIError):
-        error = error.orig
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -30,10 +27,10 @@ def is_locked(error: BaseException) -> bool:
 
 @contextmanager
 def database_errors(action: str, path: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn an error of SQLite, SQLAlchemy or the system into a `StoreError` that names the database."""
+    """Turn an error of SQLite, of the pool or of the system into a `StoreError` that names the database."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         raise _translated(error, action, path, reading=reading) from error
     except PoolTimeoutError as error:
         raise StoreError(
@@ -43,9 +40,8 @@ def database_errors(action: str, path: str, *, reading: bool = False) -> Iterato
         raise translate(error, action, path, reading=reading) from error
 
 
-def _translated(error: DBAPIError | sqlite3.Error, action: str, path: str, *, reading: bool) -> StoreError:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    code = code_of(error)
+def _translated(cause: sqlite3.Error, action: str, path: str, *, reading: bool) -> StoreError:
+    code = code_of(cause)
     what = f"cannot {action} {path}: {cause}"
     if code in _LOCKED:
         return StoreError(

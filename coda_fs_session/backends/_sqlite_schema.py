@@ -6,8 +6,9 @@ The statements that made version 1 stay as they are for ever; a later version ad
 from __future__ import annotations
 
 import os
+import sqlite3
 
-from sqlalchemy import Connection, column, table
+from sqlalchemy import column, table
 
 from ..errors import CorruptionError, StoreFormatError
 
@@ -69,16 +70,16 @@ sessions = table(
 )
 
 
-def version_of(connection: Connection, path: str) -> int:
+def version_of(connection: sqlite3.Connection, path: str) -> int:
     """Return the version of a database, 0 where nothing is in it yet.
 
     Raises:
         StoreFormatError: it is another program's, or one of a newer version.
         CorruptionError: it says that it is one of ours, and has no tables.
     """
-    application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-    version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION_ID:
         if version > len(STEPS):
             raise StoreFormatError(
@@ -88,7 +89,7 @@ def version_of(connection: Connection, path: str) -> int:
             )
         if not tables or version < 1:
             raise CorruptionError("the database has lost its tables: restore it from a backup", path)
-        return version
+        return int(version)
     if application or version or tables:
         raise StoreFormatError(
             f"{path} is a database of another program: name another storage_path, or an empty folder", path
@@ -96,17 +97,17 @@ def version_of(connection: Connection, path: str) -> int:
     return 0
 
 
-def migrate(connection: Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str) -> None:
     """Bring a database to this version, within the transaction that is open."""
     version = version_of(connection, path)
     for step in STEPS[version:]:
         # One by one: a script would end the transaction first.
         for statement in step.split(";\n"):
-            connection.exec_driver_sql(statement)
+            connection.execute(statement)
     if version == 0:
-        connection.execute(store.insert(), {"id": new_number(), "changed": new_number()})
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.exec_driver_sql(f"PRAGMA user_version = {len(STEPS)}")
+        connection.execute("INSERT INTO store VALUES (?, ?)", (new_number(), new_number()))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(STEPS)}")
 
 
 def new_number() -> int:

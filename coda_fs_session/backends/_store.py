@@ -49,6 +49,40 @@ def check_store(paths: StorePaths) -> None:
             )
 
 
+def check_database_folder(folder: str) -> None:
+    """As `check_store`, for a store in a database: accept a folder with one, an empty one, and none.
+
+    Raises:
+        StoreFormatError: it is something else.
+    """
+    with store_errors("open", folder, reading=True):
+        try:
+            names = sorted(name for name in os.listdir(folder) if not is_hidden(name))
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise StoreFormatError(
+                f"{folder} is a file, and storage_path is the folder that {DATABASE} is in: name a folder", folder
+            ) from error
+    if {"FORMAT", "refs", "objects"} & set(names):
+        raise StoreFormatError(
+            f'{folder} is a store of files: open it with backend = "files", or name another storage_path and bring '
+            "over what is in it with SessionManager.sync",
+            folder,
+        )
+    if names and DATABASE not in names:
+        if any(name.startswith(DATABASE) for name in names):
+            raise StoreFormatError(
+                f"{folder} has the log of a database, and {DATABASE} is missing: put it back beside its log", folder
+            )
+        shown = ", ".join(names[:3])
+        raise StoreFormatError(
+            f"{folder} is not empty and holds no {DATABASE} ({shown}...): name another storage_path, "
+            "or an empty folder",
+            folder,
+        )
+
+
 def _is_part_of_a_store(root: str, names: list[str]) -> bool:
     """Tell whether a folder without FORMAT can be a store that a sync tool has not completed yet."""
     others = [name for name in names if name not in _OWN_NAMES and not _is_arriving(root, name)]

@@ -48,6 +48,18 @@ class NewObject(NamedTuple):
     compress: bool = False
 
 
+def mismatch(identity: str, data: bytes, *, size: int | None, limit: int) -> tuple[str, str] | None:
+    """Return what was expected of an object and what was found instead, None where it is what it should be.
+
+    Args:
+        size, limit: see `Backend.get_object`.
+    """
+    if len(data) > limit or (size is not None and len(data) != size):
+        return f"{limit if size is None else size} bytes", f"{len(data)} bytes"
+    actual = hashlib.sha256(data).hexdigest()
+    return None if actual == identity else (f"sha256 {identity}", actual)
+
+
 class Place(NamedTuple):
     """Where a store is, and a sign of which one it is.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from .base import (
     RefTakenError,
     Snapshot,
     Token,
+    mismatch,
 )
 
 _serials = count(1)
@@ -51,11 +51,9 @@ class MemoryBackend(Backend):
             data = self._objects[identity]
         except KeyError:
             raise ObjectNotYetHereError(identity) from None
-        if len(data) > limit or (size is not None and len(data) != size):
-            raise _bad_object(f"{limit if size is None else size} bytes", f"{len(data)} bytes")
-        actual = hashlib.sha256(data).hexdigest()
-        if actual != identity:
-            raise _bad_object(f"sha256 {identity}", actual)
+        if wrong := mismatch(identity, data, size=size, limit=limit):
+            expected, actual = wrong
+            raise CorruptionError("an object in memory is damaged", expected=expected, actual=actual)
         return data
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
@@ -110,10 +108,6 @@ class MemoryBackend(Backend):
         token = Token((self._placed, len(data)))
         self._refs[key] = Snapshot(data, token)
         return token
-
-
-def _bad_object(expected: str, actual: str) -> CorruptionError:
-    return CorruptionError("an object in memory is damaged", expected=expected, actual=actual)
 
 
 class MemoryState(MachineState):

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from coda_fs_session import (
     StoreFormatError,
     StoreFullError,
 )
-from coda_fs_session.backends import _sqlite_schema, sqlite
+from coda_fs_session.backends import _sqlite_refs, _sqlite_schema, sqlite
+from coda_fs_session.backends._sqlite_waiting import Queue
 from coda_fs_session.backends.base import Backend, RefKey
 from coda_fs_session.backends.sqlite import SqliteBackend
 from coda_fs_session.testing import BackendTests
@@ -156,7 +157,7 @@ def test_a_seal_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch)
     with opened(store) as manager:
         session = manager.create_session("chat")
         say(manager, session, 0)
-        describe = sqlite._describe
+        describe = _sqlite_refs._describe
 
         def look(*arguments: Any) -> None:
             seen.append(rows(store, "SELECT (SELECT count(*) FROM objects), (SELECT messages FROM sessions)"))
@@ -164,7 +165,7 @@ def test_a_seal_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch)
             if len(seen) == 1:
                 raise StoreFullError("full")
 
-        monkeypatch.setattr(sqlite, "_describe", look)
+        monkeypatch.setattr(_sqlite_refs, "_describe", look)
         session.add_message(message(1, 70_000))
         with pytest.raises(StoreFullError):
             manager.save_session(session)
@@ -232,7 +233,7 @@ def test_how_it_is_set_up(store: Path) -> None:
             fill(manager, f"chat {durability}")
             backend = manager._storage.repo.backend  # type: ignore[attr-defined]
             with backend._database.reading() as connection:
-                assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
+                assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     query = (
         "SELECT a.application_id, v.user_version, j.journal_mode FROM pragma_application_id a, pragma_user_version v"
     )
@@ -272,6 +273,58 @@ def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
     with opened(store) as manager:
         expected = [message(number) for number in (0, 1, 10, 11)]
         assert manager.load_session("chat").get_messages() == expected
+
+
+@pytest.fixture
+def while_waiting(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What is put into this list happens while the next writer waits in the queue."""
+    events: list[Callable[[], object]] = []
+    enter = Queue.__enter__
+
+    def wait(queue: Queue) -> None:
+        enter(queue)
+        if events:
+            events.pop()()
+
+    monkeypatch.setattr(Queue, "__enter__", wait)
+    return events
+
+
+def test_a_backup_restored_while_a_save_waits(
+    store: Path, tmp_path: Path, while_waiting: list[Callable[[], object]]
+) -> None:
+    """What is acknowledged then is in the database that is there, not in the one that has no name any more."""
+    with opened(store) as manager:
+        fill(manager, "chat", 2)
+    backup = Path(shutil.copy(store / "sessions.db", tmp_path / "backup"))
+    with opened(store) as manager:
+        session = manager.load_session("chat")
+
+        def restore() -> None:
+            for log in ("sessions.db-wal", "sessions.db-shm"):
+                (store / log).unlink()
+            backup.replace(store / "sessions.db")
+
+        while_waiting.append(restore)
+        say(manager, session, 2)
+        assert not while_waiting
+    with opened(store) as manager:
+        assert manager.load_session("chat").get_messages() == [message(number) for number in range(3)]
+
+
+def test_removed_while_a_save_waits(store: Path, while_waiting: list[Callable[[], object]]) -> None:
+    """It is an error that says so, and saving again brings back what the session holds."""
+    with opened(store) as manager:
+        fill(manager, "chat", 2)
+        session = manager.load_session("chat")
+        while_waiting.append(lambda: shutil.rmtree(store))
+        session.add_message(message(2))
+        with pytest.raises(StoreError, match="or removed, while it was written: save again") as caught:
+            manager.save_session(session)
+        assert caught.value.path == store / "sessions.db"
+        manager.save_session(session)
+    with opened(store) as manager:
+        assert manager.load_session("chat").get_messages() == [message(number) for number in range(3)]
 
 
 def test_others_do_not_pay_for_it() -> None:
@@ -389,13 +442,13 @@ def test_a_full_disk(store: Path) -> None:
         say(manager, session, 0)
         backend = manager._storage.repo.backend  # type: ignore[attr-defined]
         with backend._database.reading() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            connection.execute(f"PRAGMA max_page_count = {pages}")
         session.add_message(message(1, 60_000))
         with pytest.raises(StoreFullError, match="make room"):
             manager.save_session(session)
         with backend._database.reading() as connection:
-            connection.exec_driver_sql("PRAGMA max_page_count = 100000")
+            connection.execute("PRAGMA max_page_count = 100000")
         manager.save_session(session)
     assert len(opened(store).load_session("chat")) == 2
 

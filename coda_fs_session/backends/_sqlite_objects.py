@@ -1,0 +1,128 @@
+"""Objects as rows: write-once, named by the hash of what they hold, plain or compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import bindparam, case, func, literal_column, select
+from sqlalchemy.dialects.sqlite import insert
+
+from ..errors import CorruptionError, ObjectNotYetHereError
+from ._compression import compress, decompress, largest_frame
+from ._sqlite_database import Database
+from ._sqlite_schema import objects
+from ._sqlite_statements import run
+from .base import NewObject, Token, mismatch
+
+_BYTES_AT_ONCE = 16 * 1024 * 1024
+_GROUP_DIGITS = 2
+_TAG_DIGITS = 10
+_PLAIN, _ZSTD = "plain", "zstd"
+
+_SIZE = func.length(objects.c.data)
+_READ = select(
+    objects.c.form, _SIZE, case((_SIZE <= bindparam("limit"), objects.c.data), else_=None).label("data")
+).where(objects.c.id == bindparam("key"))
+_PUT = insert(objects).prefix_with("OR REPLACE")
+_ALL = select(objects.c.id, _SIZE)
+_GROUP = func.substr(objects.c.id, literal_column("1"), literal_column(str(_GROUP_DIGITS)))
+_GROUPS = select(_GROUP, func.count(), func.sum(objects.c.tag)).group_by(literal_column("1"))
+_IDS = select(objects.c.id).where(objects.c.id >= bindparam("first"), objects.c.id < bindparam("after"))
+
+
+class ObjectRows:
+    """The objects of one store.
+
+    Args:
+        compress: keep them compressed where the engine hints that it pays.
+    """
+
+    def __init__(self, database: Database, *, compress: bool) -> None:
+        self._database = database
+        self._compress = compress
+
+    def locate(self, identity: str) -> str:
+        return f"{self._database.path}:objects/{identity}"
+
+    def get(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        """Return an object, verified; see `Backend.get_object`."""
+        at_most = limit if size is None else size
+        found = self._database.rows(_READ, {"key": identity, "limit": largest_frame(at_most)})
+        if not found:
+            raise ObjectNotYetHereError(identity, self.locate(identity))
+        form, stored, kept = found[0]
+        try:
+            if kept is None:
+                raise ValueError(f"{stored} bytes")
+            data = decompress(kept, size=size, limit=limit) if form == _ZSTD else bytes(kept)
+        except (ValueError, TypeError) as error:
+            raise self._bad(identity, f"{at_most} bytes", error) from error
+        if wrong := mismatch(identity, data, size=size, limit=limit):
+            raise self._bad(identity, *wrong)
+        return data
+
+    def _bad(self, identity: str, expected: object, actual: object) -> CorruptionError:
+        return CorruptionError(
+            "the object does not hold what was written: restore the database from a backup, or sync it from another "
+            "store, which mends it",
+            self.locate(identity),
+            expected=expected,
+            actual=actual,
+        )
+
+    def put(self, new_objects: Iterable[NewObject]) -> None:
+        """Keep objects, durably; see `Backend.put_objects`."""
+        batch: list[NewObject] = []
+        size = 0
+        # Not in one transaction: where objects come from takes its time, and others wait to write.
+        for new in new_objects:
+            batch.append(new)
+            size += len(new.data)
+            if size >= _BYTES_AT_ONCE:
+                self._put_batch(batch)
+                batch, size = [], 0
+        if batch:
+            self._put_batch(batch)
+
+    def _put_batch(self, batch: list[NewObject]) -> None:
+        rows = [self._row(new) for new in batch]
+        with self._database.writing("write objects into", ends_hold=False) as connection:
+            for new, row in zip(batch, rows, strict=True):
+                there = run(connection, _READ, {"key": new.id, "limit": largest_frame(len(new.data))}).fetchone()
+                if there is None or not _holds(there[0], there[2], new.data):
+                    run(connection, _PUT, row)
+
+    def _row(self, new: NewObject) -> dict[str, object]:
+        form, data = _PLAIN, new.data
+        if self._compress and new.compress:
+            form, data = _ZSTD, compress(new.data)
+        return {
+            "id": new.id,
+            "tag": int(new.id[_GROUP_DIGITS : _GROUP_DIGITS + _TAG_DIGITS], 16),
+            "form": form,
+            "data": data,
+        }
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield each object's id and the bytes it takes up."""
+        yield from self._database.rows(_ALL)
+
+    def groups(self) -> Iterator[tuple[str, Token]]:
+        """Yield each group with a token; see `Backend.object_groups`."""
+        for group, count, tags in self._database.rows(_GROUPS):
+            yield group, Token((count, tags))
+
+    def ids(self, group: str) -> Iterator[str]:
+        """Yield the ids of a group."""
+        for (identity,) in self._database.rows(_IDS, {"first": group, "after": group + "g"}):
+            yield identity
+
+
+def _holds(form: str, stored: bytes | None, data: bytes) -> bool:
+    """Tell whether a row of objects is the object."""
+    if stored is None or form != _ZSTD:
+        return stored == data
+    try:
+        return decompress(stored, size=len(data), limit=len(data)) == data
+    except ValueError:
+        return False

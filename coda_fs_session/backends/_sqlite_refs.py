@@ -1,0 +1,180 @@
+"""Refs as rows: a row for its token, one for each of its lines, and one for people in the table `sessions`.
+
+Each function is one part of a transaction that its caller begins and ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sqlite3
+from collections.abc import Iterable
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+
+from ._sqlite_schema import new_number, ref_lines, refs, sessions, store
+from ._sqlite_sessions import describe, growth, merged
+from ._sqlite_statements import run
+from .base import RefChangedError, RefKey, Token
+
+_MARK_BYTES = 7
+
+_TOKEN = (refs.c.version, refs.c.size, refs.c.mark)
+
+READ_REF = (
+    select(*_TOKEN, ref_lines.c.data)
+    .select_from(refs.outerjoin(ref_lines, ref_lines.c.ref == refs.c.id))
+    .where(refs.c.path == bindparam("path"))
+    .order_by(ref_lines.c.position)
+)
+LIST_REFS = select(refs.c.path, *_TOKEN)
+IDENTITIES = select(refs.c.path, refs.c.version)
+_CREATE = (
+    insert(refs)
+    .values({column: bindparam(column.key) for column in (refs.c.path, *_TOKEN)})
+    .on_conflict_do_nothing()
+    .returning(refs.c.id)
+)
+_CHANGE = (
+    refs.update()
+    .where(
+        refs.c.path == bindparam("key"),
+        refs.c.version == bindparam("old_version"),
+        refs.c.size == bindparam("old_size"),
+        refs.c.mark == bindparam("old_mark"),
+    )
+    .values(version=bindparam("version"), size=bindparam("size"), mark=bindparam("mark"))
+    .returning(refs.c.id)
+)
+_ADD_LINE = ref_lines.insert()
+_REMOVE_LINES = ref_lines.delete().where(ref_lines.c.ref == bindparam("of"))
+_LINES = select(ref_lines.c.data).where(ref_lines.c.ref == bindparam("of")).order_by(ref_lines.c.position)
+_NOTE_CHANGE = store.update().values(changed=bindparam("now"))
+
+_OF_REF = sessions.c.ref == bindparam("of")
+_AT_LINE = sessions.c.line == bindparam("previous")
+_GROW = (
+    sessions.update()
+    .where(_OF_REF, _AT_LINE)
+    .values(
+        messages=sessions.c.messages + bindparam("more_messages"),
+        bytes=sessions.c.bytes + bindparam("more_bytes"),
+        updated=bindparam("now"),
+        line=bindparam("last"),
+    )
+)
+_METADATA = select(sessions.c.metadata).where(_OF_REF, _AT_LINE)
+_SET_METADATA = sessions.update().where(_OF_REF).values(metadata=bindparam("changed"))
+_SET_ROW = insert(sessions).prefix_with("OR REPLACE")
+_REMOVE_ROW = sessions.delete().where(_OF_REF)
+
+
+def create(connection: sqlite3.Connection, path: str, data: bytes) -> Token | None:
+    """Write a new ref and return its token; None where the path is not free."""
+    token = _new_token(data)
+    found = run(connection, _CREATE, {"path": path, **_fields(token)}).fetchall()
+    if not found:
+        return None
+    _fill(connection, found[0][0], data)
+    return token
+
+
+def append(connection: sqlite3.Connection, key: RefKey, expected: Token, data: bytes) -> Token:
+    """Add lines to a ref, if it still has the expected token, and return the new one."""
+    version, size, mark = _parts(key, expected)
+    token = Token((version, size + len(data), mark_of(_lines(data), mark)))
+    ref = _change(connection, key, expected, token)
+    _add_lines(connection, ref, size, data)
+    _grow_row(connection, ref, data)
+    return token
+
+
+def replace(connection: sqlite3.Connection, key: RefKey, expected: Token, data: bytes) -> Token:
+    """Write a ref anew, if it still has the expected token, and return the new one."""
+    token = _new_token(data)
+    ref = _change(connection, key, expected, token)
+    run(connection, _REMOVE_LINES, {"of": ref})
+    _fill(connection, ref, data)
+    return token
+
+
+def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:
+    """Return a hash of all lines of a ref, from that of those before: a restored backup has no new version."""
+    for line in lines:
+        digest = hashlib.sha256(mark.to_bytes(_MARK_BYTES) + line).digest()
+        mark = int.from_bytes(digest[:_MARK_BYTES])
+    return mark
+
+
+def as_text(path: str) -> str:
+    """Return a path, or nothing for one that is no text: the names of files may be any bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return ""
+    return path
+
+
+def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token: Token) -> int:
+    """Give a ref another token, if it still has the expected one, and return its number."""
+    version, size, mark = _parts(key, expected)
+    old = {"key": as_text(key.path), "old_version": version, "old_size": size, "old_mark": mark}
+    found = run(connection, _CHANGE, {**old, **_fields(token)}).fetchall()
+    if not found:
+        raise RefChangedError(key)
+    return int(found[0][0])
+
+
+def _parts(key: RefKey, token: Token) -> tuple[int, int, int]:
+    if len(token) != len(_TOKEN):
+        raise RefChangedError(key)
+    return token[0], token[1], token[2]
+
+
+def _new_token(data: bytes) -> Token:
+    return Token((new_number(), len(data), mark_of(_lines(data))))
+
+
+def _fields(token: Token) -> dict[str, int]:
+    return {"version": token[0], "size": token[1], "mark": token[2]}
+
+
+def _lines(data: bytes) -> Iterable[bytes]:
+    """Return what is kept in a row each: lines with their newlines."""
+    return io.BytesIO(data)
+
+
+def _fill(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    """Write the bytes of a ref that has none."""
+    _add_lines(connection, ref, 0, data)
+    _describe(connection, ref, data)
+    run(connection, _NOTE_CHANGE, {"now": new_number()})
+
+
+def _add_lines(connection: sqlite3.Connection, ref: int, position: int, data: bytes) -> None:
+    for line in _lines(data):
+        run(connection, _ADD_LINE, {"ref": ref, "position": position, "data": line})
+        position += len(line)
+
+
+def _grow_row(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    """Bring the row of a session up to date with lines that were appended."""
+    grown = growth(data)
+    if grown is not None:
+        where = {"of": ref, "previous": grown.previous}
+        metadata = run(connection, _METADATA, where).fetchone() if grown.metadata else None
+        more = {"more_messages": grown.messages, "more_bytes": grown.size, "now": grown.updated, "last": grown.line}
+        if run(connection, _GROW, {**where, **more}).rowcount:
+            if metadata is not None:
+                run(connection, _SET_METADATA, {"of": ref, "changed": merged(metadata[0], grown.metadata)})
+            return
+    _describe(connection, ref, b"".join(line for (line,) in run(connection, _LINES, {"of": ref})))
+
+
+def _describe(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    row = describe(data)
+    if row is None:
+        run(connection, _REMOVE_ROW, {"of": ref})
+    else:
+        run(connection, _SET_ROW, {"ref": ref, **row})
