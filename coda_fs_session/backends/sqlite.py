@@ -168,5 +168,10 @@ class SqliteBackend(Backend):
         if not self._database.exists():
             raise RefChangedError(key)
 
+    def watched_folder(self) -> str | None:
+        folder = os.path.realpath(self._database.folder)
+        # Where it cannot be written no connection is kept open, and to close one is an event too: it would never end.
+        return None if os.path.isdir(folder) and not os.access(folder, os.W_OK) else folder
+
     def close(self) -> None:
         self._database.close()

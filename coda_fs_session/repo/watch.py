@@ -74,7 +74,7 @@ class Watch:
         self._arm()
         self._tokens = self._refs()
         self._view = view_of(storage) if self._is_there() else {}
-        self._listed = time.monotonic()
+        self._due = time.monotonic() + listing
         self._thread: threading.Thread | None = None
         _all.add(self)
         if callback is not None:
@@ -152,7 +152,7 @@ class Watch:
         # Cleared before the listing: what happens during it is a hint for the next.
         self._wake.clear()
         now = time.monotonic()
-        if not hinted and now - self._listed < self._listing:
+        if not hinted and now < self._due:
             # Where nothing hints, as in memory, the tokens of the refs do.
             if self._observer.active or (tokens := self._refs()) == self._tokens:
                 return
@@ -167,7 +167,8 @@ class Watch:
             # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
             _logger.exception("cannot list the sessions that are watched; this is tried again")
             return
-        self._view, self._listed = view, now
+        # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
+        self._view, self._due = view, now + (min(_LOOK, self._listing) if hinted else self._listing)
         self._pending += [event for event in events if self._name is None or concerns(event, self._name)]
 
     def _arm(self) -> bool:

@@ -195,6 +195,17 @@ def test_lost_events(here: Machine, monkeypatch: pytest.MonkeyPatch, loss: str) 
         told(watch, "deleted", "chat")
 
 
+def test_a_hint_that_comes_too_early(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database writes its log some time before what is in it can be seen: after a hint there is a second look."""
+    here.create("chat", said(1))
+    monkeypatch.setattr(watching, "_HINTS", frozenset())
+    with Watch(here.manager()._storage, listing=10 * PATIENCE) as watch:
+        watch._wake.set()
+        assert watch.next(0) is None
+        here.change("chat", 2)
+        told(watch, "advanced", "chat", message_count=2)
+
+
 def test_a_callback(here: Machine, caplog: pytest.LogCaptureFixture) -> None:
     """It is called in a thread of its own; its errors are logged and it is called again."""
     events: list[SessionEvent] = []
@@ -304,6 +315,54 @@ def test_without_files(kind: str) -> None:
         assert told(watch, "renamed" if kind == "memory" else "created", "talk").previous_name in ("chat", None)
         manager.delete_session("talk")
         told(watch, "deleted", "talk")
+
+
+def in_a_database(here: Machine) -> SessionManager:
+    config = {"backend": "sqlite", "storage_path": here.store, "state_path": here.folder, "autosave_interval": 0}
+    return SessionManager({"session": config})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell of changes when they like")
+def test_another_process_in_a_database(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process commits is told by the file system: nobody looks by himself within this test."""
+    monkeypatch.setattr(watching, "_LOOK", 10 * PATIENCE)
+    manager = in_a_database(here)
+    manager.create_session("chat")
+    script = f"""
+from coda_fs_session import SessionManager
+config = {{"backend": "sqlite", "storage_path": {str(here.store)!r}, "state_path": {str(here.folder)!r}}}
+with SessionManager({{"session": config}}) as manager:
+    session = manager.load_session("chat")
+    session.add_message({{"role": "user", "content": "hello"}})
+    manager.save_session(session)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with (
+        Watch(manager._storage, listing=10 * PATIENCE) as watch,
+        subprocess.Popen([sys.executable, "-c", script], env=environment) as process,
+    ):
+        told(watch, "advanced", "chat", message_count=1)
+    assert process.returncode == 0
+    manager.close()
+
+
+def test_a_database_that_comes_and_goes(here: Machine, tmp_path: Path) -> None:
+    """A watch can begin before there is a database, and one that is moved away was not emptied."""
+    manager = in_a_database(here)
+    with manager.watch() as watch:
+        assert watch.next(0.01) is None
+        with in_a_database(here) as other:
+            session = other.create_session("chat")
+        told(watch, "created", "chat", message_count=0)
+        here.store.rename(tmp_path / "away")
+        assert watch.next(1.0) is None
+        (tmp_path / "away").rename(here.store)
+        with in_a_database(here) as other:
+            session = other.load_session("chat")
+            session.add_message(said(1)[0])
+            other.save_session(session)
+        told(watch, "advanced", "chat", message_count=1)
+    manager.close()
 
 
 def test_the_end_of_an_iterator(here: Machine) -> None:
