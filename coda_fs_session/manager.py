@@ -483,8 +483,11 @@ class SessionManager:
 
     def _reload_session(self, session: Session) -> None:
         """Bring a session to the state that is stored (`SessionOwner`); use `Session.reload`."""
+        name = session.name
         if not self._storage.reload(session):
-            raise SessionNotFoundError(session.name)
+            raise SessionNotFoundError(name)
+        if session.name != name and self._sessions.get(name) is session:
+            self._move(name, session)
         self._settle(session)
         self._shown(session)
 

@@ -1,4 +1,4 @@
-"""The whole API against a model of dicts and lists, over both backends, with one manager and with two on one store."""
+"""The whole API against a model of dicts and lists, over every backend, with one manager and with two on one store."""
 
 from __future__ import annotations
 
@@ -436,6 +436,7 @@ CASES: dict[str, Callable[[], type[SessionMachine]]] = {
     "sqlite": lambda: type("Sqlite", (SessionMachine,), {"backend": "sqlite"}),
     "two managers, memory": lambda: type("TwoOverMemory", (SessionMachine,), {"managers": 2}),
     "two managers, files": lambda: type("TwoOverFiles", (SessionMachine,), {"managers": 2, "backend": "files"}),
+    "two managers, sqlite": lambda: type("TwoOverSqlite", (SessionMachine,), {"managers": 2, "backend": "sqlite"}),
 }
 
 

@@ -184,6 +184,21 @@ def test_a_session_follows_a_rename(here: Machine, change: str) -> None:
     assert manager.load_session("talk") is session
 
 
+def test_a_session_that_was_reloaded_after_a_rename(here: Machine) -> None:
+    """It is the manager's object of the new name: a rename by the same manager reaches it.
+
+    The manager used to know it by the old name only, so that the object kept a name that nothing had any more.
+    """
+    here.create("chat", said(1))
+    manager = here.manager()
+    session = manager.load_session("chat")
+    here.manager().rename_session("chat", "talk")
+    session.reload()
+    manager.rename_session("talk", "speech")
+    assert session.name == "speech"
+    assert manager.load_session("speech") is session
+
+
 def test_unsaved_changes_survive_renames(here: Machine) -> None:
     """Renaming a session twice while it has unsaved edits leaves it saveable.
 
