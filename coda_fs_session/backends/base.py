@@ -312,6 +312,13 @@ class Backend(ABC):
         """
         return nullcontext()
 
+    def together(self) -> AbstractContextManager[None]:
+        """Let objects put in the block become durable with the first ref that is written in it, where the backend can.
+
+        Others who write may have to wait until then, so the block does nothing else. The default does nothing.
+        """
+        return nullcontext()
+
     def watched_folder(self) -> str | None:
         """Return the folder whose file-system events tell that something changed; None where only looking tells."""
         return None

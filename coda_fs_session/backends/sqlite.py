@@ -1,7 +1,7 @@
 """The SQLite backend: a store in one database, `sessions.db` in the folder that is the store.
 
-Every verb is one transaction, durable when it returns. Inside `hold` objects are the exception: they are committed
-with the ref that names them, so that a save is one transaction also where it makes objects.
+Every verb is one transaction, durable when it returns. Inside `hold` and `together` objects are the exception: they are
+committed with the ref that names them, so that a save or a fork is one transaction also where it makes objects.
 """
 
 from __future__ import annotations
@@ -162,6 +162,10 @@ class SqliteBackend(Backend):
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         self._exists_for(key)
+        return self._database.hold("write to")
+
+    def together(self) -> AbstractContextManager[None]:
+        self.prepare()
         return self._database.hold("write to")
 
     def _exists_for(self, key: RefKey) -> None:

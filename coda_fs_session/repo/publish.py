@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from ..backends.base import RefKey, RefTakenError, Token
+from ..backends.base import NewObject, RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
@@ -34,10 +36,11 @@ def publish(
     lines: list[bytes],
     target: Head | None,
     *,
+    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
     attempt: Attempt | None = None,
 ) -> Head:
-    """Write a ref: in place of `target`, which must be as last seen, or under a free key.
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key; `objects` before it.
 
     The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
     through after all.
@@ -52,12 +55,14 @@ def publish(
             data += line
             ids.append(line_id)
         try:
-            if target is not None:
-                if target.torn:
-                    repo.machine.set_aside(session_key(target.name), target.torn)
-                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
-            else:
-                key, token = _create(repo, replica, session_key(header.name), data)
+            with repo.backend.together() if objects else nullcontext():
+                repo.objects.put(objects)
+                if target is not None:
+                    if target.torn:
+                        repo.machine.set_aside(session_key(target.name), target.torn)
+                    key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
+                else:
+                    key, token = _create(repo, replica, session_key(header.name), data)
         except StoreError:
             if attempted is not None:
                 attempted[line_id] = attempt or Attempt()

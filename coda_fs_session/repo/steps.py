@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
+from ..backends.base import NewObject
 from ..errors import ObjectNotYetHereError
 from ..format.names import session_key
 from ..format.records import Base, Operation, Parent, Stamped
@@ -32,11 +33,13 @@ def create(
     created: str | None = None,
     updated: str | None = None,
     parent: Parent | None = None,
+    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
 ) -> Head:
     """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
 
     Args:
+        objects: what `content` names and is not written yet.
         attempted: what earlier attempts to make this very session have left, and where this one notes itself.
 
     Raises:
@@ -46,10 +49,16 @@ def create(
     now = repo.now()
     base = replace(content.base, metadata=metadata)
     header = Header(name, "", created or now, updated or created or now, base, parent)
-    return retried(repo, partial(_create, repo, header, content.lines, attempted))
+    return retried(repo, partial(_create, repo, header, content.lines, objects, attempted))
 
 
-def _create(repo: Repository, header: Header, lines: list[bytes], attempted: dict[str, Attempt] | None) -> Head:
+def _create(
+    repo: Repository,
+    header: Header,
+    lines: list[bytes],
+    objects: Sequence[NewObject],
+    attempted: dict[str, Attempt] | None,
+) -> Head:
     name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
         resolved = resolve(repo, name)
@@ -57,7 +66,8 @@ def _create(repo: Repository, header: Header, lines: list[bytes], attempted: dic
             check_landed(repo, resolved.head, attempted)
             raise name_taken(name)
         if not resolved.past:
-            return publish(repo, header, lines, None, attempted=attempted)
+            return publish(repo, header, lines, None, objects=objects, attempted=attempted)
+        repo.objects.put(objects)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
         messages = MessageList(repo.objects, repo.sizes, base, lines)
@@ -101,16 +111,18 @@ def fork(
         messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
     base, new = messages.freeze(start + count)
     base = replace(base, start=start, start_bytes=messages.base.start_bytes)
-    repo.objects.put(new)
     content = Content(base, [])
     if lines:
+        # What comes after them is cut together with them.
+        repo.objects.put(new)
+        new = []
         draft = MessageList(repo.objects, repo.sizes, base, []).draft()
         draft.extend(lines)
         draft.finish()
         content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
     total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
     parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=parent, attempted=attempted)
+    return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
 
 
 def rename(repo: Repository, old: str, new: str) -> Head | None:

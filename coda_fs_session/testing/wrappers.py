@@ -96,6 +96,9 @@ class WrapperBackend(Backend):
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         return self.call("hold", lambda: self.inner.hold(key))
 
+    def together(self) -> AbstractContextManager[None]:
+        return self.call("together", self.inner.together)
+
     def watched_folder(self) -> str | None:
         return self.call("watched_folder", self.inner.watched_folder)
 

@@ -26,6 +26,7 @@ from coda_fs_session import (
     StoreFullError,
 )
 from coda_fs_session.backends import _sqlite_refs, _sqlite_schema, sqlite
+from coda_fs_session.backends._sqlite_connections import Connections
 from coda_fs_session.backends._sqlite_waiting import Queue
 from coda_fs_session.backends.base import Backend, RefKey
 from coda_fs_session.backends.sqlite import SqliteBackend
@@ -172,6 +173,26 @@ def test_a_seal_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch)
         manager.save_session(session)
         assert seen == [[(0, 1)], [(0, 1)]]
         assert rows(store, "SELECT (SELECT count(*) > 0 FROM objects), (SELECT messages FROM sessions)") == [(1, 2)]
+
+
+def test_a_fork_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages of the parent that are in no chunk yet become an object, committed with the ref that names it."""
+    statements: list[str] = []
+    open_file = Connections._open_file
+
+    def traced(connections: Connections, mode: str) -> sqlite3.Connection:
+        connection = open_file(connections, mode)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(Connections, "_open_file", traced)
+    with opened(store) as manager:
+        messages = fill(manager, "chat", 40, size=9000)
+        statements.clear()
+        fork = manager.create_session("fork", branch_from="chat")
+        assert any(statement.startswith("INSERT OR REPLACE INTO objects") for statement in statements)
+        assert statements.count("COMMIT") == 1
+        assert fork.get_messages() == messages
 
 
 # Which folder and which file

@@ -144,6 +144,27 @@ class TestHoldHidesErrors(OverMemory):
                 yield
 
 
+class TestTogetherHidesErrors(OverMemory):
+    noticed_by = ("test_an_error_while_writing_together",)
+
+    class broken(MemoryBackend):
+        @contextmanager
+        def together(self) -> Iterator[None]:
+            with suppress(ArithmeticError):
+                yield
+
+
+class TestTogetherKeepsTheRefOnly(OverMemory):
+    noticed_by = ("test_together",)
+
+    class broken(MemoryBackend):
+        @contextmanager
+        def together(self) -> Iterator[None]:
+            before = dict(self._objects)
+            yield
+            self._objects = before
+
+
 class TestUnverifiedObjects(OverMemory):
     noticed_by = (
         "test_damage[same length]",

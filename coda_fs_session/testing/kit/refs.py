@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, Snapshot, Token
-from .case import KEY, LARGE, OTHER, BackendCase, incompressible, shown
+from .case import KEY, LARGE, OTHER, BackendCase, incompressible, new_object, shown
 
 HOSTILE_FILES = [
     *("chat (conflicted copy 2026-01-31).jsonl", "chat.sync-conflict-20260131-120000-ABCDEFG.jsonl", "chat~HEAD"),
@@ -134,6 +134,25 @@ class RefTests(BackendCase):
             raise ZeroDivisionError
         backend.append_ref(KEY, token, b"two\n")
         assert backend.read_ref(KEY).data == b"one\ntwo\n"
+
+    def test_together(self, backend: Backend) -> None:
+        """What is written within `together` is there afterwards, for everybody."""
+        backend.prepare()
+        new = new_object(b"words\n")
+        with backend.together():
+            backend.put_objects([new])
+            token = backend.create_ref(KEY, b"one\n")
+        assert backend.get_object(new.id, size=len(new.data), limit=100) == new.data
+        assert (self.read_raw(backend, new.id), self.read_raw(backend, KEY)) == (new.data, b"one\n")
+        backend.append_ref(KEY, token, b"two\n")
+
+    def test_an_error_while_writing_together(self, backend: Backend) -> None:
+        """It comes through, and the store can be written after it."""
+        backend.prepare()
+        with pytest.raises(ZeroDivisionError), backend.together():
+            raise ZeroDivisionError
+        backend.create_ref(KEY, b"one\n")
+        assert backend.read_ref(KEY).data == b"one\n"
 
     @pytest.mark.parametrize(
         "data",
