@@ -20,7 +20,7 @@ from ._files import Files, make_folders
 from ._paths import DATABASE
 from ._sqlite_connections import Connection, Connections, Identity, identity_of
 from ._sqlite_errors import database_errors, is_locked
-from ._sqlite_schema import STEPS, migrate, version_of
+from ._sqlite_schema import STEPS, is_current, migrate, version_of
 from ._sqlite_statements import Statement, run
 from ._sqlite_waiting import Gate, Queue
 from ._store import check_database_folder
@@ -98,6 +98,8 @@ class Database:
             with suppress(FileExistsError):
                 os.close(self._files.create(self.path))
             self._files.sync_folder(self.folder)
+            # Those that are open are to one that was here before.
+            self._dispose()
             with self._queue:
                 self._migrate()
         self.exists()
@@ -184,10 +186,10 @@ class Database:
             # The queue before a connection: whoever waits for one must not keep the last one from its writer.
             with self._gate, self._queue, self._connections.one() as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if connection.identity == self.identity():
+                if connection.identity == self.identity() and is_current(connection):
                     yield connection
                     return
-            # It was put in another's place, or removed, while we waited.
+            # Another one has taken its place, or a later version of this package has taken it over.
             with self._mutex:
                 self._dispose()
             if not self.exists():

@@ -97,6 +97,11 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     return 0
 
 
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database still has this version, for one that had when it was opened."""
+    return bool(connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),))
+
+
 def migrate(connection: sqlite3.Connection, path: str) -> None:
     """Bring a database to this version, within the transaction that is open."""
     version = version_of(connection, path)

@@ -279,6 +279,21 @@ def test_another_database_at_the_same_place(store: Path) -> None:
         assert len(manager.load_session("second")) == 4
 
 
+def test_the_database_is_removed(store: Path) -> None:
+    """What is acknowledged after that is in a new one, with all that the session holds.
+
+    The tables used to be made in the one that has no name any more, and saved into.
+    """
+    with opened(store) as manager:
+        fill(manager, "chat", 2)
+        session = manager.load_session("chat")
+        for path in store.iterdir():
+            path.unlink()
+        say(manager, session, 2)
+        with opened(store) as other:
+            assert other.load_session("chat").get_messages() == [message(number) for number in range(3)]
+
+
 def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
     """What an open session saved and a backup does not have is written again with its next save."""
     with opened(store) as manager:
@@ -416,6 +431,24 @@ def test_a_newer_version_is_refused(store: Path) -> None:
     with pytest.raises(StoreFormatError, match=r"version 9.*knows 1: upgrade") as caught:
         opened(store)
     assert caught.value.path == store / "sessions.db"
+
+
+def test_a_newer_version_takes_it_over(store: Path) -> None:
+    """Who has it open writes no more, as a later version may keep things elsewhere, and holds what was not saved."""
+    with opened(store) as manager:
+        fill(manager, "chat", 2)
+        session = manager.load_session("chat")
+        with database(store) as connection:
+            connection.execute("PRAGMA user_version = 9")
+            before = list(connection.iterdump())
+            session.add_message(message(2))
+            with pytest.raises(StoreFormatError, match="knows 1: upgrade"):
+                manager.save_session(session)
+            assert list(connection.iterdump()) == before
+            connection.execute("PRAGMA user_version = 1")
+        manager.save_session(session)
+    with opened(store) as manager:
+        assert len(manager.load_session("chat")) == 3
 
 
 @pytest.mark.parametrize(
