@@ -91,6 +91,8 @@ class Database:
         """Make the database if there is none yet."""
         if self.exists():
             return
+        if self._held is not None:
+            raise self._gone()
         with self._mutex, database_errors("make", self.path):
             make_folders(self._files, self.folder)
             check_database_folder(self.folder)

@@ -28,6 +28,7 @@ READ_REF = (
     .where(refs.c.path == bindparam("path"))
     .order_by(ref_lines.c.position)
 )
+FIND_REF = select(refs.c.id).where(refs.c.path == bindparam("path"))
 LIST_REFS = select(refs.c.path, *_TOKEN)
 IDENTITIES = select(refs.c.path, refs.c.version)
 _CREATE = (

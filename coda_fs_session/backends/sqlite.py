@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import select
@@ -160,9 +160,14 @@ class SqliteBackend(Backend):
         with self._database.writing("replace a ref in") as connection:
             return rows.replace(connection, key, expected, data)
 
-    def hold(self, key: RefKey) -> AbstractContextManager[None]:
+    @contextmanager
+    def hold(self, key: RefKey) -> Iterator[None]:
         self._exists_for(key)
-        return self._database.hold("write to")
+        with self._database.hold("write to"):
+            # Whoever makes a replica's first ref takes another lock before this one: within, it would be too late.
+            if not self._database.rows(rows.FIND_REF, {"path": rows.as_text(key.path)}):
+                raise RefChangedError(key)
+            yield
 
     def together(self) -> AbstractContextManager[None]:
         self.prepare()

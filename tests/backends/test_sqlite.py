@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 import pytest
-from storekit import fill, message, open_store, run_python, say, tree
+from storekit import fill, message, open_store, run_python, say, tree, within
 
 from coda_fs_session import (
     CorruptionError,
@@ -28,7 +28,7 @@ from coda_fs_session import (
 from coda_fs_session.backends import _sqlite_refs, _sqlite_schema, sqlite
 from coda_fs_session.backends._sqlite_connections import Connections
 from coda_fs_session.backends._sqlite_waiting import Queue
-from coda_fs_session.backends.base import Backend, RefKey
+from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
 from coda_fs_session.backends.sqlite import SqliteBackend
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, new_object
@@ -292,6 +292,44 @@ def test_the_database_is_removed(store: Path) -> None:
         say(manager, session, 2)
         with opened(store) as other:
             assert other.load_session("chat").get_messages() == [message(number) for number in range(3)]
+
+
+def test_a_ref_that_is_gone_is_not_held(tmp_path: Path) -> None:
+    """As where it is a file; and others can write.
+
+    Two processes whose database was removed used to wait for each other for ever: one held the database and wanted
+    to make its replica known, the other the other way round.
+    """
+    backend = SqliteBackend(tmp_path)
+    backend.prepare()
+    with pytest.raises(RefChangedError), backend.hold(KEY):
+        pass
+    other = SqliteBackend(tmp_path, patience=0.1)
+    other.create_ref(KEY, b"one\n")
+    with backend.hold(KEY):
+        pass
+    for each in (backend, other):
+        each.close()
+
+
+def test_the_database_is_removed_while_it_is_written(tmp_path: Path) -> None:
+    """Who is in the middle of it is told so, and what he writes next is in a new one.
+
+    To make the new one he used to wait for a lock that he held himself.
+    """
+    backend = SqliteBackend(tmp_path)
+    backend.create_ref(KEY, b"one\n")
+    with within(30), contextlib.ExitStack() as stack:
+        stack.enter_context(backend.hold(KEY))
+        for path in tmp_path.iterdir():
+            path.unlink()
+        with pytest.raises(StoreError, match="or removed, while it was written"):
+            backend.create_ref(KEY, b"lost\n")
+        with pytest.raises(StoreError, match="or removed, while it was written"):
+            stack.close()
+    backend.create_ref(KEY, b"two\n")
+    assert SqliteBackend(tmp_path).read_ref(KEY).data == b"two\n"
+    backend.close()
 
 
 def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
