@@ -188,6 +188,7 @@ class Index:
         self._views_with: dict[str, set[tuple[str, ...]]] = {}
         self._marker: object = None
         self._noted = False  # a ref of our own since names were last looked at
+        self._recent = False  # names were last looked at right after some change
         self._answer = None
         self._tokens: dict[str, Token] = {}  # as kept, while the rows are not decoded
         self._rest: bytes | None = b""  # the rows as kept; None once the rows are decoded
@@ -221,10 +222,12 @@ class Index:
         noted, self._noted = self._noted, False
         if identities is None:
             return
+        recent, self._recent = self._recent, marker is None
         known = {path: row.token[0] for path, row in self._rows.items()}
         # Where somebody else was at work, or nobody seems to have been, a file may have been replaced twice and
-        # have got its first inode again: that takes a look at sizes and times.
-        if known != identities or not noted:
+        # have got its first inode again: that takes a look at sizes and times. It waits while the times of folders
+        # do not tell yet: the first look after that finds them changed.
+        if known != identities or not (noted or (recent and self._recent)):
             self._compare(self._backend.ref_tokens())
         self._dirty = self._dirty or marker != self._marker
         self._marker = marker
