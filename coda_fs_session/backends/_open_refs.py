@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from . import _locks
 from ._files import Files, open_regular, read_bytes
-from .base import Token
+from .base import Snapshot, Token
 
 OPEN_REFS = 64
 SUFFIX_BYTES = 32
@@ -128,6 +128,24 @@ class OpenRefs:
         if ref.depth == 0 and ref.locked:
             ref.unlock()
         ref.mutex.release()
+
+    def read_held(self, path: str) -> Snapshot | None:
+        """Read a file whose lock this thread holds; None where it does not, or where the file was changed even so."""
+        ref = self._refs.get(path)
+        # The mutex of a file that another thread holds is not free, and one that nobody holds is not locked.
+        if ref is None or not ref.mutex.acquire(blocking=False):
+            return None
+        try:
+            if not ref.locked:
+                return None
+            data = read_bytes(ref.descriptor, ref.now[1])
+            there = os.stat(path, follow_symlinks=False)
+            same = ref.is_at_its_path(there) and token_of(there) == ref.now and len(data) == there.st_size
+            return Snapshot(data, ref.now) if same else None
+        except FileNotFoundError:
+            return None
+        finally:
+            ref.mutex.release()
 
     def close(self) -> None:
         """Close what no thread is using."""

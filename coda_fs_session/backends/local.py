@@ -169,8 +169,13 @@ class LocalBackend(Backend):
             yield token[1]
 
     def read_ref(self, key: RefKey) -> Snapshot:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True):
+            held = self._open_refs.read_held(path)
+        if held is not None:
+            return held
         with self._reading(key) as descriptor:
-            return _read_ref(descriptor, self._paths.ref(key.path))
+            return _read_ref(descriptor, path)
 
     @contextmanager
     def _reading(self, key: RefKey) -> Iterator[int]:
