@@ -210,6 +210,7 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
+            self._record.count_change()
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
@@ -228,6 +229,8 @@ class LocalBackend(Backend):
                 for path in made:
                     discard(self._files, path)
                 raise
+            finally:
+                self._record.count_change()
         return tokens
 
     def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
@@ -381,6 +384,7 @@ class LocalBackend(Backend):
         except BaseException:
             discard(self._files, scratch)
             raise
+        self._record.count_change()
         ref.take_over(descriptor, data)
         self._files.sync_folder(folder)
         return ref.token
