@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import SessionWarning, StoreError
 from . import _locks
-from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
+from ._files import FOLDER_MODE, Files, make_folders, open_or_create, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
 from ._record import FileRecord
 from .base import MachineState
@@ -65,7 +65,7 @@ class LocalState(MachineState):
         folder = f"{self.folder()}/locks"
         with store_errors("lock", folder):
             make_folders(self._files, folder)
-            descriptor = self._open_lock(f"{folder}/{key}.lock")
+            descriptor = open_or_create(self._files, f"{folder}/{key}.lock")
         try:
             with store_errors("lock", folder):
                 _locks.lock(descriptor)
@@ -76,15 +76,6 @@ class LocalState(MachineState):
                 _locks.unlock(descriptor)
         finally:
             os.close(descriptor)
-
-    def _open_lock(self, path: str) -> int:
-        try:
-            return self._files.open_append(path)
-        except FileNotFoundError:
-            # Another process may be making it at the same time; nobody ever removes one.
-            with contextlib.suppress(FileExistsError):
-                os.close(self._files.create(path))
-            return self._files.open_append(path)
 
     def load_index(self) -> bytes | None:
         return self._kept("index.json", _INDEX_LIMIT)
