@@ -361,7 +361,7 @@ def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
     held, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        with index._mutex, objects._mutex, manager._lock:
+        with index._mutex, objects._mutex, manager._sessions.lock:
             held.set()
             done.wait(LIMIT)
 

@@ -480,7 +480,7 @@ def test_a_save_elsewhere_that_fails_keeps_the_hooks(tmp_path: Path) -> None:
     session.messages.append({"content": "a"})
     first.save_session(session)
     assert stored(first, "chat")[0] == [{"content": "a", "saved": True}]
-    assert session._limit == first._limit
+    assert session._limit == first._config.max_session_bytes
 
 
 def test_a_branch_of_fewer_messages(manager: SessionManager) -> None:

@@ -227,7 +227,7 @@ def test_the_check_finds_leaks(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         world = World(folder, kind)
-        world.manager._hooks = world.session._hooks = None
+        world.manager._sessions.hooks = world.session._hooks = None
         world.large({"sk-abcdef": 1})
         world.save({})
         assert world.leaks() != []
