@@ -50,7 +50,8 @@ class OpenSessions:
         _all.add(self)
 
     def __iter__(self) -> Iterator[Session]:
-        return iter(list(self._by_name.values()))
+        # Not values(), which fails where another thread opens a session meanwhile.
+        return filter(None, [ref() for ref in self._by_name.valuerefs()])
 
     def get(self, name: str) -> Session | None:
         """Return the open object of a session as it is, if there is one."""
