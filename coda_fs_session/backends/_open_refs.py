@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from ..errors import CorruptionError
 from . import _locks
-from ._files import Files, discard, open_regular, read_bytes, write_temporary
+from ._files import Files, open_regular, read_bytes
 from .base import RefChangedError, Snapshot, Token
 
 OPEN_REFS = 64
@@ -115,27 +115,7 @@ class OpenRef:
         self.suffix = data[-_SUFFIX_BYTES:]
         return self.token
 
-    def replace(self, files: Files, data: bytes) -> Token:
-        """Put a complete new file in the place of this one, which is locked, and go on with that."""
-        folder = os.path.dirname(self.path)
-        scratch = write_temporary(files, folder, data)
-        try:
-            descriptor = open_regular(scratch, append=files)
-            try:
-                # Locked before it has its name, so that nobody appends between rename and folder sync.
-                _locks.lock(descriptor)
-                files.rename(scratch, self.path)
-            except BaseException:
-                os.close(descriptor)
-                raise
-        except BaseException:
-            discard(files, scratch)
-            raise
-        self._take_over(descriptor, data)
-        files.sync_folder(folder)
-        return self.token
-
-    def _take_over(self, descriptor: int, data: bytes) -> None:
+    def take_over(self, descriptor: int, data: bytes) -> None:
         """Go on with another file, which is locked already and holds `data`."""
         self.close()
         self.descriptor, self.locked = descriptor, True

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import SessionWarning, StoreError
-from ._files import Files, discard, make_folders, open_regular, read_bytes, write_all, write_file
+from ._files import FILE_MODE, Files, discard, make_folders, open_regular, read_bytes, write_all, write_file
 from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
 from .base import END_BYTES, Record, RefEnd, RefKey, Token
@@ -24,7 +24,9 @@ from .base import END_BYTES, Record, RefEnd, RefKey, Token
 _OPEN_COPIES = 64
 _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED = ".marker", ".checked"
+_MARKER, _CHECKED, _CHANGES = ".marker", ".checked", ".changes"
+_MOST_CHANGES = 2**20
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _T = TypeVar("_T")
 
@@ -112,6 +114,25 @@ class FileRecord(Record):
         for key in self.tokens(replica):
             self.forget(key)
         self._adopted.discard(replica)
+
+    def count_change(self) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            # Its size is the number: one byte is added at a time, whoever does it.
+            path = f"{self._folder()}/{_CHANGES}"
+            make_folders(self._files, self._folder())
+            descriptor = os.open(path, _APPEND, FILE_MODE)
+            try:
+                if os.fstat(descriptor).st_size >= _MOST_CHANGES:
+                    self._files.truncate(descriptor, 0)
+                self._files.write(descriptor, b".")
+            finally:
+                os.close(descriptor)
+
+    def changes(self) -> int:
+        try:
+            return os.stat(f"{self._folder()}/{_CHANGES}").st_size
+        except (OSError, StoreError):
+            return 0
 
     def load_marker(self) -> bytes | None:
         return self._load(_MARKER)

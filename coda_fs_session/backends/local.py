@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from . import _locks
 from ._files import (
     Files,
     discard,
@@ -26,6 +27,7 @@ from ._files import (
     translate,
     write_all,
     write_file,
+    write_temporary,
 )
 from ._folders import OwnFolders
 from ._listing import list_identities, list_tokens, replica_marker, walk_groups
@@ -206,6 +208,7 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
+            self._record.count_change()
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
@@ -224,6 +227,8 @@ class LocalBackend(Backend):
                 for path in made:
                     discard(self._files, path)
                 raise
+            finally:
+                self._record.count_change()
         return tokens
 
     def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
@@ -309,7 +314,7 @@ class LocalBackend(Backend):
             if not self._record.is_even(key, expected, ref.descriptor) and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
-                token = ref.replace(self._files, data)
+                token = self._swap(ref, data)
             self._record.keep(key, data)
             self._doubtful.discard(path)
             return token
@@ -350,7 +355,7 @@ class LocalBackend(Backend):
                 raise RefChangedError(ref.path)
             whole = read_bytes(ref.descriptor, expected[1]) + data + others
             try:
-                token = ref.replace(self._files, whole)
+                token = self._swap(ref, whole)
             except OSError:
                 if not others:
                     with contextlib.suppress(OSError):
@@ -360,6 +365,27 @@ class LocalBackend(Backend):
         self._record.keep(key, whole)
         self._doubtful.discard(ref.path)
         return ref.outdated(end) if others else token
+
+    def _swap(self, ref: OpenRef, data: bytes) -> Token:
+        """Put a complete new file in the place of the one that is open and locked."""
+        folder = os.path.dirname(ref.path)
+        scratch = write_temporary(self._files, folder, data)
+        try:
+            descriptor = open_regular(scratch, append=self._files)
+            try:
+                # Locked before it has its name, so that nobody appends between rename and folder sync.
+                _locks.lock(descriptor)
+                self._files.rename(scratch, ref.path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BaseException:
+            discard(self._files, scratch)
+            raise
+        self._record.count_change()
+        ref.take_over(descriptor, data)
+        self._files.sync_folder(folder)
+        return ref.token
 
     def close(self) -> None:
         self._open_refs.close()

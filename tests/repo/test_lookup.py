@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session import SessionManager
+from coda_fs_session.backends import _record
 from coda_fs_session.backends.local import LocalBackend
 
 from .machines import Machine, said
@@ -57,6 +58,17 @@ def test_a_ref_replaced_twice_is_noticed(here: Machine, there: Machine) -> None:
     assert not finds(manager, "chat")
 
 
+def test_what_another_process_has_replaced_twice_is_noticed_at_once(here: Machine, there: Machine) -> None:
+    """Processes of one machine count what they replace, so they need not wait until times tell."""
+    ref, renamed = renamed_in_place(there)
+    manager = here.manager()
+    assert finds(manager, "chat")
+    replace_twice(ref, renamed)
+    there.repository().machine.record.count_change()
+    assert finds(manager, "talk")
+    assert not finds(manager, "chat")
+
+
 def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, there: Machine) -> None:
     """Within the moment in which a folder's time does not tell, it may be overlooked; not for longer."""
     ref, renamed = renamed_in_place(there)
@@ -67,6 +79,21 @@ def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, 
     time.sleep(SETTLED)
     assert finds(manager, "talk")
     assert not finds(manager, "chat")
+
+
+def test_the_count_of_changes_begins_anew_when_it_has_become_large(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_record, "_MOST_CHANGES", 3)
+    here.create("chat", said(1))
+    manager = here.manager()
+    for number in range(10):
+        here.manager().rename_session("chat", "talk")
+        assert finds(manager, "talk")
+        here.manager().rename_session("talk", "chat")
+        assert finds(manager, "chat")
+        assert not finds(manager, "talk"), number
+    assert 0 < here.repository().machine.record.changes() <= 3
 
 
 def test_branches_made_in_a_row_do_not_look_at_every_file(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
