@@ -197,7 +197,9 @@ class RepoStorage(SessionStorage):
         renamed = steps.rename(self.repo, old, new)
         if renamed is None:
             raise SessionNotFoundError(old)
-        for session, head in list(self._heads.items()):
+        # Not items(), which fails where another thread stores a session meanwhile.
+        for session in filter(None, [ref() for ref in self._heads.keyrefs()]):
+            head = self._heads[session]
             # One without unsaved changes is refreshed by whoever opened it.
             if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too.
