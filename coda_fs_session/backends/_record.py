@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import SessionWarning, StoreError
+from ..errors import StoreError, warn
 from ._files import Files, discard, make_folders, open_or_create, open_regular, read_bytes, write_all, write_file
 from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
@@ -255,11 +254,9 @@ class FileRecord(Record):
         self._given_up.add(key)
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"the record of what this machine saves cannot be kept ({error}). What you save is safe; but should an "
                 f"older copy of {key.path} come to stand in the store, what is newer is not put back",
-                SessionWarning,
-                stacklevel=8,
             )
 
     def _read(self, key: RefKey, read: Callable[[int], _T]) -> _T | None:

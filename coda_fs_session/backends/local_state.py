@@ -7,14 +7,13 @@ import errno
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from ..errors import SessionWarning, StoreError
+from ..errors import StoreError, warn
 from . import _locks
 from ._files import FOLDER_MODE, Files, make_folders, open_or_create, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
@@ -113,11 +112,9 @@ class LocalState(MachineState):
                 with store_errors("make a state folder, for lack of", error.filename):
                     stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
                     self._folder = self._make_private(stand_in, own)
-                warnings.warn(
+                warn(
                     f"the state folder {error.filename} cannot be written ({error.strerror}); using {self._folder} "
                     "instead. Set state_path, or CODA_FS_STATE, to a folder that can.",
-                    SessionWarning,
-                    stacklevel=2,
                 )
         return self._folder
 
