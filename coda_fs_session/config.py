@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import ConfigError, SessionWarning
+from .errors import ConfigError, warn
 
 _MEGABYTE = 1024 * 1024
 _NO_LIMIT = 2**62
@@ -115,13 +114,12 @@ _RULES: dict[str, _Rule] = {
 _ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}
 
 
-def read_config(config: Mapping[str, Any] | None, *, source: str = "config", stacklevel: int = 3) -> Config:
+def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> Config:
     """Check a configuration and fill in the defaults.
 
     Args:
         config: a mapping with, perhaps, a mapping under ``"session"``; other keys are other programs' business.
         source: what to call it in errors.
-        stacklevel: how many calls up the code is that a warning is about.
 
     Raises:
         ConfigError: an option has a type or value that it does not accept.
@@ -137,10 +135,8 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config", sta
         raise ConfigError(f"{source}: session must be a table of options, not {type(options).__name__}")
     unknown = [str(name) for name in options if name not in _RULES]
     if unknown:
-        warnings.warn(
+        warn(
             f"{source}: unknown option in [session]: {', '.join(sorted(unknown))}; known are {', '.join(_RULES)}",
-            SessionWarning,
-            stacklevel=stacklevel,
         )
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     origin = {name: variable for name, variable in _ENVIRONMENT.items() if name in given}
@@ -193,4 +189,4 @@ def read_toml(path: str | os.PathLike[str]) -> Config:
         content = tomllib.loads(where.read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot read the configuration {where}: {error}") from error
-    return read_config(content, source=str(where), stacklevel=4)
+    return read_config(content, source=str(where))

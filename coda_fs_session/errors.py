@@ -27,6 +27,8 @@ after a failed save, and a later save stores it.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from pathlib import Path
 
 
@@ -158,3 +160,14 @@ class ObjectNotYetHereError(StoreError):
 
 class SessionWarning(UserWarning):
     """Something was done in another way than asked for, and nothing was lost by it."""
+
+
+def warn(message: str) -> None:
+    """Give a `SessionWarning` that names the line which called into this package, however far up that is."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, SessionWarning, stacklevel=level)
+
+
+_INSIDE = (__name__.partition(".")[0], "contextlib")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -12,19 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .autosave import Autosave
 from .config import Config, read_config, read_toml
-from .errors import (
-    InvalidNameError,
-    SessionError,
-    SessionExistsError,
-    SessionNotFoundError,
-    StoreReadOnlyError,
-)
-from .export import read_export, write_export
+from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreReadOnlyError
 from .format.names import checked_name, normalise_name
+from .open_sessions import OpenSessions
 from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
-from .storage import SessionStorage, StoreStats, carry_former_names, name_taken, note_origin, with_origin
+from .storage import SessionStorage, StoreStats, name_taken, with_origin
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -80,14 +73,12 @@ class SessionManager:
         self._config = config
         self._storage = storage if storage is not None else open_storage(config)
         self._count_tokens = counter
-        self._limit = config.max_session_bytes
-        self._hooks: Hooks | None = None
-        self._templates: Templates | None = None
-        self._sessions: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         self._autosave = Autosave(config.autosave_interval, self._autosave_one)
+        self._sessions = OpenSessions(
+            self._storage, self._autosave, limit=config.max_session_bytes, count_tokens=counter
+        )
+        self._templates: Templates | None = None
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
-        self._lock = threading.RLock()
-        _managers.add(self)
 
     def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
         """Create a session, or load the one that has the name.
@@ -110,8 +101,8 @@ class SessionManager:
             return self._branch(name, checked_name(branch_from), at)
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
-        with self._lock:
-            session = self._find(name)
+        with self._sessions.lock:
+            session = self._sessions.find(name)
             if session is not None:
                 return session
             session = Session(name)
@@ -120,7 +111,7 @@ class SessionManager:
             except SessionExistsError:
                 # Another process was faster.
                 return self.load_session(name)
-            return self._attach(session)
+            return self._sessions.add(session)
 
     def load_session(self, name: str, *, partial: bool = False) -> Session:
         """Return the session of this name.
@@ -141,8 +132,8 @@ class SessionManager:
             if found is not None and found.missing:
                 found._count_tokens = self._count_tokens
                 return found
-        with self._lock:
-            session = self._find(name)
+        with self._sessions.lock:
+            session = self._sessions.find(name)
         if session is None:
             raise SessionNotFoundError(name)
         return session
@@ -167,33 +158,16 @@ class SessionManager:
                 "partial=True, and is for reading only: load_session() it, and save that"
             )
         with session._lock:
-            tracked = self._storage.tracks_changes
-            if session._owner is not self:
-                before = session._limit, session._hooks
-                session._limit, session._hooks = self._limit, self._hooks
-                try:
-                    session._check()
-                    self._storage.create(session if tracked else self._frozen(session))
-                except BaseException:
-                    # It may still be another manager's, whose hooks and limit hold for it.
-                    session._limit, session._hooks = before
-                    raise
-                self._attach(session)
+            if session._owner is not self._sessions:
+                self._sessions.create(session)
                 return
             name = session._name
-            if tracked:
+            if self._storage.tracks_changes:
                 self._storage.save(session)
             else:
-                session._check()
-                changed = session.has_unsaved_changes
-                if changed:
-                    # What was changed in the live list or dict has moved no time yet.
-                    session._changed()
-                self._storage.save(self._frozen(session) if changed else session)
-                self._settle(session)
+                self._sessions.save_whole(session)
             if session._name != name:
-                self._sessions.pop(name, None)
-                self._sessions[session.name] = session
+                self._sessions.saved_as(session, name)
 
     def save_all(self) -> None:
         """Save every open session that has unsaved changes.
@@ -203,7 +177,7 @@ class SessionManager:
                 raises); the others were.
         """
         failure: Exception | None = None
-        for session in {id(s): s for s in [*self._autosave.held(), *self._sessions.values()]}.values():
+        for session in {id(s): s for s in [*self._autosave.held(), *self._sessions]}.values():
             try:
                 if session.has_unsaved_changes:
                     self.save_session(session)
@@ -219,7 +193,7 @@ class SessionManager:
             SessionNotFoundError: there is none of this name, and `missing_ok` is false.
         """
         name = checked_name(name)
-        with self._lock:
+        with self._sessions.lock:
             live = self._sessions.get(name)
             with live._lock if live is not None else nullcontext():
                 exists = self._storage.exists(name)
@@ -227,7 +201,7 @@ class SessionManager:
                     self._storage.delete(name)
                 # Only now, or a delete that failed would take unsaved messages with it.
                 if live is not None:
-                    self._detach(live)
+                    self._sessions.let_go(live)
             if not exists and not missing_ok:
                 raise SessionNotFoundError(name)
 
@@ -239,21 +213,12 @@ class SessionManager:
             SessionExistsError: `new` is taken.
         """
         old, new = checked_name(old), checked_name(new)
-        with self._lock:
+        with self._sessions.lock:
             if old == new:
                 self.load_session(old)
                 return
             self._storage.rename(old, normalise_name(new))
-            live = self._sessions.pop(old, None)
-            if live is not None:
-                changed = live.has_unsaved_changes
-                live._name, live._diverged_from = new, None
-                self._sessions[new] = live
-                if changed:
-                    carry_former_names(self._storage.info(new), live)
-                else:
-                    self._storage.refresh(live)
-                    self._settle(live)
+            self._sessions.renamed(old, new)
 
     def list_sessions(self) -> list[SessionInfo]:
         """Return what is known of every session, newest first, then by name.
@@ -280,6 +245,9 @@ class SessionManager:
             SessionNotFoundError: there is no such session.
             FileExistsError: the file is there, and `overwrite` is false.
         """
+        # Late, as in `sync`: a program that only keeps its sessions needs none of it.
+        from .export import write_export
+
         session = self.load_session(name)
         target = Path(path).expanduser()
         with session._lock:
@@ -307,9 +275,11 @@ class SessionManager:
         """
         if on_exists not in ("raise", "replace", "skip"):
             raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
+        from .export import read_export
+
         imported = read_export(Path(path).expanduser(), name)
-        with self._lock:
-            session = self._find(imported.name)
+        with self._sessions.lock:
+            session = self._sessions.find(imported.name)
             if session is None:
                 session = imported
             elif on_exists == "raise":
@@ -317,11 +287,7 @@ class SessionManager:
             elif on_exists == "skip":
                 return session
             else:
-                # Checked before anything changes: what cannot be saved must not stand in an open session.
-                imported._limit, imported._hooks = self._limit, self._hooks
-                imported._check()
-                imported = self._frozen(imported)
-                session.messages, session.metadata = imported.messages, imported.metadata
+                self._sessions.replace(session, imported)
             self.save_session(session)
             return session
 
@@ -362,11 +328,11 @@ class SessionManager:
         if direction not in ("both", "push", "pull"):
             raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
         # Late, as in `watch`: a program that only keeps its sessions needs neither.
-        from .repo.sync import refuse_overlap, sync
+        from .repo.sync import refuse_overlap, sync, syncable
 
-        ours = _engine_of(self)
+        ours = syncable(self._storage)
         if isinstance(target, SessionManager):
-            return sync(ours, _engine_of(target), direction=direction, progress=progress)
+            return sync(ours, syncable(target._storage), direction=direction, progress=progress)
         folder = Path(target).expanduser()
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
@@ -399,7 +365,7 @@ class SessionManager:
     @property
     def templates(self) -> Templates:
         """The templates of this manager: register them, and create sessions that begin as they say."""
-        with self._lock:
+        with self._sessions.lock:
             if self._templates is None:
                 from .templates import Templates
 
@@ -419,7 +385,7 @@ class SessionManager:
         Raises:
             TypeError: the object has none of the methods.
         """
-        with self._lock:
+        with self._sessions.lock:
             hooks = self._hooks
             if hooks is None:
                 # Late: who uses none pays for none, down to the import.
@@ -428,12 +394,10 @@ class SessionManager:
                 hooks = Hooks()
             place = hooks.add(hook)
             if self._hooks is None:
-                self._hooks = hooks
-                for session in list(self._sessions.values()):
-                    session._hooks = hooks
+                self._sessions.use(hooks)
 
         def remove() -> None:
-            with self._lock:
+            with self._sessions.lock:
                 hooks.remove(place)
 
         return remove
@@ -477,54 +441,16 @@ class SessionManager:
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
 
-    def _session_touched(self, session: Session) -> None:
-        """Note that a session may have unsaved changes (`SessionOwner`)."""
-        self._autosave.touched(session)
-
-    def _reload_session(self, session: Session) -> None:
-        """Bring a session to the state that is stored (`SessionOwner`); use `Session.reload`."""
-        name = session.name
-        if not self._storage.reload(session):
-            raise SessionNotFoundError(name)
-        if session.name != name and self._sessions.get(name) is session:
-            self._move(name, session)
-        self._settle(session)
-        self._shown(session)
+    @property
+    def _hooks(self) -> Hooks | None:
+        return self._sessions.hooks
 
     def _info(self, name: str) -> SessionInfo | None:
         info = self._storage.info(name)
         return info if info is None or self._storage.tracks_changes else with_origin(info)
 
-    def _find(self, name: str) -> Session | None:
-        """Return the open object of a session, or open it."""
-        session = self._sessions.get(name)
-        if session is not None and session.name != name:
-            self._move(name, session)
-        elif session is not None:
-            # Its own thread may be at work on it, while another one only looks at every session.
-            with session._lock:
-                if session.has_unsaved_changes:
-                    return session
-                before = session._copy.source, session._metadata.saved
-                if self._storage.refresh(session):
-                    self._settle(session)
-                    if session.name == name:
-                        if (session._copy.source, session._metadata.saved) != before or before[0] is None:
-                            self._shown(session)
-                        return session
-                    self._move(name, session)
-                else:
-                    self._detach(session)
-        loaded = self._storage.load(name)
-        return self._shown(self._attach(loaded)) if loaded is not None else None
-
-    def _move(self, name: str, session: Session) -> None:
-        """Renamed elsewhere, or another side keeps the name: what has it now is another object."""
-        del self._sessions[name]
-        self._sessions.setdefault(session.name, session)
-
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
-        with self._lock:
+        with self._sessions.lock:
             info = self._info(name)
             if info is not None:
                 if info.error is not None:
@@ -532,82 +458,16 @@ class SessionManager:
                 if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
                     return self.load_session(name)
                 raise name_taken(name)
-            parent = self._find(parent_name)
+            parent = self._sessions.find(parent_name)
             if parent is None:
                 raise SessionNotFoundError(parent_name)
             with parent._lock:
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
                 if not self._storage.tracks_changes and parent.has_unsaved_changes:
-                    parent = self._frozen(parent)
-                return self._attach(self._storage.branch(parent, normalise_name(name), at))
-
-    def _attach(self, session: Session) -> Session:
-        if isinstance(session._owner, SessionManager) and session._owner is not self:
-            session._owner._detach(session)
-        session._owner = self
-        session._limit = self._limit
-        session._count_tokens = self._count_tokens
-        self._sessions[session.name] = session
-        # In this order: `use` sets its hooks, then looks who is there.
-        session._hooks = self._hooks
-        if not self._storage.tracks_changes:
-            note_origin(session)
-        self._settle(session)
-        return session
-
-    def _detach(self, session: Session) -> None:
-        """Let go of an open object: an explicit save may store it again, autosave must not."""
-        self._autosave.forget(session)
-        session._owner = session._hooks = None
-        if self._sessions.get(session.name) is session:
-            del self._sessions[session.name]
-
-    def _shown(self, session: Session) -> Session:
-        """Let the hooks see a session whose state was read just now."""
-        if self._hooks is not None:
-            try:
-                self._hooks.after_load(session)
-            except BaseException:
-                self._detach(session)
-                raise
-        return session
-
-    def _frozen(self, session: Session) -> Session:
-        """Return what a storage that reads sessions by itself is to store."""
-        return session if self._hooks is None else self._hooks.frozen(session)
-
-    def _settle(self, session: Session) -> None:
-        """For a storage that does not track changes itself: what the session holds now is what is stored."""
-        if not self._storage.tracks_changes:
-            session._settle(None, None, None)
+                    parent = self._sessions.frozen(parent)
+                return self._sessions.add(self._storage.branch(parent, normalise_name(name), at))
 
     def _autosave_one(self, session: Session) -> None:
-        if session._owner is self:
+        if session._owner is self._sessions:
             self.save_session(session)
-
-    def _after_fork(self) -> None:
-        self._lock = threading.RLock()
-        for session in list(self._sessions.values()):
-            session._lock = threading.RLock()
-
-
-_managers: weakref.WeakSet[SessionManager] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for manager in list(_managers):
-        manager._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _engine_of(manager: SessionManager) -> RepoStorage:
-    if isinstance(manager._storage, RepoStorage):
-        return manager._storage
-    kind = type(manager._storage).__name__
-    raise SessionError(
-        f"a {kind} cannot be synced: only stores of this package can; "
-        "export_session and import_session carry its sessions over"
-    )

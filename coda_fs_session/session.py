@@ -55,13 +55,13 @@ class SessionInfo:
 
 
 class SessionOwner(Protocol):
-    """What a session asks of the manager that opened it."""
+    """What a session asks of the manager that opened it; see `open_sessions.OpenSessions`."""
 
-    def _session_touched(self, session: Session) -> None:
+    def touched(self, session: Session) -> None:
         """Note that the session may have unsaved changes."""
         ...
 
-    def _reload_session(self, session: Session) -> None: ...
+    def reload(self, session: Session) -> None: ...
 
 
 class SessionHooks(Protocol):
@@ -309,7 +309,7 @@ class Session:
                 f"session {self._name!r} was not opened by a manager: there is nothing to reload it from"
             )
         with self._lock:
-            self._owner._reload_session(self)
+            self._owner.reload(self)
 
     def __len__(self) -> int:
         return len(self._copy)
@@ -329,11 +329,11 @@ class Session:
     def _changed(self) -> None:
         self._moment = time.time_ns()
         if self._owner is not None:
-            self._owner._session_touched(self)
+            self._owner.touched(self)
 
     def _touch(self) -> None:
         if self._owner is not None:
-            self._owner._session_touched(self)
+            self._owner.touched(self)
 
     def _too_large(self) -> SessionTooLargeError:
         return SessionTooLargeError(

@@ -83,6 +83,17 @@ def tree(folder: Path) -> dict[str, tuple[Any, ...]]:
     return found
 
 
+def make_irregular(path: Path, kind: str, elsewhere: Path) -> None:
+    """Move a file elsewhere and put a folder, a FIFO or a link to it ("folder", "fifo", "link") in its place."""
+    path.rename(elsewhere)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(elsewhere)
+
+
 @contextlib.contextmanager
 def untouched(folder: Path) -> Iterator[None]:
     """Make sure that the block writes nothing below a folder."""

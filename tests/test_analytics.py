@@ -208,7 +208,7 @@ def test_nothing_is_opened_or_changed(tmp_path: Path) -> None:
     analytics.get_sharing()
     assert tree(tmp_path / "store") == before
     assert calls == []
-    assert list(manager._sessions) == ["a"]
+    assert [open_one.name for open_one in manager._sessions] == ["a"]
     assert (len(session), session.has_unsaved_changes) == (5, True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import message, open_store, run_python
+from storekit import message, open_store, run_python, say
 
 from coda_fs_session import Session, SessionManager, StoreFullError
 
@@ -361,7 +361,7 @@ def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
     held, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        with index._mutex, objects._mutex, manager._lock:
+        with index._mutex, objects._mutex, manager._sessions.lock:
             held.set()
             done.wait(LIMIT)
 
@@ -376,8 +376,7 @@ def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
             signal.alarm(10)
             assert len(manager.list_sessions()) == 1
             session = manager.create_session("chat")
-            session.add_message(message(3))
-            manager.save_session(session)
+            say(manager, session, 3)
             os._exit(0)
         finally:
             os._exit(1)

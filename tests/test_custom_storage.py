@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import message
+from storekit import message, say
 
 from coda_fs_session import (
     InvalidMessageError,
@@ -84,6 +84,7 @@ class NothingStorage(SessionStorage):
 
 
 def manage(storage: SessionStorage, **options: Any) -> SessionManager:
+    """Return a manager over a storage, without autosave unless asked for."""
     return SessionManager({"session": {"autosave_interval": 0, **options}}, storage=storage)
 
 
@@ -122,8 +123,7 @@ def test_a_storage_that_keeps_nothing(tmp_path: Path) -> None:
     """Methods that return None, as on the API page, are an empty storage: nothing fails but what must be there."""
     manager = manage(NothingStorage())
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     assert session.get_messages() == [message(1)]
     assert manager.list_sessions() == []
     assert manager.get_session_info("chat") is None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from storekit import message, open_store
+from storekit import message, open_store, say
 
 from coda_fs_session import (
     InvalidMessageError,
@@ -142,8 +142,7 @@ def test_two_threads_export_to_one_path(manager: SessionManager, tmp_path: Path)
 def test_on_exists(manager: SessionManager, tmp_path: Path) -> None:
     """A taken name is an error, replaced, or left alone, as asked; replacing works on the open object."""
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     path = manager.export_session("chat", tmp_path / "chat.json")
     session.add_message(message(2))
     session.update_metadata({"later": True})
@@ -162,8 +161,7 @@ def test_on_exists(manager: SessionManager, tmp_path: Path) -> None:
 def test_a_replacement_that_cannot_be_saved_changes_nothing(manager: SessionManager, tmp_path: Path) -> None:
     """What is too large, or no valid conversation, leaves the open session as it was."""
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     path = tmp_path / "in.json"
     for messages, error in (([message(2, 20_000)], SessionTooLargeError), ([{"n": 2**70}], InvalidMessageError)):
         path.write_text(json.dumps({"name": "chat", "messages": messages}))

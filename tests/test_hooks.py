@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import Opener, message, open_store, tree
-from test_custom_storage import DictStorage
+from storekit import Opener, message, open_store, say, tree
+from test_custom_storage import DictStorage, manage
 
 from coda_fs_session import (
     InvalidMessageError,
@@ -74,19 +74,15 @@ class Stamp:
         pending.metadata["saves"] = pending.metadata.get("saves", 0) + 1
 
 
-def custom(tmp_path: Path) -> SessionManager:
-    return SessionManager({"session": {"autosave_interval": 0}}, storage=DictStorage())
-
-
 @pytest.fixture(params=["files", "memory", "custom"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> SessionManager:
     """A manager over each kind of storage, one with only the four methods included."""
-    return custom(tmp_path) if request.param == "custom" else open_store(tmp_path / "store", backend=request.param)
+    return manage(DictStorage()) if request.param == "custom" else open_store(tmp_path / "store", backend=request.param)
 
 
 def twin(manager: SessionManager) -> SessionManager:
     """Return another manager, without hooks, over what the first one stored."""
-    return SessionManager({"session": {"autosave_interval": 0}}, storage=manager._storage)
+    return manage(manager._storage)
 
 
 def stored(manager: SessionManager, name: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -100,8 +96,7 @@ def test_the_base_class_does_nothing(manager: SessionManager) -> None:
     """A hook with no method of its own is never called, and what it leaves is what was there."""
     manager.use(SessionHook())
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     hook = SessionHook()
     assert hook.message_added(session, message(1)) is None
     hook.before_save(session, PendingSave([], {}))
@@ -169,9 +164,7 @@ def test_a_save_of_nothing_calls_no_hook(manager: SessionManager) -> None:
 def test_live_edits_are_seen(manager: SessionManager) -> None:
     """Appending to the list, editing, inserting and assigning are all shown before a save; identities stay."""
     session = manager.create_session("chat")
-    for number in range(5):
-        session.add_message(message(number))
-    manager.save_session(session)
+    say(manager, session, *range(5))
     hook = Calls()
     manager.use(hook)
     manager.use(Stamp())
@@ -200,13 +193,10 @@ def test_engines_show_only_what_changed(make: Opener) -> None:
     """The engine shows hooks the new and changed messages alone, so that a save of one costs one at any length."""
     manager = make()
     session = manager.create_session("chat")
-    for number in range(600):
-        session.add_message(message(number))
-    manager.save_session(session)
+    say(manager, session, *range(600))
     hook = Calls()
     manager.use(hook)
-    session.add_message(message(600))
-    manager.save_session(session)
+    say(manager, session, 600)
     assert hook.log[-1] == ("save", "chat", [{**message(600), "seen": ""}])
     session.messages[1]["content"] = "edited"
     manager.save_session(session)
@@ -258,8 +248,7 @@ def test_an_error_changes_nothing(manager: SessionManager, tmp_path: Path, way: 
     Afterwards, without the hook, the same call works.
     """
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     exported = manager.export_session("chat", tmp_path / "chat.json")
     manager.use(Stamp())
     refusing = Calls()
@@ -356,12 +345,10 @@ def test_after_load(manager: SessionManager) -> None:
     session = manager.create_session("new")
     assert hook.log == []
     theirs = other.create_session("theirs")
-    theirs.add_message(message(1))
-    other.save_session(theirs)
+    say(other, theirs, 1)
     opened = manager.load_session("theirs")
     assert hook.log == [("load", "theirs", 1)]
-    theirs.add_message(message(2))
-    other.save_session(theirs)
+    say(other, theirs, 2)
     assert manager.create_session("theirs") is opened
     assert hook.log[-1] == ("load", "theirs", 2)
     session.reload()
@@ -375,8 +362,7 @@ def test_after_load_is_not_called_for_nothing(make: Opener) -> None:
     hook = Calls()
     manager.use(hook)
     session = manager.create_session("chat")
-    session.add_message(message(1))
-    manager.save_session(session)
+    say(manager, session, 1)
     hook.log.clear()
     assert manager.create_session("chat") is session
     assert hook.log == []
@@ -393,8 +379,7 @@ def test_after_load_may_change_and_refuse(manager: SessionManager) -> None:
 
     other = twin(manager)
     theirs = other.create_session("chat")
-    theirs.add_message(message(1))
-    other.save_session(theirs)
+    say(other, theirs, 1)
     before = stored(manager, "chat")
     hook = Upgrade()
     hook.refuse = "load"
@@ -417,8 +402,7 @@ def test_a_refused_refresh_lets_go(manager: SessionManager) -> None:
     opened, theirs = manager.create_session("chat"), other.load_session("chat")
     hook = Calls()
     manager.use(hook)
-    theirs.add_message(message(1))
-    other.save_session(theirs)
+    say(other, theirs, 1)
     hook.refuse = "load"
     for _ in range(2):
         with pytest.raises(Refused):
@@ -458,9 +442,7 @@ def test_a_session_of_another_manager_is_shown_whole(tmp_path: Path) -> None:
     """What was loaded without hooks elsewhere and is stored here now goes by the hooks here, all of it."""
     first, second = open_store(tmp_path / "one"), open_store(tmp_path / "two")
     session = first.create_session("chat")
-    for number in range(3):
-        session.add_message(message(number))
-    first.save_session(session)
+    say(first, session, *range(3))
     first.close()
     session = open_store(tmp_path / "one").load_session("chat")
     session.add_message(message(3))
@@ -480,7 +462,7 @@ def test_a_save_elsewhere_that_fails_keeps_the_hooks(tmp_path: Path) -> None:
     session.messages.append({"content": "a"})
     first.save_session(session)
     assert stored(first, "chat")[0] == [{"content": "a", "saved": True}]
-    assert session._limit == first._limit
+    assert session._limit == first._config.max_session_bytes
 
 
 def test_a_branch_of_fewer_messages(manager: SessionManager) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from storekit import fill, open_store, untouched, within
+from storekit import fill, make_irregular, open_store, untouched, within
 
 from coda_fs_session import CorruptionError, StoreError, StoreFormatError
 
@@ -135,13 +134,7 @@ def test_format_is_no_regular_file(tmp_path: Path, kind: str) -> None:
     store = tmp_path / "store"
     fill(open_store(store), "chat")
     path = store / "FORMAT"
-    path.rename(tmp_path / "elsewhere")
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(path)
-    else:
-        path.symlink_to(tmp_path / "elsewhere")
+    make_irregular(path, kind, tmp_path / "elsewhere")
     with within(10), pytest.raises(CorruptionError, match="move it out") as caught:
         open_store(store)
     assert caught.value.path == path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from storekit import fill, message, objects_of, open_store, ref_of, run_python, untouched, within
+from storekit import fill, make_irregular, message, objects_of, open_store, ref_of, run_python, say, untouched, within
 
 from coda_fs_session import CorruptionError, ObjectNotYetHereError, StoreError
 from coda_fs_session.backends._compression import compress, decompress
@@ -101,13 +101,7 @@ def test_a_damaged_object(tmp_path: Path, damage: Callable[[bytes], bytes], comp
 def test_an_object_that_is_no_regular_file(tmp_path: Path, kind: str, compressed: bool) -> None:
     """A folder, FIFO or link in an object's place is neither followed nor waited for, not even a link to good bytes."""
     store, path = store_with_objects(tmp_path, compressed=compressed)
-    path.rename(tmp_path / "elsewhere")
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(path)
-    else:
-        path.symlink_to(tmp_path / "elsewhere")
+    make_irregular(path, kind, tmp_path / "elsewhere")
     error = assert_only_bad_is_bad(store, CorruptionError, path)
     assert "move it out of the store" in str(error)
 
@@ -135,8 +129,7 @@ def test_a_missing_object_can_be_worked_around(tmp_path: Path) -> None:
     path.rename(tmp_path / "late")
     manager = open_store(store)
     session = manager.load_session("bad")
-    session.add_message(message(7))
-    manager.save_session(session)
+    say(manager, session, 7)
     (tmp_path / "late").rename(path)
     assert open_store(store).load_session("bad").get_messages()[-1] == message(7)
 

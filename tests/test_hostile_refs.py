@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from storekit import fill, lose_record, message, open_store, ref_of, untouched, within
+from storekit import fill, lose_record, message, open_store, ref_of, say, untouched, within
 
 from coda_fs_session import CorruptionError, SessionError, SessionManager, StoreError, StoreFormatError
 from coda_fs_session.format.ids import line_id
@@ -168,8 +168,7 @@ def test_a_torn_last_line_is_a_save_that_never_happened(tmp_path: Path) -> None:
         assert [info.message_count for info in manager.list_sessions() if info.name == "bad"] == [2]
         session = manager.load_session("bad")
         assert session.get_messages() == [message(0), message(1)]
-    session.add_message(message(9))
-    manager.save_session(session)
+    say(manager, session, 9)
     assert open_store(store).load_session("bad").get_messages() == [message(0), message(1), message(9)]
     assert path.read_bytes().endswith(b"}\n")
 

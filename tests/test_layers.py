@@ -12,7 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
 BELOW_REPO = ("errors", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
-EVERYTHING_BELOW = (*BELOW_REPO, "config", "export", "autosave", "backends", "opening", "hooks", "templates")
+EVERYTHING_BELOW = (
+    *(*BELOW_REPO, "config", "export", "autosave", "open_sessions", "backends", "opening"),
+    *("hooks", "templates"),
+)
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -27,6 +30,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.": BELOW_REPO,
     "export": ("errors", FORMAT, "session", "storage"),
     "autosave": ("errors", FORMAT, "session", "storage"),
+    # What it does with objects and storage holds for any storage: it knows nothing of the engine.
+    "open_sessions": ("errors", "session", "storage", "autosave", "hooks"),
     "config": ("errors", FORMAT),
     "amend": ("errors", FORMAT),
     "hooks": ("errors", FORMAT, "metadata", "working_copy", "session", "amend"),

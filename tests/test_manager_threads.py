@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,38 @@ def test_one_branch_is_one_object(manager: SessionManager) -> None:
     parent.add_message(message(1))
     branches = together(8, lambda number: manager.create_session("branch", branch_from="parent"))
     assert len({id(branch) for branch in branches}) == 1
+    manager.close()
+
+
+def test_going_through_sessions_while_others_are_stored(tmp_path: Path) -> None:
+    """Bug: `save_all`, and with it `close`, and `rename_session` failed with a RuntimeError where another thread stored
+    a session meanwhile; `close` then let go of what was not saved."""
+    manager = open_store(tmp_path / "store", backend="memory")
+    kept = [manager.create_session(f"first {number}") for number in range(300)]
+    done = threading.Event()
+
+    def store() -> None:
+        try:
+            for number in range(300):
+                kept.append(Session(f"new {number}"))
+                manager.save_session(kept[-1])
+        finally:
+            done.set()
+
+    def go_through() -> None:
+        names = ["first 0", "renamed"]
+        while not done.is_set():
+            manager.save_all()
+            manager.rename_session(*names)
+            names.reverse()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        together(2, lambda number: go_through() if number else store())
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(manager.list_sessions()) == 600
     manager.close()
 
 

@@ -13,9 +13,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from storekit import message, open_store
-from test_custom_storage import DictStorage
+from test_custom_storage import DictStorage, manage
 
-from coda_fs_session import Redact, Session, SessionManager
+from coda_fs_session import Redact, Session
 
 SECRET = re.compile(r"sk-[a-z0-9]{4}[a-z0-9]*")
 TEXTS = st.one_of(
@@ -107,7 +107,7 @@ class World:
     def __init__(self, folder: Path, kind: str) -> None:
         self.folder, self.kept = folder, DictStorage()
         if kind == "custom":
-            self.manager = SessionManager({"session": {"autosave_interval": 0}}, storage=self.kept)
+            self.manager = manage(self.kept)
         else:
             self.manager = open_store(folder / "store", compress_messages=False)
         (folder / "outside").mkdir()
@@ -227,7 +227,7 @@ def test_the_check_finds_leaks(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         world = World(folder, kind)
-        world.manager._hooks = world.session._hooks = None
+        world.manager._sessions.hooks = world.session._hooks = None
         world.large({"sk-abcdef": 1})
         world.save({})
         assert world.leaks() != []

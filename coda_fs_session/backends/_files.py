@@ -129,6 +129,17 @@ def make_folders(files: Files, path: str) -> None:
     files.sync_folder(parent)
 
 
+def open_or_create(files: Files, path: str) -> int:
+    """Open for appending a file that is made if it is missing, and that nobody ever removes."""
+    try:
+        return files.open_append(path)
+    except FileNotFoundError:
+        # Another process may be making it at the same time.
+        with contextlib.suppress(FileExistsError):
+            os.close(files.create(path))
+        return files.open_append(path)
+
+
 def write_file(files: Files, path: str, data: bytes, *, replace: bool) -> None:
     """Write a whole file atomically and durably: the old content or the new one, never a part.
 

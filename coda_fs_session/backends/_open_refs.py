@@ -1,4 +1,4 @@
-"""Ref files held open between saves, and the lock that a writer takes on the file itself."""
+"""Ref files held open between saves: the lock that a writer takes on the file itself, and what it must find there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import threading
 import weakref
 from collections import OrderedDict
 
+from ..errors import CorruptionError
 from . import _locks
 from ._files import Files, open_regular, read_bytes
-from .base import Token
+from .base import RefChangedError, Snapshot, Token
 
 OPEN_REFS = 64
-SUFFIX_BYTES = 32
+_SUFFIX_BYTES = 32
+_REF_LIMIT = 2**31
 
 
 class OpenRef:
@@ -44,7 +46,7 @@ class OpenRef:
         self.close()
         self.descriptor = open_regular(self.path, append=files)
         status = os.fstat(self.descriptor)
-        length = min(SUFFIX_BYTES, status.st_size)
+        length = min(_SUFFIX_BYTES, status.st_size)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
         self.suffix = read_bytes(self.descriptor, length, status.st_size - length)
@@ -65,6 +67,54 @@ class OpenRef:
         """Tell whether what stands at the path is the file that is open: a number is not used twice at a time."""
         return there.st_ino == self.inode and there.st_dev == self.device
 
+    def size_at_path(self) -> int:
+        """Return the size of the locked file; RefChangedError where it is not at its path any more."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise RefChangedError(self.path) from error
+        if not self.is_at_its_path(there):
+            raise RefChangedError(self.path)
+        return there.st_size
+
+    def has(self, data: bytes, offset: int) -> bool:
+        return read_bytes(self.descriptor, len(data), offset) == data
+
+    def outdated(self, size: int) -> Token:
+        """Return a token for the first `size` bytes of a file that has more: one that no file has."""
+        return Token((self.inode, size, -1))
+
+    def expect(self, expected: Token) -> None:
+        """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
+        if self.now != expected:
+            raise RefChangedError(expected)
+        if self.token == expected:
+            # The same inode, size and time can still be an older copy, written back in place.
+            length = len(self.suffix)
+            end = os.pread(self.descriptor, length, expected[1] - length)
+            if end != self.suffix:
+                # The caller will read these bytes, and try again with the very same token.
+                self.suffix = end
+                raise RefChangedError(expected)
+
+    def appended(self, expected: Token, data: bytes) -> Token:
+        """Return the token of the file right after `data`, which is synced.
+
+        Raises:
+            RefChangedError: a sync tool has put another file in our file's place, or other bytes into it, while we
+                wrote; or another process has replaced it, with our line in it.
+        """
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise RefChangedError(self.path) from error
+        size, end = there.st_size, expected[1] + len(data)
+        if size < end or not self.is_at_its_path(there) or (size > end and not self.has(data, expected[1])):
+            raise RefChangedError(self.path)
+        self.token = token_of(there) if size == end else self.outdated(end)
+        self.suffix = data[-_SUFFIX_BYTES:]
+        return self.token
+
     def take_over(self, descriptor: int, data: bytes) -> None:
         """Go on with another file, which is locked already and holds `data`."""
         self.close()
@@ -72,7 +122,7 @@ class OpenRef:
         status = os.fstat(descriptor)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
-        self.suffix = data[-SUFFIX_BYTES:]
+        self.suffix = data[-_SUFFIX_BYTES:]
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -129,6 +179,24 @@ class OpenRefs:
             ref.unlock()
         ref.mutex.release()
 
+    def read_held(self, path: str) -> Snapshot | None:
+        """Read a file whose lock this thread holds; None where it does not, or where the file was changed even so."""
+        ref = self._refs.get(path)
+        # The mutex of a file that another thread holds is not free, and one that nobody holds is not locked.
+        if ref is None or not ref.mutex.acquire(blocking=False):
+            return None
+        try:
+            if not ref.locked:
+                return None
+            data = read_bytes(ref.descriptor, ref.now[1])
+            there = os.stat(path, follow_symlinks=False)
+            same = ref.is_at_its_path(there) and token_of(there) == ref.now and len(data) == there.st_size
+            return Snapshot(data, ref.now) if same else None
+        except FileNotFoundError:
+            return None
+        finally:
+            ref.mutex.release()
+
     def close(self) -> None:
         """Close what no thread is using."""
         with self._mutex:
@@ -169,6 +237,18 @@ def _close_idle(ref: OpenRef) -> None:
                 ref.close()
         finally:
             ref.mutex.release()
+
+
+def read_ref(descriptor: int, path: str) -> Snapshot:
+    """Read a whole ref file with the token that belongs to its bytes."""
+    while True:
+        before = os.fstat(descriptor)
+        if before.st_size > _REF_LIMIT:
+            raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=before.st_size)
+        data = read_bytes(descriptor, before.st_size)
+        # Bytes and token must belong together: a saver may append while we read.
+        if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
+            return Snapshot(data, token_of(before))
 
 
 def token_of(status: os.stat_result) -> Token:

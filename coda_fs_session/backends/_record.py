@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import SessionWarning, StoreError
-from ._files import Files, discard, make_folders, open_regular, read_bytes, write_all, write_file
+from ..errors import StoreError, warn
+from ._files import Files, discard, make_folders, open_or_create, open_regular, read_bytes, write_all, write_file
 from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
 from .base import END_BYTES, Record, RefEnd, RefKey, Token
@@ -24,7 +23,8 @@ from .base import END_BYTES, Record, RefEnd, RefKey, Token
 _OPEN_COPIES = 64
 _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED = ".marker", ".checked"
+_MARKER, _CHECKED, _CHANGES = ".marker", ".checked", ".changes"
+_MOST_CHANGES = 2**20
 
 _T = TypeVar("_T")
 
@@ -112,6 +112,25 @@ class FileRecord(Record):
         for key in self.tokens(replica):
             self.forget(key)
         self._adopted.discard(replica)
+
+    def count_change(self) -> None:
+        # The size of a file is the number: a byte is added at a time, whoever does it.
+        with contextlib.suppress(OSError, StoreError):
+            path = f"{self._folder()}/{_CHANGES}"
+            make_folders(self._files, self._folder())
+            descriptor = open_or_create(self._files, path)
+            try:
+                if os.fstat(descriptor).st_size >= _MOST_CHANGES:
+                    self._files.truncate(descriptor, 0)
+                self._files.write(descriptor, b".")
+            finally:
+                os.close(descriptor)
+
+    def changes(self) -> int:
+        try:
+            return os.stat(f"{self._folder()}/{_CHANGES}").st_size
+        except (OSError, StoreError):
+            return 0
 
     def load_marker(self) -> bytes | None:
         return self._load(_MARKER)
@@ -235,11 +254,9 @@ class FileRecord(Record):
         self._given_up.add(key)
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"the record of what this machine saves cannot be kept ({error}). What you save is safe; but should an "
                 f"older copy of {key.path} come to stand in the store, what is newer is not put back",
-                SessionWarning,
-                stacklevel=8,
             )
 
     def _read(self, key: RefKey, read: Callable[[int], _T]) -> _T | None:

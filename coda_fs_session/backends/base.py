@@ -142,6 +142,14 @@ class Record:
         """Keep no record of any of these refs any more."""
         return
 
+    def count_change(self) -> None:
+        """Note, for the processes of this machine, that a ref was created or replaced."""
+        return
+
+    def changes(self) -> int:
+        """Return how often that was noted, by whatever process."""
+        return 0
+
     def load_marker(self) -> bytes | None:
         """Return what was kept when the records were last held against the store."""
         return None

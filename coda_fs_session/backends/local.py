@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from ..errors import CorruptionError
 from . import _locks
 from ._files import (
     Files,
@@ -33,7 +32,7 @@ from ._files import (
 from ._folders import OwnFolders
 from ._listing import list_identities, list_tokens, replica_marker, walk_groups
 from ._objects import ObjectFiles
-from ._open_refs import SUFFIX_BYTES, OpenRef, OpenRefs, token_of
+from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._record import FileRecord, end_of
 from ._store import check_store
@@ -52,7 +51,6 @@ from .base import (
 )
 
 _FILES_AT_ONCE = 64
-_REF_LIMIT = 2**31
 
 
 class LocalBackend(Backend):
@@ -169,8 +167,13 @@ class LocalBackend(Backend):
             yield token[1]
 
     def read_ref(self, key: RefKey) -> Snapshot:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True):
+            held = self._open_refs.read_held(path)
+        if held is not None:
+            return held
         with self._reading(key) as descriptor:
-            return _read_ref(descriptor, self._paths.ref(key.path))
+            return read_ref(descriptor, path)
 
     @contextmanager
     def _reading(self, key: RefKey) -> Iterator[int]:
@@ -205,6 +208,7 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
+            self._record.count_change()
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
@@ -223,6 +227,8 @@ class LocalBackend(Backend):
                 for path in made:
                     discard(self._files, path)
                 raise
+            finally:
+                self._record.count_change()
         return tokens
 
     def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
@@ -274,7 +280,7 @@ class LocalBackend(Backend):
         path = self._paths.ref(key.path)
         ref = self._acquire(path)
         try:
-            _expect(ref, expected)
+            ref.expect(expected)
             if not self._record.is_even(key, expected, ref.descriptor):
                 raise RecordAheadError(key)
             if path in self._doubtful:
@@ -294,7 +300,7 @@ class LocalBackend(Backend):
                 self._files.sync_data(ref.descriptor)
             except OSError:
                 return self._rescue(ref, key, expected, data)
-            token = _appended(ref, expected, data)
+            token = ref.appended(expected, data)
             self._record.appended(key, token)
             return token
         finally:
@@ -304,11 +310,11 @@ class LocalBackend(Backend):
         path = self._paths.ref(key.path)
         ref = self._acquire(path)
         try:
-            _expect(ref, expected)
+            ref.expect(expected)
             if not self._record.is_even(key, expected, ref.descriptor) and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
-                token = self._swap(ref, path, data)
+                token = self._swap(ref, data)
             self._record.keep(key, data)
             self._doubtful.discard(path)
             return token
@@ -342,14 +348,14 @@ class LocalBackend(Backend):
             ref.lock()
         end = expected[1] + len(data)
         with store_errors("sync", ref.path):
-            size = _size_at_path(ref)
+            size = ref.size_at_path()
             # What others have appended to our line stays; it follows from ours, which comes from memory.
             others = read_bytes(ref.descriptor, size - end, end)
-            if size not in (expected[1], end) and not (others and _has(ref, data, expected[1])):
+            if size not in (expected[1], end) and not (others and ref.has(data, expected[1])):
                 raise RefChangedError(ref.path)
             whole = read_bytes(ref.descriptor, expected[1]) + data + others
             try:
-                token = self._swap(ref, ref.path, whole)
+                token = self._swap(ref, whole)
             except OSError:
                 if not others:
                     with contextlib.suppress(OSError):
@@ -358,24 +364,25 @@ class LocalBackend(Backend):
                 raise
         self._record.keep(key, whole)
         self._doubtful.discard(ref.path)
-        return _outdated(ref, end) if others else token
+        return ref.outdated(end) if others else token
 
-    def _swap(self, ref: OpenRef, path: str, data: bytes) -> Token:
+    def _swap(self, ref: OpenRef, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
-        folder = os.path.dirname(path)
+        folder = os.path.dirname(ref.path)
         scratch = write_temporary(self._files, folder, data)
         try:
             descriptor = open_regular(scratch, append=self._files)
             try:
                 # Locked before it has its name, so that nobody appends between rename and folder sync.
                 _locks.lock(descriptor)
-                self._files.rename(scratch, path)
+                self._files.rename(scratch, ref.path)
             except BaseException:
                 os.close(descriptor)
                 raise
         except BaseException:
             discard(self._files, scratch)
             raise
+        self._record.count_change()
         ref.take_over(descriptor, data)
         self._files.sync_folder(folder)
         return ref.token
@@ -383,67 +390,3 @@ class LocalBackend(Backend):
     def close(self) -> None:
         self._open_refs.close()
         self._record.close()
-
-
-def _expect(ref: OpenRef, expected: Token) -> None:
-    """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
-    if ref.now != expected:
-        raise RefChangedError(expected)
-    if ref.token == expected:
-        # The same inode, size and time can still be an older copy, written back in place.
-        length = len(ref.suffix)
-        end = os.pread(ref.descriptor, length, expected[1] - length)
-        if end != ref.suffix:
-            # The caller will read these bytes, and try again with the very same token.
-            ref.suffix = end
-            raise RefChangedError(expected)
-
-
-def _appended(ref: OpenRef, expected: Token, data: bytes) -> Token:
-    """Return the token of the file right after `data`, which is synced.
-
-    Raises:
-        RefChangedError: a sync tool has put another file in our file's place, or other bytes into it, while we
-            wrote; or another process has replaced it, with our line in it.
-    """
-    try:
-        there = os.stat(ref.path, follow_symlinks=False)
-    except FileNotFoundError as error:
-        raise RefChangedError(ref.path) from error
-    size, end = there.st_size, expected[1] + len(data)
-    if size < end or not ref.is_at_its_path(there) or (size > end and not _has(ref, data, expected[1])):
-        raise RefChangedError(ref.path)
-    ref.token = token_of(there) if size == end else _outdated(ref, end)
-    ref.suffix = data[-SUFFIX_BYTES:]
-    return ref.token
-
-
-def _has(ref: OpenRef, data: bytes, offset: int) -> bool:
-    return read_bytes(ref.descriptor, len(data), offset) == data
-
-
-def _outdated(ref: OpenRef, size: int) -> Token:
-    """Return a token for the first `size` bytes of a file that has more: one that no file has."""
-    return Token((ref.inode, size, -1))
-
-
-def _size_at_path(ref: OpenRef) -> int:
-    """Return the size of the locked file; RefChangedError where it is not at its path any more."""
-    try:
-        there = os.stat(ref.path, follow_symlinks=False)
-    except FileNotFoundError as error:
-        raise RefChangedError(ref.path) from error
-    if not ref.is_at_its_path(there):
-        raise RefChangedError(ref.path)
-    return there.st_size
-
-
-def _read_ref(descriptor: int, path: str) -> Snapshot:
-    while True:
-        before = os.fstat(descriptor)
-        if before.st_size > _REF_LIMIT:
-            raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=before.st_size)
-        data = read_bytes(descriptor, before.st_size)
-        # Bytes and token must belong together: a saver may append while we read.
-        if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
-            return Snapshot(data, token_of(before))

@@ -7,16 +7,15 @@ import errno
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from ..errors import SessionWarning, StoreError
+from ..errors import StoreError, warn
 from . import _locks
-from ._files import FOLDER_MODE, Files, make_folders, open_regular, read_bytes, store_errors, write_file
+from ._files import FOLDER_MODE, Files, make_folders, open_or_create, open_regular, read_bytes, store_errors, write_file
 from ._paths import is_replica_id
 from ._record import FileRecord
 from .base import MachineState
@@ -65,7 +64,7 @@ class LocalState(MachineState):
         folder = f"{self.folder()}/locks"
         with store_errors("lock", folder):
             make_folders(self._files, folder)
-            descriptor = self._open_lock(f"{folder}/{key}.lock")
+            descriptor = open_or_create(self._files, f"{folder}/{key}.lock")
         try:
             with store_errors("lock", folder):
                 _locks.lock(descriptor)
@@ -76,15 +75,6 @@ class LocalState(MachineState):
                 _locks.unlock(descriptor)
         finally:
             os.close(descriptor)
-
-    def _open_lock(self, path: str) -> int:
-        try:
-            return self._files.open_append(path)
-        except FileNotFoundError:
-            # Another process may be making it at the same time; nobody ever removes one.
-            with contextlib.suppress(FileExistsError):
-                os.close(self._files.create(path))
-            return self._files.open_append(path)
 
     def load_index(self) -> bytes | None:
         return self._kept("index.json", _INDEX_LIMIT)
@@ -122,11 +112,9 @@ class LocalState(MachineState):
                 with store_errors("make a state folder, for lack of", error.filename):
                     stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
                     self._folder = self._make_private(stand_in, own)
-                warnings.warn(
+                warn(
                     f"the state folder {error.filename} cannot be written ({error.strerror}); using {self._folder} "
                     "instead. Set state_path, or CODA_FS_STATE, to a folder that can.",
-                    SessionWarning,
-                    stacklevel=2,
                 )
         return self._folder
 

@@ -225,7 +225,7 @@ def _explain(value: Any, value_path: str, problem: str) -> InvalidMessageError:
             for key, child in item.items():
                 if not isinstance(key, str):
                     return InvalidMessageError(path, f"the key {key!r} is {type(key).__name__}, and JSON keys are text")
-                if _has_surrogate(key):
+                if has_surrogate(key):
                     return InvalidMessageError(path, f"the key {key!a} holds a lone surrogate")
                 children.append((child, f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]", depth + 1))
         elif isinstance(item, list):
@@ -240,7 +240,7 @@ def _problem(item: Any, depth: int) -> str | None:
     if item is None or isinstance(item, bool):
         return None
     if isinstance(item, str):
-        return "the text holds a lone surrogate, which UTF-8 cannot store" if _has_surrogate(item) else None
+        return "the text holds a lone surrogate, which UTF-8 cannot store" if has_surrogate(item) else None
     if isinstance(item, int):
         fits = _SMALLEST_INTEGER <= item <= _LARGEST_INTEGER
         return None if fits else f"the integer {item:#x} does not fit in 64 bits: store it as text"
@@ -252,7 +252,8 @@ def _problem(item: Any, depth: int) -> str | None:
     return f"{type(item).__name__} has no JSON form: use dict, list, str, int, float, bool or None"
 
 
-def _has_surrogate(text: str) -> bool:
+def has_surrogate(text: str) -> bool:
+    """Tell whether a text holds a lone surrogate, which UTF-8 cannot store."""
     try:
         text.encode()
     except UnicodeEncodeError:

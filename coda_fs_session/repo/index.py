@@ -81,6 +81,7 @@ class Index:
     """
 
     _answer: bytes | None
+    _changes: int
 
     def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
         self._backend = backend
@@ -155,6 +156,10 @@ class Index:
         with self._mutex:
             self._set(row_of(head))
             self._noted = True
+            changes = self._machine.record.changes()
+            if changes == self._changes + 1:
+                # Nobody else's.
+                self._changes = changes
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
@@ -188,6 +193,8 @@ class Index:
         self._views_with: dict[str, set[tuple[str, ...]]] = {}
         self._marker: object = None
         self._noted = False  # a ref of our own since names were last looked at
+        self._changes = -1  # of all processes, when they were
+        self._recent = False  # names were last looked at right after some change
         self._answer = None
         self._tokens: dict[str, Token] = {}  # as kept, while the rows are not decoded
         self._rest: bytes | None = b""  # the rows as kept; None once the rows are decoded
@@ -217,14 +224,19 @@ class Index:
         self._load()
         for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
             self._read_row(RefKey(row.path), row.token)
+        # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
+        changes = self._machine.record.changes()
         marker, identities = self._backend.ref_identities(self._marker)
         noted, self._noted = self._noted, False
         if identities is None:
             return
+        alone, self._changes = changes == self._changes, changes
+        recent, self._recent = self._recent, marker is None
         known = {path: row.token[0] for path, row in self._rows.items()}
-        # Where somebody else was at work, or nobody seems to have been, a file may have been replaced twice and
-        # have got its first inode again: that takes a look at sizes and times.
-        if known != identities or not noted:
+        # A file that somebody else has replaced twice may have its first inode again: that takes a look at sizes and
+        # times. What other machines did can wait while the times of folders do not tell yet: the first look after
+        # that finds them changed.
+        if known != identities or not alone or not (noted or (recent and self._recent)):
             self._compare(self._backend.ref_tokens())
         self._dirty = self._dirty or marker != self._marker
         self._marker = marker

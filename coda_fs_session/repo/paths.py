@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from operator import eq
 from typing import NamedTuple
 
 from ..errors import StoreError
@@ -167,13 +169,10 @@ def _common_listed(one: Path, other: Path, number: int, limit: int) -> int:
     if spines[0].messages == spines[1].messages == common and first.base.tail == second.base.tail:
         common = first.base.messages
     common = min(common, limit)
-    for line, line_there in zip(
-        _reading(one.head, first, common, limit), _reading(other.head, second, common, limit), strict=False
-    ):
-        if line != line_there:
-            break
-        common += 1
-    return common
+    equal: Iterator[bool] = map(
+        eq, _reading(one.head, first, common, limit), _reading(other.head, second, common, limit)
+    )
+    return common + sum(takewhile(bool, equal))
 
 
 def _node_reader(head: Head) -> Callable[[Entry], list[Entry]]:

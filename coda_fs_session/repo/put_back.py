@@ -6,7 +6,6 @@ of its own refs tells. Only opening a manager and writing put anything back; rea
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum, auto
@@ -15,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from ..backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Snapshot, Token
-from ..errors import CorruptionError, SessionWarning, StoreError
+from ..errors import CorruptionError, StoreError, warn
 from ..format.names import ref_path, session_key
 from .history import covers, is_seen_in, same_life
 from .repository import Repository
@@ -268,11 +267,9 @@ def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
     left = {standing.key.replica for standing in standings} - {own}
     if foreign and own is not None:
         _, is_new = repo.leave_replica()
-        warnings.warn(
+        warn(
             f"somebody else writes into the store as the replica {own!r} too: a copy of this machine, or of its state "
             f"folder. {f'This one goes on as {repo.replica!r}' if is_new else 'Give each its own `replica`'}",
-            SessionWarning,
-            stacklevel=2,
         )
         if is_new:
             left.add(own)
@@ -361,9 +358,7 @@ def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
         Verdict.GONE: "was gone from the store",
         Verdict.REVERTED: "had been reverted to an older copy",
     }.get(standing.verdict, "lacks what this machine had saved")
-    warnings.warn(
+    warn(
         f"session {recorded.name!r}: {repo.backend.locate(standing.key)} {reason}; {what} put back"
         + (f", into {repo.backend.locate(key)}" if key != standing.key else ""),
-        SessionWarning,
-        stacklevel=2,
     )

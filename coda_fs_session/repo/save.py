@@ -5,12 +5,11 @@ The order on disk is always the same: objects first, then the ref that names the
 
 from __future__ import annotations
 
-import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 
 from ..backends.base import RecordAheadError, RefChangedError
-from ..errors import CorruptionError, SessionWarning, StoreError
+from ..errors import CorruptionError, StoreError, warn
 from ..format.chunks import holds_cut, size_of
 from ..format.ids import chain_message
 from ..format.names import session_key
@@ -154,10 +153,8 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
             break
         check_landed(repo, taken, head.attempted)
     child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None, attempted=head.attempted)
-    warnings.warn(
+    warn(
         f"session {head.name!r} was changed elsewhere since it was opened; what you saved is now the session {name!r}",
-        SessionWarning,
-        stacklevel=4,
     )
     return child
 

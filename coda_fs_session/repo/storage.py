@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import SessionNotFoundError, SessionWarning, StoreError
+from ..errors import SessionNotFoundError, StoreError, warn
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
@@ -94,17 +93,13 @@ class RepoStorage(SessionStorage):
         if resolved.shown is None:
             return None
         if resolved.doubt is not None:
-            warnings.warn(
+            warn(
                 f"session {name!r} may lack what only a damaged file held: {resolved.doubt}",
-                SessionWarning,
-                stacklevel=4,
             )
         if resolved.own is not None and put_back.is_reverted(self.repo, resolved.own):
-            warnings.warn(
+            warn(
                 f"session {name!r}: {self.repo.backend.locate(resolved.own.key)} is older than what this machine has "
                 "saved; the newer saves are put back when a manager opens the store or writes to the session",
-                SessionWarning,
-                stacklevel=4,
             )
         return self._open(resolved.shown)
 
@@ -197,7 +192,9 @@ class RepoStorage(SessionStorage):
         renamed = steps.rename(self.repo, old, new)
         if renamed is None:
             raise SessionNotFoundError(old)
-        for session, head in list(self._heads.items()):
+        # Not items(), which fails where another thread stores a session meanwhile.
+        for session in filter(None, [ref() for ref in self._heads.keyrefs()]):
+            head = self._heads[session]
             # One without unsaved changes is refreshed by whoever opened it.
             if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too.
@@ -237,11 +234,9 @@ class RepoStorage(SessionStorage):
             return None
         before, session._name, session._diverged_from = session.name, shown.label, shown.diverged_from
         if shown.label != before and shown.diverged_from is not None:
-            warnings.warn(
+            warn(
                 f"session {before!r} was continued on another machine too; what you have open is now called "
                 f"{shown.label!r}",
-                SessionWarning,
-                stacklevel=6,
             )
         return shown
 

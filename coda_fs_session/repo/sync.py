@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..backends.base import NewObject, RefChangedError, RefKey, Token
-from ..errors import ObjectNotYetHereError, StoreError
+from ..errors import ObjectNotYetHereError, SessionError, StoreError
+from ..storage import SessionStorage
 from .history import covers, same_life
 from .state import Head
 from .storage import RepoStorage
@@ -30,6 +31,20 @@ def sync(
 ) -> SyncReport:
     """Copy what is missing or further on from one store to the other; see `SessionManager.sync`."""
     return _Sync(ours, theirs, direction, progress).run()
+
+
+def syncable(storage: SessionStorage) -> RepoStorage:
+    """Return a storage that can be synced.
+
+    Raises:
+        SessionError: this one cannot, since it is not one of this package's.
+    """
+    if isinstance(storage, RepoStorage):
+        return storage
+    raise SessionError(
+        f"a {type(storage).__name__} cannot be synced: only stores of this package can; "
+        "export_session and import_session carry its sessions over"
+    )
 
 
 def refuse_overlap(one: str, other: str) -> None:

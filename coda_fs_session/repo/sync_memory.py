@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from ..backends.base import MachineState, Place, Token
+from ..format.jsonl import has_surrogate
 
 _VERSION = 1
 _DIGITS = 16
@@ -51,7 +52,7 @@ class Memory:
             data = orjson.dumps(content)
         except TypeError:
             # A file name that is no text: such refs are compared anew each time.
-            content[2] = {path: pair for path, pair in self.refs.items() if _is_text(path)}
+            content[2] = {path: pair for path, pair in self.refs.items() if not has_surrogate(path)}
             data = orjson.dumps(content)
         machine.remember(_topic(there), data)
 
@@ -85,11 +86,3 @@ def _topic(there: Place) -> str:
 def _stores(here: Place, there: Place) -> Pair | None:
     """Return what tells these two stores from others at the same places, None where one is not made yet."""
     return None if here.store is None or there.store is None else pair_of(here.store, there.store)
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

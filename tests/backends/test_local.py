@@ -264,6 +264,15 @@ class Syncs(Files):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+def one_line(tmp_path: Path) -> tuple[Syncs, LocalBackend, Token, Path]:
+    """Make a store with a ref of one line; return its system calls, the backend, the ref's token and its file."""
+    files = Syncs()
+    backend = LocalBackend(tmp_path / "store", files=files)
+    backend.prepare()
+    token = backend.create_ref(KEY, b"one\n")
+    return files, backend, token, Path(backend.locate(KEY))
+
+
 def other(backend: LocalBackend, data: bytes) -> Token:
     """Append as another process does: with a file of its own, after whatever is there now."""
     stranger = LocalBackend(backend._paths.root, files=Files(durable=False))
@@ -276,11 +285,7 @@ def other(backend: LocalBackend, data: bytes) -> Token:
 def test_another_process_appends_during_our_sync(tmp_path: Path, failing: bool) -> None:
     """Nobody waits for our sync. What others append meanwhile stays, also where the sync fails and a new file takes
     the place; and our token is that of no file, since we have not seen their line."""
-    files = Syncs()
-    backend = LocalBackend(tmp_path / "store", files=files)
-    backend.prepare()
-    token = backend.create_ref(KEY, b"one\n")
-    path = Path(backend.locate(KEY))
+    files, backend, token, path = one_line(tmp_path)
     before = path.stat().st_ino
     files.synced.clear()
     files.meanwhile, files.failing = [lambda: other(backend, b"theirs\n")], failing
@@ -296,16 +301,12 @@ def test_another_process_appends_during_our_sync(tmp_path: Path, failing: bool) 
 
 def test_a_line_that_others_went_on_from_is_not_cut_off(tmp_path: Path) -> None:
     """The sync fails, and so does the new file: an error, and their line, which follows ours, is left alone."""
-    files = Syncs()
-    backend = LocalBackend(tmp_path / "store", files=files)
-    backend.prepare()
-    token = backend.create_ref(KEY, b"one\n")
+    files, backend, token, path = one_line(tmp_path)
     files.synced.clear()
     # From the last one on: our sync, then that of the new file.
     files.meanwhile, files.failing = [lambda: None, lambda: other(backend, b"theirs\n")], True
     with pytest.raises(StoreError):
         backend.append_ref(KEY, token, b"ours\n")
-    path = Path(backend.locate(KEY))
     assert path.read_bytes() == b"one\nours\ntheirs\n"
     files.failing = False
     before = path.stat().st_ino
@@ -319,11 +320,7 @@ def test_a_line_that_others_went_on_from_is_not_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["replaced", "shorter", "longer", "removed"])
 def test_another_file_comes_during_our_sync(tmp_path: Path, how: str, failing: bool) -> None:
     """Only reading it can tell whether our line is in it; it is left as it is."""
-    files = Syncs()
-    backend = LocalBackend(tmp_path / "store", files=files)
-    backend.prepare()
-    token = backend.create_ref(KEY, b"one\n")
-    path = Path(backend.locate(KEY))
+    files, backend, token, path = one_line(tmp_path)
     content = {"shorter": b"one", "longer": b"one\nother and longer\n"}.get(how, b"other\n")
 
     def meddle() -> None:

@@ -167,7 +167,7 @@ class Trial:
         return True
 
     def _held(self, step: Step) -> list[Session]:
-        held = {id(session): session for session in self.manager._sessions.values()}
+        held = {id(session): session for session in self.manager._sessions}
         if step.session is not None:
             held[id(step.session)] = step.session
         return list(held.values())

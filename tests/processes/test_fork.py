@@ -150,7 +150,7 @@ def test_no_lock_of_another_thread_outlives_the_fork(locked: str, tmp_path: Path
         "index": repository.index._mutex,
         "objects": repository.objects._mutex,
         "backend": repository.backend._open_refs._mutex,
-        "manager": manager._lock,
+        "manager": manager._sessions.lock,
         "session": session._lock,
     }[locked]
     holding, release = threading.Event(), threading.Event()

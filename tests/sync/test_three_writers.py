@@ -90,7 +90,10 @@ def counts(manager: SessionManager) -> dict[str, int]:
 def look(root: Path, state: Path, before: set[str]) -> set[str]:
     """Return every message shown now; all those shown before are, and each writer's are in order wherever they are."""
     with open_store(root, state, replica="reader-00000009") as manager:
-        sessions = list(texts(manager))
+        names, sessions = set[str](), list[list[str]]()
+        # A list and the loading of what it names are two looks: in between a new side may have taken a name over.
+        while names != set(counts(manager)):
+            names, sessions = set(counts(manager)), list(texts(manager))
     for session in sessions:
         for writer in range(len(REPLICAS)):
             mine = [int(text.partition(".")[2]) for text in session if text.startswith(f"{writer}.")]

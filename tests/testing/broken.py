@@ -18,29 +18,23 @@ from typing import Any, ClassVar
 
 import pytest
 from backends.test_local import TestLocal as OfFiles
-from backends.test_memory import read_raw, write_raw
+from backends.test_memory import TestMemory as OfMemory
 
 from coda_fs_session import Session, SessionInfo, SessionStorage, StoreError
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import Backend, NewObject, Place, RefKey, RefTakenError, Snapshot, Token
 from coda_fs_session.backends.local import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend
-from coda_fs_session.testing import BackendTests, Capabilities, SessionStorageTests
+from coda_fs_session.testing import Capabilities, SessionStorageTests
 from coda_fs_session.testing.kit import managing
 
 
-class OverMemory(BackendTests):
+class OverMemory(OfMemory):
     broken: ClassVar[type[MemoryBackend]] = MemoryBackend
 
     @pytest.fixture
     def backend(self) -> MemoryBackend:
         return self.broken()
-
-    def read_raw(self, backend: Backend, where: RefKey | str) -> bytes | None:
-        return read_raw(backend, where)
-
-    def write_raw(self, backend: Backend, where: RefKey | str, data: bytes | None) -> None:
-        write_raw(backend, where, data)
 
 
 class TestAppendsWithoutComparing(OverMemory):

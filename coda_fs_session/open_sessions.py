@@ -1,0 +1,213 @@
+"""The open sessions of a manager: one object for each name, as long as anybody holds it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from .autosave import Autosave
+from .errors import SessionNotFoundError
+from .session import Session
+from .storage import SessionStorage, carry_former_names, note_origin
+
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
+
+class OpenSessions:
+    """The session objects that a manager has handed out, held weakly; it is their owner (`session.SessionOwner`).
+
+    Args:
+        storage: where they are kept.
+        autosave: is told of what may have changed.
+        limit: the largest size of a session in bytes.
+        count_tokens: the manager's token counter.
+
+    Attributes:
+        lock: excludes other threads from looking up a name, and from what follows from the answer. Not to be kept:
+            a child of `os.fork` gets another one.
+        hooks: those of the manager, None as long as it has none.
+    """
+
+    def __init__(
+        self,
+        storage: SessionStorage,
+        autosave: Autosave,
+        *,
+        limit: int,
+        count_tokens: Callable[[str], int] | None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.hooks: Hooks | None = None
+        self._storage = storage
+        self._autosave = autosave
+        self._limit = limit
+        self._count_tokens = count_tokens
+        self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+        _all.add(self)
+
+    def __iter__(self) -> Iterator[Session]:
+        # Not values(), which fails where another thread opens a session meanwhile.
+        return filter(None, [ref() for ref in self._by_name.valuerefs()])
+
+    def get(self, name: str) -> Session | None:
+        """Return the open object of a session as it is, if there is one."""
+        return self._by_name.get(name)
+
+    def find(self, name: str) -> Session | None:
+        """Return the open object of a session in its newest state, or open it; None where there is no such session."""
+        session = self._by_name.get(name)
+        if session is not None and session.name != name:
+            self._move(name, session)
+        elif session is not None:
+            # Its own thread may be at work on it, while another one only looks at every session.
+            with session._lock:
+                if session.has_unsaved_changes:
+                    return session
+                before = session._copy.source, session._metadata.saved
+                if self._storage.refresh(session):
+                    self._settle(session)
+                    if session.name == name:
+                        if (session._copy.source, session._metadata.saved) != before or before[0] is None:
+                            self._show(session)
+                        return session
+                    self._move(name, session)
+                else:
+                    self.let_go(session)
+        loaded = self._storage.load(name)
+        return self._show(self.add(loaded)) if loaded is not None else None
+
+    def add(self, session: Session) -> Session:
+        """Become the owner of a session as it is stored."""
+        if isinstance(session._owner, OpenSessions) and session._owner is not self:
+            session._owner.let_go(session)
+        session._owner = self
+        session._limit = self._limit
+        session._count_tokens = self._count_tokens
+        self._by_name[session.name] = session
+        # In this order: `use` sets its hooks, then looks who is there.
+        session._hooks = self.hooks
+        if not self._storage.tracks_changes:
+            note_origin(session)
+        self._settle(session)
+        return session
+
+    def let_go(self, session: Session) -> None:
+        """Own a session no more: an explicit save may store it again, autosave must not."""
+        self._autosave.forget(session)
+        session._owner = session._hooks = None
+        if self._by_name.get(session.name) is session:
+            del self._by_name[session.name]
+
+    def create(self, session: Session) -> None:
+        """Store a session that is not open here under its name, which must be free, and open it."""
+        before = session._limit, session._hooks
+        session._limit, session._hooks = self._limit, self.hooks
+        try:
+            session._check()
+            self._storage.create(session if self._storage.tracks_changes else self.frozen(session))
+        except BaseException:
+            # It may still be another manager's, whose hooks and limit hold for it.
+            session._limit, session._hooks = before
+            raise
+        self.add(session)
+
+    def replace(self, session: Session, other: Session) -> None:
+        """Let an open session hold what one that is not open does."""
+        # Checked before anything changes: what cannot be saved must not stand in an open session.
+        other._limit, other._hooks = self._limit, self.hooks
+        other._check()
+        other = self.frozen(other)
+        session.messages, session.metadata = other.messages, other.metadata
+
+    def save_whole(self, session: Session) -> None:
+        """Save an open session to a storage that does not track changes."""
+        session._check()
+        changed = session.has_unsaved_changes
+        if changed:
+            # What was changed in the live list or dict has moved no time yet.
+            session._changed()
+        self._storage.save(self.frozen(session) if changed else session)
+        self._settle(session)
+
+    def saved_as(self, session: Session, before: str) -> None:
+        """Note that a save gave a session another name than it had before."""
+        self._by_name.pop(before, None)
+        self._by_name[session.name] = session
+
+    def renamed(self, old: str, new: str) -> None:
+        """Let the open object of a session follow a rename in the storage."""
+        session = self._by_name.pop(old, None)
+        if session is None:
+            return
+        changed = session.has_unsaved_changes
+        session._name, session._diverged_from = new, None
+        self._by_name[new] = session
+        if changed:
+            carry_former_names(self._storage.info(new), session)
+        else:
+            self._storage.refresh(session)
+            self._settle(session)
+
+    def use(self, hooks: Hooks) -> None:
+        """Have these hooks called for all that is open, and for all that will be."""
+        self.hooks = hooks
+        for session in self:
+            session._hooks = hooks
+
+    def frozen(self, session: Session) -> Session:
+        """Return what a storage that reads sessions by itself is to store."""
+        return session if self.hooks is None else self.hooks.frozen(session)
+
+    def touched(self, session: Session) -> None:
+        """Note that a session may have unsaved changes."""
+        self._autosave.touched(session)
+
+    def reload(self, session: Session) -> None:
+        """Bring a session to the state that is stored; use `Session.reload`."""
+        name = session.name
+        if not self._storage.reload(session):
+            raise SessionNotFoundError(name)
+        if session.name != name and self._by_name.get(name) is session:
+            self._move(name, session)
+        self._settle(session)
+        self._show(session)
+
+    def _move(self, name: str, session: Session) -> None:
+        """Renamed elsewhere, or another side keeps the name: what has it now is another object."""
+        del self._by_name[name]
+        self._by_name.setdefault(session.name, session)
+
+    def _show(self, session: Session) -> Session:
+        """Let the hooks see a session whose state was read just now."""
+        if self.hooks is not None:
+            try:
+                self.hooks.after_load(session)
+            except BaseException:
+                self.let_go(session)
+                raise
+        return session
+
+    def _settle(self, session: Session) -> None:
+        """For a storage that does not track changes itself: what the session holds now is what is stored."""
+        if not self._storage.tracks_changes:
+            session._settle(None, None, None)
+
+    def _after_fork(self) -> None:
+        self.lock = threading.RLock()
+        for session in self:
+            session._lock = threading.RLock()
+
+
+_all: weakref.WeakSet[OpenSessions] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for sessions in list(_all):
+        sessions._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

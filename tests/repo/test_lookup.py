@@ -1,0 +1,111 @@
+"""Looking sessions up by name: the folders say when to look closer, and refs that changed hands are noticed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from coda_fs_session import SessionManager
+from coda_fs_session.backends import _record
+from coda_fs_session.backends.local import LocalBackend
+
+from .machines import Machine, said
+
+SETTLED = 0.1
+"""Seconds after which the times of folders tell every further change."""
+
+
+@pytest.fixture
+def there(here: Machine) -> Machine:
+    """Another replica that writes the same store."""
+    return Machine(here.folder, "there-00000002")
+
+
+def renamed_in_place(there: Machine) -> tuple[Path, bytes]:
+    """Return the ref of a session "chat", and what renaming it to "talk" would make of the file."""
+    there.create("chat", said(1))
+    ref = there.only_ref()
+    before = ref.read_bytes()
+    there.manager().rename_session("chat", "talk")
+    after = ref.read_bytes()
+    ref.write_bytes(before)
+    return ref, after
+
+
+def replace_twice(ref: Path, data: bytes) -> None:
+    """Do what replacing a file twice can look like: another content, the first inode, a change in the folder."""
+    with ref.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+    (ref.parent / ".passing").touch()
+    (ref.parent / ".passing").unlink()
+
+
+def finds(manager: SessionManager, name: str) -> bool:
+    # By name: a listing looks at every file anyway.
+    return manager.get_session_info(name) is not None
+
+
+def test_a_ref_replaced_twice_is_noticed(here: Machine, there: Machine) -> None:
+    ref, renamed = renamed_in_place(there)
+    time.sleep(SETTLED)
+    manager = here.manager()
+    assert finds(manager, "chat")
+    replace_twice(ref, renamed)
+    assert finds(manager, "talk")
+    assert not finds(manager, "chat")
+
+
+def test_what_another_process_has_replaced_twice_is_noticed_at_once(here: Machine, there: Machine) -> None:
+    """Processes of one machine count what they replace, so they need not wait until times tell."""
+    ref, renamed = renamed_in_place(there)
+    manager = here.manager()
+    assert finds(manager, "chat")
+    replace_twice(ref, renamed)
+    there.repository().machine.record.count_change()
+    assert finds(manager, "talk")
+    assert not finds(manager, "chat")
+
+
+def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, there: Machine) -> None:
+    """Within the moment in which a folder's time does not tell, it may be overlooked; not for longer."""
+    ref, renamed = renamed_in_place(there)
+    manager = here.manager()
+    assert finds(manager, "chat")
+    replace_twice(ref, renamed)
+    finds(manager, "talk")
+    time.sleep(SETTLED)
+    assert finds(manager, "talk")
+    assert not finds(manager, "chat")
+
+
+def test_the_count_of_changes_begins_anew_when_it_has_become_large(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_record, "_MOST_CHANGES", 3)
+    here.create("chat", said(1))
+    manager = here.manager()
+    for number in range(10):
+        here.manager().rename_session("chat", "talk")
+        assert finds(manager, "talk")
+        here.manager().rename_session("talk", "chat")
+        assert finds(manager, "chat")
+        assert not finds(manager, "talk"), number
+    assert 0 < here.repository().machine.record.changes() <= 3
+
+
+def test_branches_made_in_a_row_do_not_look_at_every_file(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process itself has written explains why a folder changed, also while its time does not tell yet."""
+    here.create("chat", said(*range(20)))
+    manager = here.manager()
+    looks = []
+    tokens = LocalBackend.ref_tokens
+    monkeypatch.setattr(LocalBackend, "ref_tokens", lambda backend: looks.append(1) or tokens(backend))
+    manager.create_session("first", branch_from="chat")
+    manager.load_session("chat")
+    before = len(looks)
+    for number in range(5):
+        manager.create_session(f"branch-{number}", branch_from="chat", at=number)
+    assert len(looks) - before <= 1
