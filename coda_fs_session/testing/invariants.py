@@ -65,7 +65,7 @@ def every_side_is_shown(view: View, refs: Iterable[StoredRef]) -> None:
     the messages between two of them need not be kept. Of those, `acknowledged_is_kept` is what can be said.
     """
     refs = list(refs)
-    edited = {name for ref in refs if ref.edited for name in (ref.name, *ref.former_names)}
+    edited = _names_of_edited(refs)
     expected = Counter((ref.name, ref.live) for ref in newest(refs) if not ref.deleted and ref.name not in edited)
     shown = Counter((each.label, each.lines) for each in view.values() if each.label not in edited)
     lacking, extra = expected - shown, shown - expected
@@ -118,15 +118,22 @@ def labels_stay(before: View, after: View, known: Iterable[StoredRef], now_known
 
     Args:
         known, now_known: the refs before and after. Where each side of before, tombstones too, goes on in one side now,
-            and there is no other, all names stay; unless somebody renamed a session.
+            and there is no other, all names stay; unless somebody renamed a session, be it to what it had been called
+            before. Names of which this reader cannot tell the sides are left out: see `every_side_is_shown`.
     """
-    sides, sides_now = newest(known), newest(now_known)
+    known, now_known = list(known), list(now_known)
+    edited = _names_of_edited([*known, *now_known])
+    sides = [side for side in newest(known) if side.name not in edited]
+    sides_now = [side for side in newest(now_known) if side.name not in edited]
     goes_on = [[place for place, now in enumerate(sides_now) if now.covers(side)] for side in sides]
     one_to_one = len(sides) == len(sides_now) and sorted(goes_on) == [[place] for place in range(len(sides_now))]
-    if not one_to_one or sorted(each.name for each in sides) != sorted(each.name for each in sides_now):
+    if not one_to_one:
         return
-    for side, (place,) in zip(sides, goes_on, strict=True):
-        old, new = _names_of(side, before), _names_of(sides_now[place], after)
+    pairs = [(side, sides_now[place]) for side, (place,) in zip(sides, goes_on, strict=True)]
+    if any((side.name, side.former_names) != (now.name, now.former_names) for side, now in pairs):
+        return
+    for side, now in pairs:
+        old, new = _names_of(side, before), _names_of(now, after)
         # Of sides that look alike it cannot be told which is which.
         if len(old) == len(new) == 1:
             assert old == new, f"no new side has come, but what was {old[0]!r} is now {new[0]!r}"
@@ -174,6 +181,10 @@ def told(states: Iterable[tuple[str, tuple[bytes, ...] | None]]) -> str:
 
 def _beginnings(view: View) -> set[int]:
     return {mark for each in view.values() if each.lines is not None for mark in marks_along(each.lines)}
+
+
+def _names_of_edited(refs: Iterable[StoredRef]) -> set[str]:
+    return {name for ref in refs if ref.edited for name in (ref.name, *ref.former_names)}
 
 
 def _names_of(side: StoredRef, view: View) -> list[str]:
