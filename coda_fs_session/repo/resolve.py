@@ -154,21 +154,24 @@ def _labels(newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[
         return {id(newest[0]): newest[0].name}
     labels: dict[int, str] = {}
     for name in sorted({head.name for head in newest}):
-        sides = [paths[id(head)] for head in newest if head.name == name]
-        # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
-        gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
-        sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
-        given: set[str] = set()
-        for label, side in _named(sides, name, name, lambda label: label in given or is_taken(label)):
-            given.add(label)
-            if side.head.name == name:
-                labels[id(side.head)] = label
+        labels.update(_labels_of(name, newest, paths, is_taken))
     return labels
 
 
-def _named(
-    sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str], bool]
-) -> Iterator[tuple[str, Path]]:
+def _labels_of(
+    name: str, newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[str], bool]
+) -> dict[int, str]:
+    sides = [paths[id(head)] for head in newest if head.name == name]
+    # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
+    gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
+    sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
+    given: dict[str, Path] = {}
+    for label, side in _named(sides, name, name, lambda label: label in given or is_taken(label)):
+        given[label] = side
+    return {id(side.head): label for label, side in given.items() if side.head.name == name}
+
+
+def _named(sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
     """Name the sides of a tree: where it forks the smallest step keeps the label; then the same inside each side.
 
     Of the forks that led to a side only the last one counts where another kept the label: so what comes to stand before
@@ -193,7 +196,7 @@ def _named(
 
 
 def _derived(name: str, identity: str, is_taken: Callable[[str], bool]) -> str:
-    """Return the label of a side: what all others have diverged from is not repeated in it, nor who wrote it."""
+    """Return a label that is not taken, of as little of a step's id as that takes."""
     labels = (f"{name}~{identity[:digits]}" for digits in _DIGITS)
     return next((label for label in labels if not is_taken(label)), f"{name}~{identity}")
 
