@@ -65,7 +65,7 @@ def every_side_is_shown(view: View, refs: Iterable[StoredRef]) -> None:
     the messages between two of them need not be kept. Of those, `acknowledged_is_kept` is what can be said.
     """
     refs = list(refs)
-    edited = _names_of_edited(refs)
+    edited = {name for ref in refs if ref.edited for name in (ref.name, *ref.former_names)}
     expected = Counter((ref.name, ref.live) for ref in newest(refs) if not ref.deleted and ref.name not in edited)
     shown = Counter((each.label, each.lines) for each in view.values() if each.label not in edited)
     lacking, extra = expected - shown, shown - expected
@@ -119,12 +119,12 @@ def labels_stay(before: View, after: View, known: Iterable[StoredRef], now_known
     Args:
         known, now_known: the refs before and after. Where each side of before, tombstones too, goes on in one side now,
             and there is no other, all names stay; unless somebody renamed a session, be it to what it had been called
-            before. Names of which this reader cannot tell the sides are left out: see `every_side_is_shown`.
+            before. Names of which this reader sees other sides than are shown are left out: see `every_side_is_shown`.
     """
-    known, now_known = list(known), list(now_known)
-    edited = _names_of_edited([*known, *now_known])
-    sides = [side for side in newest(known) if side.name not in edited]
-    sides_now = [side for side in newest(now_known) if side.name not in edited]
+    sides, sides_now = newest(known), newest(now_known)
+    unclear = _shown_otherwise(before, sides) | _shown_otherwise(after, sides_now)
+    sides = [side for side in sides if side.name not in unclear]
+    sides_now = [side for side in sides_now if side.name not in unclear]
     goes_on = [[place for place, now in enumerate(sides_now) if now.covers(side)] for side in sides]
     one_to_one = len(sides) == len(sides_now) and sorted(goes_on) == [[place] for place in range(len(sides_now))]
     if not one_to_one:
@@ -183,8 +183,12 @@ def _beginnings(view: View) -> set[int]:
     return {mark for each in view.values() if each.lines is not None for mark in marks_along(each.lines)}
 
 
-def _names_of_edited(refs: Iterable[StoredRef]) -> set[str]:
-    return {name for ref in refs if ref.edited for name in (ref.name, *ref.former_names)}
+def _shown_otherwise(view: View, sides: Iterable[StoredRef]) -> set[str]:
+    """Return names, and what their sessions had been called, whose sides are not those that are shown."""
+    expected = Counter((side.name, side.live) for side in sides if not side.deleted)
+    shown = Counter((each.label, each.lines) for each in view.values())
+    names = {name for name, _ in (expected - shown) + (shown - expected)}
+    return names.union(*(side.former_names for side in sides if side.name in names))
 
 
 def _names_of(side: StoredRef, view: View) -> list[str]:
