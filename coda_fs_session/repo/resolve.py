@@ -165,10 +165,13 @@ def _labels_of(
     # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
     gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
     sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
-    given: dict[str, Path] = {}
+    given: set[str] = set()
+    labels: dict[int, str] = {}
     for label, side in _named(sides, name, name, lambda label: label in given or is_taken(label)):
-        given[label] = side
-    return {id(side.head): label for label, side in given.items() if side.head.name == name}
+        given.add(label)
+        if side.head.name == name:
+            labels[id(side.head)] = label
+    return labels
 
 
 def _named(sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
