@@ -1,4 +1,4 @@
-"""From a name, or from a head seen earlier, to the session that it stands for now."""
+"""From a name, or from a head seen earlier, to the newest state of the session."""
 
 from __future__ import annotations
 
@@ -63,17 +63,14 @@ class Refs(NamedTuple):
     doubts: tuple[SessionError, ...]
 
 
-def resolve(repo: Repository, name: str, *, known: Head | None = None) -> Resolved:
+def resolve(repo: Repository, name: str) -> Resolved:
     """Find what a name stands for.
-
-    Args:
-        known: a head read earlier, which is not read again if its ref did not change.
 
     Raises:
         StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
     rows = related(repo, name)
-    refs = read_refs(repo, rows, known)
+    refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
     doubt = refs.doubts[0] if refs.doubts else None
     past = tuple(head for head in refs.heads if head.deleted or head.name != name)
@@ -136,7 +133,7 @@ def related(repo: Repository, name: str) -> list[Row]:
 
 
 def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) -> Refs:
-    """Read the refs of some rows."""
+    """Read the refs of some rows; `known`, a head read earlier, is not read again if its ref did not change."""
     heads: list[Head] = []
     unreadable: dict[RefKey, SessionError] = {}
     for row in rows:

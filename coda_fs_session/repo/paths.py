@@ -108,7 +108,7 @@ def path_of(head: Head) -> Path:
     Raises:
         UndecidedError: a commit of it cannot be read.
     """
-    return _path(head, list(_commits(head, head.header.commit, None)), None)
+    return _path(head, list(_commits(head, head.header.commit)), None)
 
 
 def paths_of(one: Head, other: Head) -> tuple[Path, Path]:
@@ -199,9 +199,9 @@ def _commit(head: Head, link: CommitLink) -> Commit:
         raise UndecidedError(head, error) from error
 
 
-def _commits(head: Head, link: CommitLink | None, stop: CommitLink | None) -> Iterator[Commit]:
-    """Yield the commits from `link` back to `stop`, which is left out; newest first."""
-    while link is not None and link != stop:
+def _commits(head: Head, link: CommitLink | None) -> Iterator[Commit]:
+    """Yield the commit that `link` names and all before it, newest first."""
+    while link is not None:
         commit = _commit(head, link)
         yield commit
         link = commit.previous

@@ -7,7 +7,7 @@ arrived, and nothing is written. Clocks, replica ids and file names decide nothi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -150,27 +150,38 @@ def _compare(first: Head, second: Head) -> tuple[bool, bool]:
 
 def _labels(newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[str], bool]) -> dict[int, str]:
     """Give each head its name, by the heads' identities."""
+    if len(newest) == 1:
+        return {id(newest[0]): newest[0].name}
     labels: dict[int, str] = {}
     for name in sorted({head.name for head in newest}):
-        named = [head for head in newest if head.name == name]
-        if len(newest) == 1:
-            labels[id(named[0])] = name
-            continue
-        sides = [paths[id(head)] for head in named]
-        # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
-        gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
-        sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
-        _name_sides(sides, name, name, labels, is_taken)
+        labels.update(_labels_of(name, newest, paths, is_taken))
     return labels
 
 
-def _name_sides(
-    sides: Sequence[Path], name: str, label: str, labels: dict[int, str], is_taken: Callable[[str], bool]
-) -> None:
-    """Name the heads of a tree: where it forks the smallest step keeps the label; then the same inside each side."""
+def _labels_of(
+    name: str, newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[str], bool]
+) -> dict[int, str]:
+    sides = [paths[id(head)] for head in newest if head.name == name]
+    # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
+    gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
+    sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
+    given: set[str] = set()
+    labels: dict[int, str] = {}
+    for label, side in _named(sides, name, name, lambda label: label in given or is_taken(label)):
+        given.add(label)
+        if side.head.name == name:
+            labels[id(side.head)] = label
+    return labels
+
+
+def _named(sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
+    """Name the sides of a tree: where it forks the smallest step keeps the label; then the same inside each side.
+
+    Of the forks that led to a side only the last one counts where another kept the label: so what comes to stand before
+    a whole tree takes the label of one side, and leaves their own to the others.
+    """
     if len(sides) == 1:
-        if sides[0].head.name == name:
-            labels[id(sides[0].head)] = label
+        yield label, sides[0]
         return
     place = min(last_common(sides[0], other) for other in sides[1:])
     groups: dict[Step | None, list[Path]] = {}
@@ -183,14 +194,14 @@ def _name_sides(
         return -max(lives, default=0), step_order(step) if step else (-1, "")
 
     for number, step in enumerate(sorted(groups, key=order)):
-        inner = label if number == 0 or step is None else _derived(label, step.id, is_taken)
-        _name_sides(groups[step], name, inner, labels, is_taken)
+        inner = label if number == 0 or step is None else _derived(name, step.id, is_taken)
+        yield from _named(groups[step], name, inner, is_taken)
 
 
-def _derived(label: str, identity: str, is_taken: Callable[[str], bool]) -> str:
-    """Return the label of a side: what all others have diverged from is not repeated in it, nor who wrote it."""
-    names = (f"{label}~{identity[:digits]}" for digits in _DIGITS)
-    return next((name for name in names if not is_taken(name)), f"{label}~{identity}")
+def _derived(name: str, identity: str, is_taken: Callable[[str], bool]) -> str:
+    """Return a label that is not taken, of as little of a step's id as that takes."""
+    labels = (f"{name}~{identity[:digits]}" for digits in _DIGITS)
+    return next((label for label in labels if not is_taken(label)), f"{name}~{identity}")
 
 
 def _of_one_life(gone: Path, side: Path) -> bool:

@@ -118,15 +118,22 @@ def labels_stay(before: View, after: View, known: Iterable[StoredRef], now_known
 
     Args:
         known, now_known: the refs before and after. Where each side of before, tombstones too, goes on in one side now,
-            and there is no other, all names stay; unless somebody renamed a session.
+            and there is no other, all names stay; unless somebody renamed a session, be it to what it had been called
+            before. Names of which this reader sees other sides than are shown are left out: see `every_side_is_shown`.
     """
     sides, sides_now = newest(known), newest(now_known)
+    unclear = _shown_otherwise(before, sides) | _shown_otherwise(after, sides_now)
+    sides = [side for side in sides if side.name not in unclear]
+    sides_now = [side for side in sides_now if side.name not in unclear]
     goes_on = [[place for place, now in enumerate(sides_now) if now.covers(side)] for side in sides]
     one_to_one = len(sides) == len(sides_now) and sorted(goes_on) == [[place] for place in range(len(sides_now))]
-    if not one_to_one or sorted(each.name for each in sides) != sorted(each.name for each in sides_now):
+    if not one_to_one:
         return
-    for side, (place,) in zip(sides, goes_on, strict=True):
-        old, new = _names_of(side, before), _names_of(sides_now[place], after)
+    pairs = [(side, sides_now[place]) for side, (place,) in zip(sides, goes_on, strict=True)]
+    if any((side.name, side.former_names) != (now.name, now.former_names) for side, now in pairs):
+        return
+    for side, now in pairs:
+        old, new = _names_of(side, before), _names_of(now, after)
         # Of sides that look alike it cannot be told which is which.
         if len(old) == len(new) == 1:
             assert old == new, f"no new side has come, but what was {old[0]!r} is now {new[0]!r}"
@@ -174,6 +181,14 @@ def told(states: Iterable[tuple[str, tuple[bytes, ...] | None]]) -> str:
 
 def _beginnings(view: View) -> set[int]:
     return {mark for each in view.values() if each.lines is not None for mark in marks_along(each.lines)}
+
+
+def _shown_otherwise(view: View, sides: Iterable[StoredRef]) -> set[str]:
+    """Return names, and what their sessions had been called, whose sides are not those that are shown."""
+    expected = Counter((side.name, side.live) for side in sides if not side.deleted)
+    shown = Counter((each.label, each.lines) for each in view.values())
+    names = {name for name, _ in (expected - shown) + (shown - expected)}
+    return names.union(*(side.former_names for side in sides if side.name in names))
 
 
 def _names_of(side: StoredRef, view: View) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -18,7 +19,7 @@ Files = Mapping[str, bytes]
 """The files of a store by their paths in it."""
 
 Mark = tuple[str, int] | str
-"""Names one moment of a conversation: a generation with a list of messages, or the id of a ref line."""
+"""Names one moment of a conversation: first and present generation with the messages, or the id of a ref line."""
 
 _FIRST_GENERATION = "0" * 64
 _ID_AND_END = len(b',"id":"0123456789abcdef"}')
@@ -78,6 +79,8 @@ class _Gathering:
     """What is found while a ref is read."""
 
     files: Files
+    first: str = _FIRST_GENERATION
+    """The generation that the path began in: two sessions made anew from one tombstone may have an equal later one."""
     passed: set[Mark] = field(default_factory=set)
     told: set[int] = field(default_factory=set)
     edited: bool = False
@@ -93,7 +96,7 @@ class _Gathering:
             raise
 
     def take(self, generation: str, lines: list[bytes], start: int) -> None:
-        self.passed.update((generation, mark) for mark in marks_along(lines))
+        self.passed.update((self.first + generation, mark) for mark in marks_along(lines))
         self.told.update(marks_along(lines[start:]))
 
 
@@ -169,7 +172,7 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     found.passed.update(identity for identity, _ in lines)
     # Before the first message there is nothing to have gone another way from.
     found.take(_FIRST_GENERATION, [], 0)
-    commits = _take_commits(header.get("commit"), found)
+    commits = _take_commits(header.get("commit"), generation["id"], found)
     try:
         messages = _messages_of(base, found)
     except MissingObject:
@@ -187,7 +190,7 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
                 edits += 1
             messages += parts[1::2]
         found.take(generation["id"], messages, start)
-        live, state = tuple(messages[start:]), (generation["id"], marks_along(messages)[-1])
+        live, state = tuple(messages[start:]), (found.first + generation["id"], marks_along(messages)[-1])
     return StoredRef(
         name=header["name"],
         former_names=tuple(header.get("former_names", [])),
@@ -204,20 +207,22 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     )
 
 
-def _take_commits(link: list[Any] | None, found: _Gathering) -> int:
-    """Gather the states that a chain of commits froze; return how many there are."""
+def _take_commits(link: list[Any] | None, generation: str, found: _Gathering) -> int:
+    """Gather the states that a chain of commits froze, before the present generation; return how many there are."""
     count = int(link[2]) + 1 if link else 0
-    while link:
-        try:
-            commit = json.loads(found.object(link[0]))
+    commits = []
+    with suppress(MissingObject):
+        while link:
+            commits.append(json.loads(found.object(link[0])))
+            link = commits[-1].get("previous")
+    generations = [commit.get("generation", {"id": _FIRST_GENERATION})["id"] for commit in commits]
+    found.first = [generation, *generations][-1]
+    with suppress(MissingObject):
+        for commit, frozen_in in zip(commits, generations, strict=True):
             found.passed.add(commit["line"])
             found.edited |= bool(commit.get("edits"))
             frozen = _messages_of(commit["base"], found)
-            generation = commit.get("generation", {"id": _FIRST_GENERATION})["id"]
-            found.take(generation, frozen, commit["base"].get("start", 0))
-            link = commit.get("previous")
-        except MissingObject:
-            break
+            found.take(frozen_in, frozen, commit["base"].get("start", 0))
     return count
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from coda_fs_session.testing.places import DiskPlace, MemoryPlace
-from coda_fs_session.testing.steps import History, random_history, shortened
+from coda_fs_session.testing.steps import History, Step, random_history, shortened
 from coda_fs_session.testing.strategies import histories
 from coda_fs_session.testing.world import HistoryFailed, run
 
@@ -19,6 +19,56 @@ LONG = 100_000
 BATCH = 250
 PLACES = {"memory": MemoryPlace, "disk": DiskPlace}
 QUICK = {"memory": 400, "disk": 60}
+
+
+FAILED_ONCE = {
+    "a new session takes the name of a renamed side": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+        ("add", (0, 0, 2)),
+        ("add", (1, 0, 0)),
+        ("rename", (1, 0, 1)),
+        ("carry", (0, 0, 0, 0, 0, 0)),
+        ("create", (0, 0)),
+    ),
+    "the last message is removed on one side, the first replaced on the other": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 1)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+        ("add", (1, 0, 0)),
+        ("edit", (1, 0, 2, 1)),
+        ("edit", (0, 0, 0, 0)),
+        ("carry", (0, 0, 0, 0, 0, 0)),
+    ),
+    "renamed there and back": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 1)),
+        ("add", (0, 0, 0)),
+        ("create", (1, 2)),
+        ("rename", (0, 0, 2)),
+        ("rename", (0, 0, 0)),
+        ("add_late", (0, 0, 0)),
+        ("create", (1, 0)),
+        ("add_late", (1, 0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+    ),
+    "two sessions are made anew from one tombstone": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 0)),
+        ("rename", (0, 0, 1)),
+        ("delete", (0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+        ("create", (1, 0)),
+        ("create", (0, 1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("steps", FAILED_ONCE.values(), ids=FAILED_ONCE)
+def test_histories_that_failed_once(steps: tuple[Step, ...]) -> None:
+    """The engine was wrong about the first one, the promises about the others: they took for one what was two."""
+    run(History(2, steps))
 
 
 @pytest.mark.parametrize("kind", PLACES)
