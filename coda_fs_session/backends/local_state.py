@@ -120,7 +120,7 @@ class LocalState(MachineState):
 
     def _kept(self, name: str, limit: int) -> bytes | None:
         try:
-            return _read(f"{self.folder()}/{name}", limit)
+            return _read(f"{self._folder or self.folder()}/{name}", limit)
         except StoreError:
             # No place for state at all: reading must work on, and needs none of it.
             return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NewType
+from collections.abc import Sequence
+from typing import Any, NewType
 
 ObjectId = NewType("ObjectId", str)
 """64 lower-case hexadecimal digits: the sha256 of an object's uncompressed bytes."""
@@ -15,12 +16,20 @@ Chain = NewType("Chain", str)
 CHAIN_START = Chain("0" * 64)
 """The chain hash before the first message."""
 
+_HEX = re.compile(r"[0-9a-f]*")
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def is_hex64(text: object) -> bool:
     """Tell whether `text` has the form of an object id, a chain hash or a generation id."""
     return isinstance(text, str) and _HEX64.match(text) is not None
+
+
+def are_hex64(texts: Sequence[Any]) -> bool:
+    """Do what `is_hex64` does for all of them at once."""
+    return (
+        set(map(type, texts)) <= {str} and set(map(len, texts)) <= {64} and _HEX.fullmatch("".join(texts)) is not None
+    )
 
 
 def object_id(data: bytes) -> ObjectId:

@@ -105,13 +105,17 @@ def retried(repo: Repository, write: Callable[[], _T]) -> _T:
 
 
 def is_reverted(repo: Repository, head: Head) -> bool:
-    """Tell whether this machine had saved more than a ref holds."""
-    end = repo.machine.record.end(head.key)
-    if end is None or (end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n')):
-        return False
-    with suppress(StoreError):
-        return _standing(repo, head.key).verdict not in (Verdict.SETTLED, Verdict.GONE)
+    """Tell whether this machine had saved more than a ref of its own holds."""
+    if differs(repo, head):
+        with suppress(StoreError):
+            return _standing(repo, head.key).verdict not in (Verdict.SETTLED, Verdict.GONE)
     return False
+
+
+def differs(repo: Repository, head: Head) -> bool:
+    """Tell whether a ref ends otherwise than this machine's record of it; False where there is none."""
+    end = repo.machine.record.end(head.key)
+    return end is not None and not (end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n'))
 
 
 def put_back(repo: Repository) -> None:

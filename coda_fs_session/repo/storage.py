@@ -17,7 +17,7 @@ from ..working_copy import MessageSource
 from . import publish, put_back, steps
 from . import save as engine
 from .attempts import AttemptLandedError, check_attempts
-from .heads import follow, origins, resolve
+from .heads import Resolved, follow, origins, resolve
 from .listing import find_info, list_infos
 from .messages import Draft
 from .repository import Repository
@@ -96,12 +96,20 @@ class RepoStorage(SessionStorage):
             warn(
                 f"session {name!r} may lack what only a damaged file held: {resolved.doubt}",
             )
-        if resolved.own is not None and put_back.is_reverted(self.repo, resolved.own):
-            warn(
-                f"session {name!r}: {self.repo.backend.locate(resolved.own.key)} is older than what this machine has "
-                "saved; the newer saves are put back when a manager opens the store or writes to the session",
-            )
+        self._warn_if_reverted(name, resolved)
         return self._open(resolved.shown)
+
+    def _warn_if_reverted(self, name: str, resolved: Resolved) -> None:
+        shown = resolved.shown
+        # Which ref is our own takes a longer look than whether one of them differs from what we recorded.
+        if shown is None or not any(put_back.differs(self.repo, head) for head in (shown.head, *shown.covered)):
+            return
+        own = resolved.own
+        if own is not None and put_back.is_reverted(self.repo, own):
+            warn(
+                f"session {name!r}: {self.repo.backend.locate(own.key)} is older than what this machine has saved; "
+                "the newer saves are put back when a manager opens the store or writes to the session"
+            )
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.

@@ -86,9 +86,13 @@ class Lab:
                 messages = self.messages.take(min(BATCH, size - done))
                 for name in names:
                     self.contenders[name].fill(session, messages)
-            self.ours.keep_index()
-            self.on_sqlite.keep_index()
+            self.end_programs()
         return session
+
+    def end_programs(self) -> None:
+        """Leave the stores as they are after whoever used them has ended, for what is to be opened anew."""
+        self.ours.keep_index()
+        self.on_sqlite.keep_index()
 
     def spare(self) -> Path:
         """Return a new folder, for rows that need stores of their own."""

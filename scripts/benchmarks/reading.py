@@ -18,6 +18,7 @@ MB = 1_000_000
 
 def last_messages(lab: Lab) -> Row:
     session, medium = lab.session(lab.scale.large), lab.session(lab.scale.medium)
+    lab.end_programs()
     contenders = {name: ready(contender.last, session, LIMIT) for name, contender in lab.contenders.items()}
     shorter = f"ours on sqlite, {lab.scale.medium:,}"
     contenders[shorter] = ready(lab.on_sqlite.last, medium, LIMIT)
@@ -55,13 +56,15 @@ def memory_of_last_messages(lab: Lab) -> Row:
 
 def all_messages(lab: Lab) -> Row:
     session = lab.session(lab.scale.medium)
+    lab.end_programs()
     contenders = {name: ready(contender.load, session) for name, contender in lab.contenders.items()}
-    contenders["ours, get_messages()"] = ready(lab.ours.load_copies, session)
+    # Live dicts, whose every change a save must find: these cost the same once more.
+    contenders["ours, session.messages"] = ready(lab.ours.load_live, session)
     results = milliseconds(interleave(contenders, lab.rounds(40)))
     checks = [
         ratio(results, "ours", "raw", must=1.6, aim=1.3),
-        ratio(results, "ours, get_messages()", "raw", must=1.6, aim=1.3),
         ratio(results, "ours", "sqlite"),
+        ratio(results, "ours, session.messages", "raw"),
     ]
     return Row(f"load of all {lab.scale.medium:,} messages, everything opened anew", results, checks)
 

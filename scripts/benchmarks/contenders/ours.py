@@ -62,11 +62,11 @@ class Ours:
 
     def load(self, session: str) -> object:
         live = SessionManager(self.config).load_session(session)
-        return live, live.messages
-
-    def load_copies(self, session: str) -> object:
-        live = SessionManager(self.config).load_session(session)
         return live, live.get_messages()
+
+    def load_live(self, session: str) -> object:
+        live = SessionManager(self.config).load_session(session)
+        return live, live.messages
 
     def list_sessions(self) -> tuple[SessionManager, list[SessionInfo]]:
         manager = SessionManager(self.config)
