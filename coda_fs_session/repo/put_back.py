@@ -69,12 +69,13 @@ def at_open(repo: Repository) -> None:
 def at_close(repo: Repository) -> None:
     """Hold the records against the store once more, so that who opens it next need not: our own writes moved it."""
     with suppress(StoreError):
-        replica = None if _is_as_marked(repo) else repo.replica
-        if replica is not None and repo.machine.record.replicas():
-            marker = repo.backend.replica_marker(replica)
-            found, uneven = _uneven(repo)
-            if marker and not uneven:
-                _keep(repo, marker, found)
+        # Which replica we are is asked last: it takes the index, which many who close a store have not needed.
+        if _is_as_marked(repo) or not repo.machine.record.replicas() or (replica := repo.replica) is None:
+            return
+        marker = repo.backend.replica_marker(replica)
+        found, uneven = _uneven(repo)
+        if marker and not uneven:
+            _keep(repo, marker, found)
 
 
 def _is_as_marked(repo: Repository) -> bool:
