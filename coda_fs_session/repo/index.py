@@ -21,6 +21,9 @@ from .state import Head
 
 _VERSION = 4
 
+_FEW, _SHARE = 16, 1 / 50
+"""Reading a ref takes as long as writing down the rows of some fifty."""
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -206,18 +209,20 @@ class Index:
         self._load()
         self._compare(self._backend.ref_tokens())
 
-    def _compare(self, tokens: dict[str, Token]) -> None:
+    def _compare(self, tokens: dict[str, Token]) -> int:
+        """Bring every row up to date; return how many refs had to be read."""
         known = {path: row.token for path, row in self._rows.items()}
         # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
         if known == tokens and not self._suspect:
-            return
+            return 0
         # What it vouches for are other rows: another store may have come to stand here, and go again.
         self._marker = None
-        for path, token in tokens.items():
-            if known.get(path) != token or path in self._suspect:
-                self._read_row(RefKey(path), token)
+        changed = [path for path, token in tokens.items() if known.get(path) != token or path in self._suspect]
+        for path in changed:
+            self._read_row(RefKey(path), tokens[path])
         for path in known.keys() - tokens.keys():
             self._forget(path)
+        return len(changed)
 
     def _refresh_names(self) -> None:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
@@ -236,10 +241,14 @@ class Index:
         # A file that somebody else has replaced twice may have its first inode again: that takes a look at sizes and
         # times. What other machines did can wait while the times of folders do not tell yet: the first look after
         # that finds them changed.
+        read = 0
         if known != identities or not alone or not (noted or (recent and self._recent)):
-            self._compare(self._backend.ref_tokens())
+            read = self._compare(self._backend.ref_tokens())
         self._dirty = self._dirty or marker != self._marker
         self._marker = marker
+        if read > _FEW + len(self._rows) * _SHARE:
+            # Not everybody closes a manager, or lists: the next program need not read all this again.
+            self.keep()
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:

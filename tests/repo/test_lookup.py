@@ -10,6 +10,7 @@ import pytest
 from coda_fs_session import SessionManager
 from coda_fs_session.backends import _record
 from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.repo import repository
 
 from .machines import Machine, said
 
@@ -109,3 +110,21 @@ def test_branches_made_in_a_row_do_not_look_at_every_file(here: Machine, monkeyp
     for number in range(5):
         manager.create_session(f"branch-{number}", branch_from="chat", at=number)
     assert len(looks) - before <= 1
+
+
+def test_programs_that_close_nothing_do_not_read_every_ref_again(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who had to read many refs to look up a name keeps the index for the next process, without any listing."""
+    writer = here.manager()
+    for number in range(40):
+        writer.save_session(writer.create_session(f"chat {number}"))
+    time.sleep(SETTLED)
+    read = []
+    parse = repository.parse_ref
+    monkeypatch.setattr(repository, "parse_ref", lambda data, path: read.append(path) or parse(data, path))
+    assert finds(here.manager(), "chat 7")
+    assert len(read) >= 40
+    read.clear()
+    assert finds(here.manager(), "chat 8")
+    assert len(read) <= 1
