@@ -192,6 +192,9 @@ def _shown_otherwise(view: View, sides: Iterable[StoredRef]) -> set[str]:
 
 
 def _names_of(side: StoredRef, view: View) -> list[str]:
+    if side.deleted:
+        # It shows nothing; what is shown and looks like it is another side.
+        return []
     return [name for name, shown in view.items() if shown.label == side.name and shown.lines == side.live]
 
 

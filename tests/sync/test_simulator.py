@@ -62,6 +62,17 @@ FAILED_ONCE = {
         ("create", (1, 0)),
         ("create", (0, 1)),
     ),
+    "a session is cleared, and looks like a tombstone": (
+        ("create", (0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+        ("delete", (0, 0)),
+        ("add", (1, 0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+        ("create", (0, 0)),
+        ("clear", (1, 0)),
+        ("add", (0, 0, 0)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+    ),
 }
 
 
