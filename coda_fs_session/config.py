@@ -135,9 +135,7 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
         raise ConfigError(f"{source}: session must be a table of options, not {type(options).__name__}")
     unknown = [str(name) for name in options if name not in _RULES]
     if unknown:
-        warn(
-            f"{source}: unknown option in [session]: {', '.join(sorted(unknown))}; known are {', '.join(_RULES)}",
-        )
+        warn(f"{source}: unknown option in [session]: {', '.join(sorted(unknown))}; known are {', '.join(_RULES)}")
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     origin = {name: variable for name, variable in _ENVIRONMENT.items() if name in given}
     for name, value in options.items():

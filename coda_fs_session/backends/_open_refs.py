@@ -186,7 +186,7 @@ class OpenRefs:
         if ref is None or not ref.mutex.acquire(blocking=False):
             return None
         try:
-            if not ref.locked:
+            if not ref.locked or ref.now[1] > _REF_LIMIT:
                 return None
             data = read_bytes(ref.descriptor, ref.now[1])
             there = os.stat(path, follow_symlinks=False)

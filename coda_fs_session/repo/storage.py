@@ -93,9 +93,7 @@ class RepoStorage(SessionStorage):
         if resolved.shown is None:
             return None
         if resolved.doubt is not None:
-            warn(
-                f"session {name!r} may lack what only a damaged file held: {resolved.doubt}",
-            )
+            warn(f"session {name!r} may lack what only a damaged file held: {resolved.doubt}")
         self._warn_if_reverted(name, resolved)
         return self._open(resolved.shown)
 

@@ -106,7 +106,6 @@ class World:
 
     def __init__(self, replicas: int, *, reverts: bool = False, place: OpenPlace = MemoryPlace) -> None:
         self.reverts = reverts
-        self.open_place = place
         self.replicas: list[Replica] = []
         for number in range(replicas):
             # Clocks go from hours behind to hours ahead, in another order than ids.
