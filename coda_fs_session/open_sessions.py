@@ -30,6 +30,7 @@ class OpenSessions:
         lock: excludes other threads from looking up a name, and from what follows from the answer. Not to be kept:
             a child of `os.fork` gets another one.
         hooks: those of the manager, None as long as it has none.
+        touched: notes that a session may have unsaved changes.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class OpenSessions:
         self.hooks: Hooks | None = None
         self._storage = storage
         self._autosave = autosave
+        # Without a step in between: every message that is added passes here.
+        self.touched = autosave.touched
         self._limit = limit
         self._count_tokens = count_tokens
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
@@ -161,10 +164,6 @@ class OpenSessions:
     def frozen(self, session: Session) -> Session:
         """Return what a storage that reads sessions by itself is to store."""
         return session if self.hooks is None else self.hooks.frozen(session)
-
-    def touched(self, session: Session) -> None:
-        """Note that a session may have unsaved changes."""
-        self._autosave.touched(session)
 
     def reload(self, session: Session) -> None:
         """Bring a session to the state that is stored; use `Session.reload`."""

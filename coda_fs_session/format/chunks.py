@@ -57,8 +57,10 @@ def holds_cut(lines: Iterable[bytes], sizes: Sizes, *, after: int = 0) -> bool:
     """
     size = after
     for line in lines:
-        size += len(line) + 1
-        if closes(line, size, sizes):
+        length = len(line) + 1
+        size += length
+        # The first test spares most lines the whole rule.
+        if (size >= sizes.minimum or length >= sizes.large) and closes(line, size, sizes):
             return True
     return False
 

@@ -62,7 +62,9 @@ def encode_within(message: Any, messages: Sized, limit: int) -> bytes | None:
     if containers is None or containers > MAX_DEPTH:
         # Seldom: something is not as it should be, or only reading it back can tell.
         line = _encode(message, _path(len(messages)), containers)
-    return _trim(line) if len(line) <= limit else None
+    if len(line) > limit:
+        return None
+    return memoryview(line).tobytes() if len(line) < _LONG else line
 
 
 def _path(position: int) -> str:

@@ -52,17 +52,12 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
     """
     if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
         try:
-            return _saved(_append(repo, head, splice, metadata)), False
+            return _append(repo, head, splice, metadata), False
         except (RefChangedError, CorruptionError):
             pass
     saved, merged = _save_exclusively(repo, head, splice, metadata)
-    return _saved(saved), merged
-
-
-def _saved(head: Head) -> Head:
-    if head.attempted:
-        head.attempted = {}
-    return head
+    saved.attempted = {}
+    return saved, merged
 
 
 def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
@@ -161,7 +156,7 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
 
 def _fits_tail(head: Head, splice: Splice) -> bool:
     """Tell whether a change is one more line of the ref: no cut to make, nothing touched that is in objects."""
-    if head.torn or head.size > COMPACT_BYTES or _has_many_lines(head):
+    if head.torn or head.size > COMPACT_BYTES or (len(head.saves) % COMPACT_SAVES == 0 and _shrinks(head)):
         return False
     base, inline, sizes = head.header.base, head.messages.lines, head.messages.sizes
     if splice.appends:
@@ -188,10 +183,9 @@ def _attempt(on: Head, splice: Splice, splice_on: Splice, metadata: MetadataValu
     return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice, metadata=metadata)
 
 
-def _has_many_lines(head: Head) -> bool:
-    """Tell whether rewriting a ref pays; not where its lines tell of edits, which a rewrite would have to commit."""
-    saves = head.saves
-    return len(saves) > 0 and len(saves) % COMPACT_SAVES == 0 and all(save.replace is None for save in saves)
+def _shrinks(head: Head) -> bool:
+    """Tell whether a rewrite makes one line of many: not where they tell of edits, which it would have to commit."""
+    return len(head.saves) > 0 and all(save.replace is None for save in head.saves)
 
 
 def _append(
@@ -203,7 +197,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
-    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
+    new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     try:
         token = repo.backend.append_ref(head.key, head.token, data)
@@ -216,6 +210,7 @@ def _append(
     head.size += len(data)
     if head.seen is not None:
         head.seen += data
+    head.attempted = {}
     return head
 
 
