@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, warn
@@ -20,8 +19,8 @@ class Config(NamedTuple):
     """Checked options; the README says what each means."""
 
     backend: str = "files"
-    storage_path: Path = Path("~/.coda/sessions")
-    state_path: Path | None = None
+    storage_path: str = "~/.coda/sessions"
+    state_path: str | None = None
     replica: str | None = None
     durability: str = "full"
     on_conflict: str = "append"
@@ -80,12 +79,23 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _path(value: Any) -> Path:
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in str(value):
+def _path(value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not text or not isinstance(text, str) or "\0" in text:
         raise ValueError
-    text = os.fspath(value)
-    # Only where it is needed: opening a store is to take little more than reading it.
-    return Path(os.path.abspath(Path(text).expanduser() if text.startswith("~") else text))
+    return os.path.abspath(expanded(text))
+
+
+def expanded(path: str | os.PathLike[str]) -> str:
+    """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
+
+    Raises:
+        RuntimeError: there is no such folder.
+    """
+    text = os.path.expanduser(path)
+    if text.startswith("~"):
+        raise RuntimeError("there is no home folder")
+    return text
 
 
 def _replica(value: Any) -> str:
@@ -149,18 +159,18 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
     on_disk = result.backend != "memory"
     if on_disk and "storage_path" not in checked:
         # Only now: a machine user may have no home folder, and does not need one for anything else.
-        default = str(result.storage_path)
-        result = result._replace(storage_path=_checked("storage_path", default, f"{source}: session.storage_path"))
+        default = _checked("storage_path", result.storage_path, f"{source}: session.storage_path")
+        result = result._replace(storage_path=default)
     if on_disk and result.state_path and _is_below(result.state_path, result.storage_path):
         where = origin.get("state_path", f"{source}: session.state_path")
         raise ConfigError(
-            f"{where} = {str(result.state_path)!r} is not accepted: it takes a path outside of storage_path, "
+            f"{where} = {result.state_path!r} is not accepted: it takes a path outside of storage_path, "
             "since machine state must not be synced"
         )
     return result
 
 
-def _is_below(path: Path, folder: Path) -> bool:
+def _is_below(path: str, folder: str) -> bool:
     return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
@@ -179,7 +189,9 @@ def read_toml(path: str | os.PathLike[str]) -> Config:
     Raises:
         ConfigError: the file cannot be read, is no TOML, or an option is not accepted.
     """
+    # Late: a program that opens a store otherwise needs neither.
     import tomllib
+    from pathlib import Path
 
     where = Path(path)
     try:

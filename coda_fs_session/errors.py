@@ -29,7 +29,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class SessionError(Exception):
@@ -99,8 +102,11 @@ class StoreError(SessionError):
     """
 
     def __init__(self, message: str, path: Path | str | None = None) -> None:
+        # Imported late: opening and reading a store needs none of it.
+        import pathlib
+
         super().__init__(message)
-        self.path = Path(path) if path is not None else None
+        self.path: Path | None = pathlib.Path(path) if path is not None else None
 
 
 class StoreFormatError(StoreError):

@@ -17,14 +17,18 @@ from .format.jsonl import encode_value
 from .session import Session
 
 
-def write_export(session: Session, path: Path, *, overwrite: bool) -> None:
+def write_export(session: Session, target: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """Write a session as one JSON document, a message a line; the file appears whole or not at all.
+
+    Returns:
+        Its path, with ``~`` expanded.
 
     Raises:
         FileExistsError: the path is taken, and `overwrite` is false.
         InvalidMessageError: a message or the metadata hold what JSON cannot.
         OSError: it cannot be written.
     """
+    path = Path(target).expanduser()
     if not overwrite and os.path.lexists(path):
         raise _taken(path)
     scratch = path.parent / f".tmp-{os.urandom(8).hex()}"
@@ -41,6 +45,7 @@ def write_export(session: Session, path: Path, *, overwrite: bool) -> None:
         except BaseException:
             os.unlink(scratch)
             raise
+    return path
 
 
 def _publish(scratch: Path, path: Path) -> None:
@@ -72,7 +77,7 @@ def _document(session: Session) -> Iterator[bytes]:
     yield b'"updated_at": %b\n}\n' % orjson.dumps(session._updated.astimezone(UTC).isoformat())
 
 
-def read_export(path: Path, name: str | None) -> Session:
+def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
     """Make a session of a file that `export_session`, or the example on the API page, wrote.
 
     Args:
@@ -83,6 +88,7 @@ def read_export(path: Path, name: str | None) -> Session:
         InvalidNameError, InvalidMessageError: it holds what no session can.
         SessionError: it is no such file.
     """
+    path = Path(source).expanduser()
     data = path.read_bytes()
     try:
         # Not orjson: it would read an integer of more than 64 bits as a float. Now the check of messages finds it.

@@ -6,11 +6,10 @@ import os
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .autosave import Autosave
-from .config import Config, read_config, read_toml
+from .config import Config, expanded, read_config, read_toml
 from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreReadOnlyError
 from .format.names import checked_name, normalise_name
 from .open_sessions import OpenSessions
@@ -20,6 +19,8 @@ from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken, with_origin
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .hooks import Hooks
     from .repo.changes import SessionEvent
     from .repo.sync_report import Direction, ProgressCallback, SyncReport
@@ -152,7 +153,7 @@ class SessionManager:
         """
         if not isinstance(session, Session):
             raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
-        if session.missing:
+        if session._missing:
             raise StoreReadOnlyError(
                 f"session {session.name!r} lacks {session.missing} messages that were not here when it was loaded with "
                 "partial=True, and is for reading only: load_session() it, and save that"
@@ -249,10 +250,8 @@ class SessionManager:
         from .export import write_export
 
         session = self.load_session(name)
-        target = Path(path).expanduser()
         with session._lock:
-            write_export(session, target, overwrite=overwrite)
-        return target
+            return write_export(session, path, overwrite=overwrite)
 
     def import_session(
         self,
@@ -277,7 +276,7 @@ class SessionManager:
             raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
         from .export import read_export
 
-        imported = read_export(Path(path).expanduser(), name)
+        imported = read_export(path, name)
         with self._sessions.lock:
             session = self._sessions.find(imported.name)
             if session is None:
@@ -333,7 +332,7 @@ class SessionManager:
         ours = syncable(self._storage)
         if isinstance(target, SessionManager):
             return sync(ours, syncable(target._storage), direction=direction, progress=progress)
-        folder = Path(target).expanduser()
+        folder = os.path.abspath(expanded(target))
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
         try:

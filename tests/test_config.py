@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_defaults(tmp_path: Path) -> None:
     """With nothing said, every option has the default that the README promises."""
     assert read_config({}) == Config(
         backend="files",
-        storage_path=tmp_path / "home" / ".coda" / "sessions",
+        storage_path=str(tmp_path / "home" / ".coda" / "sessions"),
         state_path=None,
         replica=None,
         durability="full",
@@ -98,7 +99,7 @@ def test_nothing_said_is_the_defaults(config: dict[str, Any] | None) -> None:
 def test_accepted(tmp_path: Path, option: str, value: Any) -> None:
     """Each accepted value is taken as it is (paths made absolute), and a manager works with it."""
     taken = getattr(read_config({"session": {option: value}}), option)
-    assert taken == value or isinstance(taken, Path)
+    assert taken == (os.path.abspath(os.path.expanduser(value)) if option.endswith("_path") else value)
     options = {"storage_path": str(tmp_path / "store"), "state_path": str(tmp_path / "state"), option: value}
     if option.endswith("_path"):
         options[option] = str(tmp_path / "other")
@@ -124,8 +125,8 @@ def test_paths_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~` is the home folder, and a relative path is fixed when it is read, not when the folder is changed later."""
     monkeypatch.chdir(tmp_path)
     config = read_config({"session": {"storage_path": "~/a", "state_path": "b/../c"}})
-    assert config.storage_path == tmp_path / "home" / "a"
-    assert config.state_path == tmp_path / "c"
+    assert config.storage_path == str(tmp_path / "home" / "a")
+    assert config.state_path == str(tmp_path / "c")
     with SessionManager({"session": {"storage_path": "~/a", "state_path": "~/s"}}) as manager:
         manager.create_session("chat")
     assert (tmp_path / "home" / "a" / "FORMAT").exists()
@@ -175,9 +176,9 @@ def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODA_FS_STATE", str(tmp_path / "from-environment"))
     monkeypatch.setenv("CODA_FS_REPLICA", "from-environment")
     config = read_config({})
-    assert (config.state_path, config.replica) == (tmp_path / "from-environment", "from-environment")
+    assert (config.state_path, config.replica) == (str(tmp_path / "from-environment"), "from-environment")
     config = read_config({"session": {"state_path": str(tmp_path / "explicit"), "replica": "explicit"}})
-    assert (config.state_path, config.replica) == (tmp_path / "explicit", "explicit")
+    assert (config.state_path, config.replica) == (str(tmp_path / "explicit"), "explicit")
     monkeypatch.setenv("CODA_FS_STATE", "")
     monkeypatch.setenv("CODA_FS_REPLICA", "")
     assert (read_config({}).state_path, read_config({}).replica) == (None, None)

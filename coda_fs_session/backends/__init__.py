@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ConfigError
+from ._files import Files
 from .base import Backend, MachineState
+from .local import LocalBackend
+from .local_state import LocalState
 
 
 class BackendOptions(NamedTuple):
@@ -21,8 +23,8 @@ class BackendOptions(NamedTuple):
         connections: how many to keep open at most, for a database.
     """
 
-    root: Path
-    state: Path | None = None
+    root: str
+    state: str | None = None
     replica: str | None = None
     durable: bool = True
     compress: bool = True
@@ -30,10 +32,6 @@ class BackendOptions(NamedTuple):
 
 
 def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
-    from ._files import Files
-    from .local import LocalBackend
-    from .local_state import LocalState
-
     state = LocalState(options.root, folder=options.state, replica=options.replica)
     files = Files(durable=options.durable)
     return LocalBackend(options.root, files=files, compress=options.compress, record=state.record), state
@@ -46,9 +44,6 @@ def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:
 
 
 def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
-    from ._files import Files
-    from .local_state import LocalState
-
     try:
         from .sqlite import SqliteBackend
     except ModuleNotFoundError as error:

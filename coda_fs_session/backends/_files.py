@@ -236,7 +236,12 @@ def discard(files: Files, path: str) -> None:
 
 
 def open_regular(path: str, *, append: Files | None = None) -> int:
-    """Open a regular file for reading, or for appending through `append`.
+    """Open a regular file for reading, or for appending through `append`; raises as `open_with_status`."""
+    return open_with_status(path, append=append)[0]
+
+
+def open_with_status(path: str, *, append: Files | None = None) -> tuple[int, os.stat_result]:
+    """Do as `open_regular`, and return with the descriptor what is known of the file.
 
     Raises:
         FileNotFoundError: there is none.
@@ -249,10 +254,21 @@ def open_regular(path: str, *, append: Files | None = None) -> int:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise _not_regular(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise _not_regular(path)
-    return descriptor
+    return descriptor, status
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """Return a regular file, or its first `limit` bytes; raises as `open_with_status`."""
+    descriptor, status = open_with_status(path)
+    try:
+        # Not `limit` at once: reading makes room for all that it is asked for.
+        return read_bytes(descriptor, min(limit, status.st_size))
+    finally:
+        os.close(descriptor)
 
 
 def open_folder(path: str) -> int:

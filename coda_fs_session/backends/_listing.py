@@ -69,7 +69,7 @@ def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] |
     return ([list(each) for each in folders] if settled else None), found
 
 
-def replica_marker(root: str, format_file: str, folder: str) -> list[int] | None:
+def replica_marker(root: str, format_file: str, folder: str, known: list[int] | None) -> list[int] | None:
     """Do what `Backend.replica_marker` promises, for the folder of a replica's refs.
 
     A tool that copies a whole store in place writes into each file; FORMAT stands for them all.
@@ -77,19 +77,23 @@ def replica_marker(root: str, format_file: str, folder: str) -> list[int] | None
     # Before the listing; and by ctime, since tools set the other one to what they like.
     try:
         statuses = [os.stat(path, follow_symlinks=False) for path in (root, folder)]
-        if not stat.S_ISDIR(statuses[1].st_mode):
-            return []
-        with os.scandir(folder) as entries:
-            if not any(_may_be_ref(entry) for entry in entries):
-                return None
     except FileNotFoundError:
         return None
+    if not stat.S_ISDIR(statuses[1].st_mode):
+        return []
     with contextlib.suppress(FileNotFoundError):
         statuses.append(os.stat(format_file, follow_symlinks=False))
+    marker = [number for status in statuses for number in (status.st_ino, status.st_ctime_ns)]
     now = time.time_ns()
-    if any(_is_recent(status.st_ctime_ns, now) for status in statuses):
-        return []
-    return [number for status in statuses for number in (status.st_ino, status.st_ctime_ns)]
+    if any(_is_recent(changed, now) for changed in marker[1::2]):
+        marker = []
+    elif marker == known:
+        # The refs that were in the folder then are in it now.
+        return marker
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        if any(_may_be_ref(entry) for entry in entries):
+            return marker
+    return None
 
 
 def _collect_identities(

@@ -8,7 +8,17 @@ import os
 from collections.abc import Iterable, Iterator
 
 from ..errors import CorruptionError, ObjectNotYetHereError
-from ._files import Files, discard, in_parallel, open_regular, read_bytes, start_temporary, store_errors, translate
+from ._files import (
+    Files,
+    discard,
+    in_parallel,
+    open_regular,
+    open_with_status,
+    read_bytes,
+    start_temporary,
+    store_errors,
+    translate,
+)
 from ._folders import OwnFolders
 from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from .base import NewObject
@@ -148,9 +158,9 @@ def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
 def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
     """Read an object in the form that `path` names, without verifying its hash."""
     compressed = path.endswith(COMPRESSED)
-    descriptor = open_regular(path)
+    descriptor, status = open_with_status(path)
     try:
-        stored = os.fstat(descriptor).st_size
+        stored = status.st_size
         if not compressed:
             if stored > limit or (size is not None and stored != size):
                 raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")

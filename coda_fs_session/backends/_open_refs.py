@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from ..errors import CorruptionError
 from . import _locks
-from ._files import Files, open_regular, read_bytes
+from ._files import Files, open_with_status, read_bytes
 from .base import RefChangedError, Snapshot, Token
 
 OPEN_REFS = 64
@@ -44,8 +44,7 @@ class OpenRef:
 
     def open(self, files: Files) -> None:
         self.close()
-        self.descriptor = open_regular(self.path, append=files)
-        status = os.fstat(self.descriptor)
+        self.descriptor, status = open_with_status(self.path, append=files)
         length = min(_SUFFIX_BYTES, status.st_size)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
@@ -239,16 +238,17 @@ def _close_idle(ref: OpenRef) -> None:
             ref.mutex.release()
 
 
-def read_ref(descriptor: int, path: str) -> Snapshot:
-    """Read a whole ref file with the token that belongs to its bytes."""
+def read_ref(descriptor: int, before: os.stat_result, path: str) -> Snapshot:
+    """Read a whole ref file with the token that belongs to its bytes; `before` is what was known when it was opened."""
     while True:
-        before = os.fstat(descriptor)
         if before.st_size > _REF_LIMIT:
             raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=before.st_size)
         data = read_bytes(descriptor, before.st_size)
         # Bytes and token must belong together: a saver may append while we read.
-        if token_of(os.fstat(descriptor)) == token_of(before) and len(data) == before.st_size:
-            return Snapshot(data, token_of(before))
+        after, token = os.fstat(descriptor), token_of(before)
+        if token_of(after) == token and len(data) == before.st_size:
+            return Snapshot(data, token)
+        before = after
 
 
 def token_of(status: os.stat_result) -> Token:

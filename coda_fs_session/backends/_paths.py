@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 FORMAT_FILE = b'{"coda_fs_session":1}\n'
 
@@ -37,8 +36,8 @@ _OBJECT = re.compile(r"([0-9a-f]{64})\.jsonl(?:\.zst)?\Z")
 class StorePaths:
     """Paths below the root of a store."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = str(root)
+    def __init__(self, root: str) -> None:
+        self.root = root
         self.format = f"{root}/FORMAT"
         self.refs = f"{root}/refs"
         self.objects = f"{root}/objects"

@@ -15,7 +15,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import StoreError, warn
-from ._files import Files, discard, make_folders, open_or_create, open_regular, read_bytes, write_all, write_file
+from ._files import (
+    Files,
+    discard,
+    make_folders,
+    open_or_create,
+    open_regular,
+    open_with_status,
+    read_bytes,
+    read_file,
+    write_all,
+    write_file,
+)
 from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
 from .base import END_BYTES, Record, RefEnd, RefKey, Token
@@ -54,7 +65,7 @@ class FileRecord(Record):
     Whoever writes a ref holds its lock, and so is alone with its copy.
 
     Args:
-        folder: returns the state folder.
+        folder: returns the state folder; it need not exist.
         files: the system calls to use (tests put others here).
     """
 
@@ -92,7 +103,7 @@ class FileRecord(Record):
         return self._read(key, end_of)
 
     def read(self, key: RefKey) -> bytes | None:
-        return self._read(key, lambda descriptor: read_bytes(descriptor, min(_LIMIT, os.fstat(descriptor).st_size)))
+        return self._read(key, lambda descriptor, size: read_bytes(descriptor, min(_LIMIT, size)))
 
     def keep(self, key: RefKey, data: bytes) -> None:
         if not self._is_kept(key):
@@ -169,11 +180,11 @@ class FileRecord(Record):
 
     def append(self, key: RefKey, size: int, data: bytes, ref: int) -> None:
         """Note what was written at `size` in a ref, which is open as `ref`."""
-        if not self._is_kept(key):
+        copy = self._open.get(key)
+        if copy is None and not self._is_kept(key):
             return
         with self._mutex:
             try:
-                copy = self._open.get(key)
                 if copy is None:
                     # There was none, or another thread has needed the place since `is_even`.
                     self._write(key, read_bytes(ref, size + len(data)))
@@ -259,15 +270,15 @@ class FileRecord(Record):
                 f"older copy of {key.path} come to stand in the store, what is newer is not put back",
             )
 
-    def _read(self, key: RefKey, read: Callable[[int], _T]) -> _T | None:
+    def _read(self, key: RefKey, read: Callable[[int, int], _T]) -> _T | None:
         if key in self._given_up:
             return None
         try:
-            descriptor = open_regular(self._path(key))
+            descriptor, status = open_with_status(self._path(key))
         except (OSError, StoreError):
             return None
         try:
-            return read(descriptor)
+            return read(descriptor, status.st_size)
         except OSError:
             return None
         finally:
@@ -275,18 +286,13 @@ class FileRecord(Record):
 
     def _load(self, name: str) -> bytes | None:
         try:
-            descriptor = open_regular(f"{self._folder()}/{name}")
+            return read_file(f"{self._folder()}/{name}", _LIMIT)
         except (OSError, StoreError):
             return None
-        try:
-            return read_bytes(descriptor, os.fstat(descriptor).st_size)
-        finally:
-            os.close(descriptor)
 
 
-def end_of(descriptor: int) -> RefEnd:
-    """Return how an open file ends."""
-    size = os.fstat(descriptor).st_size
+def end_of(descriptor: int, size: int) -> RefEnd:
+    """Return how an open file of `size` bytes ends."""
     length = min(END_BYTES, size)
     return RefEnd(size, read_bytes(descriptor, length, size - length))
 

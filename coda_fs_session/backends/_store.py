@@ -6,7 +6,7 @@ import os
 import stat
 
 from ..errors import StoreError, StoreFormatError
-from ._files import open_regular, read_bytes, store_errors
+from ._files import read_file, store_errors
 from ._paths import DATABASE, FORMAT_FILE, README_FILE, StorePaths, is_hidden
 
 _FORMAT_LIMIT = 4096
@@ -100,14 +100,14 @@ def _is_arriving(root: str, name: str) -> bool:
     path = f"{root}/{name}"
     if not name.startswith(("FORMAT", "README")) or not stat.S_ISREG(os.lstat(path).st_mode):
         return False
-    content = _read(path, _FORMAT_LIMIT)
+    content = read_file(path, _FORMAT_LIMIT)
     return content == README_FILE or (name.startswith("FORMAT") and FORMAT_FILE.startswith(content))
 
 
 def _has_format(path: str) -> bool:
     """Tell whether this is a store for certain; where it is not, a look at the whole folder tells why."""
     try:
-        return _read(path, _FORMAT_LIMIT) == FORMAT_FILE
+        return read_file(path, _FORMAT_LIMIT) == FORMAT_FILE
     except (OSError, StoreError):
         return False
 
@@ -115,7 +115,7 @@ def _has_format(path: str) -> bool:
 def _check_format(path: str) -> None:
     import orjson
 
-    content = _read(path, _FORMAT_LIMIT)
+    content = read_file(path, _FORMAT_LIMIT)
     if content == FORMAT_FILE:
         return
     try:
@@ -131,11 +131,3 @@ def _check_format(path: str) -> None:
         raise StoreFormatError(
             f"{path}: the store has format version {version}, and this version of the package knows 1: upgrade it", path
         )
-
-
-def _read(path: str, limit: int) -> bytes:
-    descriptor = open_regular(path)
-    try:
-        return read_bytes(descriptor, limit)
-    finally:
-        os.close(descriptor)

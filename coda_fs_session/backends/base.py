@@ -267,10 +267,13 @@ class Backend(ABC):
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
 
-    def replica_marker(self, replica: str) -> list[int] | None:
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
 
         None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet.
+
+        Args:
+            known: what it was once, when there were refs: where nothing changed, it takes less to find that out.
         """
         return [] if any(key.replica == replica for key, _ in self.refs()) else None
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 from . import _locks
 from ._files import (
@@ -20,6 +19,7 @@ from ._files import (
     in_parallel,
     make_folders,
     open_regular,
+    open_with_status,
     publish,
     read_bytes,
     start_temporary,
@@ -70,13 +70,13 @@ class LocalBackend(Backend):
 
     def __init__(
         self,
-        root: Path,
+        root: str | os.PathLike[str],
         *,
         files: Files | None = None,
         compress: bool = True,
         record: FileRecord | None = None,
     ) -> None:
-        self._paths = StorePaths(root)
+        self._paths = StorePaths(os.fspath(root))
         # One that no replica was told to keep does nothing.
         self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
@@ -172,31 +172,31 @@ class LocalBackend(Backend):
             held = self._open_refs.read_held(path)
         if held is not None:
             return held
-        with self._reading(key) as descriptor:
-            return read_ref(descriptor, path)
+        with self._reading(key) as (descriptor, status):
+            return read_ref(descriptor, status, path)
 
     @contextmanager
-    def _reading(self, key: RefKey) -> Iterator[int]:
+    def _reading(self, key: RefKey) -> Iterator[tuple[int, os.stat_result]]:
         path = self._paths.ref(key.path)
         try:
-            descriptor = open_regular(path)
+            descriptor, status = open_with_status(path)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise KeyError(key) from error
         except OSError as error:
             raise translate(error, "read", path, reading=True) from error
         try:
             with store_errors("read", path, reading=True):
-                yield descriptor
+                yield descriptor, status
         finally:
             os.close(descriptor)
 
     def ref_end(self, key: RefKey) -> RefEnd:
-        with self._reading(key) as descriptor:
-            return end_of(descriptor)
+        with self._reading(key) as (descriptor, status):
+            return end_of(descriptor, status.st_size)
 
-    def replica_marker(self, replica: str) -> list[int] | None:
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         with store_errors("list", self._paths.refs, reading=True):
-            return replica_marker(str(self._paths.root), str(self._paths.format), self._paths.ref(replica))
+            return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 from ..errors import StoreError, warn
 from . import _locks
-from ._files import FOLDER_MODE, Files, make_folders, open_or_create, open_regular, read_bytes, store_errors, write_file
+from ._files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
 from ._paths import is_replica_id
 from ._record import FileRecord
 from .base import MachineState
@@ -34,13 +33,19 @@ class LocalState(MachineState):
         replica: the id to use instead of a chosen one.
     """
 
-    def __init__(self, root: Path, *, folder: Path | None = None, replica: str | None = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        replica: str | None = None,
+    ) -> None:
         self._root = root
         self._base = folder
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
-        self.record: FileRecord = FileRecord(self.folder, self._files)
+        self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
         if self._fixed_replica:
@@ -118,9 +123,13 @@ class LocalState(MachineState):
                 )
         return self._folder
 
+    def _known_folder(self) -> str:
+        """Return the state folder without a look whether it is still there."""
+        return self._folder or self.folder()
+
     def _kept(self, name: str, limit: int) -> bytes | None:
         try:
-            return _read(f"{self._folder or self.folder()}/{name}", limit)
+            return _read(f"{self._known_folder()}/{name}", limit)
         except StoreError:
             # No place for state at all: reading must work on, and needs none of it.
             return None
@@ -164,28 +173,21 @@ def _host() -> str:
     return _SLUG.sub("-", os.uname().nodename.lower()).strip("-")[:40] or "host"
 
 
-def _user_state_folder() -> Path:
+def _user_state_folder() -> str:
     """Raises FileNotFoundError where the user has no home folder, as some machine users."""
     import platformdirs
 
     try:
-        path = platformdirs.user_state_path("coda_fs_session")
+        path = platformdirs.user_state_dir("coda_fs_session")
     except RuntimeError:
-        path = Path("~")
-    if not path.is_absolute():
-        raise FileNotFoundError(errno.ENOENT, "there is no home folder", str(path))
+        path = "~"
+    if not os.path.isabs(path):
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder", path)
     return path
 
 
 def _read(path: str, limit: int) -> bytes | None:
     try:
-        descriptor = open_regular(path)
+        return read_file(path, limit)
     except (OSError, StoreError):
         return None
-    try:
-        # Not `limit` at once: reading makes room for all that it is asked for.
-        return read_bytes(descriptor, min(limit, os.fstat(descriptor).st_size))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -48,7 +47,7 @@ class SqliteBackend(Backend):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | os.PathLike[str],
         *,
         files: Files | None = None,
         compress: bool = True,
@@ -56,7 +55,7 @@ class SqliteBackend(Backend):
         patience: float | None = None,
     ) -> None:
         self._database = Database(
-            str(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
+            os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
         )
         self._objects = ObjectRows(self._database, compress=compress)
 

@@ -8,8 +8,9 @@ looks like depends only on the sequence of chunks, so equal histories have equal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import starmap
-from operator import le
+from functools import partial
+from itertools import repeat
+from operator import itemgetter, le
 from typing import Any, NamedTuple
 
 import orjson
@@ -60,11 +61,11 @@ class Spine(NamedTuple):
 
     @property
     def messages(self) -> int:
-        return sum(entry.messages for level in self.levels for entry in level)
+        return sum(map(_messages_in, self.levels))
 
     @property
     def bytes(self) -> int:
-        return sum(entry.bytes for level in self.levels for entry in level)
+        return sum(map(_bytes_in, self.levels))
 
     def entries(self) -> Iterator[tuple[int, Entry]]:
         """Yield each entry with its height, in the order of the messages."""
@@ -74,9 +75,10 @@ class Spine(NamedTuple):
 
     def end_chain(self) -> Chain:
         """Return the chain hash at the end of the spine."""
-        chain = CHAIN_START
-        for _, entry in self.entries():
-            chain = entry.chain or chain_cut(chain, entry.id)
+        # A node has the chain hash at its end, whatever came before it.
+        chain = next((level[-1].chain for level in self.levels[1:] if level), None) or CHAIN_START
+        for chunk in self.levels[0] if self.levels else ():
+            chain = chain_cut(chain, chunk.id)
         return chain
 
     def to_json(self) -> list[list[list[object]]]:
@@ -88,25 +90,43 @@ class Spine(NamedTuple):
         if not isinstance(value, list) or not all(isinstance(level, list) for level in value):
             raise ValueError("a spine must be a list of levels")
         levels = tuple(tuple(_entries(level)) for level in value)
-        if any((entry.chain is None) != (height == 0) for height, level in enumerate(levels) for entry in level):
-            raise ValueError("a spine has a node among the chunks or a chunk among the nodes")
+        for height, level in enumerate(value):
+            # Checked by now: what is one longer has a chain hash.
+            if level and set(map(len, level)) != {3 if height == 0 else 4}:
+                raise ValueError("a spine has a node among the chunks or a chunk among the nodes")
         return cls(levels)
+
+
+def _messages_in(entries: Iterable[Entry]) -> int:
+    return sum(map(_MESSAGES, entries))
+
+
+def _bytes_in(entries: Iterable[Entry]) -> int:
+    return sum(map(_BYTES, entries))
+
+
+_MESSAGES, _BYTES = (itemgetter(Entry._fields.index(field)) for field in ("messages", "bytes"))
 
 
 def _entries(values: list[Any]) -> Iterable[Entry]:
     """Do what `Entry.from_json` does for each, but all at once: to open a long session is mostly this."""
     if set(map(type, values)) != {list} or len(lengths := set(map(len, values))) != 1 or not lengths <= {3, 4}:
         return [Entry.from_json(value) for value in values]
-    ids, messages, sizes, *chains = zip(*values, strict=True)
-    hashes = [*ids, *(chains[0] if chains else ())]
-    plain = (
-        are_hex64(hashes)
+    ids, messages, sizes, *more = zip(*values, strict=True)
+    chains = more[0] if more else ()
+    if not (
+        are_hex64(ids + chains)
         and {*map(type, messages), *map(type, sizes)} == {int}
         and min(messages) >= 1
         and all(map(le, messages, sizes))
-    )
-    # One after the other where something is wrong, to say what.
-    return starmap(Entry, values) if plain else [Entry.from_json(value) for value in values]
+    ):
+        # One after the other, to say what is wrong.
+        return [Entry.from_json(value) for value in values]
+    return map(_make_entry, zip(ids, messages, sizes, chains or repeat(None), strict=False))
+
+
+_make_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
+"""What `Entry` does with four fields, without a call of Python code for each entry."""
 
 
 def encode_node(entries: Iterable[Entry]) -> bytes:
@@ -139,8 +159,7 @@ def append(spine: Spine, chunk: Entry, fan_out: int, chain: Chain) -> tuple[Spin
         data = encode_node(level)
         nodes.append(data)
         levels[height : height + 1] = [()]
-        size = sum(below.bytes for below in level)
-        entry = Entry(object_id(data), sum(below.messages for below in level), size, chain)
+        entry = Entry(object_id(data), _messages_in(level), _bytes_in(level), chain)
         height += 1
 
 
@@ -185,7 +204,12 @@ def _trim(levels: list[tuple[Entry, ...]]) -> Spine:
 def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[int, Entry]]:
     """Yield the chunks that hold any of the messages `start` to `stop` (exclusive), each with its first position."""
     position = 0
-    pending = list(spine.entries())
+    levels = list(spine.levels)
+    while levels and (below := position + _messages_in(levels[-1])) <= start:
+        # What is asked for is mostly the end.
+        levels.pop()
+        position = below
+    pending = list(Spine(tuple(levels)).entries())
     while pending and position < stop:
         height, entry = pending.pop(0)
         if position + entry.messages <= start:
@@ -199,7 +223,7 @@ def chunks(spine: Spine, start: int, stop: int, fetch: Fetch) -> Iterator[tuple[
 
 def matches(node: Entry, entries: list[Entry]) -> bool:
     """Tell whether `entries`, read from a node, add up to what its entry says."""
-    return (node.messages, node.bytes) == (sum(e.messages for e in entries), sum(e.bytes for e in entries))
+    return (node.messages, node.bytes) == (_messages_in(entries), _bytes_in(entries))
 
 
 def common_messages(one: Spine, other: Spine, fetch_one: Fetch, fetch_other: Fetch) -> int:

@@ -83,7 +83,7 @@ def _is_as_marked(repo: Repository) -> bool:
         replica, marker = orjson.loads(repo.machine.record.load_marker() or b"[null,[]]")
     except (ValueError, TypeError):
         return False
-    return bool(marker) and repo.backend.replica_marker(replica) == marker
+    return bool(marker) and repo.backend.replica_marker(replica, marker) == marker
 
 
 def _keep(repo: Repository, marker: list[int] | None, found: _Checked) -> None:

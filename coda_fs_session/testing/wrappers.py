@@ -78,8 +78,8 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
-    def replica_marker(self, replica: str) -> list[int] | None:
-        return self.call("replica_marker", lambda: self.inner.replica_marker(replica))
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+        return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         return self.call("create_ref", lambda: self.inner.create_ref(key, data))

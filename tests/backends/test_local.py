@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from storekit import message, objects_of, open_store, ref_of
 
 from coda_fs_session import CorruptionError, StoreError
-from coda_fs_session.backends import _locks, _open_refs
+from coda_fs_session.backends import _listing, _locks, _open_refs
 from coda_fs_session.backends._compression import compress
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends._open_refs import OPEN_REFS
@@ -400,3 +401,22 @@ def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) ->
         (folder / ".chat.jsonl.a1b2c3").write_bytes(b"half")
     assert [key for key, _ in backend.refs()] == [key for key, _ in refs]
     assert list(backend.objects()) == objects
+
+
+def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing changed since, the refs are not listed; and whatever changed is noticed all the same."""
+    # Else nothing that was just made vouches for anything.
+    monkeypatch.setattr(_listing, "_is_recent", lambda changed, now: False)
+    backend.create_ref(KEY, b"one\n")
+    known = backend.replica_marker(KEY.replica)
+    assert known
+    with monkeypatch.context() as context:
+        context.setattr(os, "scandir", None)
+        assert backend.replica_marker(KEY.replica, known) == known
+    another = RefKey(f"{KEY.replica}/another.jsonl")
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    backend.create_ref(another, b"two\n")
+    assert backend.replica_marker(KEY.replica, known) not in (known, [], None)
+    for key in (KEY, another):
+        Path(backend.locate(key)).unlink()
+    assert backend.replica_marker(KEY.replica, known) is None

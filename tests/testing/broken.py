@@ -316,7 +316,7 @@ class TestEveryReplicaIsHere(OverMemory):
     noticed_by = ("test_replica_marker",)
 
     class broken(MemoryBackend):
-        def replica_marker(self, replica: str) -> list[int] | None:
+        def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
             return []
 
 
