@@ -103,7 +103,7 @@ class SessionManager:
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
         with self._sessions.lock:
-            session = self._sessions.find(name)
+            session = self._sessions.find(name, making=True)
             if session is not None:
                 return session
             session = Session(name)
@@ -450,7 +450,8 @@ class SessionManager:
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._sessions.lock:
-            info = self._info(name)
+            taken = self._sessions.get(name) is not None or self._storage.may_exist(name)
+            info = self._info(name) if taken else None
             if info is not None:
                 if info.error is not None:
                     raise info.error

@@ -60,8 +60,12 @@ class OpenSessions:
         """Return the open object of a session as it is, if there is one."""
         return self._by_name.get(name)
 
-    def find(self, name: str) -> Session | None:
-        """Return the open object of a session in its newest state, or open it; None where there is no such session."""
+    def find(self, name: str, *, making: bool = False) -> Session | None:
+        """Return the open object of a session in its newest state, or open it; None where there is no such session.
+
+        Args:
+            making: it is to be made if there is none.
+        """
         session = self._by_name.get(name)
         if session is not None and session.name != name:
             self._move(name, session)
@@ -80,6 +84,8 @@ class OpenSessions:
                     self._move(name, session)
                 else:
                     self.let_go(session)
+        if making and not self._storage.may_exist(name):
+            return None
         loaded = self._storage.load(name)
         return self._show(self.add(loaded)) if loaded is not None else None
 

@@ -81,6 +81,10 @@ class SessionStorage(ABC):
         """Return what can be read of a session, with `Session.missing` telling how many messages are left out."""
         return self.load(name)
 
+    def may_exist(self, name: str) -> bool:
+        """Tell whether it takes a `load` to know that a name is free; where False is wrong, `create` must notice."""
+        return True
+
     def exists(self, name: str) -> bool:
         """Tell whether a session of this name is kept, be it a damaged one."""
         return self.info(name) is not None

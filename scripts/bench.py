@@ -26,6 +26,7 @@ ROWS: dict[str, RowFunction] = {
     "fork": forking.time_of_a_fork,
     # A new store for each of these.
     "fork-bytes": forking.bytes_of_forks,
+    "create": forking.time_of_a_new_session,
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
     "list": reading.list_of_sessions,

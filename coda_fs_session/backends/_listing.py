@@ -69,6 +69,20 @@ def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] |
     return ([list(each) for each in folders] if settled else None), found
 
 
+def states_beside(root: str, own: str) -> list[tuple[str, FolderState]] | None:
+    """Return what differs once refs came, went or were replaced outside of the folder `own`; None for not yet.
+
+    What somebody has put deeper than a replica writes is not looked at.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+        others = [entry.path for entry in entries if entry.path != own and entry.is_dir(follow_symlinks=False)]
+        states = [(folder, _folder_state(folder)) for folder in (root, *others)]
+        now = time.time_ns()
+        if not any(state is None or _is_recent(state[1], now) for _, state in states):
+            return states
+    return None
+
+
 def replica_marker(root: str, format_file: str, folder: str, known: list[int] | None) -> list[int] | None:
     """Do what `Backend.replica_marker` promises, for the folder of a replica's refs.
 

@@ -124,7 +124,7 @@ class FileRecord(Record):
             self.forget(key)
         self._adopted.discard(replica)
 
-    def count_change(self) -> None:
+    def count_change(self) -> int:
         # The size of a file is the number: a byte is added at a time, whoever does it.
         with contextlib.suppress(OSError, StoreError):
             path = f"{self._folder()}/{_CHANGES}"
@@ -134,8 +134,11 @@ class FileRecord(Record):
                 if os.fstat(descriptor).st_size >= _MOST_CHANGES:
                     self._files.truncate(descriptor, 0)
                 self._files.write(descriptor, b".")
+                # Where our byte is, even if others have added theirs since.
+                return os.lseek(descriptor, 0, os.SEEK_CUR)
             finally:
                 os.close(descriptor)
+        return 0
 
     def changes(self) -> int:
         try:

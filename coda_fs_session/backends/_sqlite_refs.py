@@ -10,7 +10,7 @@ import io
 import sqlite3
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from ._sqlite_schema import new_number, ref_lines, refs, sessions, store
@@ -29,6 +29,7 @@ READ_REF = (
     .order_by(ref_lines.c.position)
 )
 FIND_REF = select(refs.c.id).where(refs.c.path == bindparam("path"))
+FIRST_BELOW = select(func.min(refs.c.path)).where(refs.c.path > bindparam("start"), refs.c.path < bindparam("end"))
 LIST_REFS = select(refs.c.path, *_TOKEN)
 IDENTITIES = select(refs.c.path, refs.c.version)
 _CREATE = (
@@ -106,6 +107,11 @@ def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:
         digest = hashlib.sha256(mark.to_bytes(_MARK_BYTES) + line).digest()
         mark = int.from_bytes(digest[:_MARK_BYTES])
     return mark
+
+
+def below(folder: str) -> dict[str, str]:
+    """Return between which texts the paths in a folder come."""
+    return {"start": f"{folder}/", "end": f"{folder}{chr(ord('/') + 1)}"}
 
 
 def as_text(path: str) -> str:

@@ -142,9 +142,9 @@ class Record:
         """Keep no record of any of these refs any more."""
         return
 
-    def count_change(self) -> None:
-        """Note, for the processes of this machine, that a ref was created or replaced."""
-        return
+    def count_change(self) -> int:
+        """Note, for the processes of this machine, that a ref was created or replaced; return its number, 0: none."""
+        return 0
 
     def changes(self) -> int:
         """Return how often that was noted, by whatever process."""
@@ -266,6 +266,14 @@ class Backend(ABC):
         """
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
+
+    def state_beside(self, replica: str) -> object:
+        """Return what stays equal as long as nobody but this very backend, by `create_ref`, brings refs of a replica.
+
+        Any other change of which refs there are makes it another, except that a backend need not notice what a program
+        that is not of this package does to that replica's own refs. None where it cannot tell, or not yet.
+        """
+        return None
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.

@@ -30,12 +30,13 @@ from ._files import (
     write_temporary,
 )
 from ._folders import OwnFolders
-from ._listing import list_identities, list_tokens, replica_marker, walk_groups
+from ._listing import list_identities, list_tokens, replica_marker, states_beside, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._record import FileRecord, end_of
 from ._store import check_store
+from ._streak import Streak
 from .base import (
     Backend,
     Capabilities,
@@ -83,6 +84,7 @@ class LocalBackend(Backend):
         self._folders = OwnFolders(self._files)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
         self._open_refs = OpenRefs(self._files)
+        self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
@@ -194,6 +196,14 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
+    def state_beside(self, replica: str) -> object:
+        began = self._streak.began(replica, self._record.changes())
+        if began is None:
+            return None
+        with store_errors("list", self._paths.refs, reading=True):
+            others = states_beside(self._paths.refs, self._paths.ref(replica))
+        return None if others is None else (began, others)
+
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         with store_errors("list", self._paths.refs, reading=True):
             return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
@@ -208,10 +218,17 @@ class LocalBackend(Backend):
                 write_file(self._files, path, data, replace=False)
             except FileExistsError as error:
                 raise RefTakenError(key) from error
-            self._record.count_change()
+            self._count_new(key.replica)
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
+
+    def _count_new(self, replica: str) -> None:
+        number = self._record.count_change()
+        if number:
+            self._streak.made(replica, number - 1, number)
+        else:
+            self._streak.lost()
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []

@@ -21,6 +21,7 @@ from ._sqlite_database import Database
 from ._sqlite_objects import ObjectRows
 from ._sqlite_schema import store
 from ._sqlite_statements import run
+from ._streak import Streak
 from .base import Backend, Capabilities, NewObject, Place, RefChangedError, RefKey, RefTakenError, Snapshot, Token
 
 PATIENCE_SECONDS = 60.0
@@ -58,6 +59,7 @@ class SqliteBackend(Backend):
             os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
         )
         self._objects = ObjectRows(self._database, compress=compress)
+        self._streak = Streak()
 
     def prepare(self) -> None:
         self._database.prepare()
@@ -133,21 +135,26 @@ class SqliteBackend(Backend):
         return Snapshot(b"".join(lines), Token((version, size, mark)))
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
-        (token,) = self.create_refs([(key, data)])
+        before, (token,), after = self._create([(key, data)])
         if token is None:
             raise RefTakenError(key)
+        self._streak.made(key.replica, before, after)
         return token
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
-        if not refs:
-            return []
+        return self._create(refs)[1] if refs else []
+
+    def _create(self, refs: Sequence[tuple[RefKey, bytes]]) -> tuple[object, list[Token | None], object]:
+        """Make refs, and return with their tokens the store's row before and after."""
         for key, _ in refs:
             if not rows.as_text(key.path):
                 where = self.locate(key).encode(errors="backslashreplace").decode()
                 raise StoreError(f"{where}: a database keeps only text as a path") from OSError(errno.EILSEQ, where)
         self.prepare()
         with self._database.writing("create refs in") as connection:
-            return [rows.create(connection, key.path, data) for key, data in refs]
+            before = self._store(connection)
+            tokens = [rows.create(connection, key.path, data) for key, data in refs]
+            return before, tokens, self._store(connection)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._exists_for(key)
@@ -158,6 +165,16 @@ class SqliteBackend(Backend):
         self._exists_for(key)
         with self._database.writing("replace a ref in") as connection:
             return rows.replace(connection, key, expected, data)
+
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+        first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
+        return [] if first and first[0][0] is not None else None
+
+    def state_beside(self, replica: str) -> object:
+        if not self._database.exists():
+            return None
+        with self._database.reading() as connection:
+            return self._streak.began(replica, self._store(connection))
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:

@@ -63,13 +63,16 @@ class Refs(NamedTuple):
     doubts: tuple[SessionError, ...]
 
 
-def resolve(repo: Repository, name: str) -> Resolved:
+def resolve(repo: Repository, name: str, *, making: bool = False) -> Resolved:
     """Find what a name stands for.
+
+    Args:
+        making: as in `related`.
 
     Raises:
         StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
-    rows = related(repo, name)
+    rows = related(repo, name, making=making)
     refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
     doubt = refs.doubts[0] if refs.doubts else None
@@ -118,13 +121,18 @@ def origins(name: str) -> Iterator[str]:
         yield name
 
 
-def related(repo: Repository, name: str) -> list[Row]:
-    """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
+def related(repo: Repository, name: str, *, making: bool = False) -> list[Row]:
+    """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones.
+
+    Args:
+        making: a ref of this name is to be made if there is none; see `Index.named`.
+    """
     pending = list(origins(name))
     names = set(pending)
     rows: dict[str, Row] = {}
+    maker = repo.replica if making else None
     while pending:
-        for row in repo.index.named(pending.pop()):
+        for row in repo.index.named(pending.pop(), maker=maker):
             rows[row.path] = row
             further = {other for known in (row.name, *row.former_names) for other in origins(known)} - names
             pending += further

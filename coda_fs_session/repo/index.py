@@ -7,6 +7,7 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ _VERSION = 4
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
+
+_A_MOMENT = 0.1
+"""Seconds; sync tools take longer to notice that something is new."""
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -85,6 +89,7 @@ class Index:
 
     _answer: bytes | None
     _changes: int
+    _beside: object
 
     def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
         self._backend = backend
@@ -115,10 +120,21 @@ class Index:
             self._answer = answer
             self._dirty = True
 
-    def named(self, name: str) -> list[Row]:
-        """Return the rows of refs that have, or had, this name, or may have had it before they were damaged."""
+    def named(self, name: str, *, maker: str | None = None) -> list[Row]:
+        """Return the rows of refs that have, or had, this name, or may have had it before they were damaged.
+
+        Args:
+            maker: the replica that is to make a ref of the name if it is free. Names looked at a moment ago then do,
+                so that many can be made in a row; what a sync tool has put among that replica's own refs meanwhile
+                counts as having come a moment later.
+        """
         with self._mutex:
-            self._refresh_names()
+            if maker is None:
+                self._refresh_names()
+            elif not self._was_just_looked_at(maker):
+                # Before the look: what happens between the two is a reason to look again.
+                self._beside = self._backend.state_beside(maker)
+                self._refresh_names()
             paths = self._paths_by_name()
             found = dict(paths.get(name, {}))
             found.update((path, None) for path in paths.get(session_key(name), ()) if not self._rows[path].readable)
@@ -129,6 +145,13 @@ class Index:
         with self._mutex:
             self._read_row(RefKey(row.path), row.token)
             return self._rows.get(row.path, row)
+
+    def has_come(self, key: RefKey) -> bool:
+        """Take in a ref that stands in the store; False where it was known."""
+        with self._mutex:
+            known = key.path in self._rows
+            self._read_row(key, Token(()))
+            return not known and key.path in self._rows
 
     def look_again(self, key: RefKey) -> None:
         """Read a ref whose record has changed."""
@@ -198,6 +221,8 @@ class Index:
         self._noted = False  # a ref of our own since names were last looked at
         self._changes = -1  # of all processes, when they were
         self._recent = False  # names were last looked at right after some change
+        self._good_until = 0.0  # by the monotonic clock: so long what was seen then will do for making new ones
+        self._beside = None  # the refs of other replicas, before the last look by one who makes new ones
         self._answer = None
         self._tokens: dict[str, Token] = {}  # as kept, while the rows are not decoded
         self._rest: bytes | None = b""  # the rows as kept; None once the rows are decoded
@@ -226,12 +251,15 @@ class Index:
 
     def _refresh_names(self) -> None:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
+        began = time.monotonic()
         self._load()
         for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
             self._read_row(RefKey(row.path), row.token)
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
         changes = self._machine.record.changes()
         marker, identities = self._backend.ref_identities(self._marker)
+        # Some time that grows with what a look takes: who makes many sessions spends a tenth of it on looking.
+        self._good_until = began + max(_A_MOMENT, 10 * (time.monotonic() - began))
         noted, self._noted = self._noted, False
         if identities is None:
             return
@@ -249,6 +277,14 @@ class Index:
         if read > _FEW + len(self._rows) * _SHARE:
             # Not everybody closes a manager, or lists: the next program need not read all this again.
             self.keep()
+
+    def _was_just_looked_at(self, maker: str) -> bool:
+        """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
+        return (
+            time.monotonic() < self._good_until
+            and self._beside is not None
+            and self._beside == self._backend.state_beside(maker)
+        )
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:

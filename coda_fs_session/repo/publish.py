@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from ..backends.base import NewObject, RefKey, RefTakenError, Token
+from ..backends.base import NewObject, RefChangedError, RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
 from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
@@ -78,7 +78,10 @@ def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefK
         ref_key = RefKey(ref_path(replica, key, number))
         try:
             return ref_key, repo.backend.create_ref(ref_key, data)
-        except RefTakenError:
+        except RefTakenError as error:
+            if repo.index.has_come(ref_key):
+                # Since names were looked at: whoever makes a session is to decide anew.
+                raise RefChangedError(ref_key) from error
             number += 1
 
 

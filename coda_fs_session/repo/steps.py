@@ -61,7 +61,7 @@ def _create(
 ) -> Head:
     name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
-        resolved = resolve(repo, name)
+        resolved = resolve(repo, name, making=True)
         if resolved.head is not None:
             check_landed(repo, resolved.head, attempted)
             raise name_taken(name)

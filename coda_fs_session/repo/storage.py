@@ -17,7 +17,7 @@ from ..working_copy import MessageSource
 from . import publish, put_back, steps
 from . import save as engine
 from .attempts import AttemptLandedError, check_attempts
-from .heads import Resolved, follow, origins, resolve
+from .heads import Resolved, follow, origins, related, resolve
 from .listing import find_info, list_infos
 from .messages import Draft
 from .repository import Repository
@@ -108,6 +108,9 @@ class RepoStorage(SessionStorage):
                 f"session {name!r}: {self.repo.backend.locate(own.key)} is older than what this machine has saved; "
                 "the newer saves are put back when a manager opens the store or writes to the session"
             )
+
+    def may_exist(self, name: str) -> bool:
+        return bool(related(self.repo, name, making=True))
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.

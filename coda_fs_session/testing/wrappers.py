@@ -78,6 +78,9 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
+    def state_beside(self, replica: str) -> object:
+        return self.call("state_beside", lambda: self.inner.state_beside(replica))
+
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))
 

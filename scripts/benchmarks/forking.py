@@ -1,13 +1,13 @@
-"""Rows about branching."""
+"""Rows about making sessions: new ones, and branches."""
 
 from collections.abc import Callable, Iterable
 
 import orjson
 
-from .contenders.ours import Ours
+from .contenders.ours import Ours, OursOnSqlite
 from .contenders.raw import swap_in
 from .lab import Lab
-from .measure import Check, Prepare, Row, Summary, interleave, milliseconds
+from .measure import Check, Prepare, Row, Summary, interleave, milliseconds, ratio
 
 STEP = 8  # messages between two fork points, so that the rounds pass over about one chunk
 NEW_MESSAGES = 5
@@ -60,6 +60,32 @@ def fork_in_the_middle(lab: Lab, ours: Ours, size: int) -> Prepare:
         return lambda: ours.manager.create_session(name, branch_from=session, at=at)
 
     return prepare
+
+
+def time_of_a_new_session(lab: Lab) -> Row:
+    """As where many are made in a row: what else is in the store must not be gone through for each."""
+    few, many = lab.scale.small, lab.scale.sessions
+    contenders: dict[str, Prepare] = {SWAP: swapper(lab)}
+    for number in (few, many):
+        for name, kind in (("ours", Ours), ("ours on sqlite", OursOnSqlite)):
+            contenders[f"{name}, beside {number:,}"] = maker(lab, kind, number)
+    results = milliseconds(interleave(contenders, lab.rounds(200)))
+    checks = [
+        ratio(results, f"ours, beside {many:,}", f"ours, beside {few:,}", must=1.3),
+        ratio(results, f"ours on sqlite, beside {many:,}", f"ours on sqlite, beside {few:,}", must=1.3),
+        ratio(results, f"ours, beside {many:,}", SWAP),
+    ]
+    return Row("a new session", results, checks)
+
+
+def maker(lab: Lab, kind: type[Ours], number: int) -> Prepare:
+    folder = lab.spare()
+    filling = kind(folder, durable=False)
+    for serial in range(number):
+        filling.manager.create_session(f"session-{serial}")
+    filling.manager.close()
+    ours = kind(folder)
+    return lambda turn: lambda: ours.manager.create_session(f"new-{turn}")
 
 
 def bytes_of_forks(lab: Lab) -> Row:

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from coda_fs_session.backends._sqlite_connections import Connections
 from coda_fs_session.backends._sqlite_waiting import Queue
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
 from coda_fs_session.backends.sqlite import SqliteBackend
+from coda_fs_session.repo import index
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, new_object
 
@@ -774,3 +776,41 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
         backend.read_ref(key)
     backend.create_ref(KEY, b"one\n")
     backend.close()
+
+
+def test_making_many_refs_is_told_from_what_others_do(tmp_path: Path) -> None:
+    """Only a backend's own new refs of a replica, with nothing in between, leave the state beside them as it was."""
+    ours, others = SqliteBackend(tmp_path / "store"), SqliteBackend(tmp_path / "store")
+    made = (RefKey(f"{KEY.replica}/{number}.jsonl") for number in count())
+    ours.create_ref(next(made), b"one\n")
+    state = ours.state_beside(KEY.replica)
+    assert state is not None
+    for _ in range(3):
+        token = ours.create_ref(last := next(made), b"two\n")
+        assert ours.state_beside(KEY.replica) == state
+    assert ours.state_beside("there-00000002") != state
+    for change in (
+        lambda: others.create_ref(next(made), b"three\n"),
+        lambda: ours.create_refs([(next(made), b"four\n")]),
+        lambda: ours.replace_ref(last, token, b"five\n"),
+        lambda: others.create_refs([(next(made), b"six\n")]),
+    ):
+        before = ours.state_beside(KEY.replica)
+        change()
+        assert ours.state_beside(KEY.replica) is None
+        ours.create_ref(next(made), b"seven\n")
+        assert ours.state_beside(KEY.replica) not in (before, None)
+
+
+def test_sessions_made_in_a_row_do_not_list_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one takes as long whether there are ten or ten thousand."""
+    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    with open_store(tmp_path, backend="sqlite") as manager:
+        for name in ("first", "second"):
+            manager.create_session(name)
+        monkeypatch.setattr(SqliteBackend, "ref_identities", None)
+        monkeypatch.setattr(SqliteBackend, "ref_tokens", None)
+        for number in range(20):
+            manager.create_session(f"session {number}")
+        monkeypatch.undo()
+        assert len(manager.list_sessions()) == 22

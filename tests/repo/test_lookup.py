@@ -10,9 +10,9 @@ import pytest
 from coda_fs_session import SessionManager
 from coda_fs_session.backends import _record
 from coda_fs_session.backends.local import LocalBackend
-from coda_fs_session.repo import repository
+from coda_fs_session.repo import index, repository
 
-from .machines import Machine, said
+from .machines import Machine, contents, said
 
 SETTLED = 0.1
 """Seconds after which the times of folders tell every further change."""
@@ -122,3 +122,95 @@ def test_programs_that_close_nothing_do_not_read_every_ref_again(
     read.clear()
     assert finds(here.manager(), "chat 8")
     assert len(read) <= 1
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return a list that grows with every listing of the names of all refs."""
+    made: list[object] = []
+    listed = LocalBackend.ref_identities
+
+    def count(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
+        made.append(marker)
+        return listed(backend, marker)
+
+    monkeypatch.setattr(LocalBackend, "ref_identities", count)
+    return made
+
+
+@pytest.fixture
+def making(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> SessionManager:
+    """A manager in the middle of making sessions in a row, which looks at no names for a long time to come."""
+    there.create("of there", said(1))
+    manager = here.manager()
+    manager.create_session("before")
+    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    time.sleep(SETTLED)
+    for number in range(2):
+        manager.create_session(f"session {number}")
+    return manager
+
+
+def test_sessions_made_in_a_row_do_not_list_the_others(
+    making: SessionManager, here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one takes as long whether there are ten or ten thousand."""
+    made = looks(monkeypatch)
+    for number in range(20):
+        making.create_session(f"more {number}")
+    assert not made
+    assert len(here.names()) == 24
+    assert finds(making, "more 7")
+    assert made
+
+
+def test_what_another_process_renamed_is_no_new_name(making: SessionManager, here: Machine) -> None:
+    """The file of a renamed session keeps its name: here only the count of changes tells."""
+    here.create("talk", said(1, 2))
+    making.create_session("one more")
+    here.manager().rename_session("talk", "chat")
+    assert contents(making.create_session("chat")) == ["1", "2"]
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> bytes:
+    """The ref of a session "chat" of two messages, from a backup."""
+    elsewhere = Machine(tmp_path / "elsewhere", "there-00000002")
+    elsewhere.create("chat", said(1, 2))
+    return elsewhere.only_ref().read_bytes()
+
+
+def test_what_came_among_the_refs_of_others_is_no_new_name(
+    making: SessionManager, here: Machine, there: Machine, restored: bytes
+) -> None:
+    (here.store / "refs" / there.replica / "another.jsonl").write_bytes(restored)
+    assert contents(making.create_session("chat")) == ["1", "2"]
+
+
+def test_what_was_put_among_our_refs_is_no_new_name(making: SessionManager, here: Machine, restored: bytes) -> None:
+    """A file that somebody restored has its name, and is found where the new one was to stand."""
+    (here.store / "refs" / here.replica / "chat.jsonl").write_bytes(restored)
+    assert contents(making.create_session("chat")) == ["1", "2"]
+    assert not list((here.store / "refs").glob("*/chat.2.jsonl"))
+
+
+def test_another_file_name_among_ours_is_noticed_after_a_moment(here: Machine, restored: bytes) -> None:
+    """Only that can pass unseen while sessions are made in a row, and not for long."""
+    manager = here.manager()
+    manager.create_session("before")
+    time.sleep(SETTLED)
+    for number in range(3):
+        manager.create_session(f"session {number}")
+    (here.store / "refs" / here.replica / "chat (copy).jsonl").write_bytes(restored)
+    time.sleep(2 * index._A_MOMENT)
+    assert contents(manager.create_session("chat")) == ["1", "2"]
+
+
+def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:
+    """As if it had come a moment later: there are two sessions then, and nothing is lost."""
+    (here.store / "refs" / here.replica / "chat (copy).jsonl").write_bytes(restored)
+    session = making.create_session("chat")
+    for message in said(3):
+        session.add_message(message)
+    making.save_session(session)
+    both = [name for name in here.names() if name.startswith("chat")]
+    assert sorted(here.read(name) for name in both) == [["1", "2"], ["3"]]

@@ -320,6 +320,14 @@ class TestEveryReplicaIsHere(OverMemory):
             return []
 
 
+class TestNothingComes(OverMemory):
+    noticed_by = ("test_state_beside",)
+
+    class broken(MemoryBackend):
+        def state_beside(self, replica: str) -> object:
+            return len([key for key, _ in self.refs() if key.replica == replica])
+
+
 class OverFiles(OfFiles):
     broken: ClassVar[type[LocalBackend]] = LocalBackend
 

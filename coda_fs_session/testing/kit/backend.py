@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ...backends.base import Backend, RefKey
 from .case import KEY, OTHER, new_object
 from .objects import ObjectTests
@@ -47,6 +49,22 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         assert before is not None
         backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
         assert before == [] or backend.replica_marker(KEY.replica) != before
+
+    def test_state_beside(self, backend: Backend) -> None:
+        """It changes with every change but a new ref of the replica itself, if it tells anything."""
+        backend.prepare()
+        backend.create_ref(KEY, b"one\n")
+        states = [backend.state_beside(KEY.replica)]
+        token = backend.create_ref(OTHER, b"two\n")
+        states.append(backend.state_beside(KEY.replica))
+        backend.replace_ref(OTHER, token, b"three\n")
+        states.append(backend.state_beside(KEY.replica))
+        mine = backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"four\n")
+        states.append(backend.state_beside(KEY.replica))
+        backend.replace_ref(RefKey(f"{KEY.replica}/another.jsonl"), mine, b"five\n")
+        states.append(backend.state_beside(KEY.replica))
+        changes = [*pairwise(states[:3]), tuple(states[3:])]
+        assert all(before is None or before != after for before, after in changes)
 
     def test_locate(self, backend: Backend) -> None:
         """Errors can say where something is."""
