@@ -94,7 +94,7 @@ def test_reading_loads_only_what_it_needs(tmp_path: Path) -> None:
         from coda_fs_session import SessionManager
         manager = SessionManager({"session": {"storage_path": sys.argv[1], "state_path": sys.argv[2]}})
         assert len(manager.load_session("chat").get_messages(limit=2)) == 2
-        late = {"asyncio", "filelock", "logging", "platformdirs", "secrets", "tempfile", "zstandard"}
+        late = {"asyncio", "filelock", "logging", "pathlib", "platformdirs", "secrets", "tempfile", "zstandard"}
         ours = ("analytics", "export", "hooks", "redact", "repo.sync", "repo.watch", "templates")
         late |= {f"coda_fs_session.{name}" for name in ours}
         print(*late & set(sys.modules))
