@@ -332,7 +332,7 @@ class SessionManager:
         ours = syncable(self._storage)
         if isinstance(target, SessionManager):
             return sync(ours, syncable(target._storage), direction=direction, progress=progress)
-        folder = os.path.abspath(expanded(target))
+        folder = expanded(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
         try:
@@ -450,23 +450,37 @@ class SessionManager:
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._sessions.lock:
-            taken = self._sessions.get(name) is not None or self._storage.may_exist(name)
-            info = self._info(name) if taken else None
-            if info is not None:
-                if info.error is not None:
-                    raise info.error
-                if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
-                    return self.load_session(name)
-                raise name_taken(name)
+            if self._sessions.get(name) is not None or self._storage.may_exist(name):
+                there = self._branch_there(name, parent_name, at)
+                if there is not None:
+                    return there
             parent = self._sessions.find(parent_name)
             if parent is None:
                 raise SessionNotFoundError(parent_name)
-            with parent._lock:
-                if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
-                    raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
-                if not self._storage.tracks_changes and parent.has_unsaved_changes:
-                    parent = self._sessions.frozen(parent)
-                return self._sessions.add(self._storage.branch(parent, normalise_name(name), at))
+            try:
+                with parent._lock:
+                    if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
+                        raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
+                    if not self._storage.tracks_changes and parent.has_unsaved_changes:
+                        parent = self._sessions.frozen(parent)
+                    return self._sessions.add(self._storage.branch(parent, normalise_name(name), at))
+            except SessionExistsError:
+                # Another process was faster, perhaps with the same branch.
+                there = self._branch_there(name, parent_name, at)
+                if there is None:
+                    raise
+                return there
+
+    def _branch_there(self, name: str, parent_name: str, at: int | None) -> Session | None:
+        """Return the session that has a name, if it is this very branch; None where the name is free."""
+        info = self._info(name)
+        if info is None:
+            return None
+        if info.error is not None:
+            raise info.error
+        if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
+            return self.load_session(name)
+        raise name_taken(name)
 
     def _autosave_one(self, session: Session) -> None:
         if session._owner is self._sessions:

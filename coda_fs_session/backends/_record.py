@@ -65,7 +65,7 @@ class FileRecord(Record):
     Whoever writes a ref holds its lock, and so is alone with its copy.
 
     Args:
-        folder: returns the state folder; it need not exist.
+        folder: returns the state folder; it need not exist. "" for a record of nothing.
         files: the system calls to use (tests put others here).
     """
 
@@ -127,6 +127,8 @@ class FileRecord(Record):
     def count_change(self) -> int:
         # The size of a file is the number: a byte is added at a time, whoever does it.
         with contextlib.suppress(OSError, StoreError):
+            if not self._state():
+                return 0
             path = f"{self._folder()}/{_CHANGES}"
             make_folders(self._files, self._folder())
             descriptor = open_or_create(self._files, path)
@@ -142,7 +144,7 @@ class FileRecord(Record):
 
     def changes(self) -> int:
         try:
-            return os.stat(f"{self._folder()}/{_CHANGES}").st_size
+            return os.stat(f"{self._folder()}/{_CHANGES}").st_size if self._state() else 0
         except (OSError, StoreError):
             return 0
 

@@ -271,7 +271,8 @@ class Backend(ABC):
         """Return what stays equal as long as nobody but this very backend, by `create_ref`, brings refs of a replica.
 
         Any other change of which refs there are makes it another, except that a backend need not notice what a program
-        that is not of this package does to that replica's own refs. None where it cannot tell, or not yet.
+        that is not of this package does to that replica's own refs, or where no replica writes. None where it cannot
+        tell, or not yet.
         """
         return None
 

@@ -78,7 +78,6 @@ class LocalBackend(Backend):
         record: FileRecord | None = None,
     ) -> None:
         self._paths = StorePaths(os.fspath(root))
-        # One that no replica was told to keep does nothing.
         self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
         self._folders = OwnFolders(self._files)

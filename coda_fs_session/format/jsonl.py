@@ -64,6 +64,7 @@ def encode_within(message: Any, messages: Sized, limit: int) -> bytes | None:
         line = _encode(message, _path(len(messages)), containers)
     if len(line) > limit:
         return None
+    # `_trim`, spelled out: every message that is added passes here.
     return memoryview(line).tobytes() if len(line) < _LONG else line
 
 

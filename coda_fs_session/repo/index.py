@@ -131,7 +131,7 @@ class Index:
         with self._mutex:
             if maker is None:
                 self._refresh_names()
-            elif not self._was_just_looked_at(maker):
+            elif not self.was_just_looked_at(maker):
                 # Before the look: what happens between the two is a reason to look again.
                 self._beside = self._backend.state_beside(maker)
                 self._refresh_names()
@@ -140,6 +140,15 @@ class Index:
             found.update((path, None) for path in paths.get(session_key(name), ()) if not self._rows[path].readable)
             return [self._rows[path] for path in found]
 
+    def was_just_looked_at(self, maker: str) -> bool:
+        """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
+        with self._mutex:
+            return (
+                time.monotonic() < self._good_until
+                and self._beside is not None
+                and self._beside == self._backend.state_beside(maker)
+            )
+
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
         with self._mutex:
@@ -147,11 +156,13 @@ class Index:
             return self._rows.get(row.path, row)
 
     def has_come(self, key: RefKey) -> bool:
-        """Take in a ref that stands in the store; False where it was known."""
+        """Take in a ref that has come since names were looked at; False for any other one."""
         with self._mutex:
-            known = key.path in self._rows
-            self._read_row(key, Token(()))
-            return not known and key.path in self._rows
+            # Under just this name: where names differ only in case, another one may stand for it.
+            token = None if key.path in self._rows else self._backend.ref_tokens().get(key.path)
+            if token is not None:
+                self._read_row(key, token)
+            return token is not None and key.path in self._rows
 
     def look_again(self, key: RefKey) -> None:
         """Read a ref whose record has changed."""
@@ -278,14 +289,6 @@ class Index:
             # Not everybody closes a manager, or lists: the next program need not read all this again.
             self.keep()
 
-    def _was_just_looked_at(self, maker: str) -> bool:
-        """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
-        return (
-            time.monotonic() < self._good_until
-            and self._beside is not None
-            and self._beside == self._backend.state_beside(maker)
-        )
-
     def _read_row(self, key: RefKey, token: Token) -> None:
         try:
             # Before the ref: a save writes the record last.
@@ -393,7 +396,7 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 def _settled(tokens: Iterable[Token]) -> Iterable[tuple[int, ...]]:
     """Return tokens of one length: longer ones mark what changed just now, and are good for no later comparison."""
     tokens = list(tokens)
-    length = min(map(len, tokens), default=0)
+    length = min(filter(None, map(len, tokens)), default=0)
     return [token if len(token) == length else (-1,) * length for token in tokens]
 
 

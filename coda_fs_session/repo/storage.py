@@ -110,7 +110,10 @@ class RepoStorage(SessionStorage):
             )
 
     def may_exist(self, name: str) -> bool:
-        return bool(related(self.repo, name, making=True))
+        # Only where that is quicker than loading, which looks as well.
+        maker = self.repo.replica
+        quick = maker is not None and self.repo.index.was_just_looked_at(maker)
+        return not quick or bool(related(self.repo, name, making=True))
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.

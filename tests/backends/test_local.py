@@ -21,10 +21,11 @@ from coda_fs_session.backends import _listing, _locks, _open_refs
 from coda_fs_session.backends._compression import compress
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends._open_refs import OPEN_REFS
+from coda_fs_session.backends._record import FileRecord
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey, Token
 from coda_fs_session.backends.local import LocalBackend
 from coda_fs_session.testing import BackendTests
-from coda_fs_session.testing.kit.case import KEY, new_object
+from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
 
 class TestLocal(BackendTests):
@@ -54,6 +55,16 @@ class TestLocal(BackendTests):
 def backend(tmp_path: Path) -> LocalBackend:
     made = LocalBackend(tmp_path / "store")
     made.prepare()
+    return made
+
+
+@pytest.fixture
+def files_made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of all that is created from now on."""
+    made: list[str] = []
+    for name in ("make_folder", "create", "open_append"):
+        real = getattr(Files, name)
+        monkeypatch.setattr(Files, name, lambda files, path, real=real: (made.append(path), real(files, path))[1])
     return made
 
 
@@ -420,3 +431,28 @@ def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: p
     for key in (KEY, another):
         Path(backend.locate(key)).unlink()
     assert backend.replica_marker(KEY.replica, known) is None
+
+
+def test_the_state_beside_a_replica(tmp_path: Path) -> None:
+    """It tells nothing while the time of another replica's folder could hide a further change."""
+    backend = LocalBackend(tmp_path / "store", record=FileRecord(lambda: str(tmp_path / "state")))
+    backend.prepare()
+    backend.create_ref(KEY, b"one\n")
+    there = tmp_path / "store" / "refs" / OTHER.replica
+    there.mkdir()
+    assert backend.state_beside(KEY.replica) is None
+    time.sleep(0.1)
+    state = backend.state_beside(KEY.replica)
+    assert state is not None
+    backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
+    assert backend.state_beside(KEY.replica) == state
+    (there / "chat.jsonl").touch()
+    time.sleep(0.1)
+    assert backend.state_beside(KEY.replica) not in (state, None)
+
+
+def test_without_a_state_folder_nothing_is_written_elsewhere(backend: LocalBackend, files_made: list[str]) -> None:
+    """Nor told of what stands beside a replica: nobody counts then what other processes do."""
+    backend.create_ref(KEY, b"one\n")
+    assert backend.state_beside(KEY.replica) is None
+    assert all(path.startswith(backend._paths.root) for path in files_made)

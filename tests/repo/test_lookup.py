@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
-from coda_fs_session import SessionManager
-from coda_fs_session.backends import _record
+from coda_fs_session import Session, SessionManager
+from coda_fs_session.backends import _listing, _record
+from coda_fs_session.backends.base import Token
 from coda_fs_session.backends.local import LocalBackend
 from coda_fs_session.repo import index, repository
 
@@ -166,7 +169,8 @@ def test_sessions_made_in_a_row_do_not_list_the_others(
 def test_what_another_process_renamed_is_no_new_name(making: SessionManager, here: Machine) -> None:
     """The file of a renamed session keeps its name: here only the count of changes tells."""
     here.create("talk", said(1, 2))
-    making.create_session("one more")
+    for name in ("one more", "and another"):
+        making.create_session(name)
     here.manager().rename_session("talk", "chat")
     assert contents(making.create_session("chat")) == ["1", "2"]
 
@@ -193,16 +197,104 @@ def test_what_was_put_among_our_refs_is_no_new_name(making: SessionManager, here
     assert not list((here.store / "refs").glob("*/chat.2.jsonl"))
 
 
-def test_another_file_name_among_ours_is_noticed_after_a_moment(here: Machine, restored: bytes) -> None:
+def test_another_file_name_among_ours_is_noticed_after_a_moment(
+    making: SessionManager, here: Machine, restored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only that can pass unseen while sessions are made in a row, and not for long."""
-    manager = here.manager()
-    manager.create_session("before")
-    time.sleep(SETTLED)
-    for number in range(3):
-        manager.create_session(f"session {number}")
     (here.store / "refs" / here.replica / "chat (copy).jsonl").write_bytes(restored)
-    time.sleep(2 * index._A_MOMENT)
-    assert contents(manager.create_session("chat")) == ["1", "2"]
+    later = time.monotonic() + 2 * index._A_MOMENT
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert contents(making.create_session("chat")) == ["1", "2"]
+
+
+def test_what_comes_during_a_look_is_noticed_by_the_next(
+    making: SessionManager, here: Machine, there: Machine, restored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands beside is looked at before the names are."""
+    # Else the folder would count as one that cannot tell yet.
+    monkeypatch.setattr(_listing, "_is_recent", lambda changed, now: False)
+    listed, looked = LocalBackend.ref_identities, []
+
+    def list_and_receive(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
+        found = listed(backend, marker)
+        looked.append(found)
+        if len(looked) == 2:
+            (here.store / "refs" / there.replica / "another.jsonl").write_bytes(restored)
+        return found
+
+    here.create("of another process", said(1))
+    making.create_session("one more")
+    with monkeypatch.context() as context:
+        context.setattr(LocalBackend, "ref_identities", list_and_receive)
+        # The first after which a look need not be repeated: it looks whether there is one, and when it makes one.
+        making.create_session("and another")
+    assert len(looked) == 2
+    assert contents(making.create_session("chat")) == ["1", "2"]
+
+
+def test_a_branch_that_was_put_among_our_refs_meanwhile(making: SessionManager, here: Machine, tmp_path: Path) -> None:
+    """As one that another process made at the same time: it is the one that is asked for."""
+    elsewhere = here.copied_to(tmp_path / "elsewhere", here.replica)
+    elsewhere.manager().create_session("twig", branch_from="before")
+    ref = Path("refs", here.replica, "twig.jsonl")
+    find = making._sessions.find
+
+    def find_and_receive(name: str, **options: bool) -> Session | None:
+        # After the look whether the name is free; an exact one follows for the parent.
+        found = find(name, **options)
+        (here.store / ref).write_bytes((elsewhere.store / ref).read_bytes())
+        return found
+
+    making._sessions.find = find_and_receive  # type: ignore[method-assign]
+    twig = making.create_session("twig", branch_from="before")
+    assert twig.parent == "before"
+    assert [path.name for path in here.refs() if "twig" in path.name] == ["twig.jsonl"]
+
+
+def test_a_file_that_is_there_but_not_listed(
+    making: SessionManager, here: Machine, restored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that folds case opens under one name what it lists under another: the session gets the next file name."""
+    ref = here.store / "refs" / here.replica / "chat.jsonl"
+    ref.write_bytes(restored)
+    for listing in ("ref_identities", "ref_tokens"):
+        hide(monkeypatch, listing, f"{here.replica}/chat.jsonl")
+    making._storage.repo.index._good_until = 0.0
+    making.create_session("chat")
+    assert ref.with_name("chat.2.jsonl").exists()
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, listing: str, hidden: str) -> None:
+    real = getattr(LocalBackend, listing)
+
+    def without(*arguments: Any) -> Any:
+        found = real(*arguments)
+        (found[1] if isinstance(found, tuple) else found or {}).pop(hidden, None)
+        return found
+
+    monkeypatch.setattr(LocalBackend, listing, without)
+
+
+def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -> None:
+    """A save beside a file that cannot be read leaves every other row worth keeping."""
+    manager = here.manager()
+    for number in range(5):
+        manager.create_session(f"session {number}")
+    session = manager.create_session("chat")
+    ref = here.store / "refs" / here.replica / "chat.jsonl"
+    ref.write_bytes(b"?" + ref.read_bytes()[1:])
+    session.add_message(said(1)[0])
+    manager.save_session(session)
+    manager.close()
+    time.sleep(SETTLED)
+    _, _, _, tokens = orjson.loads(here.repository().machine.load_index().split(b"\n")[0])
+    assert len(tokens) == 3
+    assert sum(size > 0 for size in tokens[1]) >= 5
+
+
+def test_rows_without_a_token_are_kept_beside_the_others() -> None:
+    tokens = map(Token, [(1, 2, 3), (), (1, 2, 3, 4)])
+    assert list(index._settled(tokens)) == [(1, 2, 3), (-1, -1, -1), (-1, -1, -1)]
 
 
 def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:
