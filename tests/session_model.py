@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coda_fs_session import Session
 from coda_fs_session.format.chunks import Sizes
 
-SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3)
+SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3, deferred=300)
 NAMES = ["a", "b", "B", "naïve Name/..", "a~b"]
 
 names = st.sampled_from(NAMES)
