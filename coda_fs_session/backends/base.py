@@ -267,12 +267,12 @@ class Backend(ABC):
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
 
-    def state_beside(self, replica: str) -> object:
-        """Return what stays equal as long as nobody but this very backend, by `create_ref`, brings refs of a replica.
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
+        """Return what stays equal as long as only this very backend, by `create_ref`, brings refs, all of one replica.
 
-        Any other change of which refs there are makes it another, except that a backend need not notice what a program
-        that is not of this package does to that replica's own refs, or where no replica writes. None where it cannot
-        tell, or not yet.
+        And how many these are so far. Any other change of which refs there are makes the first another, except that a
+        backend need not notice what a program that is not of this package does to that replica's own refs, or where no
+        replica writes. None where it cannot tell, or not yet.
         """
         return None
 

@@ -195,13 +195,13 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
-    def state_beside(self, replica: str) -> object:
-        began = self._streak.began(replica, self._record.changes())
-        if began is None:
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
+        made = self._streak.since(replica, self._record.changes())
+        if made is None:
             return None
         with store_errors("list", self._paths.refs, reading=True):
             others = states_beside(self._paths.refs, self._paths.ref(replica))
-        return None if others is None else (began, others)
+        return None if others is None else ((made[0], others), made[1])
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         with store_errors("list", self._paths.refs, reading=True):

@@ -170,11 +170,11 @@ class SqliteBackend(Backend):
         first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
         return [] if first and first[0][0] is not None else None
 
-    def state_beside(self, replica: str) -> object:
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
         if not self._database.exists():
             return None
         with self._database.reading() as connection:
-            return self._streak.began(replica, self._store(connection))
+            return self._streak.since(replica, self._store(connection))
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:

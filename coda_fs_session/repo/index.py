@@ -89,7 +89,7 @@ class Index:
 
     _answer: bytes | None
     _changes: int
-    _beside: object
+    _beside: tuple[object, int] | None
 
     def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
         self._backend = backend
@@ -133,7 +133,7 @@ class Index:
                 self._refresh_names()
             elif not self.was_just_looked_at(maker):
                 # Before the look: what happens between the two is a reason to look again.
-                self._beside = self._backend.state_beside(maker)
+                self._beside, self._made = self._backend.state_beside(maker), 0
                 self._refresh_names()
             paths = self._paths_by_name()
             found = dict(paths.get(name, {}))
@@ -143,11 +143,11 @@ class Index:
     def was_just_looked_at(self, maker: str) -> bool:
         """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
         with self._mutex:
-            return (
-                time.monotonic() < self._good_until
-                and self._beside is not None
-                and self._beside == self._backend.state_beside(maker)
-            )
+            if self._beside is None or time.monotonic() >= self._good_until:
+                return False
+            before, made = self._beside
+            # Made through this index, that is, and so among its rows.
+            return self._backend.state_beside(maker) == (before, made + self._made)
 
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
@@ -191,6 +191,7 @@ class Index:
     def note(self, head: Head) -> None:
         """Take in a ref that was just written."""
         with self._mutex:
+            self._made += head.key.path not in self._rows
             self._set(row_of(head))
             self._noted = True
             changes = self._machine.record.changes()
@@ -233,7 +234,8 @@ class Index:
         self._changes = -1  # of all processes, when they were
         self._recent = False  # names were last looked at right after some change
         self._good_until = 0.0  # by the monotonic clock: so long what was seen then will do for making new ones
-        self._beside = None  # the refs of other replicas, before the last look by one who makes new ones
+        self._beside = None  # what stood beside the refs of one who makes new ones, before the last look for that
+        self._made = 0  # new refs since
         self._answer = None
         self._tokens: dict[str, Token] = {}  # as kept, while the rows are not decoded
         self._rest: bytes | None = b""  # the rows as kept; None once the rows are decoded

@@ -79,10 +79,18 @@ def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefK
         try:
             return ref_key, repo.backend.create_ref(ref_key, data)
         except RefTakenError as error:
-            if repo.index.has_come(ref_key):
+            # Ours it can be where making it has failed and yet left it there.
+            if repo.index.has_come(ref_key) and not _holds(repo, ref_key, data):
                 # Since names were looked at: whoever makes a session is to decide anew.
                 raise RefChangedError(ref_key) from error
             number += 1
+
+
+def _holds(repo: Repository, key: RefKey, data: bytes) -> bool:
+    try:
+        return repo.backend.read_ref(key).data == data
+    except (KeyError, StoreError):
+        return False
 
 
 def keep_edits(repo: Repository, head: Head, now: str) -> CommitLink | None:

@@ -78,7 +78,7 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
-    def state_beside(self, replica: str) -> object:
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
         return self.call("state_beside", lambda: self.inner.state_beside(replica))
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:

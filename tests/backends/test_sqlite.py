@@ -781,25 +781,30 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
 def test_making_many_refs_is_told_from_what_others_do(tmp_path: Path) -> None:
     """Only a backend's own new refs of a replica, with nothing in between, leave the state beside them as it was."""
     ours, others = SqliteBackend(tmp_path / "store"), SqliteBackend(tmp_path / "store")
-    made = (RefKey(f"{KEY.replica}/{number}.jsonl") for number in count())
-    ours.create_ref(next(made), b"one\n")
-    state = ours.state_beside(KEY.replica)
-    assert state is not None
-    for _ in range(3):
-        token = ours.create_ref(last := next(made), b"two\n")
-        assert ours.state_beside(KEY.replica) == state
-    assert ours.state_beside("there-00000002") != state
+    keys = (RefKey(f"{KEY.replica}/{number}.jsonl") for number in count())
+
+    def state() -> object:
+        beside = ours.state_beside(KEY.replica)
+        return beside and beside[0]
+
+    ours.create_ref(next(keys), b"one\n")
+    before = state()
+    assert before is not None
+    for made in (2, 3, 4):
+        token = ours.create_ref(last := next(keys), b"two\n")
+        assert ours.state_beside(KEY.replica) == (before, made)
+    assert ours.state_beside("there-00000002") is None
     for change in (
-        lambda: others.create_ref(next(made), b"three\n"),
-        lambda: ours.create_refs([(next(made), b"four\n")]),
+        lambda: others.create_ref(next(keys), b"three\n"),
+        lambda: ours.create_refs([(next(keys), b"four\n")]),
         lambda: ours.replace_ref(last, token, b"five\n"),
-        lambda: others.create_refs([(next(made), b"six\n")]),
+        lambda: others.create_refs([(next(keys), b"six\n")]),
     ):
-        before = ours.state_beside(KEY.replica)
+        before = state()
         change()
-        assert ours.state_beside(KEY.replica) is None
-        ours.create_ref(next(made), b"seven\n")
-        assert ours.state_beside(KEY.replica) not in (before, None)
+        assert state() is None
+        ours.create_ref(next(keys), b"seven\n")
+        assert state() not in (before, None)
 
 
 def test_sessions_made_in_a_row_do_not_list_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

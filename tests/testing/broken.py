@@ -324,8 +324,8 @@ class TestNothingComes(OverMemory):
     noticed_by = ("test_state_beside",)
 
     class broken(MemoryBackend):
-        def state_beside(self, replica: str) -> object:
-            return len([key for key, _ in self.refs() if key.replica == replica])
+        def state_beside(self, replica: str) -> tuple[object, int] | None:
+            return None, len([key for key, _ in self.refs() if key.replica == replica])
 
 
 class OverFiles(OfFiles):
