@@ -16,7 +16,7 @@ from ..format.names import session_key
 from ..format.records import Base, Operation
 from ..format.refs import Save, encode_save
 from ..working_copy import Splice
-from .attempts import append_to, check_landed, rest_of, stale
+from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
 from .heads import follow, is_own, resolve
 from .history import covers, next_generation, same_life
 from .messages import MessageList
@@ -146,12 +146,18 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
         taken = resolve(repo, name).head
         if taken is None:
             break
-        check_landed(repo, taken, head.attempted)
+        try:
+            check_landed(repo, taken, head.attempted)
+        except AttemptLandedError:
+            _warn_of_branch(head.name, name)
+            raise
     child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None, attempted=head.attempted)
-    warn(
-        f"session {head.name!r} was changed elsewhere since it was opened; what you saved is now the session {name!r}",
-    )
+    _warn_of_branch(head.name, name)
     return child
+
+
+def _warn_of_branch(before: str, after: str) -> None:
+    warn(f"session {before!r} was changed elsewhere since it was opened; what you saved is now the session {after!r}")
 
 
 def _fits_tail(head: Head, splice: Splice) -> bool:

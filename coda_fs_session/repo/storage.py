@@ -295,19 +295,23 @@ class RepoStorage(SessionStorage):
 
     def _settle(self, session: Session, head: Head, *, merged: bool = False) -> None:
         """Let a session stand on the head that its save led to."""
-        before = self._heads.get(session)
-        self._heads[session] = head
-        if before is None or before.name != head.name:
-            session._name, session._diverged_from = head.name, None
+        self._stand_on(session, head)
         session._parent = head.header.parent.name if head.header.parent else None
         session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
 
     def _rebase(self, session: Session, landed: AttemptLandedError) -> Head:
         """Let a session stand on a head that has part of its changes; what it holds stays."""
         head, sent = landed.head, landed.attempt.metadata
-        self._heads[session] = head
+        self._stand_on(session, head)
         session._rebase(HeadSource(head), dict(head.values()), sent)
         return head
+
+    def _stand_on(self, session: Session, head: Head) -> None:
+        """Let a session be that of a head, which may have become a branch of its own."""
+        before = self._heads.get(session)
+        self._heads[session] = head
+        if before is None or before.name != head.name:
+            session._name, session._diverged_from = head.name, None
 
     def _take(self, session: Session, head: Head) -> None:
         """Show a head in a session, with nothing of the session's own kept."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from coda_fs_session import Session, SessionConflictError, SessionManager, SessionWarning
+from coda_fs_session import Session, SessionConflictError, SessionManager, SessionWarning, StoreError
+from coda_fs_session.backends.base import Token
+from coda_fs_session.backends.local import LocalBackend
 
 from .machines import Machine, contents, said
 
@@ -273,3 +276,27 @@ def test_closing_does_not_bring_back(here: Machine, action: str) -> None:
     run: Callable[[], None] = getattr(manager, action)
     run()
     assert here.names() == []
+
+
+def test_a_branch_that_was_made_although_its_save_failed(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saving again finds it: the session is that branch then, by its name too, and its old name is the others'."""
+    manager, session = opened(here, 3, on_conflict="branch")
+    here.change("chat", "theirs")
+    session.add_message(said("mine")[0])
+    create_ref = LocalBackend.create_ref
+
+    def fail_after(*arguments: Any) -> Token:
+        create_ref(*arguments)
+        raise StoreError("no room for the answer")
+
+    monkeypatch.setattr(LocalBackend, "create_ref", fail_after)
+    with pytest.raises(StoreError):
+        manager.save_session(session)
+    monkeypatch.undo()
+    session.add_message(said("more")[0])
+    with pytest.warns(SessionWarning, match="is now the session 'chat~"):
+        manager.save_session(session)
+    assert session.name.startswith("chat~")
+    assert contents(session) == here.read(session.name) == [*numbers(3), "mine", "more"]
+    assert manager.load_session(session.name) is session
+    assert contents(manager.load_session("chat")) == here.read("chat") == [*numbers(3), "theirs"]
