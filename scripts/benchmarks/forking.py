@@ -71,8 +71,8 @@ def time_of_a_new_session(lab: Lab) -> Row:
             contenders[f"{name}, beside {number:,}"] = maker(lab, kind, number)
     results = milliseconds(interleave(contenders, lab.rounds(200)))
     checks = [
-        ratio(results, f"ours, beside {many:,}", f"ours, beside {few:,}", must=1.3),
-        ratio(results, f"ours on sqlite, beside {many:,}", f"ours on sqlite, beside {few:,}", must=1.3),
+        ratio(results, f"ours, beside {many:,}", f"ours, beside {few:,}", must=1.5),
+        ratio(results, f"ours on sqlite, beside {many:,}", f"ours on sqlite, beside {few:,}", must=1.5),
         ratio(results, f"ours, beside {many:,}", SWAP),
     ]
     return Row("a new session", results, checks)
