@@ -151,6 +151,10 @@ class OpenSessions:
         """Let the open object of a session follow a rename in the storage."""
         session = self._by_name.pop(old, None)
         if session is None:
+            # Others had renamed it before: here it is still kept under what it was called then.
+            for each in self:
+                if each.name == new:
+                    self._by_name.setdefault(new, each)
             return
         changed = session.has_unsaved_changes
         session._name, session._diverged_from = new, None

@@ -321,7 +321,10 @@ class SessionMachine(RuleBasedStateMachine):
             self.open = [e for e in self.open if e.manager != which or e.session.name != new or e is held]
             self.stored[new] = self.stored.pop(old)
             self.stored[new].version = self.next_version()
-            if held is not None:
+            if held is not None and not follows and held.session.name != new:
+                # An object of a session that others have renamed, which had this name before: it goes by its own.
+                self.open.remove(held)
+            elif held is not None:
                 assert held.session.name == new
                 if not held.changed:
                     self.opened(which, held.session)

@@ -209,8 +209,9 @@ class RepoStorage(SessionStorage):
             head = self._heads[session]
             # One without unsaved changes is refreshed by whoever opened it.
             if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
-                # What is not saved yet was changed against the same messages: it applies after the rename too.
-                self._heads[session] = renamed.copy()
+                # What is not saved yet was changed against the same messages: it applies after the rename too. And an
+                # object that is still called what the session was called before others renamed it gets its name now.
+                self._stand_on(session, renamed.copy())
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         # Recorded is the name that the parent is written under, not one that it went by beside others.

@@ -300,3 +300,25 @@ def test_a_branch_that_was_made_although_its_save_failed(here: Machine, monkeypa
     assert contents(session) == here.read(session.name) == [*numbers(3), "mine", "more"]
     assert manager.load_session(session.name) is session
     assert contents(manager.load_session("chat")) == here.read("chat") == [*numbers(3), "theirs"]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_unsaved_changes_follow_a_rename_elsewhere_and_one_here(here: Machine, live: bool) -> None:
+    """The object goes by the session's name then, also where another session has taken its first one meanwhile."""
+    manager, session = opened(here, 3)
+    if live:
+        session.messages.append(said("mine")[0])
+    else:
+        session.add_message(said("mine")[0])
+    other = here.manager()
+    other.rename_session("chat", "talk")
+    other.create_session("chat")
+    manager.rename_session("talk", "speech")
+    assert session.name == "speech"
+    assert manager.load_session("speech") is session
+    assert manager.load_session("chat") is not session
+    assert session.has_unsaved_changes
+    manager.save_session(session)
+    assert session.name == "speech"
+    assert here.read("speech") == contents(session) == [*numbers(3), "mine"]
+    assert here.read("chat") == []
