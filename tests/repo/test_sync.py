@@ -658,3 +658,13 @@ def test_an_error_in_the_callback_ends_the_sync(here: Machine, there: Machine) -
         here.manager().sync(there.store, progress=fail)
     here.manager().sync(there.store)
     assert files_of(there) == files_of(here)
+
+
+def test_a_target_is_the_folder_that_the_system_finds(here: Machine, tmp_path: Path) -> None:
+    """`..` after a symbolic link leads up from where that points to."""
+    here.create("chat", said(1))
+    (tmp_path / "disk" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep")
+    here.manager().sync(f"{tmp_path}/link/../usb")
+    assert list((tmp_path / "disk" / "usb").glob("refs/*/chat.jsonl"))
+    assert not (tmp_path / "usb").exists()
