@@ -14,6 +14,7 @@ import orjson
 
 from .errors import InvalidMessageError, SessionError
 from .format.jsonl import encode_value
+from .format.records import utc_time
 from .session import Session
 
 
@@ -115,9 +116,8 @@ def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        if not 1 < moment.year < 9999:
-            raise ValueError
-        return moment
-    except (TypeError, ValueError) as error:
+        return utc_time(datetime.fromisoformat(text))
+    except TypeError as error:
         raise SessionError(f"{path}: {key} is no time: {text!r}") from error
+    except ValueError as error:
+        raise SessionError(f"{path}: {key}: {error}") from error

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
 from .format.jsonl import encode_value
 from .format.names import normalise_name
+from .format.records import utc_time
 from .metadata import WorkingMetadata, encode_metadata
 from .working_copy import MessageSource, Splice, WorkingCopy
 
@@ -106,9 +107,9 @@ class Session:
         self._name = normalise_name(name)
         self._copy = WorkingCopy()
         self._metadata = WorkingMetadata()
-        self._created = _aware(created_at) if created_at else datetime.now(UTC)
+        self._created = utc_time(created_at) if created_at else datetime.now(UTC)
         # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
-        self._moment: datetime | str | int = _aware(updated_at) if updated_at else self._created
+        self._moment: datetime | str | int = utc_time(updated_at) if updated_at else self._created
         self._parent: str | None = None
         self._diverged_from: str | None = None
         self._missing = 0
@@ -438,12 +439,6 @@ def content_text(message: dict[str, Any]) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return encode_value(content, "content").decode()
-
-
-def _aware(moment: datetime) -> datetime:
-    if not 1 < moment.year < 9999:
-        raise ValueError(f"{moment} cannot be stored: the years 2 to 9998 can")
-    return moment.astimezone(UTC)
 
 
 def _local(moment: datetime) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, NewType, get_args
 
 import orjson
@@ -30,22 +30,39 @@ Operation = Literal["clear", "edit", "truncate", "undo", "restore", "rename", "d
 OPERATIONS: frozenset[str] = frozenset(get_args(Operation))
 
 
+_YEARS_AHEAD = 10
+"""A metadata stamp further ahead than this many years comes from a wrong clock, or from somebody who wants to win."""
+
+
+def utc_time(moment: datetime) -> datetime:
+    """Return a moment in UTC; naive datetimes are local time.
+
+    Raises:
+        ValueError: its year, in UTC, is not 2 to 9998. Some moments of the years 1 and 9999 have no local time.
+    """
+    try:
+        utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):  # at the very ends; and where a platform has no local time for it
+        utc = None
+    if utc is None or not 1 < utc.year < 9999:
+        raise ValueError(f"{moment} cannot be stored: in UTC, a time must be in the years 2 to 9998")
+    return utc
+
+
 def encode_time(moment: datetime) -> str:
-    """Return an aware datetime as UTC text of fixed width, so that text order is time order."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
+    """Return an aware datetime as UTC text of fixed width, so that text order is time order; raises as `utc_time`."""
+    moment = utc_time(moment)
     # In a fifth of the time that isoformat needs; but orjson leaves the fraction out where it is zero.
     text = orjson.dumps(moment)[1:-1].decode() if moment.microsecond else moment.isoformat(timespec="microseconds")
     return text
 
 
 def decode_time(text: Any) -> datetime:
-    """Raises ValueError when `text` is no time with an offset."""
+    """Raises ValueError when `text` is not as `encode_time` writes it: other forms have another order as text."""
     moment = datetime.fromisoformat(_typed(text, str, "a time"))
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {text!r} has no offset")
-    if not 1 < moment.year < 9999:
-        raise ValueError(f"the time {text!r} is in a year with moments that have no local time")
+    # `fromisoformat` takes many forms; only of this one text order is time order.
+    if moment.tzinfo is None or encode_time(moment) != text:
+        raise ValueError(f"the time {text!r} is not written as 2026-01-02T03:04:05.000006+00:00")
     return moment
 
 
@@ -57,6 +74,24 @@ class Stamped(NamedTuple):
 
 
 Metadata = Mapping[str, Stamped]
+
+
+def horizon(now: datetime) -> str:
+    """Return the stamp from which on stamps are not believed: the end of the tenth year after the present one.
+
+    It moves once a year, so that readers agree as long as their clocks tell the same year.
+    """
+    return f"{min(now.year + _YEARS_AHEAD + 1, 9999):04}"
+
+
+def stamp_order(stamp: str, horizon: str) -> tuple[bool, str]:
+    """Sort stamps: those that are not believed come before all others, so that no value is pinned by one."""
+    return stamp < horizon, stamp
+
+
+def next_stamp(stamp: str) -> str:
+    """Return the first stamp after one; raises ValueError at the end of the years that can be stored."""
+    return encode_time(decode_time(stamp) + timedelta(microseconds=1))
 
 
 def encode_metadata(metadata: Metadata) -> dict[str, list[Any]]:

@@ -168,7 +168,7 @@ def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
     def is_taken(name: str) -> bool:
         return any(row.name == name and not row.deleted and row.path not in inside for row in repo.index.named(name))
 
-    return resolve_heads(refs.heads, is_taken)
+    return resolve_heads(refs.heads, is_taken, repo.horizon())
 
 
 def _with_own(repo: Repository, shown: Shown) -> Shown:

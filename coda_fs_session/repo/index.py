@@ -20,7 +20,7 @@ from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
 from .state import Head
 
-_VERSION = 4
+_VERSION = 5
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
@@ -85,16 +85,20 @@ class Index:
 
     Args:
         read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad.
+        horizon: tells from when on stamps are not believed. What refs add up to can depend on it, their rows cannot.
     """
 
     _answer: bytes | None
     _changes: int
     _beside: tuple[object, int] | None
 
-    def __init__(self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head]) -> None:
+    def __init__(
+        self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head], horizon: Callable[[], str]
+    ) -> None:
         self._backend = backend
         self._machine = machine
         self._read = read
+        self._horizon_now = horizon
         self._mutex = threading.RLock()
         self._forget_all()
 
@@ -108,6 +112,7 @@ class Index:
         """Return what `keep_listing` was given the last time, if no ref has changed since."""
         with self._mutex:
             self._open()
+            self._look_at_the_horizon()
             if self._rest is None:
                 self._refresh()
             elif self._backend.ref_tokens() != self._tokens:
@@ -172,6 +177,7 @@ class Index:
     def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, if that is known and none of them changed since."""
         with self._mutex:
+            self._look_at_the_horizon()
             view = self._views.get(tuple(row.path for row in rows))
             # It depends on other refs only in that none may have a name that was derived.
             derived = [each.label for each in view or () if each.diverged_from is not None]
@@ -212,7 +218,7 @@ class Index:
                 tokens = _settled(row.token for row in self._rows.values())
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.items()]
                 # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
-                first = orjson.dumps([_VERSION, self._marker, list(self._rows), _columns(tokens)])
+                first = orjson.dumps([_VERSION, self._horizon, self._marker, list(self._rows), _columns(tokens)])
                 rest = orjson.dumps([_columns(row[2:] for row in self._rows.values()), views], default=tuple)
                 self._machine.keep_index(b"\n".join((first, self._answer or b"", rest)))
                 self._dirty = False
@@ -230,6 +236,7 @@ class Index:
         self._views: dict[tuple[str, ...], list[ViewRow]] = {}
         self._views_with: dict[str, set[tuple[str, ...]]] = {}
         self._marker: object = None
+        self._horizon = ""  # when the views, and the answer, were made
         self._noted = False  # a ref of our own since names were last looked at
         self._changes = -1  # of all processes, when they were
         self._recent = False  # names were last looked at right after some change
@@ -349,10 +356,10 @@ class Index:
             return
         self._opened = True
         try:
-            first, answer, self._rest = (self._machine.load_index() or b"[0,0,0,0]\n\n").split(b"\n")
-            version, marker, paths, tokens = orjson.loads(first)
+            first, answer, self._rest = (self._machine.load_index() or b"[0,0,0,0,0]\n\n").split(b"\n")
+            version, horizon, marker, paths, tokens = orjson.loads(first)
             if version == _VERSION:
-                self._marker = marker
+                self._horizon, self._marker = horizon, marker
                 self._answer = answer or None
                 self._tokens = dict(zip(paths, map(Token, zip(*tokens, strict=True)), strict=True)) if paths else {}
         except (ValueError, TypeError):
@@ -378,6 +385,16 @@ class Index:
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
+
+    def _look_at_the_horizon(self) -> None:
+        """Forget what refs add up to where that was found out when other stamps were believed."""
+        horizon = self._horizon_now()
+        if horizon != self._horizon:
+            # Before the views are forgotten: those that were kept are still to come.
+            self._load()
+            self._horizon, self._answer = horizon, None
+            self._views, self._views_with = {}, {}
+            self._dirty = True
 
     def _start_anew(self) -> None:
         self._rows, self._views, self._views_with = {}, {}, {}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple
 
 from ..backends.base import NewObject, RefChangedError, RefKey, RefTakenError, Token
 from ..errors import StoreError
 from ..format.names import ref_path, session_key
-from ..format.records import Base, CommitLink, Operation, Stamped, decode_time, encode_time
+from ..format.records import Base, CommitLink, Operation, Stamped
 from ..format.refs import Header, Ref, Save, encode_header, encode_save
 from ..working_copy import Splice
 from .history import freeze, freeze_tail
@@ -151,11 +150,13 @@ def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, 
 
 
 def stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
-    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock."""
+    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock.
+
+    A stamp beyond the horizon loses against any other, so it need not be surpassed.
+    """
     if not metadata:
         return {}
-    stamp = repo.now()
-    if head.metadata:
-        newest = max(decode_time(item.stamp) for item in head.metadata.values())
-        stamp = max(stamp, encode_time(newest + timedelta(microseconds=1)))
+    horizon = repo.horizon()
+    newest = max((item.stamp for item in head.metadata.values() if item.stamp < horizon), default="")
+    stamp = repo.now(after=newest)
     return {key: Stamped(stamp, value) for key, value in metadata.items()}

@@ -11,9 +11,9 @@ from functools import partial
 from typing import NamedTuple
 
 from ..backends.base import Backend, MachineState, RefKey, Snapshot
-from ..errors import CorruptionError
+from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
-from ..format.records import encode_time
+from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import parse_ref, parse_saves
 from .index import Index
 from .objects import Objects
@@ -43,7 +43,7 @@ class Repository:
             cached_messages=settings.message_cache_size,
             compress_threshold=settings.compress_threshold_bytes,
         )
-        self.index = Index(backend, machine, self.read)
+        self.index = Index(backend, machine, self.read, self.horizon)
         self._replica: str | None = None
         _repositories.add(self)
 
@@ -87,9 +87,21 @@ class Repository:
         self.machine.record.adopt(self._replica)
         return self._replica, self._replica != before
 
-    def now(self) -> str:
-        """Return the time as it is written into records."""
-        return encode_time(self.settings.clock())
+    def now(self, *, after: str = "") -> str:
+        """Return the time as it is written into records; a later one where it must come after another time.
+
+        Raises:
+            StoreError: the clock tells a time that cannot be written down.
+        """
+        try:
+            now = encode_time(self.settings.clock())
+            return now if now > after else next_stamp(after)
+        except ValueError as error:
+            raise StoreError(f"the clock of this machine is wrong: {error}. Set it, and save again") from error
+
+    def horizon(self) -> str:
+        """Return from when on metadata stamps are not believed; see `format.records.horizon`."""
+        return horizon(self.settings.clock())
 
     def read(self, key: RefKey) -> Head:
         """Read and fold a ref; look at its `damage` before trusting that it is complete.

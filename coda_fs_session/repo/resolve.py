@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ..errors import StoreError
-from ..format.records import Stamped
+from ..format.records import Stamped, stamp_order
 from .history import is_seen_in, same_life
 from .paths import Path, Step, UndecidedError, last_common, path_of, paths_of, step_order
 from .state import Head
@@ -58,19 +58,20 @@ class View(NamedTuple):
     complete: bool = True
 
 
-def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool]) -> View:
+def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool], horizon: str) -> View:
     """Find out what heads add up to.
 
     Args:
         heads: of every ref that has, or had, one of some names.
         is_taken: tells whether a ref that is not among them has a name.
+        horizon: from when on metadata stamps are not believed. Only which value of such a key is shown depends on it.
     """
     remaining = sorted(heads, key=lambda head: (head.damage is not None, head.key))
     missing: list[tuple[Head, StoreError]] = []
     taken = {head.name for head in remaining if not head.deleted}
     while True:
         try:
-            sessions, deleted = _decided(remaining, lambda name: name in taken or is_taken(name))
+            sessions, deleted = _decided(remaining, lambda name: name in taken or is_taken(name), horizon)
             break
         except UndecidedError as error:
             # Go on without the head that cannot be compared; it is shown beside the others until it can.
@@ -88,7 +89,7 @@ def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool]) -> Vie
     return View(tuple(sessions), tuple(deleted), not missing)
 
 
-def _decided(heads: Sequence[Head], is_taken: Callable[[str], bool]) -> tuple[list[Shown], list[Shown]]:
+def _decided(heads: Sequence[Head], is_taken: Callable[[str], bool], horizon: str) -> tuple[list[Shown], list[Shown]]:
     """Resolve heads that can all be compared; returns those that live, and tombstones.
 
     Raises:
@@ -100,7 +101,7 @@ def _decided(heads: Sequence[Head], is_taken: Callable[[str], bool]) -> tuple[li
     shown = [
         Shown(
             labels[id(head)],
-            head if head.deleted else _with_metadata_of(head, covered[id(head)]),
+            head if head.deleted else _with_metadata_of(head, covered[id(head)], horizon),
             tuple(covered[id(head)]),
             survived_delete=any(
                 _outlived(paths[id(head)], paths[id(other)])
@@ -218,15 +219,19 @@ def _outlived(path: Path, tombstone: Path) -> bool:
     return step is not None and step.operation == "delete"
 
 
-def _with_metadata_of(head: Head, covered: Sequence[Head]) -> Head:
+def _with_metadata_of(head: Head, covered: Sequence[Head], horizon: str) -> Head:
     """Merge in the metadata of refs that the head covers: for each key the latest stamp wins, whoever set it."""
+
+    def weight(item: Stamped) -> tuple[tuple[bool, str], str]:
+        return stamp_order(item.stamp, horizon), hashlib.sha256(item.value or b"").hexdigest()
+
     merged = dict(head.metadata)
     updated = head.updated
     for other in covered:
         if other.deleted or not _same_life(head, other):
             continue
         for key, item in other.metadata.items():
-            if key not in merged or _weight(merged[key]) < _weight(item):
+            if key not in merged or weight(merged[key]) < weight(item):
                 merged[key] = item
                 updated = max(updated, other.updated)
     if merged == head.metadata:
@@ -241,7 +246,3 @@ def _same_life(head: Head, other: Head) -> bool:
         return same_life(head, other)
     except StoreError as error:
         raise UndecidedError(head, error) from error
-
-
-def _weight(item: Stamped) -> tuple[str, str]:
-    return item.stamp, hashlib.sha256(item.value or b"").hexdigest()
