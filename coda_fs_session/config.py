@@ -12,6 +12,8 @@ from .errors import ConfigError, warn
 
 _MEGABYTE = 1024 * 1024
 _NO_LIMIT = 2**62
+# As rsync and scp tell them: a colon before the first slash. A Path has made one slash of two.
+_ELSEWHERE = re.compile(r"[^/:]+:")
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -83,16 +85,25 @@ def _path(value: Any) -> str:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not text or not isinstance(text, str) or "\0" in text:
         raise ValueError
-    return os.path.abspath(expanded(text))
+    return os.path.abspath(local_path(text))
 
 
-def expanded(path: str | os.PathLike[str]) -> str:
-    """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
+def local_path(path: str | os.PathLike[str]) -> str:
+    """Return the path of a folder of this machine, with a leading ``~`` or ``~user`` replaced by that home folder.
 
     Raises:
-        RuntimeError: there is no such folder.
+        ValueError: it is a URL, or a place on another host.
+        RuntimeError: there is no such home folder.
     """
-    text = os.path.expanduser(path)
+    text = os.fspath(path)
+    elsewhere = _ELSEWHERE.match(text)
+    if elsewhere:
+        kind = "URL" if "://" in text else "place on another host or drive"
+        raise ValueError(
+            f"{text!r} is a {kind}, and a folder of this machine is needed: name where it is mounted or synced to; "
+            f"for a folder that has this name write {'./' + text!r}, or its absolute path"
+        )
+    text = os.path.expanduser(text)
     if text.startswith("~"):
         raise RuntimeError("there is no home folder")
     return text

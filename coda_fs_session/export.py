@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from .backends._files import Files, discard, publish, start_temporary, write_all
 from .errors import InvalidMessageError, SessionError
 from .format.jsonl import encode_value
 from .format.records import utc_time
@@ -19,7 +20,7 @@ from .session import Session
 
 
 def write_export(session: Session, target: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Write a session as one JSON document, a message a line; the file appears whole or not at all.
+    """Write a session as one JSON document, a message a line; the file appears whole or not at all, with mode 0600.
 
     Returns:
         Its path, with ``~`` expanded.
@@ -32,35 +33,28 @@ def write_export(session: Session, target: str | os.PathLike[str], *, overwrite:
     path = Path(target).expanduser()
     if not overwrite and os.path.lexists(path):
         raise _taken(path)
-    scratch = path.parent / f".tmp-{os.urandom(8).hex()}"
-    with open(scratch, "xb") as file:
+    files, folder = Files(), os.fspath(path.parent)
+    # For the eyes of this user only, as everything in the store: what others may read is the user's to say.
+    scratch, descriptor = start_temporary(files, folder, b"")
+    try:
         try:
             for part in _document(session):
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-            if overwrite:
-                os.replace(scratch, path)
-            else:
-                _publish(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    return path
-
-
-def _publish(scratch: Path, path: Path) -> None:
-    try:
-        os.link(scratch, path)
+                write_all(files, descriptor, part)
+            files.sync_data(descriptor)
+        finally:
+            os.close(descriptor)
+        if overwrite:
+            files.rename(scratch, os.fspath(path))
+        else:
+            publish(files, scratch, os.fspath(path))
     except FileExistsError:
+        discard(files, scratch)
         raise _taken(path) from None
-    except OSError:
-        # No hard links here (FAT, some network disks).
-        if os.path.lexists(path):
-            raise _taken(path) from None
-        os.rename(scratch, path)
-    else:
-        os.unlink(scratch)
+    except BaseException:
+        discard(files, scratch)
+        raise
+    files.sync_folder(folder)
+    return path
 
 
 def _taken(path: Path) -> FileExistsError:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .autosave import Autosave
-from .config import Config, expanded, read_config, read_toml
+from .config import Config, local_path, read_config, read_toml
 from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreReadOnlyError
 from .format.names import checked_name, normalise_name
 from .open_sessions import OpenSessions
@@ -237,7 +237,7 @@ class SessionManager:
         return self._info(checked_name(name))
 
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write a session, with its unsaved changes, into one JSON file.
+        """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
 
         Returns:
             The path of the file.
@@ -318,7 +318,8 @@ class SessionManager:
             What went where, and what was damaged and left alone.
 
         Raises:
-            ValueError: the target is this store, or one of them lies within the other.
+            ValueError: the target is this store, or one of them lies within the other; or it is a URL or a host, as
+                ``s3://chats`` or ``host:chats``. A folder of such a name is ``./host:chats``.
             StoreFormatError: the target is a folder of something else, or a store of a newer version.
             StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
                 there is no store.
@@ -332,7 +333,7 @@ class SessionManager:
         ours = syncable(self._storage)
         if isinstance(target, SessionManager):
             return sync(ours, syncable(target._storage), direction=direction, progress=progress)
-        folder = expanded(target)
+        folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
         try:

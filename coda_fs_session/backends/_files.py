@@ -32,6 +32,9 @@ _THREADS = 8
 _T = TypeVar("_T")
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+_NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
+"""What a disk answers to a call that it does not know; a call that failed is answered otherwise."""
+
 _READ_ONLY = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 
 
@@ -58,17 +61,26 @@ class Files:
             # macOS: fsync leaves the data in the drive's cache, only F_FULLFSYNC empties that.
             import fcntl
 
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            except OSError as error:
+                if error.errno not in _NOT_KNOWN:
+                    raise
+                # Network and foreign disks: fsync is all that they offer.
+                os.fsync(descriptor)
         else:
             os.fdatasync(descriptor)
 
     def sync_folder(self, path: str) -> None:
-        """Make the names in a folder durable."""
+        """Make the names in a folder durable, where the disk knows how: SMB and some FUSE disks do not."""
         if not self.durable:
             return
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NOT_KNOWN:
+                raise
         finally:
             os.close(descriptor)
 

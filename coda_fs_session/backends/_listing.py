@@ -59,7 +59,7 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int)
 
 def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] | None]:
     """Do what `Backend.ref_identities` promises, for a folder of refs."""
-    if isinstance(marker, list) and all(_folder_state(folder) == state for folder, state in marker):
+    if isinstance(marker, list) and all(_folder_state(root + folder) == state for folder, state in marker):
         return marker, None
     now = time.time_ns()
     found: dict[str, int] = {}
@@ -114,7 +114,8 @@ def _collect_identities(
     folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]]
 ) -> None:
     # Before the listing: what comes into the folder while we list it must not pass for seen.
-    folders.append((folder, _folder_state(folder)))
+    # And by its place below the refs, since the path of a store need not be text, and JSON keeps nothing else.
+    folders.append((f"/{prefix}"[:-1], _folder_state(folder)))
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             # Spelled out for the common case: looking a name up in a large store is this loop.

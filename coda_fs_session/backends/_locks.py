@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+
+NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP))
+"""What a disk answers that has no locks: Lustre without ``-o flock``, NFS without lockd, some FUSE disks."""
 
 
 def lock(descriptor: int) -> None:

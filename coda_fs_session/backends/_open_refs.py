@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import weakref
 from collections import OrderedDict
 
-from ..errors import CorruptionError
+from ..errors import CorruptionError, StoreError
 from . import _locks
 from ._files import Files, open_with_status, read_bytes
+from ._stand_ins import StandIns
 from .base import RefChangedError, Snapshot, Token
 
 OPEN_REFS = 64
 _SUFFIX_BYTES = 32
 _REF_LIMIT = 2**31
+_TRIES = 3
 
 
 class OpenRef:
@@ -23,21 +26,25 @@ class OpenRef:
 
     Attributes:
         path: where it is opened; descriptor: -1 while it is not open.
-        locked: this process holds the lock of the file.
+        locked: this process holds the lock of the file, or where it has none the lock that stands in for it.
+        unnumbered: the disk has no lasting inode numbers: what the file at the path holds tells whether it is ours.
         token: what belongs to the bytes last seen; suffix: the last of those bytes.
         now: the token when the lock was taken.
     """
 
-    __slots__ = ("depth", "descriptor", "device", "inode", "locked", "mutex", "now", "path", "suffix", "token")
+    __slots__ = ("_stand_in", "_stand_ins", "depth", "descriptor", "device", "inode", "locked", "mutex", "now")
+    __slots__ += ("path", "suffix", "token", "unnumbered")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stand_ins: StandIns) -> None:
         self.path = path
+        self._stand_ins = stand_ins
+        self._stand_in = -1
         # Keeps threads apart, and lets one enter twice: the lock of the file belongs to the whole process.
         self.mutex = threading.RLock()
         self.depth = 0
         self.descriptor = -1
         self.inode = self.device = 0
-        self.locked = False
+        self.locked = self.unnumbered = False
         self.token = Token(())
         self.suffix = b""
         self.now = Token(())
@@ -54,27 +61,104 @@ class OpenRef:
         """Wait for whoever writes to the file."""
         # First, so that an interrupt in between leaves nothing locked.
         self.locked = True
-        _locks.lock(self.descriptor)
+        try:
+            _locks.lock(self.descriptor)
+        except OSError as error:
+            if error.errno not in _locks.NOT_KNOWN:
+                raise
+            self._lock_stand_in(error)
+        else:
+            if self.unnumbered:
+                # Two open files of one path may count as two here, each with a lock of its own.
+                self._lock_stand_in(OSError(errno.ESTALE, "its number changes"))
+
+    def _lock_stand_in(self, cause: OSError) -> None:
+        try:
+            self._stand_in = self._stand_ins.lock(self.path, cause)
+        except BaseException:
+            self.locked = False
+            with contextlib.suppress(OSError):
+                _locks.unlock(self.descriptor)
+            raise
+
+    def lock_replacement(self, descriptor: int) -> None:
+        """Lock a file that is to take the place of this one, which is locked."""
+        if self._stand_in < 0:
+            _locks.lock(descriptor)
 
     def unlock(self) -> None:
         """Let other processes write, if they had to wait."""
         if self.locked:
             self.locked = False
-            _locks.unlock(self.descriptor)
+            if self._stand_in < 0:
+                _locks.unlock(self.descriptor)
+                return
+            stand_in, self._stand_in = self._stand_in, -1
+            with contextlib.suppress(OSError):
+                _locks.unlock(self.descriptor)
+            _locks.unlock(stand_in)
+            os.close(stand_in)
 
-    def is_at_its_path(self, there: os.stat_result) -> bool:
-        """Tell whether what stands at the path is the file that is open: a number is not used twice at a time."""
-        return there.st_ino == self.inode and there.st_dev == self.device
+    def look(self) -> Token | None:
+        """Return the token of the file at the path; None where that is not the one that is open.
+
+        A number is not used twice at a time; where numbers do not last, the last line tells, as its id is one of all
+        lines.
+
+        Raises:
+            FileNotFoundError: there is no file at the path.
+        """
+        there = os.stat(self.path, follow_symlinks=False)
+        if there.st_ino == self.inode and there.st_dev == self.device:
+            return token_of(there)
+        return self._as_ours(there) if self.unnumbered and self._has_same_end() else None
+
+    def _has_same_end(self) -> bool:
+        descriptor, there = open_with_status(self.path)
+        try:
+            return _end_of(descriptor, there.st_size) == _end_of(self.descriptor, os.fstat(self.descriptor).st_size)
+        finally:
+            os.close(descriptor)
+
+    def _as_ours(self, there: os.stat_result) -> Token:
+        return Token((self.inode, *token_of(there)[1:]))
+
+    def catch_up(self, files: Files) -> Token:
+        """Open the file that is at the path instead of an orphan, and wait for its lock; return its token.
+
+        Raises:
+            OSError, CorruptionError: as `open`.
+            StoreError: which file is at the path cannot be told.
+        """
+        tries = 0
+        while tries < _TRIES:
+            self.open(files)
+            self.lock()
+            token = self.look()
+            if token is not None:
+                return token
+            # Replaced while we waited, as often as there are others who write; unless it still has a name.
+            if os.fstat(self.descriptor).st_nlink == 0:
+                continue
+            tries += 1
+            if self._has_same_end():
+                self.unnumbered = True
+                self.unlock()
+        raise StoreError(
+            f"{self.path} is another file each time it is looked at: save again; if it stays so, the disk has no "
+            "lasting inode numbers, and the store needs another one",
+            self.path,
+        )
 
     def size_at_path(self) -> int:
         """Return the size of the locked file; RefChangedError where it is not at its path any more."""
         try:
-            there = os.stat(self.path, follow_symlinks=False)
+            token = self.look()
         except FileNotFoundError as error:
             raise RefChangedError(self.path) from error
-        if not self.is_at_its_path(there):
+        if token is None:
             raise RefChangedError(self.path)
-        return there.st_size
+        return token[1]
 
     def has(self, data: bytes, offset: int) -> bool:
         return read_bytes(self.descriptor, len(data), offset) == data
@@ -85,6 +169,8 @@ class OpenRef:
 
     def expect(self, expected: Token) -> None:
         """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
+        if self.unnumbered:
+            expected = Token((self.inode, *expected[1:]))
         if self.now != expected:
             raise RefChangedError(expected)
         if self.token == expected:
@@ -104,20 +190,22 @@ class OpenRef:
                 wrote; or another process has replaced it, with our line in it.
         """
         try:
-            there = os.stat(self.path, follow_symlinks=False)
+            token = self.look()
         except FileNotFoundError as error:
             raise RefChangedError(self.path) from error
-        size, end = there.st_size, expected[1] + len(data)
-        if size < end or not self.is_at_its_path(there) or (size > end and not self.has(data, expected[1])):
+        end = expected[1] + len(data)
+        if token is None or token[1] < end or (token[1] > end and not self.has(data, expected[1])):
             raise RefChangedError(self.path)
-        self.token = token_of(there) if size == end else self.outdated(end)
+        self.token = token if token[1] == end else self.outdated(end)
         self.suffix = data[-_SUFFIX_BYTES:]
         return self.token
 
     def take_over(self, descriptor: int, data: bytes) -> None:
         """Go on with another file, which is locked already and holds `data`."""
+        # What stands in for the lock of the old file does for that of the new one.
+        stand_in, self._stand_in = self._stand_in, -1
         self.close()
-        self.descriptor, self.locked = descriptor, True
+        self.descriptor, self.locked, self._stand_in = descriptor, True, stand_in
         status = os.fstat(descriptor)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
@@ -131,6 +219,14 @@ class OpenRef:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
 
+    def forget(self) -> None:
+        """In a child of os.fork: close what is the parent's too, and leave its locks alone."""
+        for descriptor in (self.descriptor, self._stand_in):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self._stand_in = -1
+        self.locked = False
+
     def __del__(self) -> None:
         self.close()
 
@@ -138,8 +234,9 @@ class OpenRef:
 class OpenRefs:
     """The ref files that are open, the least recently used closed first."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, stand_ins: StandIns) -> None:
         self._files = files
+        self._stand_ins = stand_ins
         self._refs: OrderedDict[str, OpenRef] = OrderedDict()
         self._mutex = threading.Lock()
         _all.add(self)
@@ -150,6 +247,7 @@ class OpenRefs:
         Raises:
             OSError: the file is not there or cannot be opened.
             CorruptionError: it is no regular file.
+            StoreReadOnlyError: the disk has no locks, and nothing can stand in for them.
         """
         ref = self._get(path)
         ref.mutex.acquire()
@@ -159,13 +257,8 @@ class OpenRefs:
                 ref.open(self._files)
             if not ref.locked:
                 ref.lock()
-            there = os.stat(path, follow_symlinks=False)
             # Whoever held the lock before us may have replaced the file: then ours is an orphan's.
-            while there.st_ino != ref.inode or there.st_dev != ref.device:
-                ref.open(self._files)
-                ref.lock()
-                there = os.stat(path, follow_symlinks=False)
-            ref.now = token_of(there)
+            ref.now = ref.look() or ref.catch_up(self._files)
         except BaseException:
             self.release(ref)
             raise
@@ -174,9 +267,11 @@ class OpenRefs:
     def release(self, ref: OpenRef) -> None:
         """Give the lock back; the file stays open for the next save."""
         ref.depth -= 1
-        if ref.depth == 0 and ref.locked:
-            ref.unlock()
-        ref.mutex.release()
+        try:
+            if ref.depth == 0 and ref.locked:
+                ref.unlock()
+        finally:
+            ref.mutex.release()
 
     def read_held(self, path: str) -> Snapshot | None:
         """Read a file whose lock this thread holds; None where it does not, or where the file was changed even so."""
@@ -188,8 +283,7 @@ class OpenRefs:
             if not ref.locked or ref.now[1] > _REF_LIMIT:
                 return None
             data = read_bytes(ref.descriptor, ref.now[1])
-            there = os.stat(path, follow_symlinks=False)
-            same = ref.is_at_its_path(there) and token_of(there) == ref.now and len(data) == there.st_size
+            same = ref.look() == ref.now and len(data) == ref.now[1]
             return Snapshot(data, ref.now) if same else None
         except FileNotFoundError:
             return None
@@ -212,7 +306,7 @@ class OpenRefs:
             # One that is in use must stay findable: its thread may ask for it again, and would wait for itself.
             oldest = next((old for old, other in self._refs.items() if other.depth == 0), None)
             surplus = self._refs.pop(oldest) if oldest is not None and len(self._refs) >= OPEN_REFS else None
-            ref = self._refs[path] = OpenRef(path)
+            ref = self._refs[path] = OpenRef(path, self._stand_ins)
         if surplus is not None:
             _close_idle(surplus)
         return ref
@@ -221,10 +315,7 @@ class OpenRefs:
         """In a child of os.fork: close what is the parent's too, and leave the locks on it to the parent."""
         self._mutex = threading.Lock()
         for ref in self._refs.values():
-            if ref.descriptor >= 0:
-                os.close(ref.descriptor)
-                ref.descriptor = -1
-                ref.locked = False
+            ref.forget()
         self._refs = OrderedDict()
 
 
@@ -249,6 +340,11 @@ def read_ref(descriptor: int, before: os.stat_result, path: str) -> Snapshot:
         if token_of(after) == token and len(data) == before.st_size:
             return Snapshot(data, token)
         before = after
+
+
+def _end_of(descriptor: int, size: int) -> tuple[int, bytes]:
+    length = min(_SUFFIX_BYTES, size)
+    return size, read_bytes(descriptor, length, size - length)
 
 
 def token_of(status: os.stat_result) -> Token:

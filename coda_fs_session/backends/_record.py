@@ -67,10 +67,13 @@ class FileRecord(Record):
     Args:
         folder: returns the state folder; it need not exist. "" for a record of nothing.
         files: the system calls to use (tests put others here).
+
+    Attributes:
+        state: returns the state folder.
     """
 
     def __init__(self, folder: Callable[[], str], files: Files | None = None) -> None:
-        self._state = folder
+        self.state = folder
         self._files = files or Files(durable=False)
         self._adopted: set[str] = set()
         self._open: OrderedDict[RefKey, _OpenCopy] = OrderedDict()
@@ -127,7 +130,7 @@ class FileRecord(Record):
     def count_change(self) -> int:
         # The size of a file is the number: a byte is added at a time, whoever does it.
         with contextlib.suppress(OSError, StoreError):
-            if not self._state():
+            if not self.state():
                 return 0
             path = f"{self._folder()}/{_CHANGES}"
             make_folders(self._files, self._folder())
@@ -144,7 +147,7 @@ class FileRecord(Record):
 
     def changes(self) -> int:
         try:
-            return os.stat(f"{self._folder()}/{_CHANGES}").st_size if self._state() else 0
+            return os.stat(f"{self._folder()}/{_CHANGES}").st_size if self.state() else 0
         except (OSError, StoreError):
             return 0
 
@@ -231,7 +234,7 @@ class FileRecord(Record):
         return key.replica in self._adopted and key not in self._given_up
 
     def _folder(self) -> str:
-        return f"{self._state()}/own"
+        return f"{self.state()}/own"
 
     def _path(self, key: RefKey) -> str:
         return f"{self._folder()}/{key.path}"

@@ -118,7 +118,7 @@ class Connections:
     def _open_file(self, mode: str) -> Connection:
         # Never "rwc": looking makes no file.
         return sqlite3.connect(
-            f"file:{quote(os.path.abspath(self._path))}?mode={mode}",
+            f"file:{quote(os.fsencode(os.path.abspath(self._path)))}?mode={mode}",
             uri=True,
             timeout=self._patience,
             factory=Connection,

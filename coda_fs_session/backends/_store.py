@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
-from ..errors import StoreError, StoreFormatError
+from ..errors import StoreError, StoreFormatError, warn
 from ._files import read_file, store_errors
 from ._paths import DATABASE, FORMAT_FILE, README_FILE, StorePaths, is_hidden
 
@@ -55,6 +56,7 @@ def check_database_folder(folder: str) -> None:
     Raises:
         StoreFormatError: it is something else.
     """
+    warn_if_open_to_all(folder)
     with store_errors("open", folder, reading=True):
         try:
             names = sorted(name for name in os.listdir(folder) if not is_hidden(name))
@@ -81,6 +83,16 @@ def check_database_folder(folder: str) -> None:
             "or an empty folder",
             folder,
         )
+
+
+def warn_if_open_to_all(root: str) -> None:
+    """Warn of a store into whose folder every user of this machine may write."""
+    with contextlib.suppress(OSError):
+        if os.stat(root).st_mode & stat.S_IWOTH:
+            warn(
+                f"every user of this machine may write into {root}, and so hide, delete or forge sessions: run "
+                "`chmod o-w` on it, or mount that disk with a umask"
+            )
 
 
 def _is_part_of_a_store(root: str, names: list[str]) -> bool:

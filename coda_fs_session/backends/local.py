@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from . import _locks
 from ._files import (
     Files,
     discard,
@@ -35,7 +34,8 @@ from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._record import FileRecord, end_of
-from ._store import check_store
+from ._stand_ins import StandIns
+from ._store import check_store, warn_if_open_to_all
 from ._streak import Streak
 from .base import (
     Backend,
@@ -82,12 +82,13 @@ class LocalBackend(Backend):
         self._files = files or Files()
         self._folders = OwnFolders(self._files)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
-        self._open_refs = OpenRefs(self._files)
+        self._open_refs = OpenRefs(self._files, StandIns(self._paths.root, self._record.state))
         self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
         check_store(self._paths)
+        warn_if_open_to_all(self._paths.root)
 
     def prepare(self) -> None:
         if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
@@ -390,7 +391,7 @@ class LocalBackend(Backend):
             descriptor = open_regular(scratch, append=self._files)
             try:
                 # Locked before it has its name, so that nobody appends between rename and folder sync.
-                _locks.lock(descriptor)
+                ref.lock_replacement(descriptor)
                 self._files.rename(scratch, ref.path)
             except BaseException:
                 os.close(descriptor)

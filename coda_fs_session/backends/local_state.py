@@ -7,12 +7,13 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
-from ..errors import StoreError, warn
+from ..errors import StoreError, StoreReadOnlyError, warn
 from . import _locks
 from ._files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
 from ._paths import is_replica_id
@@ -67,12 +68,13 @@ class LocalState(MachineState):
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         folder = f"{self.folder()}/locks"
-        with store_errors("lock", folder):
+        path = f"{folder}/{key}.lock"
+        with store_errors("lock", path):
             make_folders(self._files, folder)
-            descriptor = open_or_create(self._files, f"{folder}/{key}.lock")
+            descriptor = open_or_create(self._files, path)
         try:
-            with store_errors("lock", folder):
-                _locks.lock(descriptor)
+            with store_errors("lock", path):
+                _take(descriptor, path)
             try:
                 yield
             finally:
@@ -104,8 +106,8 @@ class LocalState(MachineState):
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.
 
-        Where the user's state folder cannot be written, a private one below the system's temporary folder
-        stands in, with a warning.
+        Where the user's state folder cannot be written, or is a stranger's, a private one below the system's temporary
+        folder stands in, with a warning.
         """
         if self._folder is None or not os.path.isdir(self._folder):
             own = _name(os.path.realpath(self._root))
@@ -118,8 +120,8 @@ class LocalState(MachineState):
                     stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
                     self._folder = self._make_private(stand_in, own)
                 warn(
-                    f"the state folder {error.filename} cannot be written ({error.strerror}); using {self._folder} "
-                    "instead. Set state_path, or CODA_FS_STATE, to a folder that can.",
+                    f"the state folder {error.filename} cannot be used ({error.strerror}{_owner_of(error.filename)}); "
+                    f"using {self._folder} instead. Set state_path, or CODA_FS_STATE, to a folder that only you may write.",
                 )
         return self._folder
 
@@ -136,8 +138,14 @@ class LocalState(MachineState):
 
     def _make(self, folder: str) -> str:
         make_folders(self._files, folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13), folder)
+        # Root may once have made a part of it for us, as under sudo.
+        for each in (folder, f"{folder}/locks", f"{folder}/own"):
+            if not os.access(each, os.W_OK | os.X_OK) and os.path.lexists(each):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), each)
+        status = os.stat(folder)
+        # Made by another user, where everybody may make folders, and left open for us to step in.
+        if status.st_uid not in (os.geteuid(), 0) and status.st_mode & stat.S_IWOTH:
+            raise PermissionError(errno.EPERM, "every user may write into it", folder)
         return folder
 
     def _make_private(self, stand_in: str, own: str) -> str:
@@ -161,7 +169,30 @@ def _name(root: str) -> str:
     """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
     slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
     identity = f"{root}\n{_machine_id()}\n{os.uname().nodename}"
-    return f"{slug}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    # A path is bytes, whatever encoding the disk was written in.
+    return f"{slug}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}"
+
+
+def _take(descriptor: int, path: str) -> None:
+    try:
+        _locks.lock(descriptor)
+    except OSError as error:
+        if error.errno not in _locks.NOT_KNOWN:
+            raise
+        raise StoreReadOnlyError(
+            f"cannot lock {path}: {error.strerror}; the disk has no locks, so nothing can be written safely: let "
+            "state_path, or CODA_FS_STATE, name a folder on a local disk",
+            path,
+        ) from error
+
+
+def _owner_of(path: str) -> str:
+    """Say whose a file is, where it is not ours."""
+    with contextlib.suppress(OSError, TypeError):
+        owner = os.lstat(path).st_uid
+        if owner != os.geteuid():
+            return f"; it belongs to the user {owner}"
+    return ""
 
 
 @cache
