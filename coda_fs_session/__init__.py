@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         StoreError,
         StoreFormatError,
         StoreFullError,
+        StoreGoneError,
         StoreReadOnlyError,
     )
     from .hooks import PendingSave, SessionHook
@@ -80,6 +81,7 @@ __all__ = [
     "StoreError",
     "StoreFormatError",
     "StoreFullError",
+    "StoreGoneError",
     "StoreReadOnlyError",
     "StoreStats",
     "SyncProgress",

@@ -13,6 +13,7 @@
         ├── ConfigError                    (ValueError)   mend the option or the template
         └── StoreError                     .path          look at the disk
             ├── StoreFormatError                          not a store, or one of a newer version
+            ├── StoreGoneError                            put its disk or folder back, try again
             ├── StoreReadOnlyError                        make it writable
             ├── StoreFullError                            make room, save again
             ├── CorruptionError            .path .line .expected .actual   restore the file
@@ -111,6 +112,20 @@ class StoreError(SessionError):
 
 class StoreFormatError(StoreError):
     """The folder is no store, or a store of a format that this version does not know."""
+
+
+class StoreGoneError(StoreError):
+    """The store that was opened is not at its path any more; nothing was begun or written in its place.
+
+    As soon as it is back everything goes on. Until then open sessions hold what is not saved.
+    """
+
+    def __init__(self, what: str, path: Path | str | None = None) -> None:
+        super().__init__(
+            f"{what}: mount its disk or put the folder back, and try again. What is not saved is still in memory, and "
+            "can be saved with a manager of another store. For what is at the path now open a new manager",
+            path,
+        )
 
 
 class StoreReadOnlyError(StoreError):

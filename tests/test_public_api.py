@@ -33,6 +33,7 @@ from coda_fs_session import (
     StoreError,
     StoreFormatError,
     StoreFullError,
+    StoreGoneError,
     StoreReadOnlyError,
     StoreStats,
 )
@@ -50,7 +51,7 @@ def test_all_is_sorted_and_complete() -> None:
         *("Session", "SessionInfo", "SessionManager", "SessionStorage", "StoreStats", "SessionWarning", "__version__"),
         *("SessionError", "SessionNotFoundError", "SessionExistsError", "SessionConflictError"),
         *("SessionTooLargeError", "InvalidNameError", "InvalidMessageError", "ConfigError"),
-        *("StoreError", "StoreFormatError", "StoreReadOnlyError", "StoreFullError"),
+        *("StoreError", "StoreFormatError", "StoreGoneError", "StoreReadOnlyError", "StoreFullError"),
         *("CorruptionError", "ObjectNotYetHereError"),
     }
 
@@ -118,6 +119,7 @@ def test_reading_loads_only_what_it_needs(tmp_path: Path) -> None:
         (StoreFormatError, (StoreError,)),
         (StoreReadOnlyError, (StoreError,)),
         (StoreFullError, (StoreError,)),
+        (StoreGoneError, (StoreError,)),
         (CorruptionError, (StoreError,)),
         (ObjectNotYetHereError, (StoreError,)),
         (SessionError, (Exception,)),
@@ -166,6 +168,7 @@ def test_an_invalid_message_is_located() -> None:
         SessionNotFoundError("chat"),
         InvalidMessageError("messages[0].score", "NaN is no JSON"),
         StoreFullError("no room", Path("refs/x.jsonl")),
+        StoreGoneError("the store is gone", Path("chats")),
         CorruptionError("wrong id", Path("refs/x.jsonl"), line=3, expected="aa", actual="bb"),
         ObjectNotYetHereError("0" * 64, Path("objects/00")),
     ],

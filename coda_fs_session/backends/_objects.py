@@ -21,6 +21,7 @@ from ._files import (
 )
 from ._folders import OwnFolders
 from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
+from ._presence import Presence
 from .base import NewObject
 
 _OBJECTS_AT_ONCE = 64
@@ -34,10 +35,13 @@ class ObjectFiles:
         compress: keep them compressed where the engine hints that it pays.
     """
 
-    def __init__(self, paths: StorePaths, files: Files, folders: OwnFolders, *, compress: bool) -> None:
+    def __init__(
+        self, paths: StorePaths, files: Files, folders: OwnFolders, presence: Presence, *, compress: bool
+    ) -> None:
         self._paths = paths
         self._files = files
         self._folders = folders
+        self._presence = presence
         self._compress = compress
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
@@ -60,6 +64,8 @@ class ObjectFiles:
             if actual == identity:
                 return data
             problem = problem or _bad_object(form, f"sha256 {identity}", actual)
+        if problem is None:
+            self._presence.check()
         raise problem or ObjectNotYetHereError(identity, path)
 
     def put(self, objects: Iterable[NewObject]) -> None:

@@ -32,8 +32,10 @@ class OpenRef:
         now: the token when the lock was taken.
     """
 
-    __slots__ = ("_stand_in", "_stand_ins", "depth", "descriptor", "device", "inode", "locked", "mutex", "now")
-    __slots__ += ("path", "suffix", "token", "unnumbered")
+    __slots__ = (
+        *("_stand_in", "_stand_ins", "depth", "descriptor", "device", "inode", "locked", "mutex", "now", "path"),
+        *("suffix", "token", "unnumbered"),
+    )
 
     def __init__(self, path: str, stand_ins: StandIns) -> None:
         self.path = path

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreGoneError
 from ._files import Files, make_folders
 from ._paths import DATABASE
 from ._sqlite_connections import Connection, Connections, Identity, identity_of
 from ._sqlite_errors import database_errors, is_locked
-from ._sqlite_schema import STEPS, is_current, migrate, version_of
+from ._sqlite_schema import STEPS, is_current, migrate, number_of, version_of
 from ._sqlite_statements import Statement, run
 from ._sqlite_waiting import Gate, Queue
 from ._store import check_database_folder
@@ -48,6 +48,8 @@ class Database:
         self._files = files
         self._patience = patience
         self._connections = Connections(self.path, most=connections, patience=patience, durable=files.durable)
+        # What the database has as its id; None as long as there was none.
+        self._number: int | None = None
         self._start_anew()
         check_database_folder(folder)
         self.exists()
@@ -63,10 +65,15 @@ class Database:
     def exists(self) -> bool:
         """Tell whether there is a database, and get ready for the one that is there now.
 
-        Another one may have come to stand at the path: connections to the one before would write into a file that
+        Another file may have come to stand at the path: connections to the one before would write into a file that
         has no name any more.
+
+        Raises:
+            StoreGoneError: there was one, and it is gone, or another one is in its place; a copy of it is the same.
         """
         identity = self.identity()
+        if identity is None and self._number is not None:
+            raise StoreGoneError(f"the database {self.path} is gone", self.path)
         if identity is None or identity == self._identity:
             return identity is not None
         with self._mutex, database_errors("open", self.path, reading=True):
@@ -77,10 +84,16 @@ class Database:
                 # One state of it, since somebody may just be making it.
                 connection.execute("BEGIN")
                 version = version_of(connection, self.path)
+                number = number_of(connection) if version else None
+            if self._number is not None and number != self._number:
+                self._dispose()
+                raise StoreGoneError(
+                    f"another database has come to stand at {self.path}, in the place of the one opened", self.path
+                )
             if version and version < len(STEPS):
                 self._migrate()
             if version:
-                self._identity = identity
+                self._identity, self._number = identity, number
             return version > 0
 
     def identity(self) -> Identity | None:
@@ -91,8 +104,6 @@ class Database:
         """Make the database if there is none yet."""
         if self.exists():
             return
-        if self._held is not None:
-            raise self._gone()
         with self._mutex, database_errors("make", self.path):
             make_folders(self._files, self.folder)
             check_database_folder(self.folder)

@@ -97,6 +97,12 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     return 0
 
 
+def number_of(connection: sqlite3.Connection) -> int | None:
+    """Return the number by which a database is told from every other but its copies; None where it has lost that."""
+    row = connection.execute("SELECT id FROM store").fetchone()
+    return None if row is None else int(row[0])
+
+
 def is_current(connection: sqlite3.Connection) -> bool:
     """Tell whether a database still has this version, for one that had when it was opened."""
     return bool(connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),))

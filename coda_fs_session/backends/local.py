@@ -33,6 +33,7 @@ from ._listing import list_identities, list_tokens, replica_marker, states_besid
 from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
+from ._presence import Presence
 from ._record import FileRecord, end_of
 from ._stand_ins import StandIns
 from ._store import check_store, warn_if_open_to_all
@@ -81,18 +82,22 @@ class LocalBackend(Backend):
         self._record = record or FileRecord(lambda: "")
         self._files = files or Files()
         self._folders = OwnFolders(self._files)
-        self._objects = ObjectFiles(self._paths, self._files, self._folders, compress=compress)
+        self._presence = Presence(self._paths)
+        self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._open_refs = OpenRefs(self._files, StandIns(self._paths.root, self._record.state))
         self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
         check_store(self._paths)
+        with store_errors("open", self._paths.root, reading=True):
+            self._presence.note()
         warn_if_open_to_all(self._paths.root)
 
     def prepare(self) -> None:
-        if self._prepared and os.path.isdir(self._paths.refs) and os.path.isdir(self._paths.objects):
+        if self._prepared and self._presence.is_sure and os.path.isdir(self._paths.objects):
             return
+        self._presence.check()
         check_store(self._paths)
         root = self._paths.root
         with store_errors("make a store in", root):
@@ -110,6 +115,7 @@ class LocalBackend(Backend):
             make_folders(self._files, self._paths.objects)
             if not missing:
                 self._files.sync_folder(root)
+            self._presence.note()
         self._prepared = True
 
     def place(self) -> Place:
@@ -158,11 +164,17 @@ class LocalBackend(Backend):
     def ref_tokens(self) -> dict[str, Token]:
         root = self._paths.refs
         with store_errors("list", root, reading=True):
-            return list_tokens(root)
+            tokens = list_tokens(root)
+            # Only now: what was listed before a disk was pulled is as good as an answer of that moment.
+            self._presence.check()
+            return tokens
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            return list_identities(self._paths.refs, marker)
+            found = list_identities(self._paths.refs, marker)
+            if found[1] is not None:
+                self._presence.check()
+            return found
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
@@ -183,6 +195,7 @@ class LocalBackend(Backend):
         try:
             descriptor, status = open_with_status(path)
         except (FileNotFoundError, NotADirectoryError) as error:
+            self._presence.check()
             raise KeyError(key) from error
         except OSError as error:
             raise translate(error, "read", path, reading=True) from error
@@ -219,6 +232,7 @@ class LocalBackend(Backend):
             except FileExistsError as error:
                 raise RefTakenError(key) from error
             self._count_new(key.replica)
+            self._presence.met(key.replica)
             token = token_of(os.stat(path, follow_symlinks=False))
         self._record.keep(key, data)
         return token
@@ -238,6 +252,8 @@ class LocalBackend(Backend):
             try:
                 while batch := list(islice(remaining, _FILES_AT_ONCE)):
                     tokens += self._create_batch(batch, made)
+                    for key, _ in batch:
+                        self._presence.met(key.replica)
                 in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
             except BaseException:
                 # As with one: a file whose name may not last was not made.

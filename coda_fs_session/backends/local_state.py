@@ -119,9 +119,10 @@ class LocalState(MachineState):
                 with store_errors("make a state folder, for lack of", error.filename):
                     stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
                     self._folder = self._make_private(stand_in, own)
+                reason = f"{error.strerror}{_owner_of(error.filename)}"
                 warn(
-                    f"the state folder {error.filename} cannot be used ({error.strerror}{_owner_of(error.filename)}); "
-                    f"using {self._folder} instead. Set state_path, or CODA_FS_STATE, to a folder that only you may write.",
+                    f"the state folder {error.filename} cannot be used ({reason}); using {self._folder} instead. "
+                    "Set state_path, or CODA_FS_STATE, to a folder that only you may write.",
                 )
         return self._folder
 

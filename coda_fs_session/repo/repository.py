@@ -120,6 +120,14 @@ class Repository:
             head.damage = CorruptionError(str(head.damage), path, line=head.damage.line)
         return head
 
+    def has(self, head: Head) -> bool:
+        """Tell whether a ref is in the store as it was read."""
+        try:
+            end = self.backend.ref_end(head.key)
+        except (KeyError, StoreError):
+            return False
+        return end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n')
+
     def reread(self, head: Head) -> Head:
         """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
 

@@ -151,6 +151,8 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
         except AttemptLandedError:
             _warn_of_branch(head.name, name)
             raise
+    if not repo.has(head):
+        head.messages.secure()
     child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None, attempted=head.attempted)
     _warn_of_branch(head.name, name)
     return child
@@ -225,8 +227,8 @@ def _rewrite(
 ) -> Head:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
-    if target is not head and is_own(repo, head):
-        # Our file was lost or put back to what it was, and so may be objects that only it named.
+    if target is not head and (is_own(repo, head) or not repo.has(head)):
+        # The file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
     operation = _operation(splice)
     link = head.header.commit

@@ -197,6 +197,9 @@ class RepoStorage(SessionStorage):
             splice, change = parent._hooks.before_save(parent, splice, change)
             # They may have left fewer messages.
             at = None if at is None else min(at, splice.result_count())
+        if parent.has_unsaved_changes and not self.repo.has(head):
+            # What it stands on may be gone from the store; otherwise it was read just now.
+            head.messages.secure()
         metadata = publish.merged(self.repo, head, change)
         return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from ..errors import SessionError
+from ..errors import SessionError, StoreGoneError
 from ..storage import SessionStorage
 from .changes import SessionEvent, changes_between, concerns, view_of
 from .storage import RepoStorage
@@ -163,6 +163,8 @@ class Watch:
         try:
             view = view_of(self._storage)
             events = changes_between(self._view, view, self._storage)
+        except StoreGoneError:
+            return
         except Exception:
             # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
             _logger.exception("cannot list the sessions that are watched; this is tried again")

@@ -25,6 +25,7 @@ from coda_fs_session import (
     StoreError,
     StoreFormatError,
     StoreFullError,
+    StoreGoneError,
 )
 from coda_fs_session.backends import _sqlite_refs, _sqlite_schema, sqlite
 from coda_fs_session.backends._sqlite_connections import Connections
@@ -265,35 +266,53 @@ def test_how_it_is_set_up(store: Path) -> None:
 
 
 def test_another_database_at_the_same_place(store: Path) -> None:
-    """Where another database comes to stand at the path, an open manager goes on with that one, and never writes into
-    the one that is gone."""
+    """Where another database comes to stand at the path, an open manager says so, and writes nothing into it.
+
+    Nor into the one that is gone. A new manager goes on with the one that is there.
+    """
     with opened(store) as manager:
         fill(manager, "first", 2)
+    manager = opened(store)
+    session = manager.load_session("first")
+    store.rename(store.with_name("away"))
+    with opened(store) as other:
+        fill(other, "second", 3)
+    session.add_message(message(2))
+    for call in (manager.list_sessions, lambda: manager.save_session(session), lambda: manager.create_session("new")):
+        with pytest.raises(StoreGoneError, match=r"another database .* open a new manager"):
+            call()
+    with opened(store) as other:
+        assert [info.name for info in other.list_sessions()] == ["second"]
+    shutil.rmtree(store)
+    store.with_name("away").rename(store)
+    manager.save_session(session)
+    manager.close()
     with opened(store) as manager:
-        assert "first" in manager
-        shutil.rmtree(store)
-        assert manager.list_sessions() == []
-        with opened(store) as other:
-            fill(other, "second", 3)
-        assert [info.name for info in manager.list_sessions()] == ["second"]
-        say(manager, manager.load_session("second"), 7)
-    with opened(store) as manager:
-        assert len(manager.load_session("second")) == 4
+        assert manager.load_session("first").get_messages() == [message(number) for number in range(3)]
 
 
 def test_the_database_is_removed(store: Path) -> None:
-    """What is acknowledged after that is in a new one, with all that the session holds.
+    """Nothing is acknowledged, and no other one begun in its place; once it is back, what was not saved is.
 
-    The tables used to be made in the one that has no name any more, and saved into.
+    A new one used to be made, in which a session may lack what only the old one held.
     """
     with opened(store) as manager:
         fill(manager, "chat", 2)
-        session = manager.load_session("chat")
-        for path in store.iterdir():
-            path.unlink()
-        say(manager, session, 2)
-        with opened(store) as other:
-            assert other.load_session("chat").get_messages() == [message(number) for number in range(3)]
+    manager = opened(store)
+    session = manager.load_session("chat")
+    kept = store.with_name("kept")
+    (store / "sessions.db").rename(kept)
+    for path in store.iterdir():
+        path.unlink()
+    session.add_message(message(2))
+    for call in (manager.list_sessions, manager.close, lambda: manager.load_session("other")):
+        with pytest.raises(StoreGoneError, match="is gone: mount its disk or put the folder back"):
+            call()
+    assert list(store.iterdir()) == []
+    kept.rename(store / "sessions.db")
+    manager.close()
+    with opened(store) as manager:
+        assert manager.load_session("chat").get_messages() == [message(number) for number in range(3)]
 
 
 def test_a_ref_that_is_gone_is_not_held(tmp_path: Path) -> None:
@@ -315,9 +334,9 @@ def test_a_ref_that_is_gone_is_not_held(tmp_path: Path) -> None:
 
 
 def test_the_database_is_removed_while_it_is_written(tmp_path: Path) -> None:
-    """Who is in the middle of it is told so, and what he writes next is in a new one.
+    """Who is in the middle of it is told so, as is whoever writes next.
 
-    To make the new one he used to wait for a lock that he held himself.
+    To make a new one, a writer used to wait for a lock that it held itself.
     """
     backend = SqliteBackend(tmp_path)
     backend.create_ref(KEY, b"one\n")
@@ -325,13 +344,14 @@ def test_the_database_is_removed_while_it_is_written(tmp_path: Path) -> None:
         stack.enter_context(backend.hold(KEY))
         for path in tmp_path.iterdir():
             path.unlink()
-        with pytest.raises(StoreError, match="or removed, while it was written"):
+        with pytest.raises(StoreGoneError):
             backend.create_ref(KEY, b"lost\n")
         with pytest.raises(StoreError, match="or removed, while it was written"):
             stack.close()
-    backend.create_ref(KEY, b"two\n")
-    assert SqliteBackend(tmp_path).read_ref(KEY).data == b"two\n"
+    with pytest.raises(StoreGoneError):
+        backend.create_ref(KEY, b"two\n")
     backend.close()
+    assert not (tmp_path / "sessions.db").exists()
 
 
 def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
@@ -389,15 +409,17 @@ def test_a_backup_restored_while_a_save_waits(
 
 
 def test_removed_while_a_save_waits(store: Path, while_waiting: list[Callable[[], object]]) -> None:
-    """It is an error that says so, and saving again brings back what the session holds."""
+    """It is an error that says so; saving again works once the database is back."""
     with opened(store) as manager:
         fill(manager, "chat", 2)
         session = manager.load_session("chat")
-        while_waiting.append(lambda: shutil.rmtree(store))
+        away = store.with_name("away")
+        while_waiting.append(lambda: store.rename(away))
         session.add_message(message(2))
-        with pytest.raises(StoreError, match="or removed, while it was written: save again") as caught:
+        with pytest.raises(StoreGoneError) as caught:
             manager.save_session(session)
         assert caught.value.path == store / "sessions.db"
+        away.rename(store)
         manager.save_session(session)
     with opened(store) as manager:
         assert manager.load_session("chat").get_messages() == [message(number) for number in range(3)]
