@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import StoreError
+from .manager import SessionManager
 from .session import CHARACTERS_PER_TOKEN, Session, SessionInfo, content_text
-
-if TYPE_CHECKING:
-    from .manager import SessionManager
 
 _MEGABYTE = 1024 * 1024
 _MOST_ACTIVE = 5

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .session import Session
@@ -55,11 +55,12 @@ class Autosave:
     def held(self) -> list[Session]:
         return list(self._sessions.values())
 
-    def stop(self) -> None:
-        """Stop the timer and hold nothing any more."""
+    def stop(self, unsaved: Iterable[Session] = ()) -> None:
+        """Stop the timer, and hold nothing any more but these sessions, which are tried again at the end."""
         with self._mutex:
-            self._sessions.clear()
-            _pending.discard(self)
+            self._sessions = {id(session): session for session in unsaved}
+            if not (self._sessions and self._interval):
+                _pending.discard(self)
             thread, self._thread = self._thread, None
         if thread is not None:
             self._wake.set()

@@ -28,6 +28,7 @@ after a failed save, and a later save stores it.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ class StoreError(SessionError):
         path: the file or folder concerned, or None where there is none (the memory backend).
     """
 
-    def __init__(self, message: str, path: Path | str | None = None) -> None:
+    def __init__(self, message: str, path: os.PathLike[str] | str | None = None) -> None:
         # Imported late: opening and reading a store needs none of it.
         import pathlib
 
@@ -120,7 +121,7 @@ class StoreGoneError(StoreError):
     As soon as it is back everything goes on. Until then open sessions hold what is not saved.
     """
 
-    def __init__(self, what: str, path: Path | str | None = None) -> None:
+    def __init__(self, what: str, path: os.PathLike[str] | str | None = None) -> None:
         super().__init__(
             f"{what}: mount its disk or put the folder back, and try again. What is not saved is still in memory, and "
             "can be saved with a manager of another store. For what is at the path now open a new manager",
@@ -148,7 +149,7 @@ class CorruptionError(StoreError):
     def __init__(
         self,
         message: str,
-        path: Path | str | None = None,
+        path: os.PathLike[str] | str | None = None,
         *,
         line: int | None = None,
         expected: object = None,
@@ -169,7 +170,7 @@ class ObjectNotYetHereError(StoreError):
         object_id: the 64 hexadecimal digits of the missing object.
     """
 
-    def __init__(self, object_id: str, path: Path | str | None = None) -> None:
+    def __init__(self, object_id: str, path: os.PathLike[str] | str | None = None) -> None:
         super().__init__(
             f"object {object_id} is not in the store{'' if path is None else f' (looked at {path})'}: "
             "if a sync tool carries the folder, wait until it is done and try again; "

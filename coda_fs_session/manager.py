@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
+from . import late
 from .autosave import Autosave
 from .config import Config, local_path, read_config, read_toml
 from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreReadOnlyError
@@ -17,15 +18,6 @@ from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken, with_origin
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .hooks import Hooks
-    from .repo.changes import SessionEvent
-    from .repo.sync_report import Direction, ProgressCallback, SyncReport
-    from .repo.watch import Watch
-    from .templates import Templates
 
 
 class SessionManager:
@@ -78,8 +70,8 @@ class SessionManager:
         self._sessions = OpenSessions(
             self._storage, self._autosave, limit=config.max_session_bytes, count_tokens=counter
         )
-        self._templates: Templates | None = None
-        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._templates: late.Templates | None = None
+        self._watches: weakref.WeakSet[late.Watch] = weakref.WeakSet()
 
     def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
         """Create a session, or load the one that has the name.
@@ -175,15 +167,16 @@ class SessionManager:
 
         Raises:
             SessionError: one could not be saved (the first such error, of a hook or a storage of your own whatever that
-                raises); the others were.
+                raises; its notes name every such session); the others were.
         """
         failure: Exception | None = None
-        for session in {id(s): s for s in [*self._autosave.held(), *self._sessions]}.values():
+        for session in self._held():
             try:
                 if session.has_unsaved_changes:
                     self.save_session(session)
             except Exception as error:
                 failure = failure or error
+                failure.add_note(f"session {session.name!r} was not saved: {error}")
         if failure is not None:
             raise failure
 
@@ -236,7 +229,7 @@ class SessionManager:
         """Return what is known of a session without loading its messages, None where there is none."""
         return self._info(checked_name(name))
 
-    def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> late.Path:
         """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
 
         Returns:
@@ -298,9 +291,9 @@ class SessionManager:
         self,
         target: str | os.PathLike[str] | SessionManager,
         *,
-        direction: Direction = "both",
-        progress: ProgressCallback | None = None,
-    ) -> SyncReport:
+        direction: late.Direction = "both",
+        progress: late.ProgressCallback | None = None,
+    ) -> late.SyncReport:
         """Bring this store and another one to hold the same sessions, with their whole history.
 
         What is saved travels; save first what is not. Nothing is ever removed, a sync may be interrupted anywhere
@@ -341,7 +334,9 @@ class SessionManager:
         finally:
             theirs.close()
 
-    def watch(self, callback: Callable[[SessionEvent], object] | None = None, name: str | None = None) -> Watch:
+    def watch(
+        self, callback: Callable[[late.SessionEvent], object] | None = None, name: str | None = None
+    ) -> late.Watch:
         """Tell what happens to sessions from now on: created, advanced, diverged, deleted, renamed.
 
         It does not matter who does it: this manager, another process, or a sync tool that carries files into the
@@ -363,7 +358,7 @@ class SessionManager:
         return watch
 
     @property
-    def templates(self) -> Templates:
+    def templates(self) -> late.Templates:
         """The templates of this manager: register them, and create sessions that begin as they say."""
         with self._sessions.lock:
             if self._templates is None:
@@ -406,17 +401,33 @@ class SessionManager:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 
         Raises:
-            SessionError: a session could not be saved (see `save_all`); everything else was done.
+            SessionError: a session could not be saved (see `save_all`); everything else was done. What is not saved is
+                held on to, so that `close` may be called again.
         """
+        unsaved: list[Session] = []
         try:
             self.save_all()
+        except BaseException:
+            unsaved = [session for session in self._held() if self._is_unsaved(session)]
+            raise
         finally:
-            self._release()
+            self._release(unsaved)
 
-    def _release(self) -> None:
+    def _held(self) -> list[Session]:
+        """Return every open session, and those that nobody else holds any more."""
+        return list({id(session): session for session in [*self._autosave.held(), *self._sessions]}.values())
+
+    def _is_unsaved(self, session: Session) -> bool:
+        try:
+            return session.has_unsaved_changes
+        except Exception:
+            # Whatever is wrong with it, saving it would tell, and has told.
+            return True
+
+    def _release(self, unsaved: Sequence[Session] = ()) -> None:
         for watch in list(self._watches):
             watch.stop()
-        self._autosave.stop()
+        self._autosave.stop(unsaved)
         self._storage.close()
 
     def __enter__(self) -> Self:
@@ -442,7 +453,7 @@ class SessionManager:
         return f"<SessionManager: {self._config.backend}{where}>"
 
     @property
-    def _hooks(self) -> Hooks | None:
+    def _hooks(self) -> late.Hooks | None:
         return self._sessions.hooks
 
     def _info(self, name: str) -> SessionInfo | None:

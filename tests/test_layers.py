@@ -40,7 +40,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "templates": ("errors", FORMAT, "session"),
     "analytics": ("errors", "session", "manager"),
     "opening": (*BELOW_REPO, "config", "backends"),
-    "manager": EVERYTHING_BELOW,
+    # For type checkers, and for who asks for the types of signatures: it loads nothing by itself.
+    "late": EVERYTHING_BELOW,
+    "manager": (*EVERYTHING_BELOW, "late"),
     "__init__": ("errors", "manager", "session", "storage", "repo.", "hooks", "redact", "templates", "analytics"),
     # The shipped test tools look everywhere; nothing looks at them.
     "testing.": (*BELOW_REPO, "backends.", "manager", "testing."),

@@ -264,12 +264,12 @@ def open_with_status(path: str, *, append: Files | None = None) -> tuple[int, os
     except OSError as error:
         # ELOOP: a symbolic link; ENXIO: a FIFO or socket; EISDIR: a folder opened for writing.
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-            raise _not_regular(path) from error
+            raise wrong_kind(path) from error
         raise
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise _not_regular(path)
+        raise wrong_kind(path)
     return descriptor, status
 
 
@@ -288,11 +288,19 @@ def open_folder(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _not_regular(path: str) -> CorruptionError:
-    kinds = (("a folder", stat.S_ISDIR), ("a symbolic link", stat.S_ISLNK), ("a FIFO", stat.S_ISFIFO))
+def wrong_kind(path: str, expected: str = "a regular file") -> CorruptionError:
+    """Return the error that says what stands at a path, and what to do about it."""
+    kinds = (("a file", stat.S_ISREG), ("a folder", stat.S_ISDIR), ("a symbolic link", stat.S_ISLNK))
     mode = os.lstat(path).st_mode
-    actual = next((kind for kind, test in kinds if test(mode)), "a special file")
-    return CorruptionError("move it out of the store", path, expected="a regular file", actual=actual)
+    actual = next((kind for kind, test in (*kinds, ("a FIFO", stat.S_ISFIFO)) if test(mode)), "a special file")
+    advice = "this is none of the store's: move it out of the store"
+    if stat.S_ISLNK(mode):
+        # As git-annex and tools that find duplicates leave them; what was saved is where they lead, or lost.
+        advice = (
+            f"links are not followed, as they may lead out of the store: put what this one stands for in its place "
+            f"({os.readlink(path)!r}; with git-annex, `git annex get` and `git annex unlock`)"
+        )
+    return CorruptionError(advice, path, expected=expected, actual=actual)
 
 
 def read_bytes(descriptor: int, size: int, offset: int = 0) -> bytes:

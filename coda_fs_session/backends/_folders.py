@@ -6,8 +6,7 @@ import contextlib
 import os
 import stat
 
-from ..errors import CorruptionError
-from ._files import Files
+from ._files import Files, wrong_kind
 
 
 class OwnFolders:
@@ -31,7 +30,7 @@ class OwnFolders:
             with contextlib.suppress(FileExistsError):
                 self._files.make_folder(folder)
         if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise CorruptionError("move it out of the store", folder, expected="a folder", actual="something else")
+            raise wrong_kind(folder, "a folder")
         if missing or folder not in self._secured:
             touched.add(os.path.dirname(folder))
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
-from ..errors import CorruptionError
+from ._files import wrong_kind
 from ._sqlite_errors import code_of
 
 Identity = tuple[int, int]
@@ -134,5 +134,5 @@ def identity_of(path: str) -> Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(status.st_mode):
-        raise CorruptionError("move it out of the store", path, expected="a regular file", actual="another")
+        raise wrong_kind(path)
     return (status.st_dev, status.st_ino) if status.st_size else None

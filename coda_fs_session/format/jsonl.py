@@ -226,8 +226,9 @@ def _explain(value: Any, value_path: str, problem: str) -> InvalidMessageError:
         children: list[tuple[Any, str, int]] = []
         if isinstance(item, dict):
             for key, child in item.items():
-                if not isinstance(key, str):
-                    return InvalidMessageError(path, f"the key {key!r} is {type(key).__name__}, and JSON keys are text")
+                if type(key) is not str:
+                    kind = type(key).__name__ + (", a kind of str" if isinstance(key, str) else "")
+                    return InvalidMessageError(path, f"the key {key!r} is {kind}, and JSON keys are plain text")
                 if has_surrogate(key):
                     return InvalidMessageError(path, f"the key {key!a} holds a lone surrogate")
                 children.append((child, f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]", depth + 1))
@@ -248,6 +249,8 @@ def _problem(item: Any, depth: int) -> str | None:
         fits = _SMALLEST_INTEGER <= item <= _LARGEST_INTEGER
         return None if fits else f"the integer {item:#x} does not fit in 64 bits: store it as text"
     if isinstance(item, float):
+        if type(item) is not float:
+            return f"{type(item).__name__} is a kind of float that JSON does not know: use float(value)"
         return None if isfinite(item) else f"{item} has no JSON form: use None or text"
     for kinds, hint in _HINTS:
         if isinstance(item, kinds):
