@@ -13,7 +13,7 @@ from .errors import ConfigError, warn
 _MEGABYTE = 1024 * 1024
 _NO_LIMIT = 2**62
 # As rsync and scp tell them: a colon before the first slash. A Path has made one slash of two.
-_ELSEWHERE = re.compile(r"[^/:]+:")
+_ELSEWHERE = re.compile(r"[^/:]*:")
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 

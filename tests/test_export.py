@@ -238,6 +238,22 @@ def test_a_byte_order_mark_is_no_obstacle(manager: SessionManager, tmp_path: Pat
     assert manager.import_session(tmp_path / "in.json").get_messages() == [{"a": "\u00e9"}]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_only_this_user_may_read_it(manager: SessionManager, tmp_path: Path, overwrite: bool) -> None:
+    """As the store; also where a file that others may read was there. Whoever is to have it is given it."""
+    manager.create_session("chat")
+    path = tmp_path / "chat.json"
+    if overwrite:
+        path.write_text("older")
+        path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        manager.export_session("chat", path, overwrite=overwrite)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_replaced_messages_stay_in_the_history(tmp_path: Path) -> None:
     """Replacing is a step forward: nothing of what was there is removed from the disk."""
     manager = open_store(tmp_path / "store")

@@ -69,7 +69,7 @@ def pulled(request: pytest.FixtureRequest, tmp_path: Path, backend: str) -> Iter
 
 
 def test_every_verb_says_so(pulled: Pulled) -> None:
-    """Whatever reads or writes raises StoreGoneError, which says what to do, and writes nothing in the store's place."""
+    """Whatever reads or writes raises StoreGoneError, which says what to do; in the store's place nothing is made."""
     manager, unopened = pulled.manager, pulled.manager.create_session("unopened").name
     pulled.pull()
     pulled.short.add_message(message(LONG))

@@ -192,6 +192,27 @@ def test_version() -> None:
     assert installed == coda_fs_session.__version__
 
 
+def test_types_of_signatures_can_be_looked_up() -> None:
+    """`typing.get_type_hints` works on every public class, method and property, in a process that has loaded no more.
+
+    Tools that make documents or forms of signatures need it; it used to raise NameError for `sync` and others.
+    """
+    script = """
+        import inspect, typing
+        import coda_fs_session
+        for name in coda_fs_session.__all__:
+            public = getattr(coda_fs_session, name)
+            members = vars(public).values() if inspect.isclass(public) else ()
+            for each in (public, *members):
+                each = getattr(each, "fget", None) or getattr(each, "__func__", each)
+                if inspect.isclass(each) or inspect.isfunction(each):
+                    typing.get_type_hints(each)
+        print(typing.get_type_hints(coda_fs_session.SessionManager.sync)["return"].__name__)
+    """
+    done = run_python(script)
+    assert (done.stdout, done.stderr) == ("SyncReport\n", "")
+
+
 def test_package_is_typed() -> None:
     """Type checkers find `py.typed` beside the code, and every public method says what it takes and returns."""
     assert resources.files(coda_fs_session).joinpath("py.typed").is_file()

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from storekit import fill, give_to_nobody, message, open_store, run_python, untouched
+from storekit import NOBODY, fill, give_to_nobody, message, open_store, run_python, untouched
 
 from coda_fs_session import SessionManager, SessionWarning
 
@@ -192,6 +192,48 @@ def test_a_stand_in_that_somebody_else_made(tmp_path: Path, monkeypatch: pytest.
         assert not list(target.iterdir())
         if planted == "open folder":
             assert not list(stand_in.iterdir())
+
+
+def test_a_state_folder_that_root_has_begun(open_tmp: Path) -> None:
+    """As under sudo: where a part of it belongs to another user a stand-in is used, and the warning says whose."""
+    if os.getuid() != 0:
+        pytest.skip("a folder of another user needs root to make it")
+    store, state = open_tmp / "stores" / "store", open_tmp / "state"
+    with open_store(store, state_path=str(state)) as manager:
+        fill(manager, "chat")
+    give_to_nobody(open_tmp / "stores", writable=True)
+    give_to_nobody(state, writable=True)
+    script = """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with open_store(store, state_path=sys.argv[2]) as manager:
+            session = manager.create_session("chat")
+            session.add_message(message(0))
+            manager.save_session(session)
+    print(*[sys.argv[3] in str(each.message) and "belongs to the user 0" in str(each.message) for each in caught])
+    """
+    for part in ("locks", "own"):
+        (begun,) = state.glob(f"*/{part}")
+        os.chown(begun, 0, 0)
+        assert run_as_nobody(script, store, state, begun, tmp_path=open_tmp) == ["True"]
+        os.chown(begun, NOBODY, NOBODY)
+
+
+def test_a_state_folder_that_a_stranger_has_left_open(tmp_path: Path) -> None:
+    """Where everybody may make folders, somebody may make ours first, and leave it open: nothing in it is believed."""
+    if os.getuid() != 0:
+        pytest.skip("a folder of another user needs root to make it")
+    store, state = tmp_path / "store", tmp_path / "state"
+    with open_store(store, state_path=str(state)) as manager:
+        fill(manager, "chat")
+    (planted,) = state.iterdir()
+    os.chown(planted, NOBODY, NOBODY)
+    planted.chmod(0o777)
+    with untouched(planted):
+        with pytest.warns(SessionWarning, match=f"every user may write .* the user {NOBODY}"):
+            manager = open_store(store, state_path=str(state))
+        fill(manager, "another")
+        manager.close()
 
 
 def test_without_any_place_for_state_reading_works(open_tmp: Path) -> None:

@@ -23,7 +23,7 @@ from ._sqlite_errors import database_errors, is_locked
 from ._sqlite_schema import STEPS, is_current, migrate, number_of, version_of
 from ._sqlite_statements import Statement, run
 from ._sqlite_waiting import Gate, Queue
-from ._store import check_database_folder
+from ._store import check_database_folder, warn_if_open_to_all
 
 _POLL_SECONDS = 0.01
 _FORK_SECONDS = 10.0
@@ -52,6 +52,7 @@ class Database:
         self._number: int | None = None
         self._start_anew()
         check_database_folder(folder)
+        warn_if_open_to_all(folder)
         self.exists()
         _all.add(self)
 

@@ -56,7 +56,6 @@ def check_database_folder(folder: str) -> None:
     Raises:
         StoreFormatError: it is something else.
     """
-    warn_if_open_to_all(folder)
     with store_errors("open", folder, reading=True):
         try:
             names = sorted(name for name in os.listdir(folder) if not is_hidden(name))

@@ -190,3 +190,28 @@ def test_what_was_added_is_a_copy() -> None:
     session.add_message(message)
     message["content"].append("b")
     assert session.get_messages() == [{"content": ["a"]}]
+
+
+class Score(float):
+    """As numpy.float64 is one."""
+
+
+class Name(str):
+    """As members of an enumeration of texts are."""
+
+
+@pytest.mark.parametrize(
+    ("message", "place", "told"),
+    [
+        ({"a": [{"scores": [1.0, Score(0.5)]}]}, "messages[0].a[0].scores[1]", "Score is a kind of float"),
+        ({"a": [{Name("k"): 1}]}, "messages[0].a[0]", "the key 'k' is Name, a kind of str"),
+        ({Name("k"): 1}, "messages[0]", "the key 'k' is Name, a kind of str"),
+        ({"a": {1: 1}}, "messages[0].a", "the key 1 is int, and JSON keys are plain text"),
+    ],
+)
+def test_kinds_of_plain_types_are_named(message: dict[str, Any], place: str, told: str) -> None:
+    """What is nearly a number or text is named with its place and type, however deep it is."""
+    with pytest.raises(InvalidMessageError) as caught:
+        encode_message(message, "messages[0]")
+    assert caught.value.value_path == place
+    assert told in caught.value.problem
