@@ -17,7 +17,8 @@ class Redact(SessionHook):
 
     Every text in messages and metadata is looked at, at any depth, and so are the keys of dicts. Afterwards no pattern
     matches any of them: where replacing brings together what matches anew, that is replaced too. Numbers are left,
-    and so are session names and what was stored before the hook was there.
+    and so are session names and what was stored before the hook was there. How long a pattern takes is up to the text,
+    and nothing bounds it: see THREATS.md for patterns to avoid.
 
     Args:
         patterns: one regular expression or several, as text or compiled.

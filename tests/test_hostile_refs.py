@@ -119,6 +119,16 @@ def test_a_ref_that_is_no_regular_file(tmp_path: Path, make: Callable[[Path], No
     error = assert_only_bad_is_bad(store, path)
     advice = "put what this one stands for in its place" if path.is_symlink() else "move it out of the store"
     assert advice in str(error)
+    assert getattr(error, "expected", None) == "a regular file"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 4096, b"{}\n", b"[1]\n", b'"text"\n', b"\xff\xfe"])
+def test_a_ref_without_a_header(tmp_path: Path, content: bytes) -> None:
+    """A ref that is empty, zero-filled or something else is a damaged session, never "not found" and never new."""
+    store, path = damaged_store(tmp_path)
+    path.write_bytes(content)
+    error = assert_only_bad_is_bad(store, path, line=1)
+    assert "restore the file" in str(error)
 
 
 def test_a_damaged_header(tmp_path: Path) -> None:

@@ -188,6 +188,10 @@ def _named(sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str
     groups: dict[Step | None, list[Path]] = {}
     for side in sides:
         groups.setdefault(side.step_after(place), []).append(side)
+    if len(groups) == 1:
+        # Of one state, as only a ref that was forged has them.
+        yield from ((label, side) for side in sides)
+        return
 
     def order(step: Step | None) -> tuple[int, tuple[int, str]]:
         # Who gave the name to another conversation knew that the earlier ones had lost it.
