@@ -11,8 +11,14 @@ from storekit import Opener, open_store
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones.
-    hypothesis.settings.register_profile("coda", derandomize=not config.getoption("--long"))
+    # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones. How long an
+    # example takes says how busy the machine is, and nothing about the package.
+    hypothesis.settings.register_profile(
+        "coda",
+        derandomize=not config.getoption("--long"),
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
     hypothesis.settings.load_profile("coda")
 
 
