@@ -1,8 +1,9 @@
 """Change the package one place at a time, and see whether a test notices.
 
-For each mutant the tests that matter most for its file run first, then all others of its folder, and with --all the
-whole suite. What survives is printed with its place and the change: a promise that no test holds, or a mutation that
-changes nothing (`scripts/mutants.equivalent` lists those, each with the reason; they are left out).
+For each mutant the tests that matter most for its file run first, then those of its layer, and with --all the whole
+suite; with --first only the first ones. What survives is printed with its place and the change: a promise that no test
+holds, or a mutation that changes nothing (`scripts/mutants.equivalent` lists those, each with the reason; they are left
+out).
 
 The working tree is never touched: mutants live in a copy, one for each job. Tools of others were tried: mutmut runs
 functions through trampolines of its own, and draws no samples; cosmic-ray knows one test command for all files.
@@ -225,8 +226,8 @@ def _with(node: ast.expr, **fields: object) -> ast.expr:
     return changed
 
 
-def stages(path: str, root: Path, *, everything: bool) -> Iterator[list[str]]:
-    """Yield the tests to run for a file of the package: a list, then one for what survives that, and so on."""
+def stages(path: str, root: Path, count: int) -> Iterator[list[str]]:
+    """Yield the tests for a file of the package: a list, then one for what survives that; of three as many as asked."""
     parts = Path(path).with_suffix("").parts
     files = sorted(each.relative_to(root).as_posix() for each in (root / "tests").rglob("test_*.py"))
     module, folder = parts[-1].strip("_"), parts[-2]
@@ -238,17 +239,14 @@ def stages(path: str, root: Path, *, everything: bool) -> Iterator[list[str]]:
     second = [each for each in dict.fromkeys(named) if each not in first]
     for each in MATTERS.get(folder, ELSEWHERE).split():
         second += [file for file in files if file.startswith(each) and file not in first + second]
-    yield first
-    yield second
-    if everything:
-        yield [each for each in files if each not in first + second]
+    yield from (first, second, [each for each in files if each not in first + second])[:count]
 
 
 class Runner:
     """Runs the tests for mutants, each in a copy of the working tree that no other job uses meanwhile."""
 
-    def __init__(self, jobs: int, *, everything: bool) -> None:
-        self.everything = everything
+    def __init__(self, jobs: int, stages: int) -> None:
+        self.stages = stages
         self.limits: dict[tuple[str, ...], float] = {}
         self.measuring = threading.Lock()
         self.running: set[int] = set()
@@ -268,7 +266,7 @@ class Runner:
         target = root / mutant.path
         source = target.read_bytes()
         try:
-            for tests in stages(mutant.path, root, everything=self.everything):
+            for tests in stages(mutant.path, root, self.stages):
                 if tests:
                     limit = self.limit(tests, root)
                     target.write_bytes(source[: mutant.start] + mutant.new.encode() + source[mutant.end :])
@@ -330,6 +328,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="draw N of the mutants at random")
     parser.add_argument("--seed", type=int, metavar="S", help="repeat a sample that an earlier run has drawn")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--first", action="store_true", help="run only the tests that matter most: seconds for each")
     parser.add_argument("--all", action="store_true", help="give what survives to the whole suite: minutes for each")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     options = parser.parse_args()
@@ -347,7 +346,7 @@ def main() -> int:
     if options.list:
         print(*mutants, sep="\n")
         return 0
-    runner = Runner(options.jobs, everything=options.all)
+    runner = Runner(options.jobs, 1 if options.first else 3 if options.all else 2)
     survivors = 0
     pool = ThreadPoolExecutor(options.jobs)
     try:

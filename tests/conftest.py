@@ -29,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, metavar="N", help="repeat a random choice that an earlier run has printed")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    # What the plugin says at the start is not seen with -q.
+    order = config.getoption("randomly_seed", None)
+    if order is not None and (terminalreporter.stats.get("failed") or terminalreporter.stats.get("error")):
+        terminalreporter.write_line(f"The same order again: --randomly-seed={order}")
+
+
 @pytest.fixture(scope="session")
 def long_size(request: pytest.FixtureRequest) -> bool:
     """True where `--long` asks for the long size of a test."""
