@@ -1,5 +1,6 @@
-# Sourced by the other scripts. `venv [EXTRA]` makes .venv in the repository with this package and the extra's
-# dependencies in it, and sets $python. It is quick when nothing changed.
+# Sourced by the other scripts. `venv [EXTRA [FOLDER]]` makes .venv (or FOLDER) in the repository with this package and
+# the extra's dependencies in it, and sets $python. It is quick when nothing changed. With $lowest, the folder has
+# "-lowest" at its end, and the dependencies their lowest versions.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
@@ -21,6 +22,8 @@ find_python() {
     without_venv=
     if [ -n "${PYTHON:-}" ]; then
         set -- "$PYTHON"
+    elif [ -n "${lowest:-}" ]; then
+        set -- python3.11 python3.12 python3.13 python3.14 python3
     else
         set -- python3 python3.14 python3.13 python3.12 python3.11
     fi
@@ -33,6 +36,31 @@ find_python() {
         : "${without_venv:=$candidate}"
     done
     echo "$without_venv"
+}
+
+# Print every Python that is new enough and can make a venv, one of each minor version.
+every_python() {
+    for version in 3.11 3.12 3.13 3.14; do
+        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python "/usr/bin/python$version"; do
+            if [ "$(version_of "$candidate")" = "$version" ] && has_venv "$candidate"; then
+                echo "$candidate"
+                break
+            fi
+        done
+    done
+}
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+
+# Print, as constraints for pip, the version at which each range in pyproject.toml begins.
+lowest_versions() {
+    "$python" - "$root/pyproject.toml" <<'END'
+import re, sys, tomllib
+
+project = tomllib.load(open(sys.argv[1], "rb"))["project"]
+for needed in sum(project["optional-dependencies"].values(), project["dependencies"]):
+    if found := re.fullmatch(r"([\w.-]+)>=([\w.]+)", needed):
+        print(f"{found[1]}=={found[2]}")
+END
 }
 
 make_venv() {
@@ -56,23 +84,29 @@ make_venv() {
 Then run $0 again."
         fi
     fi
-    say "Making .venv with $("$base" --version) ..."
-    "$base" -m venv --clear "$root/.venv" || fail "could not make $root/.venv (see above)"
+    say "Making $folder with $("$base" --version) ..."
+    "$base" -m venv --clear "$root/$folder" || fail "could not make $root/$folder (see above)"
 }
 
 venv() {
     extra=${1:-}
-    python=$root/.venv/bin/python
+    folder=${2:-.venv}${lowest:+-lowest}
+    python=$root/$folder/bin/python
     # A .venv of another Python, or one whose making was interrupted, is made anew.
     { new_enough "$python" && "$python" -m pip --version >/dev/null 2>&1; } || make_venv
 
     # The path is part of the stamp: an editable install points at it, and a repository may be moved.
-    stamp=$root/.venv/installed${extra:+-$extra}
+    stamp=$root/$folder/installed${extra:+-$extra}
     wanted="$(cksum <"$root/pyproject.toml") $root"
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
 
-    say "Installing the package${extra:+ and what \"$extra\" needs} into .venv ..."
-    "$python" -m pip install --quiet --disable-pip-version-check --no-input \
+    say "Installing the package${extra:+ and what \"$extra\" needs} into $folder ..."
+    set --
+    if [ -n "${lowest:-}" ]; then
+        lowest_versions >"$root/$folder/lowest.txt" || fail "could not read the versions in $root/pyproject.toml"
+        set -- --constraint "$root/$folder/lowest.txt"
+    fi
+    "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
         --editable "$root${extra:+[$extra]}" || fail "could not install (see above). This step needs the network once."
     printf '%s\n' "$wanted" >"$stamp"
 }

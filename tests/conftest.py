@@ -11,8 +11,14 @@ from storekit import Opener, open_store
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones.
-    hypothesis.settings.register_profile("coda", derandomize=not config.getoption("--long"))
+    # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones. How long an
+    # example takes says how busy the machine is, and nothing about the package.
+    hypothesis.settings.register_profile(
+        "coda",
+        derandomize=not config.getoption("--long"),
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
     hypothesis.settings.load_profile("coda")
 
 
@@ -21,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--api-page", metavar="PATH", help="hold this API page against the package, not the tests' own")
     parser.addoption("--long", action="store_true", help="the long size of the crash and process tests: minutes")
     parser.addoption("--seed", type=int, metavar="N", help="repeat a random choice that an earlier run has printed")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    # What the plugin says at the start is not seen with -q.
+    order = config.getoption("randomly_seed", None)
+    if order is not None and (terminalreporter.stats.get("failed") or terminalreporter.stats.get("error")):
+        terminalreporter.write_line(f"The same order again: --randomly-seed={order}")
 
 
 @pytest.fixture(scope="session")

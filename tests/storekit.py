@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import coda_fs_session
 from coda_fs_session import Session, SessionManager
 
 ROOT = Path(__file__).parents[1]
@@ -132,8 +135,9 @@ def run_python(script: str, *arguments: str | Path, **environment: str) -> subpr
 def drop_privileges() -> None:
     """Become a user whom file modes bind; everything that is imported late must be imported by now.
 
-    Root may write anywhere, and the interpreter may stand where nobody else may read.
+    Root may write anywhere, and the interpreter and this repository may stand where nobody else may read.
     """
+    import_everything()
     with open_store(Path(os.environ["WARM_STORE"]), compress_threshold_bytes=100) as manager:
         fill(manager, "warm", 2, size=70_000)
     with open_store(Path(os.environ["WARM_STORE"])) as manager:
@@ -148,6 +152,24 @@ def drop_privileges() -> None:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+
+
+def import_everything() -> None:
+    """Import what any line of the package imports, the lines in its functions too; its tools for tests left out."""
+    package = Path(coda_fs_session.__file__).parent
+    for path in package.rglob("*.py"):
+        inside = path.relative_to(package).with_suffix("").parts
+        if inside[0] in ("testing", "__main__"):
+            continue
+        importlib.import_module(".".join((package.name, *inside)).removesuffix(".__init__"))
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                # What another system has, or an extra that is not installed.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
 
 
 def give_to_nobody(folder: Path, *, writable: bool) -> None:

@@ -58,7 +58,7 @@ class DictStorage(SessionStorage):
 
     def list_all(self) -> list[SessionInfo]:
         infos = []
-        for name, text in self.kept.items():
+        for name, text in list(self.kept.items()):
             messages, metadata, (created, updated) = json.loads(text)
             times = datetime.fromisoformat(created), datetime.fromisoformat(updated)
             infos.append(SessionInfo(name, len(messages), *times, metadata, len(text)))

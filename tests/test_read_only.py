@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,14 @@ PRELUDE = """
 
 
 @pytest.fixture
-def open_tmp(tmp_path: Path) -> Path:
-    """A folder that other users can get to; pytest's own are closed to them."""
-    if os.getuid() == 0:
-        for folder in [tmp_path, *tmp_path.parents]:
-            if folder.stat().st_uid == os.getuid() and folder.parent != folder:
-                folder.chmod(folder.stat().st_mode | 0o755)
-    return tmp_path
+def open_tmp() -> Iterator[Path]:
+    """A folder that other users can get to; pytest closes its own to them, whenever another run begins."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (Path(place), *Path(place).parents)):
+            break
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def run_as_nobody(script: str, *arguments: str | Path, tmp_path: Path, **environment: str) -> list[str]:
@@ -172,8 +175,6 @@ def test_an_unwritable_state_folder_warns_and_works(open_tmp: Path, kind: str) -
 
 def test_a_stand_in_that_somebody_else_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a shared temporary folder the stand-in's name may be taken by another user, or a link: it is not trusted."""
-    import tempfile
-
     for number, planted in enumerate(("link", "open folder")):
         scratch = tmp_path / str(number)
         scratch.mkdir()

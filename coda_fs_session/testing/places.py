@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -27,11 +28,26 @@ SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3)
 
 
 class Place(ABC):
-    """One store and one machine's state. Its files are reached around the engine, as a sync tool reaches them."""
+    """One store and one machine's state. Its files are reached around the engine, as a sync tool reaches them.
+
+    Attributes:
+        ids: the replica ids that the machine has gone by, the present one last.
+    """
 
     def __init__(self, replica: str, clock: Callable[[], datetime]) -> None:
-        self.replica = replica
+        self.ids = [replica]
         self.clock = clock
+
+    @property
+    def replica(self) -> str:
+        return self.ids[-1]
+
+    def is_own(self, path: str) -> bool:
+        """Tell whether a file is one of those that this machine alone creates and changes."""
+        return path.startswith(tuple(f"refs/{each}/" for each in self.ids))
+
+    def choose_ids(self) -> None:  # noqa: B027 - a place in memory takes what it is given
+        """Let the machine choose its replica id, as it does where the configuration gives none."""
 
     def manager(self) -> SessionManager:
         """Open the store anew, as another process would."""
@@ -48,7 +64,8 @@ class Place(ABC):
         """Write a file as a sync tool does: over the one that is there (in its inode or by a rename), or anew."""
 
     @abstractmethod
-    def remove(self, path: str) -> None: ...
+    def remove(self, path: str) -> None:
+        """Take a ref away, and with the last one its folder."""
 
     @abstractmethod
     def copied(self, replica: str, clock: Callable[[], datetime], order: Iterable[str]) -> Place:
@@ -97,6 +114,7 @@ class DiskPlace(Place):
     def __init__(self, replica: str, clock: Callable[[], datetime], folder: Path | None = None) -> None:
         super().__init__(replica, clock)
         self._own = folder is None
+        self._chooses = False
         self.folder = Path(tempfile.mkdtemp(prefix="coda-fs-", dir=_fast_folder())) if folder is None else folder
         self.store = self.folder / "store"
 
@@ -120,8 +138,13 @@ class DiskPlace(Place):
         os.utime(written, (moment, moment))
         written.replace(target)
 
+    def choose_ids(self) -> None:
+        self._chooses = True
+
     def remove(self, path: str) -> None:
         (self.store / path).unlink()
+        with suppress(OSError):
+            os.removedirs((self.store / path).parent)
 
     def copied(self, replica: str, clock: Callable[[], datetime], order: Iterable[str]) -> DiskPlace:
         return _filled(DiskPlace(replica, clock), self.files(), order)
@@ -131,8 +154,27 @@ class DiskPlace(Place):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _open(self) -> tuple[Backend, MachineState]:
-        state = LocalState(self.store, folder=self.folder / "state", replica=self.replica)
+        state = self._state()
         return LocalBackend(self.store, files=Files(durable=False), record=state.record), state
+
+    def _state(self) -> LocalState:
+        if self._chooses:
+            return _ChoosingState(self.store, folder=self.folder / "state", ids=self.ids)
+        return LocalState(self.store, folder=self.folder / "state", replica=self.replica)
+
+
+class _ChoosingState(LocalState):
+    """Chooses ids as `LocalState` does, but the same ones whenever a history is run."""
+
+    def __init__(self, root: Path, *, folder: Path, ids: list[str]) -> None:
+        super().__init__(root, folder=folder)
+        self._ids = ids
+
+    def choose_replica(self) -> str:
+        if self._kept("replica", 128) is not None:
+            self._ids.append(f"{self._ids[0]}-{len(self._ids)}")
+        Path(self.folder(), "replica").write_bytes(self._ids[-1].encode() + b"\n")
+        return self._ids[-1]
 
 
 _AnyPlace = TypeVar("_AnyPlace", bound=Place)

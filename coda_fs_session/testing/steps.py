@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .transport import CONFLICT_NAMES, What, Wins
+from .transport import CONFLICT_NAMES, FOLDER_NAMES, What, Wins
 
 REPLICAS = 5
 _PLACES = 12
@@ -23,13 +23,16 @@ VERBS: dict[str, tuple[int, tuple[int, ...]]] = {
     "edit": (4, (REPLICAS, _PLACES, _PLACES, 3)),
     "clear": (1, (REPLICAS, _PLACES)),
     "truncate": (1, (REPLICAS, _PLACES, 6)),
-    "metadata": (2, (REPLICAS, _PLACES, 4)),
+    "metadata": (4, (REPLICAS, _PLACES, 4)),
     "branch": (2, (REPLICAS, _PLACES, _PLACES, 4)),
     "rename": (2, (REPLICAS, _PLACES, 4)),
     "delete": (2, (REPLICAS, _PLACES)),
     "reopen": (2, (REPLICAS,)),
     "back_up": (1, (REPLICAS,)),
     "carry": (14, (REPLICAS, 2 * REPLICAS, len(What), len(Wins), len(CONFLICT_NAMES), 100)),
+    "copy_folder": (2, (REPLICAS, 2 * REPLICAS, REPLICAS, len(FOLDER_NAMES), 100)),
+    "rename_file": (2, (REPLICAS, _PLACES, 100)),
+    "remove_replica": (1, (REPLICAS, REPLICAS)),
     "litter": (1, (REPLICAS, 6)),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -47,6 +47,30 @@ CONFLICT_NAMES: dict[str, ConflictName] = {
     "unknown": _unknown,
 }
 """How tools call the copy that they make of a file that was changed on both sides; no rule knows the last kind."""
+
+
+def _renumbered(folder: str, rng: random.Random) -> str:
+    return f"{folder[:-8]}{rng.getrandbits(32):08x}"
+
+
+FOLDER_NAMES: tuple[Callable[[str, random.Random], str], ...] = (
+    lambda folder, rng: f"Copy of {folder}",
+    lambda folder, rng: f"{folder} ({rng.randrange(2, 4)})",
+    lambda folder, rng: f"{folder}.bak/refs/{folder}",
+    lambda folder, rng: f"{rng.choice('0z')}/{folder}",
+    lambda folder, rng: f"{folder[:5]}",
+    # Such an id no machine has; and such a name nobody ever gave.
+    _renumbered,
+    lambda folder, rng: f"{rng.choice('0Aaz~é')}{rng.getrandbits(16):x}",
+)
+"""Names that a copy of a whole folder may have; the order of paths is to decide nothing that a user sees."""
+
+
+def any_name(rng: random.Random) -> str:
+    """Return a path below `refs/` such as nobody who knows the format would choose for a ref."""
+    stem = f"{rng.choice('0Aaz~é')}{rng.getrandbits(16):x}"
+    folder = rng.choice(("", "x/", f"{stem}/", "host9-00000009/", "deep/er/"))
+    return f"{folder}{stem}{rng.choice(('', '.jsonl', '.2.jsonl', '.txt', ' 1.JSONL', '.json'))}"
 
 
 class What(IntEnum):
@@ -101,7 +125,6 @@ def carry(
         reverts: whether even a file that the target itself writes is replaced, or removed, by what the source has.
     """
     there = target.files()
-    writes = f"refs/{target.replica}/"
     done = Carried()
     for path in _chosen(source, what, own, rng):
         data = source[path]
@@ -109,7 +132,7 @@ def carry(
             continue
         destination = path
         if path in there:
-            protected = path.startswith(writes) and not reverts
+            protected = target.is_own(path) and not reverts
             if wins is Wins.TARGET:
                 continue
             if wins is Wins.COPY_OF_SOURCE or protected:
@@ -117,21 +140,19 @@ def carry(
                     continue
                 destination = _beside(path, conflict, rng)
             elif wins is Wins.COPY_OF_TARGET:
-                _put(target, there, _beside(path, conflict, rng), there[path], rng, done, writes)
-        if destination.startswith(writes) and destination in there and not reverts:
+                _put(target, there, _beside(path, conflict, rng), there[path], rng, done)
+        if target.is_own(destination) and destination in there and not reverts:
             continue
-        _put(target, there, destination, data, rng, done, writes)
+        _put(target, there, destination, data, rng, done)
     return done
 
 
-def _put(
-    target: Place, there: dict[str, bytes], path: str, data: bytes, rng: random.Random, done: Carried, writes: str
-) -> None:
+def _put(target: Place, there: dict[str, bytes], path: str, data: bytes, rng: random.Random, done: Carried) -> None:
     if there.get(path) == data:
         return
     if path in there:
         done.before.setdefault(path, there[path])
-        if path.startswith(writes):
+        if target.is_own(path):
             done.own.append(path)
     target.put(path, data, in_place=rng.random() < 0.25)
     there[path] = data
@@ -158,6 +179,21 @@ def _beside(path: str, conflict: ConflictName, rng: random.Random) -> str:
     return f"{folder}/{conflict(name, rng)}"
 
 
+def copy_folder(
+    source: Files, folder: str, target: Place, name: str, rng: random.Random, *, reverts: bool = False
+) -> Carried:
+    """Copy all of a replica's refs into a folder of another name, as people and cloud clients do."""
+    there = target.files()
+    done = Carried()
+    for path in sorted(source):
+        if path.startswith(f"refs/{folder}/"):
+            copy = f"refs/{name}/{path.removeprefix(f'refs/{folder}/')}"
+            # What is there already is left as it is, and nobody puts anything among what the target writes.
+            if copy not in there and not target.is_own(copy):
+                _put(target, there, copy, source[path], rng, done)
+    return done
+
+
 def exchange(places: list[Place]) -> bool:
     """Bring every file to every place, each replica's own files as that replica has them.
 
@@ -171,7 +207,7 @@ def exchange(places: list[Place]) -> bool:
             # Versions of a file that its writer does not have (conflict copies): any, but everywhere the same one.
             union[path] = max(union.get(path, b""), data, key=lambda each: (len(each), each))
     for place, files in zip(places, sets, strict=True):
-        union.update(_below(files, f"refs/{place.replica}/"))
+        union.update({path: data for path, data in files.items() if place.is_own(path)})
     changed = False
     for place, files in zip(places, sets, strict=True):
         for path, data in union.items():
@@ -179,7 +215,3 @@ def exchange(places: list[Place]) -> bool:
                 place.put(path, data)
                 changed = True
     return changed
-
-
-def _below(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
-    return {path: data for path, data in files.items() if path.startswith(folder)}

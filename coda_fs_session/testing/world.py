@@ -26,9 +26,9 @@ from ..session import Session
 from . import invariants
 from .invariants import Acknowledged
 from .places import MemoryPlace, Place
-from .reader import StoredRef, StoreReader, marks_along
+from .reader import Files, StoredRef, StoreReader, marks_along
 from .steps import History, Step
-from .transport import CONFLICT_NAMES, Carried, What, Wins, carry, exchange
+from .transport import CONFLICT_NAMES, FOLDER_NAMES, Carried, What, Wins, any_name, carry, copy_folder, exchange
 from .views import View, lines_of, plain, view_of
 
 NAMES = ("a", "b", "Wörk/1", "twig")
@@ -111,6 +111,8 @@ class World:
             # Clocks go from hours behind to hours ahead, in another order than ids.
             clock = Clock((number * 7) % 5 * 5 - 10)
             own = place(f"host{number}-{number:08x}", clock)
+            if number % 2:
+                own.choose_ids()
             self.replicas.append(Replica(number, clock, own, own.manager()))
         self.log: list[str] = []
         self.reader = StoreReader()
@@ -300,10 +302,7 @@ class World:
         return set()
 
     def _carry(self, replica: Replica, source: int, what: int, wins: int, conflict: int, order: int) -> Carried:
-        others = [each for each in self.replicas if each is not replica]
-        sources = [(str(each.number), each.place.replica, each.place.files()) for each in others]
-        sources += [(f"backup {at}", "", files) for at, files in enumerate(self.backups)]
-        origin, own, files = sources[source % len(sources)]
+        origin, own, files = self._source(source, [each for each in self.replicas if each is not replica])
         tool = list(CONFLICT_NAMES)[conflict]
         rng = random.Random(order)
         done = carry(
@@ -313,6 +312,56 @@ class World:
         how = f"{What(what).name} from {origin} ({Wins(wins).name}, conflicts as {tool})"
         self._tell(replica, f"receives {how}: {', '.join(done.written) or 'nothing new'}")
         return done
+
+    def _source(self, number: int, machines: list[Replica]) -> tuple[str, str, Files]:
+        """Return from where files come: one of some machines or a backup, with the id that the machine goes by."""
+        sources = [(str(each.number), each.place.replica, each.place.files()) for each in machines]
+        sources += [(f"backup {at}", "", files) for at, files in enumerate(self.backups)]
+        return sources[number % len(sources)]
+
+    def _copy_folder(self, replica: Replica, source: int, folder: int, name: int, order: int) -> Carried:
+        origin, _, files = self._source(source, self.replicas)
+        folders = sorted({path.split("/")[1] for path in files if path.startswith("refs/") and path.count("/") > 1})
+        if not folders:
+            return Carried()
+        chosen, rng = folders[folder % len(folders)], random.Random(order)
+        copy = FOLDER_NAMES[name](chosen, rng)
+        done = copy_folder(files, chosen, replica.place, copy, rng)
+        self._tell(replica, f"gets a copy of refs/{chosen} of {origin} as refs/{copy}: {', '.join(done.written)}")
+        return done
+
+    def _rename_file(self, replica: Replica, which: int, order: int) -> Results:
+        """Give a ref a name that says nothing; one of our own only where tools may do anything to these."""
+        files, new = replica.place.files(), f"refs/{any_name(random.Random(order))}"
+        # Of refs alone: what is none must not become one that is damaged.
+        paths = [path for path in self._tools_may_take(replica, files) if path in replica.refs]
+        if not paths or new in files:
+            return set()
+        old = paths[which % len(paths)]
+        self._tell(replica, f"{old} is renamed {new}")
+        replica.place.put(new, files[old])
+        self._remove(replica, old)
+        return set()
+
+    def _remove_replica(self, replica: Replica, which: int) -> None:
+        """Take all refs of another replica away from the store of one."""
+        paths = [path for path in replica.place.files() if path.startswith("refs/")]
+        paths = sorted(path for path in paths if not replica.place.is_own(path))
+        folders = sorted({path.split("/")[1] for path in paths})
+        if folders:
+            chosen = folders[which % len(folders)]
+            self._tell(replica, f"refs/{chosen} is removed")
+            for path in paths:
+                if path.split("/")[1] == chosen:
+                    self._remove(replica, path)
+
+    def _tools_may_take(self, replica: Replica, files: Files) -> list[str]:
+        refs = sorted(path for path in files if path.startswith("refs/"))
+        return refs if self.reverts else [path for path in refs if not replica.place.is_own(path)]
+
+    def _remove(self, replica: Replica, path: str) -> None:
+        replica.place.remove(path)
+        replica.reverted |= replica.place.is_own(path)
 
     def _litter(self, replica: Replica, kind: int) -> Results:
         """Leave something beside the refs that is none."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import coda_fs_session
 from coda_fs_session import SessionManager
@@ -39,7 +39,7 @@ def run_examples(passages: Iterable[Passage], manager: SessionManager, config: C
     """
     problems = []
     defined: dict[str, Any] = {}
-    with patch.dict(sys.modules, _modules()):
+    with _host_application():
         for passage in passages:
             if passage.kind == "python":
                 defined |= _supplied(manager, config)
@@ -100,11 +100,19 @@ class ProviderFactory:
         return SimpleNamespace(content=f"{model} has read {len(messages)} messages.")
 
 
-def _modules() -> dict[str, ModuleType]:
-    """Return the modules of the host application by the names under which examples import them."""
+@contextmanager
+def _host_application() -> Iterator[None]:
+    """Provide the modules of the host application by the names under which examples import them."""
     coda, base, providers = (ModuleType(name) for name in ("coda", "coda.base", "coda.base.providers"))
     coda.base = base  # type: ignore[attr-defined]
     base.session = coda_fs_session  # type: ignore[attr-defined]
     base.providers = providers  # type: ignore[attr-defined]
     providers.ProviderFactory = ProviderFactory  # type: ignore[attr-defined]
-    return {"coda": coda, "coda.base": base, "coda.base.session": coda_fs_session, "coda.base.providers": providers}
+    made = {"coda": coda, "coda.base": base, "coda.base.session": coda_fs_session, "coda.base.providers": providers}
+    sys.modules.update(made)
+    try:
+        yield
+    finally:
+        # These alone: what the examples were the first to import must not be imported a second time.
+        for name in made:
+            del sys.modules[name]

@@ -124,6 +124,49 @@ def test_zeros_in_place_of_data_are_torn(zeros: int) -> None:
     assert (found.saves, found.torn, found.damage) == (whole.saves, b"\0" * zeros, None)
 
 
+def of_size(size: int) -> tuple[bytes, int]:
+    """Return a ref of two lines and so many bytes, and where its last line begins."""
+    header, identity = encode_header(Header("chat", "host-00000000", NOW, NOW))
+    bare, _ = encode_save(Save(identity, NOW, (b'{"n":""}',)))
+    line, _ = encode_save(Save(identity, NOW, (b'{"n":"%b"}' % (b"x" * (size - len(header + bare))),)))
+    assert len(header + line) == size
+    return header + line, len(header)
+
+
+@pytest.mark.parametrize(("size", "torn"), [(2049, True), (2048, False), (2050, False), (1537, True)])
+def test_a_zero_in_place_of_the_last_newline(size: int, torn: bool) -> None:
+    """Where the newline would begin a sector it may never have reached the disk; anywhere else the zero is damage."""
+    data, start = of_size(size)
+    found = parse_ref(data[:-1] + b"\0", "x")
+    assert (found.saves, found.size) == ((), start)
+    assert (found.torn != b"", found.damage is None) == (torn, torn)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "torn"),
+    [
+        *((512, 1024, True), (1024, 2048, True), (513, 1024, False), (512, 1023, False), (600, 700, False)),
+        *((None, 512, True), (None, 1024, True), (None, 511, False)),
+    ],
+)
+def test_sectors_of_zeros_in_the_last_line(first: int | None, last: int, torn: bool) -> None:
+    """A last line that ends well but has sectors of zeros was never all on disk; other zeros in it are damage."""
+    data, start = of_size(2100)
+    first = start if first is None else first
+    found = parse_ref(data[:first] + bytes(last - first) + data[last:], "x")
+    assert (found.saves, found.size) == ((), start)
+    assert (found.torn != b"", found.damage is None) == (torn, torn)
+
+
+def test_a_damaged_sector_before_the_last_line() -> None:
+    """Only the last line can be one that was never written: zeros before it are damage, where others follow."""
+    data, _ = of_size(2100)
+    zeroed = data[:512] + bytes(512) + data[1024:]
+    found = parse_ref(zeroed + b'{"prev":"0000000000000000"}\n', "x")
+    assert found.damage is not None
+    assert found.torn == b""
+
+
 @pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
 def test_every_flipped_byte_is_noticed(flip: int) -> None:
     """One wrong byte anywhere: an error, or damage located at its line after the intact lines; never other messages."""

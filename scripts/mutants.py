@@ -1,0 +1,365 @@
+"""Change the package one place at a time, and see whether a test notices.
+
+For each mutant the tests that matter most for its file run first, then those of its layer, and with --all the whole
+suite; with --first only the first ones. What survives is printed with its place and the change: a promise that no test
+holds, or a mutation that changes nothing (`scripts/mutants.equivalent` lists those, each with the reason; they are left
+out).
+
+The working tree is never touched: mutants live in a copy, one for each job. Tools of others were tried: mutmut runs
+functions through trampolines of its own, and draws no samples; cosmic-ray knows one test command for all files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import queue
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "coda_fs_session"
+EQUIVALENT = Path(__file__).with_suffix(".equivalent")
+
+MATTERS = {
+    # folder of the package: the tests that run second, the quickest first; those that name the module run before
+    "format": "tests/format tests/compat tests/repo tests/damage",
+    "repo": "tests/repo tests/test_hostile_objects.py tests/test_manager.py tests/test_working_copy.py tests/damage "
+    "tests/compat tests/sync/test_simulator.py tests/sync/test_tools.py tests/faults tests/crash",
+    "backends": "tests/backends tests/testing tests/repo tests/damage tests/test_hostile_folders.py "
+    "tests/test_read_only.py tests/processes tests/faults tests/crash",
+}
+ELSEWHERE = "tests/test_manager.py tests/repo tests/backends"
+
+COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
+COMPARISONS |= {ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult}
+OPERATORS |= {ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift, ast.RShift: ast.LShift}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: `old` at these bytes of a file becomes `new`."""
+
+    path: str
+    line: int
+    scope: str
+    start: int
+    end: int
+    old: str
+    new: str
+
+    @property
+    def change(self) -> str:
+        return f"{_one_line(self.old)} -> {_one_line(self.new)}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.path} | {self.scope} | {self.change}"
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} in {self.scope}: {self.change}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class Mutations(ast.NodeVisitor):
+    """Gathers every mutant of a file."""
+
+    def __init__(self, path: str, source: bytes) -> None:
+        self.path, self.source = path, source
+        self.found: list[Mutant] = []
+        self.starts = [0]
+        for line in source.splitlines(keepends=True):
+            self.starts.append(self.starts[-1] + len(line))
+        self.scope: list[str] = []
+        self.visit(ast.parse(source))
+
+    def add(self, node: ast.expr | ast.stmt, new: ast.AST | str) -> None:
+        start = self.starts[node.lineno - 1] + node.col_offset
+        end = self.starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
+        text = new if isinstance(new, str) else ast.unparse(new)
+        if isinstance(new, ast.expr):
+            text = f"({text})"
+        old = self.source[start:end].decode()
+        self.found.append(Mutant(self.path, node.lineno, ".".join(self.scope) or "module", start, end, old, text))
+
+    def visit_block(self, body: list[ast.stmt]) -> None:
+        for statement in body:
+            # Text alone is a docstring.
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                self.visit(statement)
+
+    def visit_Module(self, node: ast.Module) -> None:
+        self.visit_block(node.body)
+
+    def visit_scope(self, node: ast.ClassDef | ast.FunctionDef) -> None:
+        self.scope.append(node.name)
+        if isinstance(node, ast.FunctionDef):
+            for default in (*node.args.defaults, *node.args.kw_defaults):
+                if default is not None:
+                    self.visit(default)
+        self.visit_block(node.body)
+        self.scope.pop()
+
+    visit_ClassDef = visit_FunctionDef = visit_scope
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_If(self, node: ast.If) -> None:
+        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            self.negate(node.test)
+            self.generic_visit(node)
+
+    def visit_While(self, node: ast.While) -> None:
+        self.negate(node.test)
+        self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        self.negate(node.test)
+        self.generic_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        for test in node.ifs:
+            self.add(test, ast.Constant(True))
+        self.generic_visit(node)
+
+    def negate(self, test: ast.expr) -> None:
+        # Of a comparison the swapped operator says the same, or more.
+        if not isinstance(test, ast.Compare | ast.Constant | ast.UnaryOp):
+            self.add(test, ast.UnaryOp(ast.Not(), test))
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        for at, operator in enumerate(node.ops):
+            self.add(node, _with(node, ops=[*node.ops[:at], COMPARISONS[type(operator)](), *node.ops[at + 1 :]]))
+            if type(operator) in (ast.Lt, ast.LtE, ast.Gt, ast.GtE) and len(node.ops) == 1:
+                self.add(node, ast.UnaryOp(ast.Not(), node))
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        self.add(node, _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And()))
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        if isinstance(node.op, ast.Not):
+            self.add(node, node.operand)
+        self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        if type(node.op) in OPERATORS and not isinstance(node.right, ast.Constant | ast.JoinedStr | ast.Tuple):
+            self.add(node, _with(node, op=OPERATORS[type(node.op)]()))
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        value = node.value
+        if isinstance(value, bool):
+            self.add(node, ast.Constant(not value))
+        elif isinstance(value, int):
+            self.add(node, ast.Constant(value + 1))
+        elif isinstance(value, str | bytes) and value:
+            self.add(node, ast.Constant(value + ("X" if isinstance(value, str) else b"X")))
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Leave it: before Python 3.12 nobody knows where its parts are."""
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        # The text of an error is for people; that there is one is for tests.
+        self.add(node, "pass")
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+            self.add(node, "return None")
+        self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Yield | ast.YieldFrom):
+            self.add(node, "pass")
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.add(node, "pass")
+        self.generic_visit(node)
+
+    def visit_Delete(self, node: ast.Delete) -> None:
+        self.add(node, "pass")
+
+    def visit_Break(self, node: ast.Break) -> None:
+        self.add(node, "continue")
+
+    def visit_Continue(self, node: ast.Continue) -> None:
+        self.add(node, "break")
+
+    def visit_With(self, node: ast.With) -> None:
+        for item in node.items:
+            # A lock that is not taken, an error that is not caught.
+            if item.optional_vars is None:
+                self.add(item.context_expr, "__import__('contextlib').nullcontext()")
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if not (isinstance(node.func, ast.Name) and node.func.id in ("NewType", "TypeVar", "cast")):
+            self.generic_visit(node)
+
+
+def _with(node: ast.expr, **fields: object) -> ast.expr:
+    changed = copy.copy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def stages(path: str, root: Path, count: int) -> Iterator[list[str]]:
+    """Yield the tests for a file of the package: a list, then one for what survives that; of three as many as asked."""
+    parts = Path(path).with_suffix("").parts
+    files = sorted(each.relative_to(root).as_posix() for each in (root / "tests").rglob("test_*.py"))
+    module, folder = parts[-1].strip("_"), parts[-2]
+    imports = re.compile(rf"\b{folder}\.{parts[-1]}\b|from [\w.]*\b{folder} import .*\b{parts[-1]}\b")
+    named = [each for each in files if Path(each).stem == f"test_{module}"]
+    named += [each for each in files if imports.search((root / each).read_text(encoding="utf-8"))]
+    # Those beside it are small; a test of the whole engine may import it too.
+    first = list(dict.fromkeys(each for each in named if each.startswith(f"tests/{folder}/"))) or named[:1]
+    second = [each for each in dict.fromkeys(named) if each not in first]
+    for each in MATTERS.get(folder, ELSEWHERE).split():
+        second += [file for file in files if file.startswith(each) and file not in first + second]
+    yield from (first, second, [each for each in files if each not in first + second])[:count]
+
+
+class Runner:
+    """Runs the tests for mutants, each in a copy of the working tree that no other job uses meanwhile."""
+
+    def __init__(self, jobs: int, stages: int) -> None:
+        self.stages = stages
+        self.limits: dict[tuple[str, ...], float] = {}
+        self.measuring = threading.Lock()
+        self.running: set[int] = set()
+        self.folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.copies: queue.Queue[Path] = queue.Queue()
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+        for number in range(jobs):
+            for name in filter(None, names):
+                if (ROOT / name).is_file():
+                    (self.folder / str(number) / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(ROOT / name, self.folder / str(number) / name)
+            self.copies.put(self.folder / str(number))
+
+    def survives(self, mutant: Mutant) -> bool:
+        root = self.copies.get()
+        target = root / mutant.path
+        source = target.read_bytes()
+        try:
+            for tests in stages(mutant.path, root, self.stages):
+                if tests:
+                    limit = self.limit(tests, root)
+                    target.write_bytes(source[: mutant.start] + mutant.new.encode() + source[mutant.end :])
+                    killed = not self.passes(tests, root, limit)
+                    target.write_bytes(source)
+                    if killed:
+                        return False
+            return True
+        finally:
+            target.write_bytes(source)
+            self.copies.put(root)
+
+    def limit(self, tests: list[str], root: Path) -> float:
+        """Return how long tests may take: what is measured once, without a mutant, three times over."""
+        with self.measuring:
+            if tuple(tests) not in self.limits:
+                begun = time.monotonic()
+                if not self.passes(tests, root, 3600):
+                    sys.exit(f"error: without any mutant these tests fail: {' '.join(tests)}")
+                self.limits[tuple(tests)] = 3 * (time.monotonic() - begun) + 20
+            return self.limits[tuple(tests)]
+
+    def passes(self, tests: list[str], root: Path, limit: float) -> bool:
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
+        environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "pytest", *options, f"--basetemp={root}.tmp", *tests]
+        quiet = subprocess.DEVNULL
+        run = subprocess.Popen(command, cwd=root, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+        self.running.add(run.pid)
+        try:
+            return run.wait(limit) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            self.running.discard(run.pid)
+            _kill(run.pid)
+            run.wait()
+
+    def stop(self) -> None:
+        for leader in list(self.running):
+            _kill(leader)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _kill(leader: int) -> None:
+    # With the children of a test that hangs.
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def known_equivalents() -> set[str]:
+    lines = EQUIVALENT.read_text(encoding="utf-8").splitlines() if EQUIVALENT.exists() else []
+    return {line.rpartition(" | ")[0] for line in lines if line and not line.startswith("#")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="files or folders of the package")
+    parser.add_argument("--sample", type=int, metavar="N", help="draw N of the mutants at random")
+    parser.add_argument("--seed", type=int, metavar="S", help="repeat a sample that an earlier run has drawn")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--first", action="store_true", help="run only the tests that matter most: seconds for each")
+    parser.add_argument("--all", action="store_true", help="give what survives to the whole suite: minutes for each")
+    parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
+
+    equivalent = known_equivalents()
+    mutants: list[Mutant] = []
+    for given in map(Path, options.files):
+        for path in sorted(given.rglob("*.py")) if given.is_dir() else [given]:
+            mutants += Mutations(path.resolve().relative_to(ROOT).as_posix(), path.read_bytes()).found
+    mutants = [mutant for mutant in mutants if mutant.key not in equivalent]
+    if options.sample is not None and options.sample < len(mutants):
+        print(f"{options.sample} of {len(mutants)} mutants: --seed={seed}", flush=True)
+        mutants = random.Random(seed).sample(mutants, options.sample)
+    if options.list:
+        print(*mutants, sep="\n")
+        return 0
+    runner = Runner(options.jobs, 1 if options.first else 3 if options.all else 2)
+    survivors = 0
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        for mutant, survived in zip(mutants, pool.map(runner.survives, mutants), strict=True):
+            survivors += survived
+            print(f"{'SURVIVED' if survived else 'killed'}  {mutant}", flush=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        runner.stop()
+    killed = len(mutants) - survivors
+    print(f"{killed} of {len(mutants)} killed ({killed / max(len(mutants), 1):.0%}), {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
