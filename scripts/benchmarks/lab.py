@@ -25,7 +25,7 @@ class Scale:
     sessions: int = 10_000
     forks: int = 100
     saves_per_writer: int = 250
-    conversations_per_file: int | None = None
+    short_conversations: int = 1000
     slower: int = 1  # divides the rounds
 
     @property
@@ -41,7 +41,7 @@ QUICK = Scale(
     sessions=200,
     forks=10,
     saves_per_writer=10,
-    conversations_per_file=5,
+    short_conversations=20,
     slower=20,
 )
 

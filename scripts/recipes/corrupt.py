@@ -12,7 +12,8 @@ from typing import Any
 from coda_fs_session.format.chunks import Sizes
 from coda_fs_session.format.ids import line_id
 
-from .stores import Machine, conversation
+from .conversations import conversation
+from .stores import Machine
 from .tree import write_json
 
 SESSION, OTHER = "talk", "other"
@@ -154,7 +155,7 @@ def _good_store(root: Path) -> int:
     with tempfile.TemporaryDirectory() as state:
         desk = Machine(root, Path(state), "desk-11111111", sizes=_ONE_CUT)
         desk.start(OTHER, [{"role": "user", "content": "Nothing happens to this one."}])
-        talk = desk.start(SESSION, conversation("tau_bench_airline", 5)[1:7])
+        talk = desk.start(SESSION, conversation("agent/leap-years")[1:9])
         for number in range(3):
             desk.save(talk, {"role": "user", "content": f"Save number {number}."})
         desk.save(talk, {"role": "assistant", "content": "The last one. " * 100})

@@ -21,7 +21,8 @@ from coda_fs_session.format.chunks import STANDARD, closes
 from coda_fs_session.format.records import encode_time
 from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
 
-from .stores import Machine, conversation
+from .conversations import conversation, long_conversation
+from .stores import Machine
 from .tree import plain_files, write_json
 
 NAMES = (
@@ -71,14 +72,16 @@ def make(root: Path, expected: Path) -> None:
 
 def _growth(desk: Machine) -> None:
     """Chunks, plain and compressed, list nodes of two heights, and three saves after the last cut."""
-    talk = conversation("tau_bench_airline", 3)
+    talk = [*conversation("agent/the-house-by-the-lake"), *conversation("talk/capitals")]
     session = desk.start("long-talk", talk[:20])
-    for at in range(20, 59, 3):
+    for at in range(20, 140, 3):
         desk.save(session, *talk[at : at + 3])
+    # It closes a chunk, since it is large.
+    desk.save(session, {"role": "tool", "content": "One line of a long output. " * 200})
     for number in range(3):
         desk.save(session, {"role": "user", "content": f"Line {number} of a tail of three saves."})
     desk.start("empty")
-    chat = desk.start("small", conversation("kdconv_music_dev_zh", 1)[:2])
+    chat = desk.start("small", conversation("talk/zh-doufu")[:2])
     desk.save(chat, {"role": "assistant", "content": "好的。"})
     # A cut where no hash asked for one: a large message is always a chunk of its own.
     large = {"role": "tool", "content": "All work and no play makes a dull log. " * 200}
@@ -96,8 +99,8 @@ def _forks(desk: Machine) -> None:
     desk.branch("fork-unchanged", "long-talk", at=31)
     desk.branch("fork-at-0", "long-talk", at=0)
     desk.branch("fork-of-fork", "fork-in-the-middle")
-    desk.save(desk.branch("fork-that-grew", "long-talk", at=7), *conversation("glaive_toolcall_zh", 7))
-    short = desk.start("shortened", conversation("tau_bench_airline", 1))
+    desk.save(desk.branch("fork-that-grew", "long-talk", at=7), *conversation("agent/rain-chart"))
+    short = desk.start("shortened", conversation("agent/library-2"))
     short.truncate_messages(4)
     desk.save(short)
     desk.branch("fork-of-shortened", "shortened", at=3)
@@ -105,7 +108,7 @@ def _forks(desk: Machine) -> None:
 
 def _generations(desk: Machine) -> None:
     """Clear, truncate, edit, rename, delete, create: each a commit, and the skip links of a longer history."""
-    talk = conversation("tau_bench_airline", 5)
+    talk = conversation("agent/leap-years")
     edited = desk.start("edited", talk)
     edited.messages[5] = {"role": "assistant", "content": "Edited where chunks held it already."}
     desk.save(edited)
@@ -113,7 +116,7 @@ def _generations(desk: Machine) -> None:
     truncated = desk.start("truncated", talk)
     truncated.truncate_messages(7)
     desk.save(truncated, {"role": "user", "content": "Said after the truncation."})
-    hidden = desk.start("truncated-in-the-tail", conversation("oasst_eval_multilingual", 1))
+    hidden = desk.start("truncated-in-the-tail", conversation("talk/one-word"))
     hidden.truncate_messages(1)
     desk.save(hidden)
     cleared = desk.start("cleared", talk[:6])
@@ -195,7 +198,7 @@ def _derived_name(desk: Machine, branching: Machine) -> None:
 
 def _two_replicas(desk: Machine, laptop: Machine) -> None:
     """Sessions that the other replica went on with, in every way that leaves the first one's ref behind."""
-    talk = conversation("tau_bench_airline", 9)
+    talk = conversation("talk/capitals")
     for name in ("continued", "edited-there", "cleared-there", "renamed-there", "deleted-there", "back-and-forth"):
         desk.start(name, talk[1:6])
     desk.start("continued-long", talk[:20])
@@ -239,7 +242,7 @@ def _cuts_left_in_forks(root: Path, state: Path, desk: Machine) -> None:
     writer = Machine(root, state, desk.replica, desk.clock, sizes=STANDARD)
     other = Machine(root, state, "laptop-22222222", desk.clock, sizes=STANDARD._replace(deferred=0))
     talk, size = [], 0
-    for message in conversation("swe_agent", 3):
+    for message in long_conversation(200, seed=3):
         if size < STANDARD.minimum:
             talk.append(message)
             size += len(orjson.dumps(message)) + 1

@@ -1,8 +1,7 @@
-"""What the recipes of stores share: a clock that they set, small chunks, and messages of real conversations."""
+"""What the recipes of stores share: a clock that they set, and small chunks."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,6 @@ from coda_fs_session.repo.storage import RepoStorage
 
 SMALL = Sizes(minimum=512, spread=1024, large=4096, full=3072, fan_out=3, deferred=0)
 """So small that a few dozen messages make a tree of several levels; readers do not depend on these numbers."""
-
-CONVERSATIONS = Path(__file__).resolve().parents[2] / "fixtures" / "conversations"
 
 Message = dict[str, Any]
 
@@ -78,12 +75,3 @@ class Machine:
         session = self.manager.create_session(name, branch_from=parent, at=at)
         self.clock.advance()
         return session
-
-
-def conversation(file: str, number: int) -> list[Message]:
-    """Return the messages of one of the real conversations."""
-    with (CONVERSATIONS / f"{file}.jsonl").open(encoding="utf-8") as lines:
-        for at, line in enumerate(lines):
-            if at == number:
-                return json.loads(line)["messages"]
-    raise IndexError(number)
