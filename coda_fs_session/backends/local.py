@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
+from ..errors import StoreError
 from . import _locks
 from ._files import (
     Files,
@@ -213,14 +214,38 @@ class LocalBackend(Backend):
             raise RecordAheadError(key)
         with store_errors("create", path):
             self._make_ref_folder(os.path.dirname(path))
+            return self._create_locked(key, path, data)
+
+    def _create_locked(self, key: RefKey, path: str, data: bytes) -> Token:
+        folder = os.path.dirname(path)
+        scratch, descriptor = start_temporary(self._files, folder, data)
+        try:
             try:
-                write_file(self._files, path, data, replace=False)
+                self._files.sync_data(descriptor)
+                # Before it has its name. Who finds it under that waits until the name lasts and the record is kept;
+                # and the token is that of these bytes, not of what others have appended.
+                _locks.lock(descriptor)
+                token = token_of(os.fstat(descriptor))
+                publish(self._files, scratch, path)
             except FileExistsError as error:
+                discard(self._files, scratch)
                 raise RefTakenError(key) from error
+            except BaseException:
+                discard(self._files, scratch)
+                raise
+            try:
+                self._files.sync_folder(folder)
+            except OSError:
+                # A file whose name may not last was not made: the caller will try again, and wants the name free.
+                discard(self._files, path)
+                raise
             self._count_new(key.replica)
-            token = token_of(os.stat(path, follow_symlinks=False))
-        self._record.keep(key, data)
-        return token
+            self._record.keep(key, data)
+            return token
+        finally:
+            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+            _locks.unlock(descriptor)
+            os.close(descriptor)
 
     def _count_new(self, replica: str) -> None:
         number = self._record.count_change()
@@ -231,7 +256,7 @@ class LocalBackend(Backend):
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []
-        made: list[str] = []
+        made: dict[str, Token] = {}
         with store_errors("create refs in", self._paths.refs):
             remaining = iter(refs)
             try:
@@ -240,14 +265,24 @@ class LocalBackend(Backend):
                 in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
             except BaseException:
                 # As with one: a file whose name may not last was not made.
-                for path in made:
-                    discard(self._files, path)
+                for path, token in made.items():
+                    self._take_back(path, token)
                 raise
             finally:
                 self._record.count_change()
         return tokens
 
-    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
+    def _take_back(self, path: str, token: Token) -> None:
+        """Remove a file that was made, unless somebody has appended to it meanwhile."""
+        with contextlib.suppress(StoreError, RefChangedError):
+            ref = self._acquire(path)
+            try:
+                if ref.now == token:
+                    discard(self._files, path)
+            finally:
+                self._open_refs.release(ref)
+
+    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: dict[str, Token]) -> list[Token | None]:
         scratches: list[tuple[str, str]] = []
         descriptors: list[int] = []
         tokens: list[Token | None] = []
@@ -262,14 +297,16 @@ class LocalBackend(Backend):
             in_parallel(self._files.sync_data, descriptors)
             for descriptor in descriptors:
                 scratch, path = scratches[0]
+                # Before it has its name: afterwards others may append.
+                token = token_of(os.fstat(descriptor))
                 try:
                     publish(self._files, scratch, path)
                 except FileExistsError:
                     discard(self._files, scratch)
                     tokens.append(None)
                 else:
-                    made.append(path)
-                    tokens.append(token_of(os.fstat(descriptor)))
+                    made[path] = token
+                    tokens.append(token)
                 scratches.pop(0)
         finally:
             for descriptor in descriptors:
