@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..backends.base import Backend, MachineState, RefKey, Token
-from ..errors import SessionError, StoreFormatError
+from ..errors import SessionError, StoreFormatError, printable
 from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
+from .notes import decode_note, encode_note
 from .state import Head
 
 _VERSION = 5
@@ -218,8 +219,8 @@ class Index:
                 tokens = _settled(row.token for row in self._rows.values())
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.items()]
                 # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
-                first = orjson.dumps([_VERSION, self._horizon, self._marker, list(self._rows), _columns(tokens)])
-                rest = orjson.dumps([_columns(row[2:] for row in self._rows.values()), views], default=tuple)
+                first = encode_note([_VERSION, self._horizon, self._marker, list(self._rows), _columns(tokens)])
+                rest = encode_note([_columns(row[2:] for row in self._rows.values()), views])
                 self._machine.keep_index(b"\n".join((first, self._answer or b"", rest)))
                 self._dirty = False
 
@@ -312,7 +313,7 @@ class Index:
                 # Garbage beside the refs: no name of ours, no header of ours.
                 self._set(Row(key.path, token, "", "", problem="not a ref"))
             else:
-                name = guess or key.path
+                name = guess or printable(key.path)
                 self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
 
     def _set(self, row: Row) -> None:
@@ -357,7 +358,7 @@ class Index:
         self._opened = True
         try:
             first, answer, self._rest = (self._machine.load_index() or b"[0,0,0,0,0]\n\n").split(b"\n")
-            version, horizon, marker, paths, tokens = orjson.loads(first)
+            version, horizon, marker, paths, tokens = decode_note(first)
             if version == _VERSION:
                 self._horizon, self._marker = horizon, marker
                 self._answer = answer or None
@@ -374,7 +375,7 @@ class Index:
         rest, self._rest = self._rest, None
         tokens, self._tokens = self._tokens, {}
         try:
-            columns, views = orjson.loads(rest) if tokens else ([], [])
+            columns, views = decode_note(rest) if tokens else ([], [])
             rows = zip(tokens.items(), zip(*columns, strict=True), strict=True)
             self._rows = {
                 path: Row(path, token, name, key, tuple(former), *more)
