@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -31,7 +32,7 @@ from ._files import (
     write_temporary,
 )
 from ._folders import OwnFolders
-from ._listing import list_identities, list_tokens, replica_marker, states_beside, walk_groups
+from ._listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
@@ -159,6 +160,12 @@ class LocalBackend(Backend):
         root = self._paths.refs
         with store_errors("list", root, reading=True):
             return list_tokens(root)
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
+        return None
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..backends.base import Backend, MachineState, RefKey, Token
-from ..errors import SessionError, StoreFormatError, printable
+from ..errors import CorruptionError, SessionError, StoreFormatError, printable
 from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
 from .notes import decode_note, encode_note
@@ -232,7 +232,8 @@ class Index:
     def _forget_all(self) -> None:
         self._rows: dict[str, Row] = {}
         self._by_name: dict[str, dict[str, None]] | None = None
-        self._suspect: set[str] = set()  # paths of rows with a problem
+        self._suspect: set[str] = set()  # paths of rows with a problem that may be over though the file is the same
+        self._unreadable: set[str] = set()  # paths of rows that only the file's name tells the key of
         # What groups of refs add up to, by their paths; and which groups each path is in.
         self._views: dict[tuple[str, ...], list[ViewRow]] = {}
         self._views_with: dict[str, set[tuple[str, ...]]] = {}
@@ -274,8 +275,11 @@ class Index:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
         began = time.monotonic()
         self._load()
-        for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
-            self._read_row(RefKey(row.path), row.token)
+        for path in list(self._unreadable):
+            key, row = RefKey(path), self._rows[path]
+            # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
+            if path in self._suspect or self._backend.ref_token(key) != row.token:
+                self._read_row(key, row.token)
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
         changes = self._machine.record.changes()
         marker, identities = self._backend.ref_identities(self._marker)
@@ -300,6 +304,7 @@ class Index:
             self.keep()
 
     def _read_row(self, key: RefKey, token: Token) -> None:
+        self._suspect.discard(key.path)
         try:
             # Before the ref: a save writes the record last.
             end = self._machine.record.end(key)
@@ -308,6 +313,8 @@ class Index:
         except KeyError:
             self._forget(key.path)
         except SessionError as error:
+            # Permissions, a disk's hiccup; or this version of the package, for what an earlier one has kept.
+            may_pass = not isinstance(error, CorruptionError)
             guess = key_of_ref(key.path)
             if guess is None and not isinstance(error, StoreFormatError):
                 # Garbage beside the refs: no name of ours, no header of ours.
@@ -315,6 +322,8 @@ class Index:
             else:
                 name = guess or printable(key.path)
                 self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
+            if may_pass:
+                self._suspect.add(key.path)
 
     def _set(self, row: Row) -> None:
         if self._rows.get(row.path) == row:
@@ -322,8 +331,8 @@ class Index:
         self._forget(row.path)
         self._answer = None
         self._rows[row.path] = row
-        if row.problem:
-            self._suspect.add(row.path)
+        if not row.readable:
+            self._unreadable.add(row.path)
         if self._by_name is not None:
             for name in (row.name, *row.former_names):
                 self._by_name.setdefault(name, {})[row.path] = None
@@ -335,6 +344,7 @@ class Index:
             return
         self._answer = None
         self._suspect.discard(path)
+        self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
             self._views.pop(paths, None)
         if self._by_name is not None:
@@ -386,6 +396,7 @@ class Index:
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
+        self._unreadable = {path for path in self._suspect if not self._rows[path].readable}
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""
