@@ -51,6 +51,11 @@ def _rebuild(kind: type[SessionError], args: tuple[object, ...], fields: dict[st
     return error
 
 
+def printable(text: str) -> str:
+    r"""Return a text with what is no text in it, as in some names of files, as ``\udce9`` in letters."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class SessionNotFoundError(SessionError, LookupError):
     """No session of this name exists.
 
@@ -107,7 +112,8 @@ class StoreError(SessionError):
         # Imported late: opening and reading a store needs none of it.
         import pathlib
 
-        super().__init__(message)
+        # The name of a file may be bytes that are no text: whoever prints the error must not fail at it.
+        super().__init__(printable(message))
         self.path: Path | None = pathlib.Path(path) if path is not None else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,10 +82,10 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
     Raises:
         OSError: it cannot be read.
         InvalidNameError, InvalidMessageError: it holds what no session can.
-        SessionError: it is no such file.
+        SessionError: it is no such file, or none that can be read to an end: a pipe, a device.
     """
     path = Path(source).expanduser()
-    data = path.read_bytes()
+    data = _read_regular(path)
     try:
         # Not orjson: it would read an integer of more than 64 bits as a float. Now the check of messages finds it.
         document = json.loads(data)
@@ -103,6 +104,21 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
         raise SessionError(f"{path} does not say the session's name: give one with name=")
     created, updated = (_time(document, key, path) for key in ("created_at", "updated_at"))
     return Session(chosen, document["messages"], metadata, created_at=created, updated_at=updated)
+
+
+def _read_regular(path: Path) -> bytes:
+    """Read a file that has an end, without waiting for one that somebody still has to write to."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise SessionError(f"{path} is no regular file: copy what it gives into one, and import that")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:

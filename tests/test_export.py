@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from storekit import message, open_store, say
+from storekit import message, open_store, say, within
 
 from coda_fs_session import (
     InvalidMessageError,
@@ -262,3 +262,16 @@ def test_replaced_messages_stay_in_the_history(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text('{"name": "chat", "messages": []}')
     manager.import_session(tmp_path / "in.json", on_exists="replace")
     assert before < set((tmp_path / "store").glob("objects/*/*"))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_what_has_no_end_is_not_imported(manager: SessionManager, tmp_path: Path, kind: str) -> None:
+    """A pipe is not waited for, and a device not read until memory is full: it is refused by name, and at once."""
+    path = tmp_path / "chat.json" if kind != "device" else Path("/dev/zero")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with within(10), pytest.raises(OSError if kind == "folder" else SessionError, match=str(path)):
+        manager.import_session(path)
+    assert manager.list_sessions() == []

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
-from storekit import fill, make_irregular, message, objects_of, open_store, ref_of, run_python, say, untouched, within
+from storekit import (
+    ROOT,
+    fill,
+    make_irregular,
+    message,
+    objects_of,
+    open_store,
+    ref_of,
+    run_python,
+    say,
+    untouched,
+    within,
+)
 
-from coda_fs_session import CorruptionError, ObjectNotYetHereError, StoreError
+from coda_fs_session import CorruptionError, ObjectNotYetHereError, Session, StoreError
 from coda_fs_session.backends._compression import compress, decompress
 
 LARGE = 70_000
@@ -286,3 +300,77 @@ def test_a_ref_leads_nowhere_but_into_objects(tmp_path: Path) -> None:
     with pytest.raises(CorruptionError) as caught:
         open_store(store).load_session("bad")
     assert caught.value.path == ref
+
+
+RENAMED = ("..path1", " (conflicted copy 2024-01-01)", ".sync-conflict-20240101-ABCDEFG.jsonl", "~", "\udce9")
+"""What sync tools put after the name of a file that both sides made."""
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("ending", RENAMED)
+def test_an_object_that_a_tool_renamed(tmp_path: Path, ending: str, compressed: bool) -> None:
+    """Bug: where both machines had made the same object, rclone left two others, and the session was never whole."""
+    store, path = store_with_objects(tmp_path, compressed=compressed)
+    identity = path.name.partition(".")[0]
+    # One that is damaged, or something else, does not stand in the way of a good one.
+    path.with_name(f"{path.name} (damaged)").write_bytes(b"\x28\xb5\x2f\xfd and so on")
+    path.with_name(f"{identity}.folder").mkdir()
+    os.mkfifo(path.with_name(f"{identity}.fifo"))
+    path.rename(path.with_name(path.name + ending))
+    whole = [message(0, LARGE), message(1, LARGE)]
+    with open_store(store) as manager, within(20):
+        assert manager.load_session("bad").get_messages() == whole
+        assert manager.load_session("bad", partial=True).missing == 0
+        assert manager.stats().sessions == 3
+        report = manager.sync(f"{store}.other", direction="push")
+        assert report.problems == ()
+    with open_store(Path(f"{store}.other")) as manager:
+        assert manager.load_session("bad").get_messages() == whole
+    assert objects_of(Path(f"{store}.other")) != []
+    # Whoever writes the object anew gives it its name again.
+    with open_store(store, compress_messages=compressed) as manager:
+        manager.save_session(Session("again", [message(1, LARGE)]))
+    assert path.exists()
+
+
+def test_a_renamed_object_is_looked_for_only_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordinary reading lists no folder; where no other file holds the object, it is not here yet."""
+    store, path = store_with_objects(tmp_path, compressed=True)
+    real, listed = os.listdir, []
+
+    def listdir(folder: str) -> list[str]:
+        listed.append(folder)
+        return real(folder)
+
+    manager = open_store(store)
+    monkeypatch.setattr(os, "listdir", listdir)
+    manager.load_session("bad").get_messages()
+    assert listed == []
+    path.rename(path.with_name(path.name + ".partial"))
+    path.with_name(path.name + ".partial").write_bytes(b"the first part of it")
+    with pytest.raises(ObjectNotYetHereError):
+        manager.load_session("good").get_messages() and open_store(store).load_session("bad").get_messages()
+    assert listed[-1] == str(path.parent)
+
+
+def test_a_renamed_object_beside_a_damaged_one(tmp_path: Path) -> None:
+    """A damaged file of the right name is made up for too, and named in the error where nothing does."""
+    store, path = store_with_objects(tmp_path, compressed=True)
+    copy = path.with_name(path.name + ".orig")
+    copy.write_bytes(path.read_bytes())
+    path.write_bytes(b"damaged")
+    assert open_store(store).load_session("bad").get_messages()[1] == message(1, LARGE)
+    copy.write_bytes(b"damaged too")
+    assert_only_bad_is_bad(store, CorruptionError, path)
+
+
+@pytest.mark.skipif(shutil.which("zstdcat") is None, reason="needs zstdcat")
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+def test_read_store_finds_a_renamed_object(tmp_path: Path, compressed: bool) -> None:
+    """The independent reader does as FORMAT.md says."""
+    store, path = store_with_objects(tmp_path, compressed=compressed)
+    path.rename(path.with_name(path.name + "..path1"))
+    run = subprocess.run([ROOT / "scripts/read_store", store, "bad"], capture_output=True)
+    assert run.stdout == _line(message(0, LARGE)) + _line(message(1, LARGE)), run.stderr

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import stat
+import subprocess
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
-from storekit import fill, lose_record, message, open_store, ref_of, say, untouched, within
+from storekit import ROOT, fill, lose_record, message, open_store, ref_of, say, untouched, within
 
-from coda_fs_session import CorruptionError, SessionError, SessionManager, StoreError, StoreFormatError
+from coda_fs_session import (
+    CorruptionError,
+    ObjectNotYetHereError,
+    SessionError,
+    SessionManager,
+    SessionNotFoundError,
+    StoreError,
+    StoreFormatError,
+)
+from coda_fs_session.backends.base import RefKey, Snapshot
+from coda_fs_session.backends.local import LocalBackend
 from coda_fs_session.format.ids import line_id
 
 
@@ -27,6 +41,13 @@ def change_header(path: Path, **fields: object) -> None:
     header = orjson.loads(path.read_bytes().splitlines()[0])
     del header["id"]
     path.write_bytes(sign(orjson.dumps({**header, **fields})))
+
+
+def _claims(count: int) -> dict[str, object]:
+    """Return a base that names an object of so many messages."""
+    identity = "ab" * 32
+    chain = hashlib.sha256(("0" * 64 + identity).encode()).hexdigest()
+    return {"base": {"messages": count, "bytes": count, "chain": chain, "spine": [[[identity, count, count]]]}}
 
 
 def damaged_store(tmp_path: Path) -> tuple[Path, Path]:
@@ -208,6 +229,10 @@ def test_a_ref_of_a_newer_format(tmp_path: Path) -> None:
         {"base": []},
         {"base": {"messages": -1, "bytes": 0, "chain": "0" * 64}},
         {"base": {"messages": 5, "bytes": 50, "chain": "0" * 64}},
+        {"base": {"messages": 0, "bytes": 0, "chain": "0" * 64, "start_bytes": 2**64 - 1}},
+        _claims(2**53),
+        _claims(2**64 - 1),
+        {"life": 2**52 + 1},
         {"base": {"messages": 0, "bytes": 0, "chain": "0" * 64, "spine": [[["x", 1, 1]]]}},
         {"base": {"messages": 0, "bytes": 0, "chain": "0" * 64, "tail": [1, 2, 3]}},
         {"base": {"messages": 0, "bytes": 0, "chain": "0" * 64, "metadata": {"k": ["not a time", 1]}}},
@@ -236,6 +261,83 @@ def test_a_metadata_value_nested_out_of_reach(tmp_path: Path) -> None:
     )
     path.write_bytes(sign(line))
     assert_only_bad_is_bad(store, path, line=1)
+
+
+def test_a_field_of_a_later_version_nested_out_of_reach(tmp_path: Path) -> None:
+    """What could not be written again when the header is rewritten is not taken over from another program."""
+    store, path = damaged_store(tmp_path)
+    header = path.read_bytes().splitlines()[0]
+    path.write_bytes(sign(header[: header.index(b',"id":')] + b',"later":%b}' % (b"[" * 300 + b"]" * 300)))
+    assert_only_bad_is_bad(store, path, line=1)
+
+
+@pytest.mark.parametrize("count", [2**53 - 1, 2**52])
+def test_a_session_of_impossible_length(tmp_path: Path, count: int) -> None:
+    """Numbers that a header may hold break no list, and nothing is written that could not be read again."""
+    store, path = damaged_store(tmp_path)
+    change_header(path, life=2**52, **_claims(count))
+    with open_store(store, max_session_size=0) as manager, within(20):
+        infos = {info.name: info for info in manager.list_sessions()}
+        assert infos["bad"].message_count == len(manager.load_session("bad")) == count
+        assert manager.stats().messages == count + 3
+        with pytest.raises(ObjectNotYetHereError):
+            manager.load_session("bad").get_messages(limit=1)
+        assert manager.load_session("bad", partial=True).missing == count
+        for change in (
+            lambda: manager.create_session("branch", branch_from="bad"),
+            lambda: manager.rename_session("bad", "renamed"),
+            lambda: manager.delete_session("renamed"),
+        ):
+            with suppress(StoreError, SessionNotFoundError):
+                change()
+        say(manager, manager.create_session("bad"), 1)
+        say(manager, manager.load_session("good"), 1)
+        manager.sync(tmp_path / "other")
+    lose_record(store)
+    with open_store(store, max_session_size=0) as manager:
+        assert [info.name for info in manager.list_sessions() if info.error] == []
+        for info in manager.list_sessions():
+            manager.load_session(info.name)
+        assert len(manager.load_session("good")) == 4
+
+
+@pytest.mark.parametrize("top", ["refs", "refs/hostile", "objects/ab"])
+@pytest.mark.parametrize("name", ["d", "d" * 255], ids=["short", "long"])
+def test_folders_a_thousand_deep(tmp_path: Path, top: str, name: str) -> None:
+    """Bug: nothing could be listed where a path was longer than the system takes. What is too deep is no ref."""
+    store, _ = damaged_store(tmp_path)
+    (store / top).mkdir(exist_ok=True)
+    folder = os.open(store / top, os.O_RDONLY)
+    for _ in range(1000):
+        os.mkdir(name, dir_fd=folder)
+        below = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    try:
+        for _ in range(2):
+            with open_store(store) as manager, within(20):
+                assert sorted(info.name for info in manager.list_sessions()) == ["bad", "good"]
+                assert "nobody" not in manager
+                assert manager.stats().sessions == 2
+                say(manager, manager.load_session("good"), 5)
+                manager.sync(tmp_path / "other")
+    finally:
+        # Python's own way of removing folders gives up at that depth.
+        subprocess.run(["rm", "-rf", store], check=True)
+
+
+def test_a_ref_that_is_32_folders_deep(tmp_path: Path) -> None:
+    """As FORMAT.md says, it counts, and one that is a folder deeper does not; the independent reader agrees."""
+    store, path = damaged_store(tmp_path)
+    for depth, found in ((32, ["bad", "good"]), (33, ["good"])):
+        there = store / "refs" / "/".join("d" * depth) / "x.jsonl"
+        there.parent.mkdir(parents=True)
+        path.rename(there)
+        path = there
+        assert sorted(info.name for info in open_store(store).list_sessions()) == found
+        run = subprocess.run([ROOT / "scripts/read_store", store], capture_output=True, text=True)
+        assert sorted(line.partition("\t")[2] for line in run.stdout.splitlines()) == found, run.stderr
 
 
 def test_a_folder_of_a_replica_that_is_a_link(tmp_path: Path) -> None:
@@ -312,3 +414,126 @@ def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pyt
         assert listed(manager) == [("Hello World", None)]
     with open_store(store) as manager:
         assert listed(manager) == [("Hello World", None)]
+
+
+HOLE = 2**30
+
+
+def _hole(path: Path, before: bytes, after: bytes = b"") -> None:
+    """Write a file that takes up next to nothing on the disk, and a gibibyte to read."""
+    with open(path, "wb") as file:
+        file.write(before)
+        file.truncate(HOLE)
+        file.seek(HOLE)
+        file.write(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b""), (b'{"', b""), (b'{"name":"x"}\n', b""), (b"{}", b""), (b'{"', b"\n"), (b"{}\n", b"{}\n")],
+)
+@pytest.mark.parametrize("place", ["bad.jsonl", "hostile/x.jsonl", "hostile/rubbish"])
+def test_a_file_that_is_nearly_all_zeros(tmp_path: Path, before: bytes, after: bytes, place: str) -> None:
+    """Bug: it was read whole at every look, six times its size in memory, and of 2 GiB no session could be read."""
+    store, path = damaged_store(tmp_path)
+    bad = path.parent / place if "/" not in place else store / "refs" / place
+    bad.parent.mkdir(exist_ok=True)
+    path.unlink()
+    _hole(bad, before, after)
+    tracemalloc.start()
+    try:
+        with open_store(store) as manager, within(20):
+            names = {info.name: info.error for info in manager.list_sessions()}
+            assert names.pop("good") is None
+            assert all(isinstance(error, CorruptionError) for error in names.values())
+            assert set(names) == ({"bad"} if place == "bad.jsonl" else {"x"} if place.endswith("x.jsonl") else set())
+            assert manager.load_session("good").get_messages()
+            say(manager, manager.create_session("new"), 1)
+            manager.sync(tmp_path / "other")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * 2**20
+
+
+def test_zeros_in_the_place_of_a_save_that_never_arrived(tmp_path: Path) -> None:
+    """However many there are: that save never happened, the session reads as before it, and the next save mends."""
+    store, path = damaged_store(tmp_path)
+    good = path.read_bytes()
+    os.truncate(path, HOLE)
+    tracemalloc.start()
+    try:
+        with open_store(store) as manager, within(20):
+            session = manager.load_session("bad")
+            assert session.get_messages() == [message(0), message(1), message(2)]
+            say(manager, session, 3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * 2**20
+    assert path.stat().st_size < len(good) + 1000
+    assert len(open_store(store).load_session("bad")) == 4
+
+
+def test_zeros_within_a_ref(tmp_path: Path) -> None:
+    """Some may stand in a large save that was torn; where they are too many, or a line follows, it is damage."""
+    store, path = damaged_store(tmp_path)
+    good = path.read_bytes()
+    edge = -len(good) % 512
+    for zeros, problem in ((2**21, "line 5"), (2**25, "zeros where data was")):
+        with open(path, "wb") as file:
+            file.write(good)
+            file.truncate(len(good) + edge + zeros)
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n{}\n")
+        assert problem in str(assert_only_bad_is_bad(store, path, line=5 if "5" in problem else None))
+    with open(path, "wb") as file:
+        file.write(good + b"x" * edge)
+        file.truncate(len(good) + edge + 2**21)
+        file.seek(0, os.SEEK_END)
+        file.write(b"the rest of it\n")
+    assert len(open_store(store).load_session("bad")) == 3
+
+
+def test_what_cannot_be_read_is_not_read_at_each_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged ref, and rubbish beside it, are known by their tokens until one of these changes."""
+    store, path = damaged_store(tmp_path)
+    for name in ("bad.jsonl", "rubbish"):
+        path.with_name(name).write_bytes(b'{"' + b"x" * 100)
+        os.utime(path.with_name(name), (1, 1))
+    reads: list[str] = []
+    real = LocalBackend.read_ref
+
+    def read(self: LocalBackend, key: RefKey) -> Snapshot:
+        reads.append(key.path.rpartition("/")[2])
+        return real(self, key)
+
+    with open_store(store) as manager:
+        manager.load_session("good")
+        monkeypatch.setattr(LocalBackend, "read_ref", read)
+        for number in range(3):
+            manager.create_session(f"new {number}")
+            assert "good" in manager
+            assert "nobody" not in manager
+        assert "bad.jsonl" not in reads
+        assert "rubbish" not in reads
+
+
+@pytest.mark.parametrize("name", ["bad", "renamed"])
+def test_a_damaged_ref_that_is_mended_in_place(tmp_path: Path, name: str) -> None:
+    """Neither its folder nor its inode tells it: the session is found at the next look all the same."""
+    store, path = damaged_store(tmp_path)
+    if name == "renamed":
+        with open_store(store) as manager:
+            manager.rename_session("bad", name)
+        lose_record(store)
+    good = path.read_bytes()
+    path.write_bytes(b"damaged")
+    os.utime(path, (1, 1))
+    with open_store(store) as manager:
+        for _ in range(2):
+            assert manager.load_session("good").get_messages()
+            assert name == "bad" or name not in manager
+        path.write_bytes(good)
+        os.utime(path, (2, 2))
+        assert manager.load_session(name).get_messages() == [message(0), message(1), message(2)]

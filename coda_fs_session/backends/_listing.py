@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -16,6 +17,9 @@ from .base import Token
 _GROUP = re.compile(r"[0-9a-f]{2}\Z")
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
+_DEPTH = 32
+"""Folders within each other that are looked into below the refs; a replica writes one deep."""
+_OUT_OF_REACH = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
 
 FolderState = list[int] | None
 """Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
@@ -33,13 +37,13 @@ def walk_groups(objects: str) -> Iterator[tuple[str, Token]]:
 def list_tokens(root: str) -> dict[str, Token]:
     """Return the token of each ref below a folder by its path."""
     found: dict[str, Token] = {}
-    _collect_tokens(root, "", found, time.time_ns())
+    _collect_tokens(root, "", found, time.time_ns(), _DEPTH)
     return found
 
 
-def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int) -> None:
+def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int, depth: int) -> None:
     settled = now - _COARSE_TICK_NS
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with _within_reach(), os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             try:
@@ -51,10 +55,11 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int)
                         found[prefix + name] = Token((status.st_ino, status.st_size, changed))
                     else:
                         found[prefix + name] = listed_token(status, now)
-                elif not is_hidden(name) and entry.is_dir(follow_symlinks=False):
-                    _collect_tokens(entry.path, f"{prefix}{name}/", found, now)
-            except FileNotFoundError:
-                continue
+                elif depth and not is_hidden(name) and entry.is_dir(follow_symlinks=False):
+                    _collect_tokens(entry.path, f"{prefix}{name}/", found, now, depth - 1)
+            except OSError as error:
+                if error.errno not in _OUT_OF_REACH:
+                    raise
 
 
 def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] | None]:
@@ -64,7 +69,7 @@ def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] |
     now = time.time_ns()
     found: dict[str, int] = {}
     folders: list[tuple[str, FolderState]] = []
-    _collect_identities(root, "", found, folders)
+    _collect_identities(root, "", found, folders, _DEPTH)
     settled = all(state is None or not _is_recent(state[1], now) for _, state in folders)
     return ([list(each) for each in folders] if settled else None), found
 
@@ -111,19 +116,29 @@ def replica_marker(root: str, format_file: str, folder: str, known: list[int] | 
 
 
 def _collect_identities(
-    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]]
+    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]], depth: int
 ) -> None:
     # Before the listing: what comes into the folder while we list it must not pass for seen.
     # And by its place below the refs, since the path of a store need not be text, and JSON keeps nothing else.
     folders.append((f"/{prefix}"[:-1], _folder_state(folder)))
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with _within_reach(), os.scandir(folder) as entries:
         for entry in entries:
             # Spelled out for the common case: looking a name up in a large store is this loop.
             name = entry.name
             if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
                 found[prefix + name] = entry.inode()
-            elif not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders)
+            elif depth and not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders, depth - 1)
+
+
+@contextlib.contextmanager
+def _within_reach() -> Iterator[None]:
+    """Pass over a folder that is gone, or so deep that the system takes no path to it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OUT_OF_REACH:
+            raise
 
 
 def _may_be_ref(entry: os.DirEntry[str]) -> bool:
@@ -138,7 +153,9 @@ def _may_be_ref(entry: os.DirEntry[str]) -> bool:
 def _folder_state(folder: str) -> FolderState:
     try:
         status = os.stat(folder, follow_symlinks=False)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in _OUT_OF_REACH:
+            raise
         return None
     return [status.st_ino, status.st_mtime_ns]
 

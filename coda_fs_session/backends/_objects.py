@@ -24,6 +24,7 @@ from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from ._presence import Presence
 from .base import NewObject
 
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OBJECTS_AT_ONCE = 64
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 
@@ -52,21 +53,31 @@ class ObjectFiles:
         problem: CorruptionError | None = None
         for form in (path, path + COMPRESSED):
             try:
-                data = _read_object(form, size=size, limit=limit)
+                return _verified(identity, form, size=size, limit=limit)
             except FileNotFoundError:
                 continue
             except CorruptionError as error:
                 problem = problem or error
-                continue
             except OSError as error:
                 raise translate(error, "read", form, reading=True) from error
-            actual = hashlib.sha256(data).hexdigest()
-            if actual == identity:
-                return data
-            problem = problem or _bad_object(form, f"sha256 {identity}", actual)
+        for form in self._renamed(identity):
+            # Nobody but a tool gave it this name: what does not hold the object is not the object damaged.
+            with contextlib.suppress(OSError, CorruptionError):
+                return _verified(identity, form, size=size, limit=limit, renamed=True)
         if problem is None:
             self._presence.check()
         raise problem or ObjectNotYetHereError(identity, path)
+
+    def _renamed(self, identity: str) -> list[str]:
+        """Return the files that may be an object under a name that a sync tool made of it, as of a conflict."""
+        folder, file_name = os.path.split(self._paths.object(identity))
+        with store_errors("list", folder, reading=True):
+            try:
+                names = os.listdir(folder)
+            except FileNotFoundError:
+                return []
+        own = (file_name, file_name + COMPRESSED)
+        return [f"{folder}/{name}" for name in sorted(names) if object_of(name) == identity and name not in own]
 
     def put(self, objects: Iterable[NewObject]) -> None:
         """Keep objects, durably; see `Backend.put_objects`."""
@@ -161,12 +172,22 @@ def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
         yield batch
 
 
-def _read_object(path: str, *, size: int | None, limit: int) -> bytes:
-    """Read an object in the form that `path` names, without verifying its hash."""
-    compressed = path.endswith(COMPRESSED)
+def _verified(identity: str, path: str, *, size: int | None, limit: int, renamed: bool = False) -> bytes:
+    data = _read_object(path, size=size, limit=limit, renamed=renamed)
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != identity:
+        raise _bad_object(path, f"sha256 {identity}", actual)
+    return data
+
+
+def _read_object(path: str, *, size: int | None, limit: int, renamed: bool = False) -> bytes:
+    """Read an object without verifying its hash, in the form that its name tells; its bytes, where that was changed."""
     descriptor, status = open_with_status(path)
     try:
         stored = status.st_size
+        compressed = path.endswith(COMPRESSED)
+        if renamed:
+            compressed = read_bytes(descriptor, len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
         if not compressed:
             if stored > limit or (size is not None and stored != size):
                 raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")

@@ -14,7 +14,7 @@ README_FILE = b"""This folder is a coda_fs_session store: conversations in plain
   refs/<replica>/*.jsonl   one file a conversation. Line 1 is a header (name, and which objects hold the
                            older messages); every further line is one save.
   objects/<aa>/<id>.jsonl  older messages, one JSON message a line; .jsonl.zst is the same, compressed with zstd.
-                           The file name is the sha256 of the uncompressed bytes.
+                           The file name begins with the sha256 of the uncompressed bytes.
 
 Which conversations are here:   awk 'FNR==1' refs/*/*.jsonl | jq -r .name
 The newest messages of one:     tail -n +2 refs/*/my-chat.jsonl | jq -c '.messages[]'
@@ -27,10 +27,13 @@ Copy or sync this folder with any tool. Do not edit the files in it: every line 
 of its own bytes, and an edited one counts as damaged.
 """
 
+READMES = (README_FILE, README_FILE.replace(b"begins with the sha256", b"is the sha256"))
+"""What this version writes, and what the ones before it wrote."""
+
 CONSTANT_FILES = (("FORMAT", FORMAT_FILE), ("README.txt", README_FILE), (".gitattributes", GITATTRIBUTES_FILE))
 
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-_OBJECT = re.compile(r"([0-9a-f]{64})\.jsonl(?:\.zst)?\Z")
+_OBJECT = re.compile(r"[0-9a-f]{64}")
 
 
 class StorePaths:
@@ -76,6 +79,6 @@ def is_ref_file(file_name: str) -> bool:
 
 
 def object_of(file_name: str) -> str | None:
-    """Return the id of the object that a file name stands for, or None."""
+    """Return the id of the object that a file may be, whatever a sync tool has put after it; None for other files."""
     match = _OBJECT.match(file_name)
-    return match.group(1) if match else None
+    return match.group() if match else None

@@ -23,10 +23,10 @@ from ._files import (
     open_regular,
     open_with_status,
     read_bytes,
-    read_file,
     write_all,
     write_file,
 )
+from ._kept import keep, kept
 from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
 from .base import END_BYTES, Record, RefEnd, RefKey, Token
@@ -162,8 +162,8 @@ class FileRecord(Record):
             folder = self._folder()
             # In this order: a marker must not vouch for details of another moment.
             discard(self._files, f"{folder}/{_MARKER}")
-            write_file(self._files, f"{folder}/{_CHECKED}", checked, replace=True)
-            write_file(self._files, f"{folder}/{_MARKER}", marker, replace=True)
+            keep(self._files, f"{folder}/{_CHECKED}", checked)
+            keep(self._files, f"{folder}/{_MARKER}", marker)
 
     # For the backend, which holds the ref's lock
 
@@ -294,8 +294,8 @@ class FileRecord(Record):
 
     def _load(self, name: str) -> bytes | None:
         try:
-            return read_file(f"{self._folder()}/{name}", _LIMIT)
-        except (OSError, StoreError):
+            return kept(f"{self._folder()}/{name}")
+        except StoreError:
             return None
 
 

@@ -117,7 +117,7 @@ class Connections:
 
     def _open_file(self, mode: str) -> Connection:
         # Never "rwc": looking makes no file.
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"file:{quote(os.fsencode(os.path.abspath(self._path)))}?mode={mode}",
             uri=True,
             timeout=self._patience,
@@ -125,6 +125,13 @@ class Connections:
             isolation_level=None,
             check_same_thread=False,
         )
+        connection.text_factory = _text
+        return connection
+
+
+def _text(data: bytes) -> str:
+    """Decode what a column holds; the driver by itself would fail at all rows where one is not UTF-8."""
+    return data.decode(errors="surrogateescape")
 
 
 def identity_of(path: str) -> Identity | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from sqlalchemy import bindparam, case, func, literal_column, select
@@ -10,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from ..errors import CorruptionError, ObjectNotYetHereError
 from ._compression import compress, decompress, largest_frame
 from ._sqlite_database import Database
-from ._sqlite_schema import objects
+from ._sqlite_schema import new_number, objects
 from ._sqlite_statements import run
 from .base import NewObject, Token, mismatch
 
@@ -18,6 +19,7 @@ _BYTES_AT_ONCE = 16 * 1024 * 1024
 _GROUP_DIGITS = 2
 _TAG_DIGITS = 10
 _PLAIN, _ZSTD = "plain", "zstd"
+_HEX = re.compile(r"[0-9a-f]*\Z")
 
 _SIZE = func.length(objects.c.data)
 _READ = select(
@@ -54,8 +56,10 @@ class ObjectRows:
         try:
             if kept is None:
                 raise ValueError(f"{stored} bytes")
-            data = decompress(kept, size=size, limit=limit) if form == _ZSTD else bytes(kept)
-        except (ValueError, TypeError) as error:
+            if not isinstance(kept, bytes):
+                raise ValueError(f"{type(kept).__name__} where bytes belong")
+            data = decompress(kept, size=size, limit=limit) if form == _ZSTD else kept
+        except ValueError as error:
             raise self._bad(identity, f"{at_most} bytes", error) from error
         if wrong := mismatch(identity, data, size=size, limit=limit):
             raise self._bad(identity, *wrong)
@@ -105,22 +109,32 @@ class ObjectRows:
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up."""
-        yield from self._database.rows(_ALL)
+        for identity, size in self._database.rows(_ALL):
+            if _is_hex(identity, 64):
+                yield identity, size
 
     def groups(self) -> Iterator[tuple[str, Token]]:
         """Yield each group with a token; see `Backend.object_groups`."""
         for group, count, tags in self._database.rows(_GROUPS):
-            yield group, Token((count, tags))
+            if _is_hex(group, _GROUP_DIGITS):
+                # Where a tag is no number nobody can tell whether it is the same group: it is not.
+                yield group, Token((count, tags if type(tags) is int else new_number()))
 
     def ids(self, group: str) -> Iterator[str]:
         """Yield the ids of a group."""
         for (identity,) in self._database.rows(_IDS, {"first": group, "after": group + "g"}):
-            yield identity
+            if _is_hex(identity, 64):
+                yield identity
 
 
-def _holds(form: str, stored: bytes | None, data: bytes) -> bool:
+def _is_hex(value: object, digits: int) -> bool:
+    """Tell an id, or the beginning of one, from what else somebody has put into a row."""
+    return isinstance(value, str) and len(value) == digits and _HEX.match(value) is not None
+
+
+def _holds(form: object, stored: object, data: bytes) -> bool:
     """Tell whether a row of objects is the object."""
-    if stored is None or form != _ZSTD:
+    if not isinstance(stored, bytes) or form != _ZSTD:
         return stored == data
     try:
         return decompress(stored, size=len(data), limit=len(data)) == data

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
@@ -19,6 +20,8 @@ from ._sqlite_statements import run
 from .base import RefChangedError, RefKey, Token
 
 _MARK_BYTES = 7
+_NO_PATH = "?"
+_ROW = re.compile(r"\?/row-(-?[0-9]{1,18})\.jsonl\Z")
 
 _TOKEN = (refs.c.version, refs.c.size, refs.c.mark)
 
@@ -29,9 +32,9 @@ READ_REF = (
     .order_by(ref_lines.c.position)
 )
 FIND_REF = select(refs.c.id).where(refs.c.path == bindparam("path"))
-FIRST_BELOW = select(func.min(refs.c.path)).where(refs.c.path > bindparam("start"), refs.c.path < bindparam("end"))
-LIST_REFS = select(refs.c.path, *_TOKEN)
-IDENTITIES = select(refs.c.path, refs.c.version)
+HAS_NUMBER = select(refs.c.id).where(refs.c.id == bindparam("number"))
+FIRST_BELOW = select(func.count()).where(refs.c.path > bindparam("start"), refs.c.path < bindparam("end"))
+LIST_REFS = select(refs.c.id, refs.c.path, *_TOKEN)
 _CREATE = (
     insert(refs)
     .values({column: bindparam(column.key) for column in (refs.c.path, *_TOKEN)})
@@ -101,6 +104,12 @@ def replace(connection: sqlite3.Connection, key: RefKey, expected: Token, data: 
     return token
 
 
+def joined(lines: Sequence[object]) -> bytes | None:
+    """Return the bytes of a ref; None where a line is no bytes, which nobody of ours has written."""
+    kept = [line for line in lines if isinstance(line, bytes)]
+    return b"".join(kept) if len(kept) == len(lines) else None
+
+
 def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:
     """Return a hash of all lines of a ref, from that of those before: a restored backup has no new version."""
     for line in lines:
@@ -112,6 +121,24 @@ def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:
 def below(folder: str) -> dict[str, str]:
     """Return between which texts the paths in a folder come."""
     return {"start": f"{folder}/", "end": f"{folder}{chr(ord('/') + 1)}"}
+
+
+def path_of(number: int, path: object) -> str:
+    """Return the path of a row, as it is listed; one that is no path of a ref goes by the number of its row."""
+    good = isinstance(path, str) and "\0" not in path and as_text(path)
+    return good or f"{_NO_PATH}/row-{number}.jsonl"
+
+
+def row_without_path(path: str) -> int | None:
+    """Return the number of the row that `path_of` made a path for; None for any other path."""
+    match = _ROW.match(path)
+    return int(match[1]) if match else None
+
+
+def token_of(version: object, size: object, mark: object) -> Token:
+    """Return the token of a row; of one with something else than numbers, one that no good row has."""
+    parts = [part if type(part) is int else -1 for part in (version, size, mark)]
+    return Token(tuple(parts))
 
 
 def as_text(path: str) -> str:
@@ -173,10 +200,12 @@ def _grow_row(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
         metadata = run(connection, _METADATA, where).fetchone() if grown.metadata else None
         more = {"more_messages": grown.messages, "more_bytes": grown.size, "now": grown.updated, "last": grown.line}
         if run(connection, _GROW, {**where, **more}).rowcount:
-            if metadata is not None:
-                run(connection, _SET_METADATA, {"of": ref, "changed": merged(metadata[0], grown.metadata)})
-            return
-    _describe(connection, ref, b"".join(line for (line,) in run(connection, _LINES, {"of": ref})))
+            changed = merged(metadata[0], grown.metadata) if metadata is not None else None
+            if changed is not None:
+                run(connection, _SET_METADATA, {"of": ref, "changed": changed})
+            if changed is not None or metadata is None:
+                return
+    _describe(connection, ref, joined([line for (line,) in run(connection, _LINES, {"of": ref})]) or b"")
 
 
 def _describe(connection: sqlite3.Connection, ref: int, data: bytes) -> None:

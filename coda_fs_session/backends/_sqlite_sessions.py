@@ -80,9 +80,12 @@ def growth(data: bytes) -> Growth | None:
     return Growth(previous, ids[-1], len(sizes), sum(sizes), saves[-1].time, metadata)
 
 
-def merged(row: str, changes: Metadata) -> str:
-    """Return a row's metadata with changes in it."""
-    values = {key: orjson.dumps(value) for key, value in orjson.loads(row).items()}
+def merged(row: str, changes: Metadata) -> str | None:
+    """Return a row's metadata with changes in it; None where somebody has put something else there."""
+    try:
+        values = {key: orjson.dumps(value) for key, value in orjson.loads(row).items()}
+    except (ValueError, TypeError, AttributeError):
+        return None
     return _joined({**values, **{key: item.value for key, item in changes.items()}}.items())
 
 

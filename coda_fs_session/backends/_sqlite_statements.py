@@ -9,11 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Select, UpdateBase
 from sqlalchemy.dialects.sqlite import dialect
 
-Statement = Select[tuple[object, ...]] | UpdateBase
+Statement = Select[Any] | UpdateBase
 
 
 def run(

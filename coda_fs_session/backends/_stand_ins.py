@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ..errors import StoreReadOnlyError
 from . import _locks
@@ -25,6 +26,24 @@ class StandIns:
         self._root = root
         self._folder = folder
         self._files = Files(durable=False)
+
+    @contextmanager
+    def held(self, descriptor: int, path: str) -> Iterator[None]:
+        """Hold the lock of an open file, or where its disk has none the one that stands in for it; errors as `lock`."""
+        stand_in = -1
+        try:
+            _locks.lock(descriptor)
+        except OSError as error:
+            if error.errno not in _locks.NOT_KNOWN:
+                raise
+            stand_in = self.lock(path, error)
+        try:
+            yield
+        finally:
+            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+            _locks.unlock(descriptor if stand_in < 0 else stand_in)
+            if stand_in >= 0:
+                os.close(stand_in)
 
     def lock(self, path: str, cause: OSError) -> int:
         """Wait for the lock that stands in for a file in the store; return the descriptor that holds it.

@@ -8,7 +8,7 @@ import stat
 
 from ..errors import StoreError, StoreFormatError, warn
 from ._files import read_file, store_errors
-from ._paths import DATABASE, FORMAT_FILE, README_FILE, StorePaths, is_hidden
+from ._paths import DATABASE, FORMAT_FILE, READMES, StorePaths, is_hidden
 
 _FORMAT_LIMIT = 4096
 _OWN_NAMES = frozenset(("refs", "objects"))
@@ -112,7 +112,7 @@ def _is_arriving(root: str, name: str) -> bool:
     if not name.startswith(("FORMAT", "README")) or not stat.S_ISREG(os.lstat(path).st_mode):
         return False
     content = read_file(path, _FORMAT_LIMIT)
-    return content == README_FILE or (name.startswith("FORMAT") and FORMAT_FILE.startswith(content))
+    return content in READMES or (name.startswith("FORMAT") and FORMAT_FILE.startswith(content))
 
 
 def _has_format(path: str) -> bool:

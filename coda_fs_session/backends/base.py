@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, NewType
 
 END_BYTES = 32
+REF_BEGIN = b'{"'
+"""What every ref begins with: a large file that does not need not be read to tell that it is none."""
 
 Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
@@ -227,6 +229,10 @@ class Backend(ABC):
     @abstractmethod
     def ref_tokens(self) -> dict[str, Token]:
         """Return the token of every ref by its path, without reading any."""
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        """Return the token of one ref, without reading it; None where there is none."""
+        return self.ref_tokens().get(key.path)
 
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         """Yield every ref with its token, in no particular order, without reading any."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
+from ..errors import StoreError
 from ._files import (
     Files,
     discard,
@@ -29,7 +31,7 @@ from ._files import (
     write_temporary,
 )
 from ._folders import OwnFolders
-from ._listing import list_identities, list_tokens, replica_marker, states_beside, walk_groups
+from ._listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
@@ -84,7 +86,8 @@ class LocalBackend(Backend):
         self._folders = OwnFolders(self._files)
         self._presence = Presence(self._paths)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
-        self._open_refs = OpenRefs(self._files, StandIns(self._paths.root, self._record.state))
+        self._stand_ins = StandIns(self._paths.root, self._record.state)
+        self._open_refs = OpenRefs(self._files, self._stand_ins)
         self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
@@ -169,6 +172,12 @@ class LocalBackend(Backend):
             self._presence.check()
             return tokens
 
+    def ref_token(self, key: RefKey) -> Token | None:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
+        return None
+
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
             found = list_identities(self._paths.refs, marker)
@@ -227,15 +236,35 @@ class LocalBackend(Backend):
             raise RecordAheadError(key)
         with store_errors("create", path):
             self._make_ref_folder(os.path.dirname(path))
-            try:
-                write_file(self._files, path, data, replace=False)
-            except FileExistsError as error:
+            return self._create_locked(key, path, data)
+
+    def _create_locked(self, key: RefKey, path: str, data: bytes) -> Token:
+        folder = os.path.dirname(path)
+        scratch, descriptor = start_temporary(self._files, folder, data)
+        try:
+            self._files.sync_data(descriptor)
+            # Before it has its name: a program that finds it waits until the name lasts and the record is kept. And
+            # the token is that of these bytes, not of what others have appended.
+            with self._stand_ins.held(descriptor, path):
+                token = token_of(os.fstat(descriptor))
+                publish(self._files, scratch, path)
+                try:
+                    self._files.sync_folder(folder)
+                except OSError:
+                    # A file whose name may not last was not made: the caller tries again, and wants the name free.
+                    discard(self._files, path)
+                    raise
+                self._count_new(key.replica)
+                self._presence.met(key.replica)
+                self._record.keep(key, data)
+                return token
+        except BaseException as error:
+            discard(self._files, scratch)
+            if isinstance(error, FileExistsError):
                 raise RefTakenError(key) from error
-            self._count_new(key.replica)
-            self._presence.met(key.replica)
-            token = token_of(os.stat(path, follow_symlinks=False))
-        self._record.keep(key, data)
-        return token
+            raise
+        finally:
+            os.close(descriptor)
 
     def _count_new(self, replica: str) -> None:
         number = self._record.count_change()
@@ -246,7 +275,7 @@ class LocalBackend(Backend):
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []
-        made: list[str] = []
+        made: dict[str, Token] = {}
         with store_errors("create refs in", self._paths.refs):
             remaining = iter(refs)
             try:
@@ -257,14 +286,24 @@ class LocalBackend(Backend):
                 in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
             except BaseException:
                 # As with one: a file whose name may not last was not made.
-                for path in made:
-                    discard(self._files, path)
+                for path, token in made.items():
+                    self._take_back(path, token)
                 raise
             finally:
                 self._record.count_change()
         return tokens
 
-    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: list[str]) -> list[Token | None]:
+    def _take_back(self, path: str, token: Token) -> None:
+        """Remove a file that was made, unless somebody has appended to it meanwhile."""
+        with contextlib.suppress(StoreError, RefChangedError):
+            ref = self._acquire(path)
+            try:
+                if ref.now == token:
+                    discard(self._files, path)
+            finally:
+                self._open_refs.release(ref)
+
+    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: dict[str, Token]) -> list[Token | None]:
         scratches: list[tuple[str, str]] = []
         descriptors: list[int] = []
         tokens: list[Token | None] = []
@@ -279,14 +318,16 @@ class LocalBackend(Backend):
             in_parallel(self._files.sync_data, descriptors)
             for descriptor in descriptors:
                 scratch, path = scratches[0]
+                # Before it has its name: afterwards others may append.
+                token = token_of(os.fstat(descriptor))
                 try:
                     publish(self._files, scratch, path)
                 except FileExistsError:
                     discard(self._files, scratch)
                     tokens.append(None)
                 else:
-                    made.append(path)
-                    tokens.append(token_of(os.fstat(descriptor)))
+                    made[path] = token
+                    tokens.append(token)
                 scratches.pop(0)
         finally:
             for descriptor in descriptors:

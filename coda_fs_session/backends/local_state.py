@@ -16,11 +16,11 @@ from functools import cache
 from ..errors import StoreError, StoreReadOnlyError, warn
 from . import _locks
 from ._files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
+from ._kept import keep, kept
 from ._paths import is_replica_id
 from ._record import FileRecord
 from .base import MachineState
 
-_INDEX_LIMIT = 2**30
 _POLL_SECONDS = 0.002
 _SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -51,9 +51,9 @@ class LocalState(MachineState):
     def replica(self, known: Iterable[str]) -> str | None:
         if self._fixed_replica:
             return self._fixed_replica
-        kept = (self._kept("replica", 128) or b"").decode("ascii", "replace").strip()
+        chosen = self._chosen_replica()
         # Another store may have stood here meanwhile, as with disks that are plugged in by turns.
-        candidates, there = [kept, *self.record.replicas()], set(known)
+        candidates, there = [chosen, *self.record.replicas()], set(known)
         return next((each for each in candidates if is_replica_id(each) and each in there), None)
 
     def choose_replica(self) -> str:
@@ -84,11 +84,10 @@ class LocalState(MachineState):
             os.close(descriptor)
 
     def load_index(self) -> bytes | None:
-        return self._kept("index.json", _INDEX_LIMIT)
+        return self.recall("index")
 
     def keep_index(self, data: bytes) -> None:
-        with contextlib.suppress(OSError, StoreError):
-            write_file(self._files, f"{self.folder()}/index.json", data, replace=True)
+        self.remember("index", data)
 
     def set_aside(self, key: str, data: bytes) -> None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
@@ -97,11 +96,15 @@ class LocalState(MachineState):
             write_file(self._files, f"{self.folder()}/torn/{key}.{moment}", data, replace=False)
 
     def recall(self, topic: str) -> bytes | None:
-        return self._kept(f"{topic}.json", _INDEX_LIMIT)
+        try:
+            return kept(f"{self._known_folder()}/{topic}.json")
+        except StoreError:
+            # No place for state at all: reading must work on, and needs none of it.
+            return None
 
     def remember(self, topic: str, data: bytes) -> None:
         with contextlib.suppress(OSError, StoreError):
-            write_file(self._files, f"{self.folder()}/{topic}.json", data, replace=True)
+            keep(self._files, f"{self.folder()}/{topic}.json", data)
 
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.
@@ -130,12 +133,12 @@ class LocalState(MachineState):
         """Return the state folder without a look whether it is still there."""
         return self._folder or self.folder()
 
-    def _kept(self, name: str, limit: int) -> bytes | None:
+    def _chosen_replica(self) -> str:
         try:
-            return _read(f"{self._known_folder()}/{name}", limit)
+            return (_read(f"{self._known_folder()}/replica", 128) or b"").decode("ascii", "replace").strip()
         except StoreError:
-            # No place for state at all: reading must work on, and needs none of it.
-            return None
+            # As in `recall`.
+            return ""
 
     def _make(self, folder: str) -> str:
         make_folders(self._files, folder)

@@ -75,7 +75,7 @@ class SqliteBackend(Backend):
 
     def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
         row = run(connection, _STORE).fetchone()
-        if row is None:
+        if row is None or {type(row[0]), type(row[1])} != {int}:
             raise CorruptionError("the database has lost its row in the table store", self._database.path)
         return row[0], row[1]
 
@@ -102,7 +102,10 @@ class SqliteBackend(Backend):
     # Refs
 
     def ref_tokens(self) -> dict[str, Token]:
-        return {path: Token((version, size, mark)) for path, version, size, mark in self._database.rows(rows.LIST_REFS)}
+        return {
+            rows.path_of(number, path): rows.token_of(*token)
+            for number, path, *token in self._database.rows(rows.LIST_REFS)
+        }
 
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         if not self._database.exists():
@@ -112,7 +115,8 @@ class SqliteBackend(Backend):
             now = list(self._store(connection))
             if marker == now:
                 return marker, None
-            return now, dict(run(connection, rows.IDENTITIES).fetchall())
+            found = run(connection, rows.LIST_REFS).fetchall()
+            return now, {rows.path_of(number, path): rows.token_of(*token)[0] for number, path, *token in found}
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
@@ -121,18 +125,29 @@ class SqliteBackend(Backend):
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
         if not found:
+            self._raise_if_without_path(key)
             raise KeyError(key)
-        version, size, mark, _ = found[0]
+        token = rows.token_of(*found[0][:3])
         # One of an empty ref stands there without a line.
         lines = [row[3] for row in found if row[3] is not None]
+        data = rows.joined(lines)
         # Not left to the ids in the lines: what looks like a write that was cut short is damage here.
-        if rows.mark_of(lines) != mark:
+        if data is None or min(token) < 0 or rows.mark_of(lines) != token[2]:
             raise CorruptionError(
                 "the lines of the ref are not those that were written: restore the database from a backup, or sync it "
                 "from another store",
                 self.locate(key),
             )
-        return Snapshot(b"".join(lines), Token((version, size, mark)))
+        return Snapshot(data, token)
+
+    def _raise_if_without_path(self, key: RefKey) -> None:
+        number = rows.row_without_path(key.path)
+        if number is not None and self._database.rows(rows.HAS_NUMBER, {"number": number}):
+            raise CorruptionError(
+                f"row {number} of the table refs has no path of a ref: restore the database from a backup, or sync it "
+                "from another store",
+                self.locate(key),
+            )
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         before, (token,), after = self._create([(key, data)])
@@ -168,7 +183,7 @@ class SqliteBackend(Backend):
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
-        return [] if first and first[0][0] is not None else None
+        return [] if first and first[0][0] else None
 
     def state_beside(self, replica: str) -> tuple[object, int] | None:
         if not self._database.exists():

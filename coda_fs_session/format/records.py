@@ -66,6 +66,13 @@ def decode_time(text: Any) -> datetime:
     return moment
 
 
+LARGEST_COUNT = 2**53 - 1
+"""What any program reads as a whole number, and sums of which fit into 64 bits."""
+
+LARGEST_WRITTEN = 2**52
+"""The largest count in a header that is written: what is added to it later can be read too."""
+
+
 class Stamped(NamedTuple):
     """One metadata value and when it was set; `value` is JSON, or None where the key was removed."""
 
@@ -311,8 +318,8 @@ def check_format(fields: Mapping[str, Any], what: str) -> None:
 
 
 def count(value: Any) -> int:
-    """Raises ValueError when `value` is no whole number from 0."""
-    if type(value) is not int or value < 0:
+    """Raises ValueError when `value` is no whole number from 0 to `LARGEST_COUNT`."""
+    if type(value) is not int or not 0 <= value <= LARGEST_COUNT:
         raise ValueError(f"{value!r} is no count")
     return value
 

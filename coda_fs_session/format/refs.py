@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..errors import CorruptionError, StoreFormatError
+from ..errors import CorruptionError, StoreError, StoreFormatError
 from .ids import line_id
 from .names import normalise_name
 from .records import (
     FIRST_GENERATION,
     FORMAT_NAME,
     FORMAT_VERSION,
+    LARGEST_WRITTEN,
     Base,
     CommitLink,
     Generation,
@@ -93,7 +94,17 @@ class Save(NamedTuple):
 
 
 def encode_header(header: Header) -> tuple[bytes, str]:
-    """Return the header line with its newline, and its id."""
+    """Return the header line with its newline, and its id.
+
+    Raises:
+        StoreError: it goes on from what nobody can have written in earnest, and could not be read again.
+    """
+    base, depth = header.base, header.commit.depth if header.commit else 0
+    if max(base.messages, base.bytes, header.life, depth) > LARGEST_WRITTEN:
+        raise StoreError(
+            f"session {header.name!r} goes on from one that claims to have {base.messages} messages of {base.bytes} "
+            "bytes, which no program has written: go on in a session of another name"
+        )
     fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "name": header.name, "replica": header.replica}
     fields |= {"created": header.created, "updated": header.updated}
     if header.former_names:
@@ -219,10 +230,10 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
             base=Base.from_json(fields["base"]),
             parent=Parent.from_json(fields["parent"]) if "parent" in fields else None,
             former_names=tuple(_text(name) for name in _list(fields.get("former_names", []))),
-            life=count(fields.get("life", 0)),
+            life=_life(fields.get("life", 0)),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             commit=CommitLink.from_json(fields["commit"]) if "commit" in fields else None,
-            extra={key: value for key, value in fields.items() if key not in _HEADER_FIELDS},
+            extra=_kept({key: value for key, value in fields.items() if key not in _HEADER_FIELDS}),
         )
     except StoreFormatError as error:
         raise StoreFormatError(f"{path}: {error}", path) from error
@@ -297,6 +308,20 @@ def _damaged(path: str, line: int, cause: Exception) -> CorruptionError:
         path,
         line=line,
     )
+
+
+def _kept(extra: dict[str, Any]) -> dict[str, Any]:
+    """Raises TypeError when these fields could not be written again, since they are nested too deeply."""
+    if extra:
+        orjson.dumps(extra)
+    return extra
+
+
+def _life(value: Any) -> int:
+    # Whoever takes the name next must be able to write it too.
+    if count(value) > LARGEST_WRITTEN:
+        raise ValueError(f"{value!r} is no count of lives")
+    return count(value)
 
 
 def _list(value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..backends.base import RefKey
 from ..errors import SessionError, StoreError
 from ..format.names import key_of_ref
+from ..format.records import LARGEST_WRITTEN
 from .history import covers, is_seen_in
 from .index import Row
 from .repository import Repository
@@ -86,6 +87,8 @@ def resolve(repo: Repository, name: str, *, making: bool = False) -> Resolved:
         raise next(reversed(refs.unreadable.values()))
     grave = next((shown for shown in view.deleted if shown.label == name), None)
     life = 1 + max((head.header.life for head in refs.heads), default=-1)
+    # The largest one, which no program reaches by counting, is shared rather than passed.
+    life = min(life, LARGEST_WRITTEN)
     return Resolved(None, repo, grave, past, life, doubt)
 
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..backends.base import Backend, MachineState, RefKey, Token
-from ..errors import SessionError, StoreFormatError
+from ..errors import CorruptionError, SessionError, StoreFormatError, printable
 from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
+from .notes import decode_note, encode_note
 from .state import Head
 
 _VERSION = 5
@@ -218,8 +219,8 @@ class Index:
                 tokens = _settled(row.token for row in self._rows.values())
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.items()]
                 # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
-                first = orjson.dumps([_VERSION, self._horizon, self._marker, list(self._rows), _columns(tokens)])
-                rest = orjson.dumps([_columns(row[2:] for row in self._rows.values()), views], default=tuple)
+                first = encode_note([_VERSION, self._horizon, self._marker, list(self._rows), _columns(tokens)])
+                rest = encode_note([_columns(row[2:] for row in self._rows.values()), views])
                 self._machine.keep_index(b"\n".join((first, self._answer or b"", rest)))
                 self._dirty = False
 
@@ -231,7 +232,8 @@ class Index:
     def _forget_all(self) -> None:
         self._rows: dict[str, Row] = {}
         self._by_name: dict[str, dict[str, None]] | None = None
-        self._suspect: set[str] = set()  # paths of rows with a problem
+        self._suspect: set[str] = set()  # paths of rows with a problem that may be over though the file is the same
+        self._unreadable: set[str] = set()  # paths of rows that only the file's name tells the key of
         # What groups of refs add up to, by their paths; and which groups each path is in.
         self._views: dict[tuple[str, ...], list[ViewRow]] = {}
         self._views_with: dict[str, set[tuple[str, ...]]] = {}
@@ -273,8 +275,11 @@ class Index:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
         began = time.monotonic()
         self._load()
-        for row in [self._rows[path] for path in self._suspect if not self._rows[path].readable]:
-            self._read_row(RefKey(row.path), row.token)
+        for path in list(self._unreadable):
+            key, row = RefKey(path), self._rows[path]
+            # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
+            if path in self._suspect or self._backend.ref_token(key) != row.token:
+                self._read_row(key, row.token)
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
         changes = self._machine.record.changes()
         marker, identities = self._backend.ref_identities(self._marker)
@@ -299,6 +304,7 @@ class Index:
             self.keep()
 
     def _read_row(self, key: RefKey, token: Token) -> None:
+        self._suspect.discard(key.path)
         try:
             # Before the ref: a save writes the record last.
             end = self._machine.record.end(key)
@@ -307,13 +313,17 @@ class Index:
         except KeyError:
             self._forget(key.path)
         except SessionError as error:
+            # Permissions, a disk's hiccup; or this version of the package, for what an earlier one has kept.
+            may_pass = not isinstance(error, CorruptionError)
             guess = key_of_ref(key.path)
             if guess is None and not isinstance(error, StoreFormatError):
                 # Garbage beside the refs: no name of ours, no header of ours.
                 self._set(Row(key.path, token, "", "", problem="not a ref"))
             else:
-                name = guess or key.path
+                name = guess or printable(key.path)
                 self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
+            if may_pass:
+                self._suspect.add(key.path)
 
     def _set(self, row: Row) -> None:
         if self._rows.get(row.path) == row:
@@ -321,8 +331,8 @@ class Index:
         self._forget(row.path)
         self._answer = None
         self._rows[row.path] = row
-        if row.problem:
-            self._suspect.add(row.path)
+        if not row.readable:
+            self._unreadable.add(row.path)
         if self._by_name is not None:
             for name in (row.name, *row.former_names):
                 self._by_name.setdefault(name, {})[row.path] = None
@@ -334,6 +344,7 @@ class Index:
             return
         self._answer = None
         self._suspect.discard(path)
+        self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
             self._views.pop(paths, None)
         if self._by_name is not None:
@@ -357,7 +368,7 @@ class Index:
         self._opened = True
         try:
             first, answer, self._rest = (self._machine.load_index() or b"[0,0,0,0,0]\n\n").split(b"\n")
-            version, horizon, marker, paths, tokens = orjson.loads(first)
+            version, horizon, marker, paths, tokens = decode_note(first)
             if version == _VERSION:
                 self._horizon, self._marker = horizon, marker
                 self._answer = answer or None
@@ -374,7 +385,7 @@ class Index:
         rest, self._rest = self._rest, None
         tokens, self._tokens = self._tokens, {}
         try:
-            columns, views = orjson.loads(rest) if tokens else ([], [])
+            columns, views = decode_note(rest) if tokens else ([], [])
             rows = zip(tokens.items(), zip(*columns, strict=True), strict=True)
             self._rows = {
                 path: Row(path, token, name, key, tuple(former), *more)
@@ -385,6 +396,7 @@ class Index:
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
+        self._unreadable = {path for path in self._suspect if not self._rows[path].readable}
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""

@@ -11,12 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
 
-import orjson
-
 from ..backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Snapshot, Token
 from ..errors import CorruptionError, StoreError, warn
 from ..format.names import ref_path, session_key
 from .history import covers, is_seen_in, same_life
+from .notes import decode_note, encode_note
 from .repository import Repository
 from .state import Head
 
@@ -80,14 +79,14 @@ def at_close(repo: Repository) -> None:
 
 def _is_as_marked(repo: Repository) -> bool:
     try:
-        replica, marker = orjson.loads(repo.machine.record.load_marker() or b"[null,[]]")
+        replica, marker = decode_note(repo.machine.record.load_marker() or b"[null,[]]")
     except (ValueError, TypeError):
         return False
     return bool(marker) and repo.backend.replica_marker(replica, marker) == marker
 
 
 def _keep(repo: Repository, marker: list[int] | None, found: _Checked) -> None:
-    repo.machine.record.keep_checked(orjson.dumps([repo.replica, marker]), orjson.dumps(found))
+    repo.machine.record.keep_checked(encode_note([repo.replica, marker]), encode_note(found))
 
 
 def retried(repo: Repository, write: Callable[[], _T]) -> _T:
@@ -184,7 +183,7 @@ def _is_of_one_birth(repo: Repository, key: RefKey) -> bool:
 
 def _load_checked(data: bytes | None) -> _Checked:
     try:
-        checked = orjson.loads(data or b"{}")
+        checked = decode_note(data or b"{}")
     except ValueError:
         return {}
     return checked if isinstance(checked, dict) else {}

@@ -6,10 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import orjson
-
 from ..backends.base import MachineState, Place, Token
-from ..format.jsonl import has_surrogate
+from .notes import decode_note, encode_note
 
 _VERSION = 1
 _DIGITS = 16
@@ -37,7 +35,7 @@ class Memory:
         """Return what was remembered of these two stores, nothing if one of them is another one now."""
         data = machine.recall(_topic(there))
         try:
-            version, stores, refs, groups, verified = orjson.loads(data or b"")
+            version, stores, refs, groups, verified = decode_note(data or b"")
         except (ValueError, TypeError):
             return cls()
         known = version == _VERSION and stores == _stores(here, there)
@@ -48,13 +46,7 @@ class Memory:
         if stores is None:
             return
         content = [_VERSION, stores, self.refs, self.groups, self.verified]
-        try:
-            data = orjson.dumps(content)
-        except TypeError:
-            # A file name that is no text: such refs are compared anew each time.
-            content[2] = {path: pair for path, pair in self.refs.items() if not has_surrogate(path)}
-            data = orjson.dumps(content)
-        machine.remember(_topic(there), data)
+        machine.remember(_topic(there), encode_note(content))
 
     def verified_in(self, group: str) -> set[str]:
         """Return the short ids of a group's objects that need no reading."""

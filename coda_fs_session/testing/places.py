@@ -171,7 +171,7 @@ class _ChoosingState(LocalState):
         self._ids = ids
 
     def choose_replica(self) -> str:
-        if self._kept("replica", 128) is not None:
+        if self._chosen_replica():
             self._ids.append(f"{self._ids[0]}-{len(self._ids)}")
         Path(self.folder(), "replica").write_bytes(self._ids[-1].encode() + b"\n")
         return self._ids[-1]

@@ -69,6 +69,9 @@ class WrapperBackend(Backend):
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
         return self.call("ref_identities", lambda: self.inner.ref_identities(marker))
 
+    def ref_token(self, key: RefKey) -> Token | None:
+        return self.call("ref_token", lambda: self.inner.ref_token(key))
+
     def ref_sizes(self) -> Iterator[int]:
         return self.call("ref_sizes", self.inner.ref_sizes)
 

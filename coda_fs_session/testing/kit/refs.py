@@ -31,6 +31,7 @@ class RefTests(BackendCase):
         for look in (backend.read_ref, backend.ref_end):
             with pytest.raises(KeyError):
                 look(KEY)
+        assert backend.ref_token(KEY) is None
         assert self.read_raw(backend, KEY) is None
 
     def test_create_then_append_then_replace(self, backend: Backend) -> None:
@@ -215,15 +216,18 @@ class RefTests(BackendCase):
         assert backend.create_refs([]) == []
 
     def test_listed_tokens(self, backend: Backend) -> None:
-        """The listing's token changes with every verb, and with that of a ref only its own."""
+        """The listing's token changes with every verb, and with that of a ref only its own; so does one looked up."""
         backend.prepare()
         token, resting = backend.create_ref(KEY, b"one\n"), backend.create_ref(OTHER, b"one\n")
-        seen = [backend.ref_tokens()[KEY.path]]
+        seen, alone = [backend.ref_tokens()[KEY.path]], [backend.ref_token(KEY)]
         verbs: list[Callable[[RefKey, Token, bytes], Token]] = [backend.append_ref, backend.replace_ref]
         for verb in verbs * 3:
             token = verb(KEY, token, b"four")
             seen.append(backend.ref_tokens()[KEY.path])
+            alone.append(backend.ref_token(KEY))
         assert len(set(seen)) == len(seen)
+        assert len(set(alone)) == len(alone)
+        assert None not in alone
         backend.append_ref(OTHER, resting, b"two\n")
 
     def test_identities(self, backend: Backend) -> None:
