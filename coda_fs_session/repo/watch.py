@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..errors import SessionError, StoreGoneError
 from ..storage import SessionStorage
+from ..uncopied import Uncopied
 from .changes import SessionEvent, changes_between, concerns, view_of
 from .storage import RepoStorage
 
@@ -37,7 +38,7 @@ _JOIN = 5.0
 _RACE = "called when the thread is inactive"
 
 
-class Watch:
+class Watch(Uncopied):
     """What happens to sessions, as it happens: an iterator, or a thread that calls you.
 
     Made by `SessionManager.watch`. Use it in a ``with`` statement, or call `stop`. As an iterator it compares when
