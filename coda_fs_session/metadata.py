@@ -52,6 +52,14 @@ class WorkingMetadata:
         changed.update((key, None) for key in saved if key not in encoded)
         return changed
 
+    def apply(self, change: Mapping[str, bytes | None]) -> None:
+        """Set and remove keys; see `change`."""
+        for key, value in change.items():
+            if value is None:
+                self.live.pop(key, None)
+            else:
+                self.live[key] = decode(value)
+
     def everything(self) -> dict[str, bytes]:
         """Return every value as JSON."""
         self._sent = encode_metadata(self.live)

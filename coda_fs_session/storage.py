@@ -61,6 +61,9 @@ class SessionStorage(ABC):
     tracks_changes: bool = False
     """True for a storage that tells each session itself what is saved of it."""
 
+    outlives_process: bool = True
+    """False for a storage that ends with the process, so that a child of `os.fork` has one of its own."""
+
     @abstractmethod
     def save(self, session: Session) -> None:
         """Keep the session's messages and metadata, in place of what was kept under its name."""
@@ -159,6 +162,13 @@ class SessionStorage(ABC):
         if fresh is not None and not _same(session, fresh):
             _show(session, fresh)
         return fresh is not None
+
+    def catch_up(self, session: Session) -> None:
+        """Find out what of a session's unsaved changes another process, which had them too, has saved meanwhile.
+
+        The default has nothing to do: to save a session whole once more stores nothing twice.
+        """
+        return
 
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is."""

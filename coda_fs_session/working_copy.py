@@ -82,6 +82,13 @@ class WorkingCopy:
         self._next_prints: list[_Print | None] = []
         self._next_count = 0
 
+    @classmethod
+    def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
+        """Return one of messages that no storage has; see `content`."""
+        copied = cls(live=messages)
+        copied._added, copied._added_bytes = lines, sum(map(len, lines)) + len(lines)
+        return copied
+
     @property
     def source(self) -> MessageSource | None:
         """What has the saved messages."""
@@ -192,6 +199,10 @@ class WorkingCopy:
                 self._next_prints.append(print_)
                 yield from lines
 
+    def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
+        """Return the messages as lines, or where there is a live list, its dicts as they are in another list."""
+        return ([], list(self._live)) if self._live is not None else (list(self.lines()), None)
+
     def changed(self) -> bool:
         """Tell whether the messages differ from the saved ones."""
         if self._live is None:
@@ -205,6 +216,31 @@ class WorkingCopy:
             return not self.splice().empty
         except InvalidMessageError:
             return True
+
+    def seems_changed(self) -> bool:
+        """Do as `changed`, without reading what is saved: True also where only that could tell."""
+        if self._live is None:
+            return bool(self._added or self._first)
+        snapshot = list(self._live)
+        return self._first > 0 or len(snapshot) != self._saved or self._unchanged(snapshot) < len(snapshot)
+
+    def unsaved(self) -> int:
+        """Return how many messages the storage lacks; all from the first change on where it cannot be told exactly."""
+        if self._live is None:
+            return len(self._added)
+        try:
+            return len(self.splice().lines)
+        except Exception:
+            snapshot = list(self._live)
+            return len(snapshot) - self._unchanged(snapshot)
+
+    def extend(self, lines: list[bytes]) -> None:
+        """Add messages that were checked before."""
+        if self._live is None:
+            self._added = [*self._added, *lines]
+        else:
+            self._live.extend(decode_all(lines))
+        self._added_bytes += sum(map(len, lines)) + len(lines)
 
     def splice(self) -> Splice:
         """Find what changed since the last save: cheap where nothing did but appending, exact always.
