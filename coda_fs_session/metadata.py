@@ -100,9 +100,12 @@ class WorkingMetadata:
                 self.live[key] = decode(new)
 
     def show(self, saved: dict[str, bytes]) -> None:
-        """Take what the storage has, dropping everything unsaved; the live dict keeps its identity."""
+        """Take what the storage has, dropping everything unsaved; the live dict, and what is in it already, stay."""
         self.saved = saved
-        fresh = {key: decode(value) for key, value in saved.items()}
+        fresh = {
+            key: self.live[key] if _encode_or_none(self.live, key) == value else decode(value)
+            for key, value in saved.items()
+        }
         self.live.clear()
         self.live.update(fresh)
 

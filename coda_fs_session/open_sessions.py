@@ -238,8 +238,10 @@ class OpenSessions(Uncopied):
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
         self._told.clear()
-        for session in {*self, *self._autosave.held()}:
+        sessions = {*self, *self._autosave.held()}
+        for session in sessions:
             session._lock = threading.RLock()
+        for session in sessions:
             # A storage that ends with the process is the child's own.
             if not self._storage.outlives_process or not session._seems_changed():
                 session._left_to = 0

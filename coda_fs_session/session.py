@@ -383,7 +383,8 @@ class Session:
         """Do as `has_unsaved_changes`, without reading what is saved: True also where only that could tell."""
         try:
             return self._copy.seems_changed() or bool(self._metadata.change())
-        except InvalidMessageError:
+        except Exception:
+            # Whatever a program has put in: right after a fork nobody could be told.
             return True
 
     def _unsaved(self) -> str:

@@ -237,7 +237,7 @@ def _show(session: Session, fresh: Session) -> None:
     """Take over what another object of the session holds; the list and the dict keep their identity."""
     if fresh is session:
         return
-    session._copy.live()[:] = fresh._copy.live()
+    session._copy.replace(fresh._copy.live(), session._copy.live())
     session._metadata.live.clear()
     session._metadata.live.update(fresh._metadata.live)
     session._created, session._updated = fresh._created, fresh._updated

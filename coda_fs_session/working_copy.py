@@ -355,11 +355,50 @@ class WorkingCopy:
         self._prints, self._next_prints = [], []
         if self._live is not None:
             fresh = decode_all(self._read_saved(0))
-            self._live[:replacing] = fresh
             self._prints = _prints_of(fresh)
+            self.replace(fresh, self._live[:replacing])
+
+    def replace(self, fresh: list[dict[str, Any]], replaced: list[dict[str, Any]]) -> None:
+        """Put messages in the place of those at the front of the live list.
+
+        Those that are as they were, at the same place or at the end, stay the same objects: a caller may hold some,
+        and edit them.
+        """
+        live, count = self.live(), len(replaced)
+        front = _alike(replaced, fresh)
+        end = _alike(replaced[front:][::-1], fresh[front:][::-1])
+        between = [
+            before if _alike([before], [now]) else now
+            for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
+        ]
+        live[:count] = [
+            *replaced[:front],
+            *between,
+            *fresh[front + len(between) : len(fresh) - end],
+            *replaced[count - end :],
+        ]
 
     def _read_saved(self, start: int) -> Iterator[bytes]:
         return self._source.read(start, self._saved) if self._source is not None else iter(())
+
+
+def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
+    """Return how many messages at the front of two lists hold the same, types and key order included."""
+    for start in range(0, min(len(one), len(other)), _BLOCK):
+        stop = min(start + _BLOCK, len(one), len(other))
+        if _data_of(one[start:stop]) == _data_of(other[start:stop]) is not None:
+            continue
+        for place in range(start, stop):
+            if (data := _data_of(one[place])) is None or data != _data_of(other[place]):
+                return place
+    return min(len(one), len(other))
+
+
+def _data_of(value: Any) -> bytes | None:
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, TypeError):
+        return None
 
 
 def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:

@@ -82,7 +82,18 @@ class Watch(Uncopied):
             self._thread = threading.Thread(
                 target=self._call, args=(callback,), name="coda_fs_session watch", daemon=True
             )
-            self._thread.start()
+            self._start(self._thread)
+
+    def _start(self, thread: threading.Thread) -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            self.stop()
+            raise SessionError(
+                f"a watch with a callback needs a thread, and none can be started ({error}): watch without a callback, "
+                "and iterate over the events"
+            ) from error
 
     def next(self, timeout: float | None = None) -> SessionEvent | None:
         """Wait for the next event and return it; None once the watch is stopped or `timeout` seconds have passed."""
