@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from .errors import tell, warn
+from .holders import is_held, is_held_inside
 from .session import Session
+from .uncopied import Uncopied
 
 
-class Autosave:
+class Autosave(Uncopied):
     """Holds sessions that may have unsaved changes, and saves them.
 
-    A session is held strongly from the first change until it was found saved with nobody else holding it,
-    its list of messages or its metadata: a conversation must not vanish because its variable went out of
-    scope before the timer came round.
+    A session is held strongly from the first change until it was found saved with nobody else holding it or anything
+    in it: a conversation must not vanish because its variable went out of scope before the timer came round, nor an
+    edit of a message that was taken out of it.
 
     Args:
         interval: seconds; 0 turns everything off.
-        save: saves one session.
+        save: saves one session, or leaves it unsaved where that must be.
     """
 
     def __init__(self, interval: float, save: Callable[[Session], None]) -> None:
@@ -33,6 +35,8 @@ class Autosave:
         self._mutex = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        # When to try next to start the timer, in monotonic seconds; 0 as long as no attempt has failed.
+        self._next_start = 0.0
         _all.add(self)
 
     def touched(self, session: Session) -> None:
@@ -44,13 +48,40 @@ class Autosave:
                 self._let_go()
             self._sessions[id(session)] = session
             _pending.add(self)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="coda_fs_session autosave", daemon=True)
-                self._thread.start()
+            problem = None if self._thread is not None else self._start()
+        if problem is not None:
+            self._warn_of_no_timer(problem)
+
+    def _start(self) -> RuntimeError | None:
+        """Start the timer; if that is not possible, return why, the first time."""
+        now = time.monotonic()
+        if now < self._next_start:
+            return None
+        thread = threading.Thread(target=self._run, name="coda_fs_session autosave", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # A system at its limit of threads, or a program that has come to its end, which saves in a moment.
+            is_first, self._next_start = not self._next_start, now + self._interval
+            return error if is_first and threading.main_thread().is_alive() else None
+        self._thread, self._next_start = thread, 0.0
+        return None
+
+    def _warn_of_no_timer(self, problem: RuntimeError) -> None:
+        text = (
+            f"autosave cannot start its thread ({problem}): what you do not save is only saved by close() and when "
+            "the program ends"
+        )
+        try:
+            warn(text)
+        except Warning:
+            # Warnings are errors here; but the session has changed, and its caller must not take it for unchanged.
+            tell(text)
 
     def forget(self, session: Session) -> None:
         """Stop holding a session, saved or not."""
-        self._sessions.pop(id(session), None)
+        with self._mutex:
+            self._sessions.pop(id(session), None)
 
     def held(self) -> list[Session]:
         return list(self._sessions.values())
@@ -68,13 +99,16 @@ class Autosave:
                 thread.join()
             self._wake = threading.Event()
 
-    def save_all(self) -> None:
-        """Save every held session that has changes; failures are logged, and tried again next time."""
+    def save_all(self, *, at_exit: bool = False) -> None:
+        """Save every held session that has changes; what fails is logged, and tried again next time.
+
+        Args:
+            at_exit: there is no next time, so what fails is told on stderr too.
+        """
         for identity in list(self._sessions):
-            if self._save_one(identity):
-                with self._mutex:
-                    if self._is_alone(identity):
-                        del self._sessions[identity]
+            self._save_one(identity, at_exit=at_exit)
+            with self._mutex:
+                self._let_go_if_idle(identity)
         with self._mutex:
             if not self._sessions:
                 _pending.discard(self)
@@ -85,32 +119,37 @@ class Autosave:
         A program that goes through every session must not have all of them in memory until then.
         """
         for identity in list(self._sessions):
-            if self._is_alone(identity) and not self._sessions[identity].has_unsaved_changes:
-                del self._sessions[identity]
+            self._let_go_if_idle(identity)
         # Not again before as many have come as could not go: each is looked at a few times at most.
         self._crowded = max(_CROWD, 2 * len(self._sessions))
 
-    def _save_one(self, identity: int) -> bool:
+    def _save_one(self, identity: int, *, at_exit: bool) -> None:
         session = self._sessions.get(identity)
         if session is None:
-            return False
+            return
         try:
             if session.has_unsaved_changes:
                 self._save(session)
-        except Exception:
+        except Exception as error:
             _log_failure(session.name)
-            return False
-        return True
+            if at_exit:
+                tell(f"session {session.name!r} was not saved when the program ended ({session._unsaved()}): {error}")
 
-    def _is_alone(self, identity: int) -> bool:
-        """Tell whether nobody else holds a session, or what of it can be changed without its knowing."""
-        if identity not in self._sessions or _references(self._sessions, identity) > _ALONE:
-            return False
-        fields = vars(self._sessions[identity])
-        live, metadata = vars(fields["_copy"]), vars(fields["_metadata"])
-        return _references(metadata, "live") <= _ALONE and (
-            live["_live"] is None or _references(live, "_live") <= _ALONE
-        )
+    def _let_go_if_idle(self, identity: int) -> None:
+        """Stop holding a session that is saved and that can change no more, since nobody holds anything of it."""
+        if identity not in self._sessions or is_held(self._sessions, identity):
+            return
+        session = self._sessions[identity]
+        # Not waited for: another thread may have got hold of the session just now, and wait for ours.
+        if not session._lock.acquire(blocking=False):
+            return
+        try:
+            # In this order. What nobody holds is not changed any more once it is found saved.
+            idle = not _is_held_in(session) and not session.has_unsaved_changes
+        finally:
+            session._lock.release()
+        if idle:
+            del self._sessions[identity]
 
     def _run(self) -> None:
         wake = self._wake
@@ -123,22 +162,29 @@ class Autosave:
                     return
 
     def _after_fork(self) -> None:
-        # What was unsaved at the fork is the parent's to save; saving it here as well would store it twice.
-        self._sessions.clear()
         self._mutex = threading.Lock()
         self._thread = None
         self._wake = threading.Event()
 
 
-def _references(holder: dict[Any, Any], key: object) -> int:
-    return sys.getrefcount(holder[key])
+def _is_held_in(session: Session) -> bool:
+    """Tell whether anybody holds what of a session can be changed without its knowing."""
+    live, metadata = vars(session._copy), vars(session._metadata)
+    return (
+        is_held(metadata, "live")
+        or (live["_live"] is not None and is_held(live, "_live"))
+        or is_held_inside(metadata["live"], live["_live"] or ())
+    )
 
 
 def _log_failure(name: str) -> None:
     """Log the exception that is being handled to ``coda_fs_session``, which is silent until somebody listens."""
-    # Imported late: it takes longer to load than a session, and hardly any program comes here.
-    import logging
-
+    try:
+        # Imported late: it takes longer to load than a session, and hardly any program comes here.
+        import logging
+    except OSError:
+        # Without a descriptor left, nothing can be imported. The timer goes on.
+        return
     logger = logging.getLogger("coda_fs_session")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
@@ -148,9 +194,6 @@ def _log_failure(name: str) -> None:
 _CROWD = 16
 """Sessions held before it is worth looking for some that need not be."""
 
-_ALONE = _references({0: object()}, 0)
-"""What that counts for an object that only its dict holds; the interpreter's own share differs between versions."""
-
 _all: weakref.WeakSet[Autosave] = weakref.WeakSet()
 _pending: set[Autosave] = set()
 """Keeps what still has to be saved alive until the interpreter ends."""
@@ -158,11 +201,10 @@ _pending: set[Autosave] = set()
 
 def _at_exit() -> None:
     for autosave in list(_pending):
-        autosave.save_all()
+        autosave.save_all(at_exit=True)
 
 
 def _after_fork_in_child() -> None:
-    _pending.clear()
     for autosave in list(_all):
         autosave._after_fork()
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -109,12 +110,17 @@ class StoreError(SessionError):
     """
 
     def __init__(self, message: str, path: os.PathLike[str] | str | None = None) -> None:
-        # Imported late: opening and reading a store needs none of it.
-        import pathlib
-
         # The name of a file may be bytes that are no text: whoever prints the error must not fail at it.
         super().__init__(printable(message))
-        self.path: Path | None = pathlib.Path(path) if path is not None else None
+        self._path = None if path is None else os.fspath(path)
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder concerned, or None where there is none."""
+        # Imported late: opening and reading a store needs none of it, and to raise an error must take no descriptor.
+        import pathlib
+
+        return None if self._path is None else pathlib.Path(self._path)
 
 
 class StoreFormatError(StoreError):
@@ -196,6 +202,15 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, SessionWarning, stacklevel=level)
+
+
+def tell(message: str) -> None:
+    """Write a line to stderr: for what no caller can be given an error of, in a thread of ours or at the end."""
+    # The stream may be missing, closed or a broken pipe.
+    with suppress(Exception):
+        if sys.stderr is not None:
+            sys.stderr.write(f"coda_fs_session: {message}\n")
+            sys.stderr.flush()
 
 
 _INSIDE = (__name__.partition(".")[0], "contextlib")

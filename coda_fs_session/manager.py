@@ -18,9 +18,10 @@ from .opening import open_storage
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken, with_origin
+from .uncopied import Uncopied
 
 
-class SessionManager:
+class SessionManager(Uncopied):
     """Sessions in one store.
 
     May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with``
@@ -66,7 +67,7 @@ class SessionManager:
         self._config = config
         self._storage = storage if storage is not None else open_storage(config)
         self._count_tokens = counter
-        self._autosave = Autosave(config.autosave_interval, self._autosave_one)
+        self._autosave = Autosave(config.autosave_interval, self._save_unasked)
         self._sessions = OpenSessions(
             self._storage, self._autosave, limit=config.max_session_bytes, count_tokens=counter
         )
@@ -159,11 +160,15 @@ class SessionManager:
                 self._storage.save(session)
             else:
                 self._sessions.save_whole(session)
+            session._left_to = 0
             if session._name != name:
                 self._sessions.saved_as(session, name)
 
     def save_all(self) -> None:
         """Save every open session that has unsaved changes.
+
+        In a child of `os.fork`, sessions that had some already when it was forked are left to the parent, as long as
+        that has not ended, and stderr says which; `save_session` saves them.
 
         Raises:
             SessionError: one could not be saved (the first such error, of a hook or a storage of your own whatever that
@@ -173,10 +178,10 @@ class SessionManager:
         for session in self._held():
             try:
                 if session.has_unsaved_changes:
-                    self.save_session(session)
+                    self._save_unasked(session)
             except Exception as error:
                 failure = failure or error
-                failure.add_note(f"session {session.name!r} was not saved: {error}")
+                failure.add_note(f"session {session.name!r} was not saved ({session._unsaved()}): {error}")
         if failure is not None:
             raise failure
 
@@ -494,6 +499,7 @@ class SessionManager:
             return self.load_session(name)
         raise name_taken(name)
 
-    def _autosave_one(self, session: Session) -> None:
-        if session._owner is self._sessions:
+    def _save_unasked(self, session: Session) -> None:
+        """Save a session of this manager, unless that is left to the parent of this process."""
+        if session._owner is self._sessions and not self._sessions.is_left_to_parent(session):
             self.save_session(session)

@@ -52,6 +52,14 @@ class WorkingMetadata:
         changed.update((key, None) for key in saved if key not in encoded)
         return changed
 
+    def apply(self, change: Mapping[str, bytes | None]) -> None:
+        """Set and remove keys; see `change`."""
+        for key, value in change.items():
+            if value is None:
+                self.live.pop(key, None)
+            else:
+                self.live[key] = decode(value)
+
     def everything(self) -> dict[str, bytes]:
         """Return every value as JSON."""
         self._sent = encode_metadata(self.live)
@@ -92,9 +100,12 @@ class WorkingMetadata:
                 self.live[key] = decode(new)
 
     def show(self, saved: dict[str, bytes]) -> None:
-        """Take what the storage has, dropping everything unsaved; the live dict keeps its identity."""
+        """Take what the storage has, dropping everything unsaved; the live dict, and what is in it already, stay."""
         self.saved = saved
-        fresh = {key: decode(value) for key, value in saved.items()}
+        fresh = {
+            key: self.live[key] if _encode_or_none(self.live, key) == value else decode(value)
+            for key, value in saved.items()
+        }
         self.live.clear()
         self.live.update(fresh)
 

@@ -8,16 +8,18 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from . import forks
 from .autosave import Autosave
-from .errors import SessionNotFoundError
+from .errors import SessionNotFoundError, tell
 from .session import Session
 from .storage import SessionStorage, carry_former_names, note_origin
+from .uncopied import Uncopied
 
 if TYPE_CHECKING:
     from .hooks import Hooks
 
 
-class OpenSessions:
+class OpenSessions(Uncopied):
     """The session objects that a manager has handed out, held weakly; it is their owner (`session.SessionOwner`).
 
     Args:
@@ -50,6 +52,8 @@ class OpenSessions:
         self._limit = limit
         self._count_tokens = count_tokens
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+        # What was said of sessions that were left to the parent.
+        self._told: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
         _all.add(self)
 
     def __iter__(self) -> Iterator[Session]:
@@ -74,6 +78,7 @@ class OpenSessions:
             with session._lock:
                 if session.has_unsaved_changes:
                     return session
+                session._left_to = 0
                 before = session._copy.source, session._metadata.saved
                 if self._storage.refresh(session):
                     self._settle(session)
@@ -142,6 +147,30 @@ class OpenSessions:
         self._storage.save(self.frozen(session) if changed else session)
         self._settle(session)
 
+    def is_left_to_parent(self, session: Session) -> bool:
+        """Tell whether unsaved changes are left to the process that had them when it forked this one, and say so.
+
+        That one saves them, if it has not ended; from here they would be stored a second time.
+        """
+        owner = session._left_to
+        if not owner:
+            return False
+        with session._lock:
+            if forks.is_gone(owner):
+                # A daemon: whoever started it has perhaps saved at its end.
+                self._storage.catch_up(session)
+                session._left_to = 0
+                return False
+            text = (
+                f"session {session.name!r} was not saved by process {os.getpid()} ({session._unsaved()}): it had "
+                f"unsaved changes when this process was forked, and is left to process {owner} with all that is "
+                "unsaved; save_session() would store that from here"
+            )
+        if self._told.get(session) != text:
+            self._told[session] = text
+            tell(text)
+        return True
+
     def saved_as(self, session: Session, before: str) -> None:
         """Note that a save gave a session another name than it had before."""
         self._by_name.pop(before, None)
@@ -182,6 +211,7 @@ class OpenSessions:
             raise SessionNotFoundError(name)
         if session.name != name and self._by_name.get(name) is session:
             self._move(name, session)
+        session._left_to = 0
         self._settle(session)
         self._show(session)
 
@@ -207,8 +237,16 @@ class OpenSessions:
 
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
-        for session in self:
+        self._told.clear()
+        sessions = {*self, *self._autosave.held()}
+        for session in sessions:
             session._lock = threading.RLock()
+        for session in sessions:
+            # A storage that ends with the process is the child's own.
+            if not self._storage.outlives_process or not session._seems_changed():
+                session._left_to = 0
+            elif not session._left_to:
+                session._left_to = forks.parent()
 
 
 _all: weakref.WeakSet[OpenSessions] = weakref.WeakSet()

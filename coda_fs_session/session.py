@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
 from .format.jsonl import encode_value
@@ -83,6 +83,10 @@ class Session:
     Nothing is written before `SessionManager.save_session`. Use one session from one thread at a time;
     autosave is safe beside it.
 
+    `copy.deepcopy` and `pickle` give a session that no manager has opened, with all messages, the metadata and both
+    times; `copy.copy` as well, with the very dicts in a list of its own. To save such a copy creates a session, so it
+    raises `SessionExistsError` while its name is taken.
+
     Args:
         name: 1 to 255 characters, compared in Unicode NFC.
         messages: initial messages; the list itself becomes `messages`, it is not copied.
@@ -113,11 +117,7 @@ class Session:
         self._parent: str | None = None
         self._diverged_from: str | None = None
         self._missing = 0
-        self._owner: SessionOwner | None = None
-        self._hooks: SessionHooks | None = None
-        self._limit = _NO_LIMIT
-        self._count_tokens: Callable[[str], int] | None = None
-        self._lock = threading.RLock()
+        self._be_nobodys()
         if messages is not None:
             self._copy.assign(_checked_list(messages))
             for _ in self._copy.lines():
@@ -146,12 +146,18 @@ class Session:
         session._parent = parent
         session._diverged_from = None
         session._missing = 0
-        session._owner = None
-        session._hooks = None
-        session._limit = _NO_LIMIT
-        session._count_tokens = None
-        session._lock = threading.RLock()
+        session._be_nobodys()
         return session
+
+    def _be_nobodys(self) -> None:
+        """Be a session that no manager has opened."""
+        self._owner: SessionOwner | None = None
+        self._hooks: SessionHooks | None = None
+        # The process that had unsaved changes when it forked this one, as long as they are unsaved; see `forks`.
+        self._left_to = 0
+        self._limit = _NO_LIMIT
+        self._count_tokens: Callable[[str], int] | None = None
+        self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
@@ -319,6 +325,43 @@ class Session:
         """Yield deep copies of the messages in order; of what is saved, one chunk at a time is in memory."""
         return self._copy.messages()
 
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        with self._lock:
+            # Both are to hold the same dicts, so there must be some; and what is edited here is then to be saved there.
+            self._copy.live()
+            copied.__setstate__(self.__getstate__())
+            self._touch()
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has, in plain values: nothing of a manager or a storage."""
+        with self._lock:
+            lines, messages = self._copy.content()
+            return {
+                "name": self._name,
+                "lines": lines,
+                "messages": messages,
+                "metadata": dict(self._metadata.live),
+                "created": self._created,
+                "updated": self._updated,
+                "parent": self._parent,
+                "diverged_from": self._diverged_from,
+                "missing": self._missing,
+                # What a program has put on it, or a class of its own.
+                "more": {key: value for key, value in vars(self).items() if key not in _FIELDS},
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._name, self._parent, self._diverged_from = state["name"], state["parent"], state["diverged_from"]
+        self._copy = WorkingCopy.holding(state["lines"], state["messages"])
+        self._metadata = WorkingMetadata()
+        self._metadata.live = state["metadata"]
+        self._created, self._updated = state["created"], state["updated"]
+        self._missing = state["missing"]
+        self._be_nobodys()
+        vars(self).update(state["more"])
+
     def __bool__(self) -> bool:
         # An empty session is still a session: `if session:` must not depend on its length.
         return True
@@ -335,6 +378,19 @@ class Session:
     def _touch(self) -> None:
         if self._owner is not None:
             self._owner.touched(self)
+
+    def _seems_changed(self) -> bool:
+        """Do as `has_unsaved_changes`, without reading what is saved: True also where only that could tell."""
+        try:
+            return self._copy.seems_changed() or bool(self._metadata.change())
+        except Exception:
+            # Whatever a program has put in: right after a fork nobody could be told.
+            return True
+
+    def _unsaved(self) -> str:
+        """Tell how much of it is unsaved."""
+        count = self._copy.unsaved()
+        return f"{count} unsaved message{'' if count == 1 else 's'}"
 
     def _too_large(self) -> SessionTooLargeError:
         return SessionTooLargeError(
@@ -420,6 +476,10 @@ class Session:
         self._metadata.settle(metadata)
         if updated is not None:
             self._updated = updated
+
+
+_FIELDS = frozenset(vars(Session("a")))
+"""What a session is made of: all but what others have put on it."""
 
 
 def _checked_list(messages: Any) -> list[dict[str, Any]]:

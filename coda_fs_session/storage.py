@@ -61,6 +61,9 @@ class SessionStorage(ABC):
     tracks_changes: bool = False
     """True for a storage that tells each session itself what is saved of it."""
 
+    outlives_process: bool = True
+    """False for a storage that ends with the process, so that a child of `os.fork` has one of its own."""
+
     @abstractmethod
     def save(self, session: Session) -> None:
         """Keep the session's messages and metadata, in place of what was kept under its name."""
@@ -160,6 +163,13 @@ class SessionStorage(ABC):
             _show(session, fresh)
         return fresh is not None
 
+    def catch_up(self, session: Session) -> None:
+        """Find out what of a session's unsaved changes another process, which had them too, has saved meanwhile.
+
+        The default has nothing to do: to save a session whole once more stores nothing twice.
+        """
+        return
+
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is."""
         fresh = self.load(session.name)
@@ -227,7 +237,7 @@ def _show(session: Session, fresh: Session) -> None:
     """Take over what another object of the session holds; the list and the dict keep their identity."""
     if fresh is session:
         return
-    session._copy.live()[:] = fresh._copy.live()
+    session._copy.replace(fresh._copy.live(), session._copy.live())
     session._metadata.live.clear()
     session._metadata.live.update(fresh._metadata.live)
     session._created, session._updated = fresh._created, fresh._updated

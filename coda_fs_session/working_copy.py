@@ -82,6 +82,13 @@ class WorkingCopy:
         self._next_prints: list[_Print | None] = []
         self._next_count = 0
 
+    @classmethod
+    def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
+        """Return one of messages that no storage has; see `content`."""
+        copied = cls(live=messages)
+        copied._added, copied._added_bytes = lines, sum(map(len, lines)) + len(lines)
+        return copied
+
     @property
     def source(self) -> MessageSource | None:
         """What has the saved messages."""
@@ -192,6 +199,10 @@ class WorkingCopy:
                 self._next_prints.append(print_)
                 yield from lines
 
+    def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
+        """Return the messages as lines, or where there is a live list, its dicts as they are in another list."""
+        return ([], list(self._live)) if self._live is not None else (list(self.lines()), None)
+
     def changed(self) -> bool:
         """Tell whether the messages differ from the saved ones."""
         if self._live is None:
@@ -205,6 +216,31 @@ class WorkingCopy:
             return not self.splice().empty
         except InvalidMessageError:
             return True
+
+    def seems_changed(self) -> bool:
+        """Do as `changed`, without reading what is saved: True also where only that could tell."""
+        if self._live is None:
+            return bool(self._added or self._first)
+        snapshot = list(self._live)
+        return self._first > 0 or len(snapshot) != self._saved or self._unchanged(snapshot) < len(snapshot)
+
+    def unsaved(self) -> int:
+        """Return how many messages the storage lacks; all from the first change on where it cannot be told exactly."""
+        if self._live is None:
+            return len(self._added)
+        try:
+            return len(self.splice().lines)
+        except Exception:
+            snapshot = list(self._live)
+            return len(snapshot) - self._unchanged(snapshot)
+
+    def extend(self, lines: list[bytes]) -> None:
+        """Add messages that were checked before."""
+        if self._live is None:
+            self._added = [*self._added, *lines]
+        else:
+            self._live.extend(decode_all(lines))
+        self._added_bytes += sum(map(len, lines)) + len(lines)
 
     def splice(self) -> Splice:
         """Find what changed since the last save: cheap where nothing did but appending, exact always.
@@ -319,11 +355,50 @@ class WorkingCopy:
         self._prints, self._next_prints = [], []
         if self._live is not None:
             fresh = decode_all(self._read_saved(0))
-            self._live[:replacing] = fresh
             self._prints = _prints_of(fresh)
+            self.replace(fresh, self._live[:replacing])
+
+    def replace(self, fresh: list[dict[str, Any]], replaced: list[dict[str, Any]]) -> None:
+        """Put messages in the place of those at the front of the live list.
+
+        Those that are as they were, at the same place or at the end, stay the same objects: a caller may hold some,
+        and edit them.
+        """
+        live, count = self.live(), len(replaced)
+        front = _alike(replaced, fresh)
+        end = _alike(replaced[front:][::-1], fresh[front:][::-1])
+        between = [
+            before if _alike([before], [now]) else now
+            for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
+        ]
+        live[:count] = [
+            *replaced[:front],
+            *between,
+            *fresh[front + len(between) : len(fresh) - end],
+            *replaced[count - end :],
+        ]
 
     def _read_saved(self, start: int) -> Iterator[bytes]:
         return self._source.read(start, self._saved) if self._source is not None else iter(())
+
+
+def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
+    """Return how many messages at the front of two lists hold the same, types and key order included."""
+    for start in range(0, min(len(one), len(other)), _BLOCK):
+        stop = min(start + _BLOCK, len(one), len(other))
+        if _data_of(one[start:stop]) == _data_of(other[start:stop]) is not None:
+            continue
+        for place in range(start, stop):
+            if (data := _data_of(one[place])) is None or data != _data_of(other[place]):
+                return place
+    return min(len(one), len(other))
+
+
+def _data_of(value: Any) -> bytes | None:
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, TypeError):
+        return None
 
 
 def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from storekit import message, open_store, run_python, say
 
-from coda_fs_session import Session, SessionManager, StoreFullError
+from coda_fs_session import InvalidMessageError, Session, SessionManager, SessionWarning, StoreFullError
 
 SHORT = 0.02
 LIMIT = 20.0
@@ -92,6 +93,77 @@ def test_what_was_handed_out_is_watched(tmp_path: Path, monkeypatch: pytest.Monk
     manager.close()
 
 
+@pytest.mark.parametrize("part", ["message", "nested", "slice", "metadata"])
+def test_a_part_that_is_held_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Bug: who kept only a message, and edited it after a round had found its session clean, lost the edit. When the
+    part is let go of, so is the session."""
+    store = tmp_path / "store"
+    with open_store(store) as manager:
+        session = manager.create_session("chat")
+        session.messages = [{"content": [{"text": "a"}]}, message(2)]
+        session.metadata = {"deep": {"list": [1]}}
+        manager.save_session(session)
+    manager = open_store(store, autosave_interval=SHORT)
+    watched = Watched(manager, monkeypatch)
+    session = manager.load_session("chat")
+    gone = weakref.ref(session)
+    held: Any = session.metadata["deep"]["list"] if part == "metadata" else session.messages[0]
+    if part == "nested":
+        held = held["content"][0]
+    elif part == "slice":
+        held = [held]
+    del session
+    watched.wait()
+    if part == "metadata":
+        held.append(2)
+    else:
+        (held[0] if part == "slice" else held)["edited"] = True
+    watched.wait()
+    again = open_store(store).load_session("chat")
+    assert ("edited" in str(again.get_messages()), again.metadata["deep"]["list"]) == (
+        part != "metadata",
+        [1, 2] if part == "metadata" else [1],
+    )
+    del held
+    deadline = time.monotonic() + LIMIT
+    while gone() is not None:
+        assert time.monotonic() < deadline, "autosave holds it for ever"
+        watched._rounds.acquire(timeout=0.1)
+    manager.close()
+
+
+def test_without_threads_it_is_saved_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: where no thread could be started `add_message` raised, though the message was in the session then. Now one
+    warning says what follows, also where warnings are errors; the timer starts as soon as it can."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = tmp_path / "store"
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    manager = open_store(store, autosave_interval=10_000)
+    session = manager.create_session("chat")
+    with pytest.warns(SessionWarning, match="cannot start its thread") as caught:
+        _ = [session.add_message(message(number, 70_000)) for number in range(6)]
+    assert len(caught) == 1
+    manager.save_session(session)
+    session.add_message(message(6, 70_000))
+    assert len(caught) == 1
+    manager.close()
+    assert len(stored(store)) == 7
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        strict = open_store(store, autosave_interval=SHORT)
+        strict.create_session("strict").add_message(message(1))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    strict._autosave._next_start = time.monotonic()
+    strict.create_session("strict").add_message(message(2))
+    assert strict._autosave._thread is not None
+    strict.close()
+    assert len(stored(store, "strict")) == 2
+
+
 def test_a_session_out_of_scope_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session whose variable is gone is still saved, and let go of afterwards."""
     store = tmp_path / "store"
@@ -166,6 +238,38 @@ def test_the_end_of_the_interpreter_saves(tmp_path: Path, ending: str) -> None:
     run_python(EXIT.format(ending=ending), tmp_path / "store", "10000")
     assert stored(tmp_path / "store") == [message(1)]
     assert stored(tmp_path / "store", "kept") == [message(2)]
+
+
+def test_what_cannot_be_saved_at_the_end_is_told(tmp_path: Path) -> None:
+    """Bug: not a word of a session that could not be saved when the interpreter ended. The others are saved."""
+    script = """
+        import sys
+        from pathlib import Path
+        from storekit import message, open_store
+        manager = open_store(Path(sys.argv[1]), autosave_interval=10_000)
+        for name in "a", "bad", "z":
+            manager.create_session(name).messages.extend([message(1), message(2)])
+        manager.create_session("bad").messages.append({"score": float("nan")})
+    """
+    run = run_python(script, tmp_path / "store")
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == (
+        "coda_fs_session: session 'bad' was not saved when the program ended (3 unsaved messages): "
+        "messages[2].score: nan has no JSON form: use None or text\n"
+    )
+    assert [len(stored(tmp_path / "store", name)) for name in ("a", "bad", "z")] == [2, 0, 2]
+
+
+def test_close_tells_of_every_session_that_it_could_not_save(tmp_path: Path) -> None:
+    """Of several failures one is raised, and its notes name each session, and how much of it is unsaved."""
+    manager = open_store(tmp_path / "store")
+    kept = [manager.create_session(name) for name in ("a", "b")]
+    for session in kept:
+        session.messages.append({"score": float("nan")})
+    with pytest.raises(InvalidMessageError) as caught:
+        manager.close()
+    told = "was not saved (1 unsaved message): messages[0].score: nan has no JSON form: use None or text"
+    assert sorted(caught.value.__notes__) == [f"session 'a' {told}", f"session 'b' {told}"]
 
 
 def test_zero_saves_nothing_at_exit(tmp_path: Path) -> None:
@@ -330,7 +434,8 @@ def test_changes_during_an_autosave_are_kept(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_forked_child_saves_nothing_of_its_parents(tmp_path: Path) -> None:
-    """What was pending at the fork is the parent's: the child's exit and timer leave it, and save the child's own."""
+    """What was pending at the fork is the parent's: the child's exit and timer leave it, say so, and save the child's
+    own."""
     script = """
         import os, sys
         from pathlib import Path
@@ -349,6 +454,8 @@ def test_a_forked_child_saves_nothing_of_its_parents(tmp_path: Path) -> None:
     """
     run = run_python(script, tmp_path / "store")
     assert run.stdout == "[('chat', 0), ('own', 1)]\n", run.stderr
+    assert run.stderr.startswith("coda_fs_session: session 'chat' was not saved by process ")
+    assert run.stderr.count("\n") == 1
     assert stored(tmp_path / "store") == [message(1)]
 
 

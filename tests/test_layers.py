@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
-BELOW_REPO = ("errors", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
+BELOW_REPO = ("errors", "uncopied", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
 EVERYTHING_BELOW = (
     *(*BELOW_REPO, "config", "export", "autosave", "open_sessions", "backends", "opening"),
     *("hooks", "templates"),
@@ -19,10 +19,13 @@ EVERYTHING_BELOW = (
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "uncopied": (),
+    "holders": (),
+    "forks": (),
     FORMAT: (FORMAT, "errors"),
     # The one that parses refs: a row of its table tells what a ref says.
     "backends._sqlite_sessions": (FORMAT, "errors"),
-    "backends": ("backends.", "errors"),
+    "backends": ("backends.", "errors", "uncopied"),
     "working_copy": (FORMAT, "errors"),
     "metadata": (FORMAT, "errors"),
     "session": (FORMAT, "errors", "metadata", "working_copy"),
@@ -30,9 +33,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.": BELOW_REPO,
     # The one in front that writes a file: as the store does, through the same calls.
     "export": ("errors", FORMAT, "session", "storage", "backends._files"),
-    "autosave": ("errors", FORMAT, "session", "storage"),
+    "autosave": ("errors", "uncopied", "holders", "session"),
     # What it does with objects and storage holds for any storage: it knows nothing of the engine.
-    "open_sessions": ("errors", "session", "storage", "autosave", "hooks"),
+    "open_sessions": ("errors", "uncopied", "forks", "session", "storage", "autosave", "hooks"),
     "config": ("errors", FORMAT),
     "amend": ("errors", FORMAT),
     "hooks": ("errors", FORMAT, "metadata", "working_copy", "session", "amend"),

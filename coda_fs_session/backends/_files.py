@@ -11,11 +11,11 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from ..errors import CorruptionError, StoreError, StoreFullError, StoreReadOnlyError
+from ._descriptors import NONE_LEFT, opened
 from ._paths import temporary
 
 FOLDER_MODE = 0o700
@@ -26,11 +26,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_WORTH_THREADS = 4
-_THREADS = 8
-
-_T = TypeVar("_T")
-
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
 """What a disk answers to a call that it does not know; a call that failed is answered otherwise."""
@@ -39,16 +34,19 @@ _READ_ONLY = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 
 
 class Files:
-    """Each method is one system call. `durable=False` leaves out the syncs, and with them the promise."""
+    """Each method is one system call, tried again if descriptors had to be given back for it.
+
+    `durable=False` leaves out the syncs, and with them the promise.
+    """
 
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable
 
     def open_append(self, path: str) -> int:
-        return os.open(path, _APPEND)
+        return opened(os.open, path, _APPEND)
 
     def create(self, path: str) -> int:
-        return os.open(path, _CREATE, FILE_MODE)
+        return opened(os.open, path, _CREATE, FILE_MODE)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         return os.write(descriptor, data)
@@ -75,7 +73,7 @@ class Files:
         """Make the names in a folder durable, where the disk knows how: SMB and some FUSE disks do not."""
         if not self.durable:
             return
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = open_folder(path)
         try:
             os.fsync(descriptor)
         except OSError as error:
@@ -111,6 +109,9 @@ def store_errors(action: str, path: object, *, reading: bool = False) -> Iterato
 
 def translate(error: OSError, action: str, path: object, *, reading: bool = False) -> StoreError:
     what = f"cannot {action} {path}: {error.strerror or error}"
+    if error.errno in NONE_LEFT:
+        hint = "close files that the program has open, or raise its limit (ulimit -n), and try again"
+        return StoreError(f"{what}; what was saved before is intact: {hint}", str(path))
     if reading:
         # Never StoreReadOnlyError, which promises that reading works.
         hint = "; check the permissions" if error.errno in _READ_ONLY else ""
@@ -204,22 +205,6 @@ def start_temporary(files: Files, folder: str, data: bytes) -> tuple[str, int]:
     return scratch, descriptor
 
 
-def in_parallel(call: Callable[[_T], None], items: Sequence[_T]) -> None:
-    """Call for each item, several at a time where there are many.
-
-    For syncs: a journaling file system commits those that wait at the same time together.
-    """
-    if len(items) < _WORTH_THREADS:
-        for item in items:
-            call(item)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(call, items):
-            pass
-
-
 def publish(files: Files, scratch: str, path: str) -> None:
     """Give a complete file its name if that is free; rename alone would put it over another's.
 
@@ -260,7 +245,7 @@ def open_with_status(path: str, *, append: Files | None = None) -> tuple[int, os
         CorruptionError: it is a folder, a link, a FIFO or a device.
     """
     try:
-        descriptor = append.open_append(path) if append else os.open(path, _READ)
+        descriptor = append.open_append(path) if append else opened(os.open, path, _READ)
     except OSError as error:
         # ELOOP: a symbolic link; ENXIO: a FIFO or socket; EISDIR: a folder opened for writing.
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
@@ -284,8 +269,8 @@ def read_file(path: str, limit: int) -> bytes:
 
 
 def open_folder(path: str) -> int:
-    """Open a folder, to lock it."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Open a folder, to lock or sync it."""
+    return opened(os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def wrong_kind(path: str, expected: str = "a regular file") -> CorruptionError:

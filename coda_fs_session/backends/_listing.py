@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 
+from ._descriptors import scan
 from ._open_refs import token_of
 from ._paths import REF_ENDING, is_hidden, is_ref_file
 from .base import Token
@@ -28,7 +29,7 @@ FolderState = list[int] | None
 def walk_groups(objects: str) -> Iterator[tuple[str, Token]]:
     """Yield each folder of objects by its two digits, with a token that changes when a file comes or goes."""
     now = time.time_ns()
-    with contextlib.suppress(FileNotFoundError), os.scandir(objects) as entries:
+    with contextlib.suppress(FileNotFoundError), scan(objects) as entries:
         for entry in entries:
             if _GROUP.match(entry.name) and entry.is_dir(follow_symlinks=False):
                 yield entry.name, listed_token(entry.stat(follow_symlinks=False), now)
@@ -43,7 +44,7 @@ def list_tokens(root: str) -> dict[str, Token]:
 
 def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int, depth: int) -> None:
     settled = now - _COARSE_TICK_NS
-    with _within_reach(), os.scandir(folder) as entries:
+    with _within_reach(), scan(folder) as entries:
         for entry in entries:
             name = entry.name
             try:
@@ -79,7 +80,7 @@ def states_beside(root: str, own: str) -> list[tuple[str, FolderState]] | None:
 
     What somebody has put deeper than a replica writes is not looked at.
     """
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+    with contextlib.suppress(FileNotFoundError), scan(root) as entries:
         others = [entry.path for entry in entries if entry.path != own and entry.is_dir(follow_symlinks=False)]
         states = [(folder, _folder_state(folder)) for folder in (root, *others)]
         now = time.time_ns()
@@ -109,7 +110,7 @@ def replica_marker(root: str, format_file: str, folder: str, known: list[int] | 
     elif marker == known:
         # The refs that were in the folder then are in it now.
         return marker
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with contextlib.suppress(FileNotFoundError), scan(folder) as entries:
         if any(_may_be_ref(entry) for entry in entries):
             return marker
     return None
@@ -121,7 +122,7 @@ def _collect_identities(
     # Before the listing: what comes into the folder while we list it must not pass for seen.
     # And by its place below the refs, since the path of a store need not be text, and JSON keeps nothing else.
     folders.append((f"/{prefix}"[:-1], _folder_state(folder)))
-    with _within_reach(), os.scandir(folder) as entries:
+    with _within_reach(), scan(folder) as entries:
         for entry in entries:
             # Spelled out for the common case: looking a name up in a large store is this loop.
             name = entry.name

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 
 from ..errors import CorruptionError, ObjectNotYetHereError
+from ._descriptors import names_in, scan
 from ._files import (
     Files,
     discard,
-    in_parallel,
     open_regular,
     open_with_status,
     read_bytes,
@@ -20,6 +20,7 @@ from ._files import (
     translate,
 )
 from ._folders import OwnFolders
+from ._parallel import in_parallel
 from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from ._presence import Presence
 from .base import NewObject
@@ -88,7 +89,7 @@ class ObjectFiles:
         root = self._paths.objects
         with store_errors("sync", root):
             # One sync of the folder above secures every folder that was in it before.
-            beside = {f"{root}/{name}" for name in os.listdir(root)} if root in touched else set[str]()
+            beside = {f"{root}/{name}" for name in names_in(root)} if root in touched else set[str]()
             in_parallel(self._files.sync_folder, sorted(touched))
         self._folders.secured(*touched, *beside)
 
@@ -152,10 +153,11 @@ class ObjectFiles:
         """Yield each object's id and the size of its file."""
         with store_errors("list", self._paths.objects, reading=True):
             for folder in _folders(self._paths.objects):
-                for entry in os.scandir(folder):
-                    identity = object_of(entry.name)
-                    if identity and entry.is_file(follow_symlinks=False):
-                        yield identity, entry.stat(follow_symlinks=False).st_size
+                with scan(folder) as entries:
+                    for entry in entries:
+                        identity = object_of(entry.name)
+                        if identity and entry.is_file(follow_symlinks=False):
+                            yield identity, entry.stat(follow_symlinks=False).st_size
 
 
 def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
@@ -214,7 +216,7 @@ def _bad_object(path: str, expected: object, actual: object) -> CorruptionError:
 
 
 def _folders(root: str) -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+    with contextlib.suppress(FileNotFoundError), scan(root) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
                 yield entry.path

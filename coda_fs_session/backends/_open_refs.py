@@ -10,7 +10,9 @@ import weakref
 from collections import OrderedDict
 
 from ..errors import CorruptionError, StoreError
+from ..uncopied import Uncopied
 from . import _locks
+from ._descriptors import note_keeper
 from ._files import Files, open_with_status, read_bytes
 from ._stand_ins import StandIns
 from .base import REF_BEGIN, RefChangedError, Snapshot, Token
@@ -24,7 +26,7 @@ _AT_ONCE = 1024 * 1024
 _MOST_ZEROS = 16 * 1024 * 1024
 
 
-class OpenRef:
+class OpenRef(Uncopied):
     """One ref file, open for appending, and how it looked when this process last read or wrote it.
 
     Attributes:
@@ -236,7 +238,7 @@ class OpenRef:
         self.close()
 
 
-class OpenRefs:
+class OpenRefs(Uncopied):
     """The ref files that are open, the least recently used closed first."""
 
     def __init__(self, files: Files, stand_ins: StandIns) -> None:
@@ -245,6 +247,7 @@ class OpenRefs:
         self._refs: OrderedDict[str, OpenRef] = OrderedDict()
         self._mutex = threading.Lock()
         _all.add(self)
+        note_keeper(self)
 
     def acquire(self, path: str) -> OpenRef:
         """Take the lock of the file that is at `path` right now, waiting for whoever has it; see `release`.
@@ -254,9 +257,7 @@ class OpenRefs:
             CorruptionError: it is no regular file.
             StoreReadOnlyError: the disk has no locks, and nothing can stand in for them.
         """
-        ref = self._get(path)
-        ref.mutex.acquire()
-        ref.depth += 1
+        ref = self._take(path)
         try:
             if ref.descriptor < 0:
                 ref.open(self._files)
@@ -298,9 +299,22 @@ class OpenRefs:
     def close(self) -> None:
         """Close what no thread is using."""
         with self._mutex:
-            idle = [self._refs.pop(path) for path in [path for path, ref in self._refs.items() if ref.depth == 0]]
-        for ref in idle:
-            _close_idle(ref)
+            for ref in list(self._refs.values()):
+                self._close_idle(ref)
+
+    def give_back(self) -> None:
+        self.close()
+
+    def _take(self, path: str) -> OpenRef:
+        """Take the mutex of a file, and count one more use of it."""
+        while True:
+            ref = self._get(path)
+            ref.mutex.acquire()
+            # Closed before it was ours: in use it must be findable, or its thread would wait for itself the next time.
+            if self._refs.get(path) is ref:
+                ref.depth += 1
+                return ref
+            ref.mutex.release()
 
     def _get(self, path: str) -> OpenRef:
         with self._mutex:
@@ -308,13 +322,25 @@ class OpenRefs:
             if ref is not None:
                 self._refs.move_to_end(path)
                 return ref
-            # One that is in use must stay findable: its thread may ask for it again, and would wait for itself.
-            oldest = next((old for old, other in self._refs.items() if other.depth == 0), None)
-            surplus = self._refs.pop(oldest) if oldest is not None and len(self._refs) >= OPEN_REFS else None
+            if len(self._refs) >= OPEN_REFS:
+                for old in list(self._refs.values()):
+                    if self._close_idle(old):
+                        break
             ref = self._refs[path] = OpenRef(path, self._stand_ins)
-        if surplus is not None:
-            _close_idle(surplus)
         return ref
+
+    def _close_idle(self, ref: OpenRef) -> bool:
+        """Close a file and forget it, if no thread is using it."""
+        if not ref.mutex.acquire(blocking=False):
+            return False
+        try:
+            if ref.depth:
+                return False
+            del self._refs[ref.path]
+            ref.close()
+            return True
+        finally:
+            ref.mutex.release()
 
     def forget(self) -> None:
         """In a child of os.fork: close what is the parent's too, and leave the locks on it to the parent."""
@@ -322,16 +348,6 @@ class OpenRefs:
         for ref in self._refs.values():
             ref.forget()
         self._refs = OrderedDict()
-
-
-def _close_idle(ref: OpenRef) -> None:
-    """Close a file unless a thread is using it; then it is closed when that thread lets go of it."""
-    if ref.mutex.acquire(blocking=False):
-        try:
-            if ref.depth == 0:
-                ref.close()
-        finally:
-            ref.mutex.release()
 
 
 def read_ref(descriptor: int, before: os.stat_result, path: str) -> Snapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import StoreGoneError
+from ._descriptors import names_in
 from ._files import store_errors
 from ._paths import StorePaths, is_hidden
 
@@ -26,7 +27,7 @@ class Presence:
         """Take what is at the path now, if it is a store, for the one that is to stay there."""
         self._format = _changed(self._paths.format)
         if _exists(self._paths.refs):
-            self._replicas |= {name: None for name in os.listdir(self._paths.refs) if not is_hidden(name)}
+            self._replicas |= {name: None for name in names_in(self._paths.refs) if not is_hidden(name)}
         self._seen = self._is_store()
 
     def met(self, replica: str) -> None:

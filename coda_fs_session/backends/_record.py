@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import StoreError, warn
+from ..uncopied import Uncopied
+from ._descriptors import names_in, note_keeper, scan
 from ._files import (
     Files,
     discard,
@@ -40,7 +42,7 @@ _MOST_CHANGES = 2**20
 _T = TypeVar("_T")
 
 
-class _OpenCopy:
+class _OpenCopy(Uncopied):
     """One record, open for appending.
 
     Attributes:
@@ -82,6 +84,7 @@ class FileRecord(Record):
         self._warned = False
         self._mutex = threading.RLock()
         _all.add(self)
+        note_keeper(self)
 
     # For the engine
 
@@ -90,13 +93,13 @@ class FileRecord(Record):
 
     def replicas(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._folder()) if is_replica_id(name))
+            return sorted(name for name in names_in(self._folder()) if is_replica_id(name))
         except (OSError, StoreError):
             return []
 
     def tokens(self, replica: str) -> dict[RefKey, Token]:
         found = {}
-        with contextlib.suppress(OSError, StoreError), os.scandir(f"{self._folder()}/{replica}") as entries:
+        with contextlib.suppress(OSError, StoreError), scan(f"{self._folder()}/{replica}") as entries:
             for entry in entries:
                 if not is_hidden(entry.name):
                     found[RefKey(f"{replica}/{entry.name}")] = token_of(entry.stat(follow_symlinks=False))
@@ -225,6 +228,13 @@ class FileRecord(Record):
         with self._mutex:
             for key in list(self._open):
                 self._close(key)
+
+    def give_back(self) -> None:
+        if self._mutex.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._mutex.release()
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""

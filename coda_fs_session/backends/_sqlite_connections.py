@@ -15,6 +15,8 @@ from urllib.parse import quote
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
+from ..uncopied import Uncopied
+from ._descriptors import give_back
 from ._files import wrong_kind
 from ._sqlite_errors import code_of
 
@@ -34,7 +36,7 @@ class Connection(sqlite3.Connection):
     identity: Identity | None = None
 
 
-class Connections:
+class Connections(Uncopied):
     """Connections to the file at a path, opened as they are needed.
 
     Args:
@@ -89,7 +91,14 @@ class Connections:
     def _open(self) -> DBAPIConnection:
         while True:
             identity = identity_of(self._path)
-            connection = self._open_for_use()
+            try:
+                connection = self._open_for_use()
+            except sqlite3.Error as error:
+                if code_of(error) != sqlite3.SQLITE_CANTOPEN:
+                    raise
+                # Perhaps for want of descriptors, which SQLite does not tell.
+                give_back()
+                connection = self._open_for_use()
             if identity == identity_of(self._path):
                 connection.identity = identity
                 return cast(DBAPIConnection, connection)

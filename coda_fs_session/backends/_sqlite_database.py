@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ..errors import StoreError, StoreGoneError
+from ..uncopied import Uncopied
+from ._descriptors import note_keeper
 from ._files import Files, make_folders
 from ._paths import DATABASE
 from ._sqlite_connections import Connection, Connections, Identity, identity_of
@@ -29,7 +31,7 @@ _POLL_SECONDS = 0.01
 _FORK_SECONDS = 10.0
 
 
-class Database:
+class Database(Uncopied):
     """One database, for all threads of this process.
 
     Args:
@@ -55,6 +57,7 @@ class Database:
         warn_if_open_to_all(folder)
         self.exists()
         _all.add(self)
+        note_keeper(self)
 
     def _start_anew(self) -> None:
         self._identity: Identity | None = None
@@ -241,6 +244,10 @@ class Database:
         with self._mutex:
             self._dispose()
         self._queue.close()
+
+    def give_back(self) -> None:
+        self._connections.close()
+        self._queue.give_back()
 
     def __del__(self) -> None:
         # Nobody needs to close what he let go of; and a store that was refused has nothing to close.

@@ -6,11 +6,12 @@ import os
 import threading
 from contextlib import suppress
 
+from ..uncopied import Uncopied
 from . import _locks
 from ._files import open_folder
 
 
-class Queue:
+class Queue(Uncopied):
     """In which writers of all threads and processes wait; only an aid, so it does not matter if it cannot be had."""
 
     def __init__(self, folder: str) -> None:
@@ -36,9 +37,20 @@ class Queue:
 
     def close(self) -> None:
         with self._mutex:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+            self._close()
+
+    def give_back(self) -> None:
+        # Not waited for: this very thread may have it.
+        if self._mutex.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._mutex.release()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class Gate:

@@ -7,6 +7,7 @@ import os
 import stat
 
 from ..errors import StoreError, StoreFormatError, warn
+from ._descriptors import names_in
 from ._files import read_file, store_errors
 from ._paths import DATABASE, FORMAT_FILE, READMES, StorePaths, is_hidden
 
@@ -28,7 +29,7 @@ def check_store(paths: StorePaths) -> None:
         if _has_format(paths.format):
             return
         try:
-            names = [name for name in os.listdir(root) if not is_hidden(name)]
+            names = [name for name in names_in(root) if not is_hidden(name)]
         except FileNotFoundError:
             return
         except NotADirectoryError as error:
@@ -58,7 +59,7 @@ def check_database_folder(folder: str) -> None:
     """
     with store_errors("open", folder, reading=True):
         try:
-            names = sorted(name for name in os.listdir(folder) if not is_hidden(name))
+            names = sorted(name for name in names_in(folder) if not is_hidden(name))
         except FileNotFoundError:
             return
         except NotADirectoryError as error:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, NewType
 
+from ..uncopied import Uncopied
+
 END_BYTES = 32
 REF_BEGIN = b'{"'
 """What every ref begins with: a large file that does not need not be read to tell that it is none."""
@@ -165,7 +167,7 @@ class Record:
         return
 
 
-class Backend(ABC):
+class Backend(Uncopied, ABC):
     """Bytes under keys.
 
     Every verb may raise `StoreError` (or a kind of it) for what goes wrong below it. Threads may share a
@@ -349,11 +351,11 @@ class Backend(ABC):
         """Return the folder whose file-system events tell that something changed; None where only looking tells."""
         return None
 
-    def close(self) -> None:  # noqa: B027 - most backends hold nothing open
+    def close(self) -> None:
         """Release what is held open; the backend may be used again afterwards."""
 
 
-class MachineState(ABC):
+class MachineState(Uncopied, ABC):
     """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
 
     Losing any of it loses no message.
@@ -394,5 +396,5 @@ class MachineState(ABC):
         """Return what `remember` was last given for a topic, or None; the default forgets everything."""
         return None
 
-    def remember(self, topic: str, data: bytes) -> None:  # noqa: B027 - forgetting is allowed
+    def remember(self, topic: str, data: bytes) -> None:
         """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""

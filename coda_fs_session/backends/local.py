@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from itertools import islice
 
 from ..errors import StoreError
+from ._descriptors import scan
 from ._files import (
     Files,
     discard,
-    in_parallel,
     make_folders,
     open_regular,
     open_with_status,
@@ -34,6 +34,7 @@ from ._folders import OwnFolders
 from ._listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
 from ._objects import ObjectFiles
 from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
+from ._parallel import in_parallel
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._presence import Presence
 from ._record import FileRecord, end_of
@@ -156,8 +157,12 @@ class LocalBackend(Backend):
 
     def object_ids(self, group: str) -> Iterator[str]:
         folder = f"{self._paths.objects}/{group}"
-        with store_errors("list", folder, reading=True), contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(folder):
+        with (
+            store_errors("list", folder, reading=True),
+            contextlib.suppress(FileNotFoundError),
+            scan(folder) as entries,
+        ):
+            for entry in entries:
                 identity = object_of(entry.name)
                 if identity and identity.startswith(group) and entry.is_file(follow_symlinks=False):
                     yield identity

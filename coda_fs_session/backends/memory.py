@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
@@ -35,6 +37,11 @@ class MemoryBackend(Backend):
         self._refs: dict[RefKey, Snapshot] = {}
         self._placed = 0
         self._serial = next(_serials)
+        self._mutex = threading.Lock()
+        _all.add(self)
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
         self._mutex = threading.Lock()
 
     def prepare(self) -> None:
@@ -116,6 +123,11 @@ class MemoryState(MachineState):
     def __init__(self, replica: str = "memory-00000000") -> None:
         self._replica = replica
         self._lock = threading.RLock()
+        _all.add(self)
+
+    def after_fork(self) -> None:
+        """As that of `MemoryBackend`."""
+        self._lock = threading.RLock()
 
     def replica(self, known: Iterable[str]) -> str:
         return self._replica
@@ -134,3 +146,14 @@ class MemoryState(MachineState):
 
     def set_aside(self, key: str, data: bytes) -> None:
         return
+
+
+_all: weakref.WeakSet[MemoryBackend | MemoryState] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_all):
+        each.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -15,6 +15,7 @@ from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import parse_ref, parse_saves
+from ..uncopied import Uncopied
 from .index import Index
 from .objects import Objects
 from .state import Head
@@ -30,7 +31,7 @@ class Settings(NamedTuple):
     clock: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
-class Repository:
+class Repository(Uncopied):
     """One opened store."""
 
     def __init__(self, backend: Backend, machine: MachineState, settings: Settings) -> None:

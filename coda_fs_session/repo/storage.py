@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ..errors import SessionNotFoundError, StoreError, warn
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
+from ..uncopied import Uncopied
 from ..working_copy import MessageSource
 from . import publish, put_back, steps
 from . import save as engine
@@ -46,7 +48,17 @@ class HeadSource:
         return messages.bytes_before(first + stop) - messages.bytes_before(first + start)
 
 
-class RepoStorage(SessionStorage):
+def _goes_on_from(before: Head, now: Head) -> bool:
+    """Tell whether messages were only added to a session since."""
+    count = before.messages.count
+    return (
+        now.start == before.start
+        and now.messages.count >= count
+        and now.messages.chain_at(count) == before.messages.chain_at(count)
+    )
+
+
+class RepoStorage(Uncopied, SessionStorage):
     """Keeps sessions in a repository.
 
     A save is durable when it returns, and safe beside other processes and machines.
@@ -59,6 +71,7 @@ class RepoStorage(SessionStorage):
         self.repo = repo
         self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
+        self.outlives_process = repo.backend.capabilities.persistent
         put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
@@ -241,6 +254,23 @@ class RepoStorage(SessionStorage):
             return False
         self._take(session, shown.head)
         return True
+
+    def catch_up(self, session: Session) -> None:
+        head = self._heads.get(session)
+        splice, metadata = session._splice(), session._metadata.change()
+        if head is None or not splice.appends:
+            return
+        if session._hooks is not None:
+            splice, metadata = session._hooks.before_save(session, splice, metadata)
+        shown = self._follow(session)
+        if shown is None or not _goes_on_from(head, shown.head):
+            return
+        stored = HeadSource(shown.head).read(splice.saved, shown.head.live_count)
+        there = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, splice.lines, strict=False)))
+        if there:
+            self._take(session, shown.head)
+            session._copy.extend(splice.lines[there:])
+            session._metadata.apply(metadata)
 
     def _follow(self, session: Session) -> Shown | None:
         """Find where a session has got to, and give it the name that it goes by now."""

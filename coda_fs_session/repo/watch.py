@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..errors import SessionError, StoreGoneError
 from ..storage import SessionStorage
+from ..uncopied import Uncopied
 from .changes import SessionEvent, changes_between, concerns, view_of
 from .storage import RepoStorage
 
@@ -37,7 +38,7 @@ _JOIN = 5.0
 _RACE = "called when the thread is inactive"
 
 
-class Watch:
+class Watch(Uncopied):
     """What happens to sessions, as it happens: an iterator, or a thread that calls you.
 
     Made by `SessionManager.watch`. Use it in a ``with`` statement, or call `stop`. As an iterator it compares when
@@ -81,7 +82,18 @@ class Watch:
             self._thread = threading.Thread(
                 target=self._call, args=(callback,), name="coda_fs_session watch", daemon=True
             )
-            self._thread.start()
+            self._start(self._thread)
+
+    def _start(self, thread: threading.Thread) -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            self.stop()
+            raise SessionError(
+                f"a watch with a callback needs a thread, and none can be started ({error}): watch without a callback, "
+                "and iterate over the events"
+            ) from error
 
     def next(self, timeout: float | None = None) -> SessionEvent | None:
         """Wait for the next event and return it; None once the watch is stopped or `timeout` seconds have passed."""
