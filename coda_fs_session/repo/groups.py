@@ -20,7 +20,7 @@ def groups(rows: Iterable[Row]) -> list[list[Row]]:
         if not row.readable:
             unreadable.append(row)
         elif row.name:
-            name = names.first(row.name)
+            name = names.first(row.name) if names else row.name
             group = found.get(name)
             if group is None:
                 found[name] = [row]
@@ -38,6 +38,9 @@ class _Names:
 
     def __init__(self) -> None:
         self._towards: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._towards)
 
     def first(self, name: str) -> str:
         towards = self._towards
