@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from ..backends.base import RefKey
-from ..errors import SessionError, StoreError
+from ..errors import SessionError
 from ..format.names import key_of_ref
 from ..format.records import LARGEST_WRITTEN
+from .groups import groups
 from .history import covers, is_seen_in
-from .index import Row
+from .index import Row, ViewRow
 from .repository import Repository
-from .resolve import Shown, View, resolve_heads
+from .resolve import Shown, View, resolve_heads, shown_as
 from .state import Head
 
 _DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
+_LONGEST_DERIVED = 4096
+"""Characters: a name of the greatest length, and derived from that more than fifty times."""
 
 
 class Resolved(NamedTuple):
@@ -119,7 +123,8 @@ def follow(repo: Repository, head: Head) -> Resolved:
 def origins(name: str) -> Iterator[str]:
     """Yield a name, and if it has the form of a derived one, what it may be derived from."""
     yield name
-    while derived := _DERIVED.match(name):
+    # What others write into a header must not keep us busy: it may be any length.
+    while len(name) <= _LONGEST_DERIVED and (derived := _DERIVED.match(name)):
         name = derived[1]
         yield name
 
@@ -135,11 +140,14 @@ def related(repo: Repository, name: str, *, making: bool = False) -> list[Row]:
     rows: dict[str, Row] = {}
     maker = repo.replica if making else None
     while pending:
-        for row in repo.index.named(pending.pop(), maker=maker):
-            rows[row.path] = row
-            further = {other for known in (row.name, *row.former_names) for other in origins(known)} - names
-            pending += further
-            names |= further
+        found = [row for row in repo.index.named(*pending, maker=maker) if row.path not in rows]
+        rows.update((row.path, row) for row in found)
+        pending = []
+        for known in chain.from_iterable((row.name, *row.former_names) for row in found):
+            for other in origins(known) if "~" in known else (known,):
+                if other not in names:
+                    names.add(other)
+                    pending.append(other)
     return list(rows.values())
 
 
@@ -161,39 +169,74 @@ def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) 
 
 
 def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
-    """Resolve what was read of some rows."""
-    if len(refs.heads) == 1:
-        head = refs.heads[0]
-        shown = (Shown(head.name, head),)
-        return View((), shown) if head.deleted else View(shown, ())
+    """Resolve what was read of some rows, group by group: so a list and a look-up find the same.
+
+    Raises:
+        StoreError: see `resolve_heads`.
+    """
+    heads = {head.key.path: head for head in refs.heads}
+    views = [
+        _view_of_group(repo, [heads[row.path] for row in group if row.path in heads], group) for group in groups(rows)
+    ]
+    if len(views) == 1:
+        return views[0]
+    return View(
+        tuple(chain.from_iterable(view.sessions for view in views)),
+        tuple(chain.from_iterable(view.deleted for view in views)),
+        all(view.complete for view in views),
+    )
+
+
+def _view_of_group(repo: Repository, heads: Sequence[Head], rows: Sequence[Row]) -> View:
+    if len(heads) == 1:
+        return _view([Shown(heads[0].name, heads[0])])
+    # What a list found out stays true, also where an object has gone since that it took to find it.
+    known = repo.index.view(rows)
+    view = _found_before(heads, known, repo.horizon()) if known else None
+    if view is not None:
+        return view
     inside = {row.path for row in rows}
 
     def is_taken(name: str) -> bool:
         return any(row.name == name and not row.deleted and row.path not in inside for row in repo.index.named(name))
 
-    return resolve_heads(refs.heads, is_taken, repo.horizon())
+    return resolve_heads(heads, is_taken, repo.horizon())
+
+
+def _view(found: Iterable[Shown]) -> View:
+    found = tuple(found)
+    living, deleted = (tuple(shown for shown in found if shown.head.deleted is dead) for dead in (False, True))
+    return View(living, deleted)
+
+
+def _found_before(heads: Sequence[Head], known: Sequence[ViewRow], horizon: str) -> View | None:
+    """Return what heads were found to add up to; None where they are not those."""
+    then = {(ref.path, ref.line) for each in known for ref in each.refs}
+    if {(head.key.path, head.last_id) for head in heads} != then or any(head.damage for head in heads):
+        return None
+    by_path = {head.key.path: head for head in heads}
+
+    def found(each: ViewRow) -> Shown:
+        head, *covered = (by_path[ref.path] for ref in each.refs)
+        merged = [by_path[ref.path] for ref in each.refs if ref.merged]
+        same = [by_path[ref.path] for ref in each.refs if ref.same]
+        return shown_as(each.label, head, covered, merged, same, horizon, survived_delete=each.survived_delete)
+
+    return _view(map(found, known))
 
 
 def _with_own(repo: Repository, shown: Shown) -> Shown:
     """Put our own ref in the place of a session's head, if it is at the same state: so a save can just append to it."""
-    if not shown.covered or is_own(repo, shown.head):
+    if not shown.same or is_own(repo, shown.head):
         return shown
-    for own in shown.covered:
-        if own.deleted == shown.head.deleted and is_own(repo, own) and _is_same(own, shown.head):
+    for own in shown.same:
+        if is_own(repo, own):
             head = own
-            if own.metadata != shown.head.metadata:
+            if (own.metadata, own.updated) != (shown.head.metadata, shown.head.updated):
                 head = own.copy()
                 head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
             return shown._replace(head=head)
     return shown
-
-
-def _is_same(own: Head, head: Head) -> bool:
-    try:
-        return covers(own, head)
-    except StoreError:
-        # Something that it takes to tell has not arrived; then it is one more ref to read.
-        return False
 
 
 def _replaces(good: Head, damaged: RefKey) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,7 +22,7 @@ from ..format.records import Parent, decode_time
 from .notes import decode_note, encode_note
 from .state import Head
 
-_VERSION = 5
+_VERSION = 6
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
@@ -64,11 +65,26 @@ class Row(NamedTuple):
     uneven: bool = False
 
 
+class KnownRef(NamedTuple):
+    """A ref as it was when it was found out what it covers, or what covers it.
+
+    Attributes:
+        line: the id of its last line.
+        merged: its metadata counts; same: it is at the state of the head.
+    """
+
+    path: str
+    line: str
+    merged: bool = False
+    same: bool = False
+
+
 class ViewRow(NamedTuple):
-    """One session of what several refs add up to; see `repo.resolve.Shown`.
+    """One session, or tombstone, of what several refs add up to; see `repo.resolve.Shown`.
 
     Attributes:
         row: of its head, with the metadata of refs that it covers.
+        refs: the head and what it covers; empty where that was not asked, since there is nothing else of the name.
     """
 
     label: str
@@ -76,6 +92,7 @@ class ViewRow(NamedTuple):
     diverged_from: str | None = None
     undecided: bool = False
     survived_delete: bool = False
+    refs: tuple[KnownRef, ...] = ()
 
 
 class Index:
@@ -126,8 +143,8 @@ class Index:
             self._answer = answer
             self._dirty = True
 
-    def named(self, name: str, *, maker: str | None = None) -> list[Row]:
-        """Return the rows of refs that have, or had, this name, or may have had it before they were damaged.
+    def named(self, *names: str, maker: str | None = None) -> list[Row]:
+        """Return the rows of refs that have, or had, one of these names, or may have had it before they were damaged.
 
         Args:
             maker: the replica that is to make a ref of the name if it is free. Names looked at a moment ago then do,
@@ -141,9 +158,13 @@ class Index:
                 # Before the look: what happens between the two is a reason to look again.
                 self._beside, self._made = self._backend.state_beside(maker), 0
                 self._refresh_names()
-            paths = self._paths_by_name()
-            found = dict(paths.get(name, {}))
-            found.update((path, None) for path in paths.get(session_key(name), ()) if not self._rows[path].readable)
+            by_name = self._paths_by_name()
+            found = dict.fromkeys(chain.from_iterable(filter(None, map(by_name.get, names))))
+            unreadable = [row for path in self._suspect if not (row := self._rows[path]).readable]
+            if unreadable:
+                # Those are known by their keys alone.
+                keys = set(map(session_key, names))
+                found.update((row.path, None) for row in sorted(unreadable) if row.name in keys)
             return [self._rows[path] for path in found]
 
     def was_just_looked_at(self, maker: str) -> bool:
@@ -175,19 +196,19 @@ class Index:
         with self._mutex:
             self._read_row(key, Token(()))
 
-    def view(self, rows: Sequence[Row]) -> list[ViewRow] | None:
-        """Return what refs add up to, if that is known and none of them changed since."""
+    def view(self, rows: Iterable[Row]) -> list[ViewRow] | None:
+        """Return what refs add up to, if that is known and none of them was found to have changed since."""
         with self._mutex:
             self._look_at_the_horizon()
-            view = self._views.get(tuple(row.path for row in rows))
+            view = self._views.get(_paths_of(rows))
             # It depends on other refs only in that none may have a name that was derived.
             derived = [each.label for each in view or () if each.diverged_from is not None]
             return None if any(self._paths_by_name().get(label) for label in derived) else view
 
-    def keep_view(self, rows: Sequence[Row], view: list[ViewRow]) -> None:
+    def keep_view(self, rows: Iterable[Row], view: list[ViewRow]) -> None:
         """Keep what refs add up to, until one of them changes."""
         with self._mutex:
-            self._add_view(tuple(row.path for row in rows), view)
+            self._add_view(_paths_of(rows), view)
             self._dirty = True
 
     def _add_view(self, paths: tuple[str, ...], view: list[ViewRow]) -> None:
@@ -417,7 +438,12 @@ class Index:
         return label, row.path if self._rows.get(row.path) == row else row, *rest
 
     def _decode_view(self, label: str, row: Any, *rest: Any) -> ViewRow:
-        return ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
+        view = ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
+        return view._replace(refs=tuple(KnownRef(*ref) for ref in view.refs))
+
+
+def _paths_of(rows: Iterable[Row]) -> tuple[str, ...]:
+    return tuple(sorted(row.path for row in rows))
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

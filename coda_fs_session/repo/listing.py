@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import repeat
+from itertools import chain, repeat
 
 import orjson
 
 from ..backends.base import RefKey
-from ..errors import SessionError
+from ..errors import SessionError, StoreError
 from ..session import SessionInfo
 from . import put_back
+from .groups import groups
 from .heads import read_refs, related, view_of
-from .index import Row, ViewRow, row_of
+from .index import KnownRef, Row, ViewRow, row_of
 from .repository import Repository
+from .resolve import Shown, View
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
+_SHORTEST = len("~12345678")
+"""What a derived name has more than the name, where it is not taken."""
 
 
 def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
@@ -34,7 +38,7 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     views: list[tuple[ViewRow, SessionError | None]] = []
     complete = True
     rows = repo.index.rows()
-    for group in _groups(rows):
+    for group in groups(rows):
         found, all_here = _views(repo, group)
         views += found
         complete = complete and all_here
@@ -42,9 +46,9 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
     answer = _answer([view for view, _ in views])
     infos = _infos_of(answer)
-    for info, (_, error) in zip(infos, views, strict=True):
+    for info, (view, error) in zip(infos, views, strict=True):
         info.error = error
-        info.reverted = info.name in reverted or info.diverged_from in reverted
+        info.reverted = _stands_for(view, reverted)
     if complete and not reverted:
         repo.index.keep_listing(answer)
     if keep:
@@ -56,86 +60,66 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
     rows = [repo.index.fresh(row) for row in related(repo, name)]
-    for view, error in _views(repo, rows)[0] if rows else ():
+    for view, error in chain.from_iterable(_views(repo, group)[0] for group in groups(rows)):
         if view.label == name:
             (info,) = _infos_of(_answer([view]))
             info.error = error
-            reverted = _reverted(repo, rows)
-            info.reverted = info.name in reverted or info.diverged_from in reverted
+            info.reverted = _stands_for(view, _reverted(repo, rows))
             return info
     return None
 
 
-def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str | None]:
-    """Return the names in refs that have less than this machine had saved."""
-    names: set[str | None] = set()
+def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:
+    """Return the paths of refs that have less than this machine had saved."""
+    paths: set[str] = set()
     for row in rows:
         if row.uneven and RefKey(row.path).replica == repo.replica:
             with suppress(KeyError, SessionError):
                 if put_back.is_reverted(repo, repo.read(RefKey(row.path))):
-                    names.add(row.name)
-    return names
+                    paths.add(row.path)
+    return paths
 
 
-def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
-    """Group rows that decide together what is shown: by names in common, now or before renames."""
-    groups: dict[str, list[Row]] = {}
-    unreadable: list[Row] = []
-    renamed: list[Row] = []
-    for row in rows:
-        if row.former_names:
-            renamed.append(row)
-        elif not row.readable:
-            unreadable.append(row)
-        elif row.name:
-            group = groups.get(row.name)
-            if group is None:
-                groups[row.name] = [row]
-            else:
-                group.append(row)
-    for row in renamed:
-        # One list stands under each name of its rows.
-        joined: list[Row] = [row]
-        for name in (row.name, *row.former_names):
-            group = groups.get(name)
-            if group is not None and group is not joined:
-                joined += group
-                for other in group:
-                    groups.update(dict.fromkeys((other.name, *other.former_names), joined))
-            groups[name] = joined
-    if unreadable:
-        names_of_key = {row.key: row.name for group in groups.values() for row in group}
-        for row in unreadable:
-            groups.setdefault(names_of_key.get(row.key, row.name), []).append(row)
-    return {id(group): group for group in groups.values()}.values() if renamed else groups.values()
+def _stands_for(view: ViewRow, paths: Set[str]) -> bool:
+    """Tell whether what is shown is one of some refs, or covers one, whichever replica wrote it."""
+    return bool(paths) and (view.row.path in paths or any(ref.path in paths for ref in view.refs))
 
 
 def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, SessionError | None]], bool]:
     """Return what a group of refs adds up to, and what is wrong with it; False where that can change without them."""
     if len(rows) == 1 and not rows[0].problem:
         return [] if rows[0].deleted else [(ViewRow(rows[0].name, rows[0]), None)], True
-    rows = sorted(rows, key=lambda row: row.path)
     known = repo.index.view(rows)
     if known is not None:
-        return [(view, None) for view in known], True
-    refs = read_refs(repo, rows)
-    resolved = view_of(repo, refs, rows)
-    views = [
-        ViewRow(
-            shown.label, row_of(shown.head), shown.diverged_from, shown.undecided is not None, shown.survived_delete
-        )
-        for shown in resolved.sessions
-    ]
+        return [(view, None) for view in known if not view.row.deleted], True
+    refs = read_refs(repo, sorted(rows, key=lambda row: row.path))
+    problem: SessionError | None = None
+    try:
+        resolved = view_of(repo, refs, rows)
+    except StoreError as error:
+        resolved, problem = View((), (), complete=False), error
     complete = resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows)
-    if complete:
-        repo.index.keep_view(rows, views)
-    if not views and refs.unreadable:
+    if not resolved.sessions and refs.unreadable:
+        problem = next(reversed(refs.unreadable.values()))
+    if problem is not None:
         # What is still known of it.
         best = max(rows, key=lambda row: (row.updated or 0, row.path))
-        return [(ViewRow(best.name, best), next(reversed(refs.unreadable.values())))], False
+        return [(ViewRow(best.name, best), problem)], False
+    views = [_view_row(shown) for shown in resolved.sessions]
+    # Where a name was taken, it can become free without a change of these refs.
+    if complete and all(len(shown.label) <= len(shown.head.name) + _SHORTEST for shown in resolved.sessions):
+        repo.index.keep_view(rows, [*views, *map(_view_row, resolved.deleted)])
     doubt = refs.doubts[0] if refs.doubts else None
     errors = [shown.head.damage or doubt for shown in resolved.sessions]
     return list(zip(views, errors, strict=True)), complete
+
+
+def _view_row(shown: Shown) -> ViewRow:
+    """Return what the index keeps of a session."""
+    covered = (KnownRef(ref.key.path, ref.last_id, ref in shown.merged, ref in shown.same) for ref in shown.covered)
+    refs = (KnownRef(shown.head.key.path, shown.head.last_id), *covered)
+    undecided = shown.undecided is not None
+    return ViewRow(shown.label, row_of(shown.head), shown.diverged_from, undecided, shown.survived_delete, refs)
 
 
 def _answer(views: Sequence[ViewRow]) -> bytes:

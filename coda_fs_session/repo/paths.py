@@ -73,7 +73,7 @@ class Run:
         return self.messages.chain_at(position)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Path:
     """What a head went through: `steps[n]` ended `runs[n]`, and nothing has ended the last run."""
 
@@ -87,6 +87,10 @@ class Path:
         if place.messages < run.count:
             return Step("append", self._chain_at(run, place.messages + 1))
         return self.steps[place.run] if place.run < len(self.steps) else None
+
+    def run_after_last(self, *operations: str) -> int:
+        """Return the run after the last step of some kinds; the first one where there is none."""
+        return max((run for run, step in enumerate(self.steps, 1) if step.operation in operations), default=0)
 
     def _chain_at(self, run: Run, position: int) -> Chain:
         try:
@@ -141,6 +145,17 @@ def last_common(one: Path, other: Path) -> Place:
     while run < min(len(one.steps), len(other.steps)) and one.steps[run] == other.steps[run]:
         run += 1
     return Place(run, _common_messages(one, other, run))
+
+
+def were_one(renamed: Path, side: Path) -> bool:
+    """Tell whether a session that was renamed was one with another when that had its name, and had messages then.
+
+    Raises:
+        UndecidedError: as `last_common`.
+    """
+    place = last_common(renamed, side)
+    since = side.run_after_last("create", "rename")
+    return since <= place.run and (place.messages > 0 or any(run.count for run in side.runs[since : place.run]))
 
 
 def _common_messages(one: Path, other: Path, number: int) -> int:

@@ -7,14 +7,15 @@ arrived, and nothing is written. Clocks, replica ids and file names decide nothi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from ..errors import StoreError
 from ..format.records import Stamped, stamp_order
-from .history import is_seen_in, same_life
-from .paths import Path, Step, UndecidedError, last_common, path_of, paths_of, step_order
+from .covers import Newest, Order, compare
+from .history import same_life
+from .paths import Path, Step, UndecidedError, last_common, path_of, step_order, were_one
 from .state import Head
 
 _DIGITS = (8, 12, 16, 24, 32, 64)
@@ -30,6 +31,8 @@ class Shown(NamedTuple):
         covered: refs of earlier states, or of the same one.
         undecided: what is missing to tell whether it continues another ref, or another one it.
         survived_delete: somebody deleted it, and somebody else, who did not know, went on.
+        merged: of `covered`, those whose metadata counts: not from before the name was deleted or given anew.
+        same: of `covered`, those of the same state.
     """
 
     label: str
@@ -37,6 +40,8 @@ class Shown(NamedTuple):
     covered: tuple[Head, ...] = ()
     undecided: StoreError | None = None
     survived_delete: bool = False
+    merged: tuple[Head, ...] = ()
+    same: tuple[Head, ...] = ()
 
     @property
     def diverged_from(self) -> str | None:
@@ -65,155 +70,145 @@ def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool], horizo
         heads: of every ref that has, or had, one of some names.
         is_taken: tells whether a ref that is not among them has a name.
         horizon: from when on metadata stamps are not believed. Only which value of such a key is shown depends on it.
+
+    Raises:
+        StoreError: a head would be neither shown, nor covered by one that is, nor told to be undecided.
     """
-    remaining = sorted(heads, key=lambda head: (head.damage is not None, head.key))
-    missing: list[tuple[Head, StoreError]] = []
-    taken = {head.name for head in remaining if not head.deleted}
+    heads = tuple(heads)
+    known = cache(compare)
+    missing: dict[Head, StoreError] = {}
+    names = {head.name for head in heads if not head.deleted}
     while True:
+        order = Order((head for head in heads if head not in missing), known)
+        missing |= order.undecided
         try:
-            sessions, deleted = _decided(remaining, lambda name: name in taken or is_taken(name), horizon)
+            shown = _named_and_merged(order.newest(), lambda name: name in names or is_taken(name), horizon)
             break
         except UndecidedError as error:
             # Go on without the head that cannot be compared; it is shown beside the others until it can.
-            remaining.remove(error.head)
-            missing.append((error.head, error.problem))
-    used = {shown.label for shown in sessions}
-    for head, problem in missing:
+            missing[error.head] = error.problem
+    _check_all_there(heads, {*missing, *(head for each in shown for head in (each.head, *each.covered))})
+    sessions = [each for each in shown if not each.head.deleted]
+    used = {each.label for each in sessions}
+    for head, problem in missing.items():
         if not head.deleted:
             path = hashlib.sha256(head.key.path.encode()).hexdigest()
             label = head.name
             if label in used:
-                label = _derived(label, path, lambda name: name in used or name in taken or is_taken(name))
+                label = _derived(label, path, lambda name: name in used or name in names or is_taken(name))
             used.add(label)
             sessions.append(Shown(label, head, undecided=problem))
-    return View(tuple(sessions), tuple(deleted), not missing)
+    return View(tuple(sessions), tuple(each for each in shown if each.head.deleted), not missing)
 
 
-def _decided(heads: Sequence[Head], is_taken: Callable[[str], bool], horizon: str) -> tuple[list[Shown], list[Shown]]:
-    """Resolve heads that can all be compared; returns those that live, and tombstones.
+def _named_and_merged(newest: Sequence[Newest], is_taken: Callable[[str], bool], horizon: str) -> list[Shown]:
+    """Give the heads that are left their names, and the metadata of what they cover.
 
     Raises:
-        UndecidedError: one cannot.
+        UndecidedError: something is missing that decides it.
     """
-    newest, covered = _newest(heads)
-    paths = {id(head): path_of(head) for head in newest} if len(newest) > 1 else {}
-    labels = _labels(newest, paths, is_taken)
-    shown = [
-        Shown(
-            labels[id(head)],
-            head if head.deleted else _with_metadata_of(head, covered[id(head)], horizon),
-            tuple(covered[id(head)]),
-            survived_delete=any(
-                _outlived(paths[id(head)], paths[id(other)])
-                for other in newest
-                if other.deleted and other is not head and not head.deleted
-            ),
-        )
-        for head in newest
-    ]
-    shown.sort(key=lambda each: (len(each.label), each.label))
-    return [each for each in shown if not each.head.deleted], [each for each in shown if each.head.deleted]
+    heads = [each.head for each in newest]
+    paths = {head: path_of(head) for head in heads} if len(heads) > 1 else {}
+    labels = _labels(heads, paths, is_taken)
+    shown = []
+    for head, covered, same in newest:
+        merged = () if head.deleted else tuple(each for each in covered if not each.deleted and _same_life(head, each))
+        survived = not head.deleted and any(_outlived(paths[head], paths[each]) for each in heads if each.deleted)
+        shown.append(shown_as(labels[head], head, covered, merged, same, horizon, survived_delete=survived))
+    return sorted(shown, key=lambda each: (len(each.label), each.label))
 
 
-def _newest(heads: Sequence[Head]) -> tuple[list[Head], dict[int, list[Head]]]:
-    """Leave out every head that another one covers; of equal ones the first stays. Returns also what each covers."""
-    covered: dict[int, list[Head]] = {id(head): [] for head in heads}
-    old: set[int] = set()
-    for first, second in combinations(heads, 2):
-        if not (_may_cover(first, second) or _may_cover(second, first)):
-            continue
-        first_in_second, second_in_first = _compare(first, second)
-        if second_in_first and _may_cover(first, second):
-            covered[id(first)].append(second)
-            old.add(id(second))
-        elif first_in_second and _may_cover(second, first):
-            covered[id(second)].append(first)
-            old.add(id(first))
-    return [head for head in heads if id(head) not in old], covered
+def _check_all_there(heads: Iterable[Head], found: Iterable[Head]) -> None:
+    keys = {head.key for head in found}
+    for head in heads:
+        if head.key not in keys:
+            raise StoreError(
+                f"{head.key.path}: session {head.name!r} would be in no list, which is a fault of this package: report "
+                "it. The file is as it was",
+                head.key.path,
+            )
 
 
-def _may_cover(newer: Head, older: Head) -> bool:
-    return older.name == newer.name or older.name in newer.header.former_names
-
-
-def _compare(first: Head, second: Head) -> tuple[bool, bool]:
-    """Tell whether the first is a state that the second went through or is, and the other way round."""
-    if first.last_id == second.last_id:
-        return True, True
-    if is_seen_in(first, second):
-        return True, False
-    if is_seen_in(second, first):
-        return False, True
-    path, path_there = paths_of(first, second)
-    place = last_common(path, path_there)
-    return path.step_after(place) is None, path_there.step_after(place) is None
-
-
-def _labels(newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[str], bool]) -> dict[int, str]:
-    """Give each head its name, by the heads' identities."""
-    if len(newest) == 1:
-        return {id(newest[0]): newest[0].name}
-    labels: dict[int, str] = {}
-    for name in sorted({head.name for head in newest}):
-        labels.update(_labels_of(name, newest, paths, is_taken))
+def _labels(heads: Sequence[Head], paths: Mapping[Head, Path], is_taken: Callable[[str], bool]) -> dict[Head, str]:
+    if len(heads) == 1:
+        return {heads[0]: heads[0].name}
+    sides: dict[str, list[Path]] = {name: [] for name in sorted({head.name for head in heads})}
+    renamed: dict[str, list[Path]] = {name: [] for name in sides}
+    for head in heads:
+        sides[head.name].append(paths[head])
+        for name in sides.keys() & set(head.header.former_names) - {head.name}:
+            renamed[name].append(paths[head])
+    labels: dict[Head, str] = {}
+    for name in sides:
+        labels |= _labels_of(name, sides[name], renamed[name], is_taken)
     return labels
 
 
 def _labels_of(
-    name: str, newest: Sequence[Head], paths: dict[int, Path], is_taken: Callable[[str], bool]
-) -> dict[int, str]:
-    sides = [paths[id(head)] for head in newest if head.name == name]
-    # Who was renamed after the sides parted still stands for its side: else the name would move to another one.
-    gone = [paths[id(head)] for head in newest if head.name != name and name in head.header.former_names]
-    sides += [path for path in gone if any(_of_one_life(path, side) for side in sides)]
+    name: str, having: Sequence[Path], renamed: Sequence[Path], is_taken: Callable[[str], bool]
+) -> dict[Head, str]:
+    """Name the heads that have a name now."""
+    labels: dict[Head, str] = {}
     given: set[str] = set()
-    labels: dict[int, str] = {}
-    for label, side in _named(sides, name, name, lambda label: label in given or is_taken(label)):
-        given.add(label)
-        if side.head.name == name:
-            labels[id(side.head)] = label
+    while having:
+        lives = {side: side.head.header.life for side in having}
+        # What was renamed after the sides parted still stands for its side: else the name would move to another one.
+        kin = {each: [side for side in having if were_one(each, side)] for each in renamed}
+        lives |= {each: max(side.head.header.life for side in sides) for each, sides in kin.items() if sides}
+        given.clear()
+        given.update(labels.values())
+        named: dict[Path, str] = {}
+        for label, side in _named(list(lives), lives, name, lambda label: label in given or is_taken(label)):
+            given.add(label)
+            named[side] = label
+        keeper = next(iter(named))
+        # One that has another name now keeps this one from its own kin alone.
+        kept = kin.get(keeper, having)
+        labels |= {side.head: named[side] for side in kept}
+        having = [side for side in having if side not in kept]
+        renamed = [side for side in renamed if side is not keeper]
     return labels
 
 
-def _named(sides: Sequence[Path], name: str, label: str, is_taken: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
+def _named(
+    sides: Sequence[Path], lives: Mapping[Path, int], name: str, is_taken: Callable[[str], bool]
+) -> Iterator[tuple[str, Path]]:
     """Name the sides of a tree: where it forks the smallest step keeps the label; then the same inside each side.
 
     Of the forks that led to a side only the last one counts where another kept the label: so what comes to stand before
-    a whole tree takes the label of one side, and leaves their own to the others.
+    a whole tree takes the label of one side, and leaves their own to the others. The first side gets the name itself.
     """
-    if len(sides) == 1:
-        yield label, sides[0]
-        return
-    place = min(last_common(sides[0], other) for other in sides[1:])
-    groups: dict[Step | None, list[Path]] = {}
-    for side in sides:
-        groups.setdefault(side.step_after(place), []).append(side)
-    if len(groups) == 1:
-        # Of one state, as only a ref that was forged has them.
-        yield from ((label, side) for side in sides)
-        return
 
-    def order(step: Step | None) -> tuple[int, tuple[int, str]]:
+    def order(group: tuple[Step | None, Sequence[Path]]) -> tuple[int, tuple[int, str]]:
         # Who gave the name to another conversation knew that the earlier ones had lost it.
-        lives = (side.head.header.life for side in groups[step] if side.head.name == name)
-        return -max(lives, default=0), step_order(step) if step else (-1, "")
+        step, members = group
+        return -max(map(lives.__getitem__, members)), step_order(step) if step else (-1, "")
 
-    for number, step in enumerate(sorted(groups, key=order)):
-        inner = label if number == 0 or step is None else _derived(name, step.id, is_taken)
-        yield from _named(groups[step], name, inner, is_taken)
+    # Not recursive: a store may hold any number of forks, one inside the other.
+    pending: list[tuple[Sequence[Path], str, Step | None]] = [(sides, name, None)]
+    while pending:
+        members, label, step = pending.pop()
+        if step is not None:
+            label = _derived(name, step.id, is_taken)
+        place = min((last_common(members[0], other) for other in members[1:]), default=None)
+        groups: dict[Step | None, list[Path]] = {}
+        for side in members:
+            groups.setdefault(side.step_after(place) if place else None, []).append(side)
+        if len(groups) == 1:
+            # One side alone; or several at one state, of which at most one has the name.
+            yield from ((label, side) for side in members)
+            continue
+        inner = [
+            (group, label, step if number else None)
+            for number, (step, group) in enumerate(sorted(groups.items(), key=order))
+        ]
+        pending += reversed(inner)
 
 
 def _derived(name: str, identity: str, is_taken: Callable[[str], bool]) -> str:
     """Return a label that is not taken, of as little of a step's id as that takes."""
     labels = (f"{name}~{identity[:digits]}" for digits in _DIGITS)
     return next((label for label in labels if not is_taken(label)), f"{name}~{identity}")
-
-
-def _of_one_life(gone: Path, side: Path) -> bool:
-    """Tell whether a renamed head and one that has its former name were one session, not one made after the other."""
-    place = last_common(gone, side)
-    steps = gone.step_after(place), side.step_after(place)
-    return all(step is None or step.operation != "create" for step in steps)
 
 
 def _outlived(path: Path, tombstone: Path) -> bool:
@@ -223,26 +218,41 @@ def _outlived(path: Path, tombstone: Path) -> bool:
     return step is not None and step.operation == "delete"
 
 
-def _with_metadata_of(head: Head, covered: Sequence[Head], horizon: str) -> Head:
-    """Merge in the metadata of refs that the head covers: for each key the latest stamp wins, whoever set it."""
+def shown_as(
+    label: str,
+    head: Head,
+    covered: Sequence[Head],
+    merged: Sequence[Head],
+    same: Sequence[Head],
+    horizon: str,
+    *,
+    survived_delete: bool = False,
+) -> Shown:
+    """Return a session with the metadata of heads that its own covers; see `Shown` for the rest.
+
+    For each key the latest stamp wins, whoever set it. `updated` is the latest of the heads at the state that is shown,
+    and of those that a value comes from.
+    """
 
     def weight(item: Stamped) -> tuple[tuple[bool, str], str]:
         return stamp_order(item.stamp, horizon), hashlib.sha256(item.value or b"").hexdigest()
 
-    merged = dict(head.metadata)
-    updated = head.updated
-    for other in covered:
-        if other.deleted or not _same_life(head, other):
-            continue
+    metadata = dict(head.metadata)
+    for other in merged:
         for key, item in other.metadata.items():
-            if key not in merged or weight(merged[key]) < weight(item):
-                merged[key] = item
-                updated = max(updated, other.updated)
-    if merged == head.metadata:
-        return head
-    shown = head.copy()
-    shown.metadata, shown.updated = merged, updated
-    return shown
+            if key not in metadata or weight(metadata[key]) < weight(item):
+                metadata[key] = item
+    sources = [
+        other
+        for other in merged
+        if other in same or any(metadata[key] == item != head.metadata.get(key) for key, item in other.metadata.items())
+    ]
+    updated = max(each.updated for each in (head, *sources))
+    shown = head
+    if metadata != head.metadata or updated != head.updated:
+        shown = head.copy()
+        shown.metadata, shown.updated = metadata, updated
+    return Shown(label, shown, tuple(covered), None, survived_delete, tuple(merged), tuple(same))
 
 
 def _same_life(head: Head, other: Head) -> bool:

@@ -241,9 +241,10 @@ class RepoStorage(Uncopied, SessionStorage):
         if shown is None:
             return False
         current = shown.head
-        seen = (head.key, head.token, head.metadata) if head is not None else None
+        seen = (head.key, head.token, head.metadata, head.updated) if head is not None else None
+        now = (current.key, current.token, current.metadata, current.updated)
         # A rename may have moved the session on to a head that it does not show yet.
-        if seen != (current.key, current.token, current.metadata) or session._metadata.saved != current.values():
+        if seen != now or session._metadata.saved != current.values():
             self._take(session, current)
         return True
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
-from coda_fs_session.format.ids import CHAIN_START, chain_message
+from coda_fs_session.backends.base import RefKey, Token
+from coda_fs_session.backends.memory import MemoryBackend
+from coda_fs_session.format.chunks import STANDARD
+from coda_fs_session.format.ids import CHAIN_START, Chain, chain_message
+from coda_fs_session.format.refs import Header, encode_header, parse_ref
+from coda_fs_session.repo.objects import Objects
+from coda_fs_session.repo.paths import Path as Way
+from coda_fs_session.repo.paths import Run
+from coda_fs_session.repo.resolve import _named
+from coda_fs_session.repo.state import Head
 
-from .machines import Machine, said
+from .machines import Machine, contents, said
+
+TIME = "2026-01-02T03:04:05.000006+00:00"
+SIDES = 120
 
 SMALLEST, SMALL, LARGE = sorted("xyz", key=lambda text: chain_message(CHAIN_START, orjson.dumps(said(text)[0])))
 """Texts that, as first messages, are steps in this order."""
@@ -108,3 +122,101 @@ def test_equal_steps_at_different_forks(here: Machine, there: Machine, tmp_path:
     assert here.read("chat") == [SMALL]
     assert sorted(map(here.read, here.names())) == sorted([[SMALL], [LARGE], [LARGE, "by the third"]])
     assert {name: here.read(name) for name in here.names()} == {name: third.read(name) for name in third.names()}
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_session_that_was_renamed_keeps_the_name_from_no_other(here: Machine, there: Machine, number: int) -> None:
+    """One machine once had a session of the name, another one has one now that has nothing in common with it.
+
+    In half of the cases, by chance, that one went by a derived name, and creating the session made an empty one.
+    """
+    here.create("notes", said(f"the garden {number}"))
+    here.manager().rename_session("notes", "garden")
+    there.create("notes", said(f"the car {number}"))
+    _exchange(here, there)
+    for machine in (here, there):
+        assert machine.names() == ["garden", "notes"]
+        assert contents(machine.manager().create_session("notes")) == [f"the car {number}"]
+
+
+@pytest.mark.parametrize("third_first", [False, True])
+def test_the_name_of_a_renamed_side_goes_to_no_kin(
+    here: Machine, there: Machine, tmp_path: Path, third_first: bool
+) -> None:
+    """A side was renamed: the other side keeps its derived name, and a session that has nothing to do with either
+    gets the name itself."""
+    first, other = (SMALLEST, SMALL) if third_first else (SMALL, SMALLEST)
+    derived = _diverge(here, there, other)
+    kept = here.read(derived)
+    keeper = here if here.head("chat").key.replica == here.replica else there
+    keeper.manager().rename_session("chat", "talk")
+    third = Machine(tmp_path / "third", "third-00000003")
+    third.create("chat", said(first, "third"))
+    _exchange(here, there, third)
+    for machine in (here, there, third):
+        assert machine.names() == sorted(["chat", "talk", derived])
+        assert machine.read("chat") == [first, "third"]
+        assert machine.read(derived) == kept
+
+
+def test_a_renamed_side_keeps_the_name_whichever_session_of_it_this_was(here: Machine, there: Machine) -> None:
+    """Also where the name had been given before: the other side of that very conversation does not take it."""
+    here.create("chat", said("an earlier one"))
+    here.manager().rename_session("chat", "earlier")
+    here.create("chat", said(SMALL))
+    here.send_to(there)
+    here.change("chat", "here")
+    there.change("chat", "there")
+    _exchange(here, there)
+    (derived,) = set(here.names()) - {"chat", "earlier"}
+    keeper = here if here.head("chat").key.replica == here.replica else there
+    assert here.head("chat").header.life == 1
+    keeper.manager().rename_session("chat", "talk")
+    _exchange(here, there)
+    for machine in (here, there):
+        assert machine.names() == sorted(["earlier", "talk", derived])
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_branch_that_is_given_the_name_its_parent_had(here: Machine, number: int) -> None:
+    """Its messages are those of the parent, but it was no side of it under that name."""
+    here.create("chat", said(number))
+    manager = here.manager()
+    manager.rename_session("chat", "talk")
+    manager.create_session("twig", branch_from="talk")
+    manager.rename_session("twig", "chat")
+    assert here.names() == ["chat", "talk"]
+
+
+def test_messages_from_before_a_name_was_given_anew_are_not_shared(here: Machine, there: Machine) -> None:
+    """Two machines make a session anew where one was deleted, and one renames its own: the other has the name."""
+    here.create("chat", said("deleted"))
+    here.manager().delete_session("chat")
+    here.send_to(there)
+    here.create("chat", said(SMALLEST))
+    there.create("chat", said(SMALL))
+    here.manager().rename_session("chat", "talk")
+    _exchange(here, there)
+    for machine in (here, there):
+        assert machine.names() == ["chat", "talk"]
+        assert machine.read("chat") == [SMALL]
+
+
+def test_forks_inside_forks_without_end() -> None:
+    """A name with more sides, one inside the other, than Python may recurse: each gets its label."""
+    store = Objects(MemoryBackend(), cached_messages=0, compress_threshold=0)
+    header, _ = encode_header(Header("chat", "x", TIME, TIME))
+    head = Head.of(RefKey("x/chat.jsonl"), Token(()), parse_ref(header, "x"), store, STANDARD)
+    trunk = [Chain(f"{number:064x}") for number in range(SIDES)]
+    sides = [
+        Way(head, [Run(head.messages, 0, [*trunk[:number], Chain(f"{number:08x}" + "f" * 56)])])
+        for number in range(SIDES)
+    ]
+    depth = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(len(inspect.stack()) + SIDES // 2)
+        labels = [label for label, _ in _named(sides, dict.fromkeys(sides, 0), "chat", lambda label: False)]
+    finally:
+        sys.setrecursionlimit(depth)
+    assert labels[0] == "chat"
+    assert len(set(labels)) == SIDES

@@ -53,6 +53,13 @@ FAILED_ONCE = {
         ("add_late", (1, 0, 0)),
         ("carry", (1, 0, 0, 0, 0, 0)),
     ),
+    "a branch is given the name that the session had before": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 0)),
+        ("rename", (0, 0, 1)),
+        ("branch", (0, 0, 1, 3)),
+        ("rename", (0, 1, 0)),
+    ),
     "two sessions are made anew from one tombstone": (
         ("create", (0, 0)),
         ("add", (0, 0, 0)),
