@@ -68,6 +68,7 @@ class ViewRow(NamedTuple):
 
     Attributes:
         row: of its head, with the metadata of refs that it covers.
+        sides, diverged_at: see `repo.sides.Sides`.
     """
 
     label: str
@@ -75,6 +76,8 @@ class ViewRow(NamedTuple):
     diverged_from: str | None = None
     undecided: bool = False
     survived_delete: bool = False
+    sides: tuple[str, ...] = ()
+    diverged_at: int | None = None
 
 
 class Index:
@@ -381,7 +384,7 @@ class Index:
                 for (path, token), (name, key, former, *more) in rows
             }
             for paths, view in views:
-                self._add_view(tuple(paths), [self._decode_view(*each) for each in view])
+                self._add_view(tuple(paths), [self._decode_view(each) for each in view])
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
@@ -404,8 +407,11 @@ class Index:
         label, row, *rest = view
         return label, row.path if self._rows.get(row.path) == row else row, *rest
 
-    def _decode_view(self, label: str, row: Any, *rest: Any) -> ViewRow:
-        return ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
+    def _decode_view(self, fields: list[Any]) -> ViewRow:
+        row = fields[1]
+        fields[1] = self._rows[row] if isinstance(row, str) else _decode_row(row)
+        view = ViewRow._make(fields)
+        return view._replace(sides=tuple(view.sides))
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

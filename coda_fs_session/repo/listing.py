@@ -16,6 +16,7 @@ from . import put_back
 from .heads import read_refs, related, view_of
 from .index import Row, ViewRow, row_of
 from .repository import Repository
+from .sides import sides_of
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EXACT = 2**52
@@ -120,20 +121,26 @@ def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, S
         return [(view, None) for view in known], True
     refs = read_refs(repo, rows)
     resolved = view_of(repo, refs, rows)
+    sides, all_told = sides_of(resolved.sessions)
     views = [
         ViewRow(
-            shown.label, row_of(shown.head), shown.diverged_from, shown.undecided is not None, shown.survived_delete
+            shown.label,
+            row_of(shown.head),
+            shown.diverged_from,
+            shown.undecided is not None,
+            shown.survived_delete,
+            *others,
         )
-        for shown in resolved.sessions
+        for shown, others in zip(resolved.sessions, sides, strict=True)
     ]
-    complete = resolved.complete and len(refs.heads) == len(rows) and not any(row.problem for row in rows)
+    complete = resolved.complete and all_told and len(refs.heads) == len(rows) and not any(row.problem for row in rows)
     if complete:
         repo.index.keep_view(rows, views)
     if not views and refs.unreadable:
         # What is still known of it.
         best = max(rows, key=lambda row: (row.updated or 0, row.path))
         return [(ViewRow(best.name, best), next(reversed(refs.unreadable.values())))], False
-    doubt = refs.doubts[0] if refs.doubts else None
+    doubt = next(iter(refs.doubts.values()), None)
     errors = [shown.head.damage or doubt for shown in resolved.sessions]
     return list(zip(views, errors, strict=True)), complete
 
@@ -155,14 +162,17 @@ def _answer(views: Sequence[ViewRow]) -> bytes:
             [view.diverged_from for view in views],
             [view.undecided for view in views],
             [view.survived_delete for view in views],
+            # Of the few that have some.
+            [(number, view.sides, view.diverged_at) for number, view in enumerate(views) if view.sides],
         ]
     )
 
 
 def _infos_of(answer: bytes) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    labels, messages, created, updated, metadata, *origin, diverged_from, undecided, survived = orjson.loads(answer)
-    return list(
+    columns = orjson.loads(answer)
+    labels, messages, created, updated, metadata, *origin, diverged_from, undecided, survived, sides = columns
+    infos = list(
         map(
             SessionInfo,
             labels,
@@ -177,6 +187,9 @@ def _infos_of(answer: bytes) -> list[SessionInfo]:
             survived,
         )
     )
+    for number, others, diverged_at in sides:
+        infos[number].sides, infos[number].diverged_at = tuple(others), diverged_at
+    return infos
 
 
 def _local(microseconds: int) -> datetime:
