@@ -20,7 +20,7 @@ from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
 from .state import Head
 
-_VERSION = 5
+_VERSION = 7
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""

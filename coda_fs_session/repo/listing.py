@@ -170,8 +170,9 @@ def _answer(views: Sequence[ViewRow]) -> bytes:
 
 def _infos_of(answer: bytes) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    columns = orjson.loads(answer)
-    labels, messages, created, updated, metadata, *origin, diverged_from, undecided, survived, sides = columns
+    # Columns by name and by place, and no more of them: what `map` is given too many of it would end early by.
+    labels, messages, created, updated, *described, diverged_from, undecided, survived, sides = orjson.loads(answer)
+    metadata, sizes, parents, forked_at, replicas = described
     infos = list(
         map(
             SessionInfo,
@@ -180,7 +181,10 @@ def _infos_of(answer: bytes) -> list[SessionInfo]:
             map(_local, created),
             map(_local, updated),
             metadata,
-            *origin,
+            sizes,
+            parents,
+            forked_at,
+            replicas,
             repeat(None),
             diverged_from,
             undecided,
