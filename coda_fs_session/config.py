@@ -26,6 +26,7 @@ class Config(NamedTuple):
     replica: str | None = None
     durability: str = "full"
     on_conflict: str = "append"
+    diverged: str = "shared"
     compress_messages: bool = True
     compress_threshold_bytes: int = 8192
     max_session_size: float = 100
@@ -122,6 +123,7 @@ _RULES: dict[str, _Rule] = {
     "replica": _Rule("1 to 63 of a-z, 0-9 and -, beginning with no -", _replica),
     "durability": _one_of("full", "none"),
     "on_conflict": _one_of("append", "branch", "raise"),
+    "diverged": _one_of("shared", "own"),
     "compress_messages": _Rule("true or false", _boolean),
     "compress_threshold_bytes": _integer(1, "bytes"),
     "max_session_size": _number(0, "MB (0: no limit)"),

@@ -74,7 +74,15 @@ class SessionExistsError(SessionError):
 
 
 class SessionConflictError(SessionError):
-    """The session was changed elsewhere in a way that this change cannot be put on top of."""
+    """The session was changed elsewhere in a way that this change cannot be put on top of.
+
+    Attributes:
+        sides: where a name may mean several conversations, what they go by, this machine's first; else ().
+    """
+
+    def __init__(self, message: str, *, sides: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.sides = sides
 
 
 class SessionTooLargeError(SessionError):

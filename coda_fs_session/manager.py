@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from . import late
 from .autosave import Autosave
 from .config import Config, local_path, read_config, read_toml
-from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreReadOnlyError
+from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreError, StoreReadOnlyError
 from .format.names import checked_name, normalise_name
 from .open_sessions import OpenSessions
 from .opening import open_storage
@@ -190,9 +190,12 @@ class SessionManager(Uncopied):
 
         Raises:
             SessionNotFoundError: there is none of this name, and `missing_ok` is false.
+            SessionConflictError: the name is another machine's conversation now, while this machine's side of it, or
+                what is open under the name, goes by another; the error names both, and nothing was deleted.
         """
         name = checked_name(name)
         with self._sessions.lock:
+            name = self._sessions.meant(name)
             live = self._sessions.get(name)
             with live._lock if live is not None else nullcontext():
                 exists = self._storage.exists(name)
@@ -210,12 +213,17 @@ class SessionManager(Uncopied):
         Raises:
             SessionNotFoundError: there is no `old`.
             SessionExistsError: `new` is taken.
+            SessionConflictError: as in `delete_session`; nothing was renamed.
         """
         old, new = checked_name(old), checked_name(new)
         with self._sessions.lock:
+            if old != new:
+                old = self._sessions.meant(old)
             if old == new:
                 self.load_session(old)
                 return
+            if self._storage.meant(new) not in (old, new):
+                raise name_taken(new)
             self._storage.rename(old, normalise_name(new))
             self._sessions.renamed(old, new)
 
@@ -232,7 +240,7 @@ class SessionManager(Uncopied):
 
     def get_session_info(self, name: str) -> SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
-        return self._info(checked_name(name))
+        return self._info(self._meant(checked_name(name)))
 
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> late.Path:
         """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
@@ -447,7 +455,7 @@ class SessionManager(Uncopied):
 
     def __contains__(self, name: object) -> bool:
         try:
-            return self._storage.exists(checked_name(name))
+            return self._storage.exists(self._meant(checked_name(name)))
         except InvalidNameError:
             return False
 
@@ -460,6 +468,13 @@ class SessionManager(Uncopied):
     @property
     def _hooks(self) -> late.Hooks | None:
         return self._sessions.hooks
+
+    def _meant(self, name: str) -> str:
+        """Return the name of the session that a name means, to tell of it; the name itself where that is damaged."""
+        try:
+            return self._storage.meant(name)
+        except StoreError:
+            return name
 
     def _info(self, name: str) -> SessionInfo | None:
         info = self._storage.info(name)
@@ -490,7 +505,7 @@ class SessionManager(Uncopied):
 
     def _branch_there(self, name: str, parent_name: str, at: int | None) -> Session | None:
         """Return the session that has a name, if it is this very branch; None where the name is free."""
-        info = self._info(name)
+        info = self._info(self._storage.meant(name))
         if info is None:
             return None
         if info.error is not None:

@@ -6,13 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import forks
 from .autosave import Autosave
-from .errors import SessionNotFoundError, tell
+from .errors import SessionConflictError, SessionNotFoundError, StoreError, tell
 from .session import Session
-from .storage import SessionStorage, carry_former_names, note_origin
+from .storage import SessionStorage, carry_former_names, name_taken, note_origin
 from .uncopied import Uncopied
 
 if TYPE_CHECKING:
@@ -62,15 +63,60 @@ class OpenSessions(Uncopied):
 
     def get(self, name: str) -> Session | None:
         """Return the open object of a session as it is, if there is one."""
-        return self._by_name.get(name)
+        session = self._by_name.get(name)
+        if session is None and "~" in name:
+            # One that is kept under the name it had may go by this one now, since others went on with it too.
+            for ref in self._by_name.valuerefs():
+                each = ref()
+                if each is not None and name.startswith(f"{each.diverged_from or each.name}~"):
+                    # Whoever opens that one is told what is wrong with it.
+                    with suppress(StoreError):
+                        self._update_name(each)
+            session = self._by_name.get(name)
+        return session
+
+    def meant(self, name: str) -> str:
+        """Return the name of the session that a name means, for a verb that must not take another's for it.
+
+        Raises:
+            SessionConflictError: the name is another conversation's, while what this machine, or this manager, has
+                under it goes by another one.
+        """
+        label = self._storage.meant(name)
+        session = self._by_name.get(name)
+        if session is not None:
+            self._update_name(session)
+            if session.name != name and session.diverged_from == name:
+                label = session.name
+        holder = self._storage.info(name) if label != name else None
+        if holder is not None:
+            again = self._storage.meant(name) == name
+            raise SessionConflictError(
+                f"session {name!r}: what you have under this name goes by {label!r}, and {name!r} is the conversation "
+                f"that replica {holder.replica!r} wrote. Nothing was changed: give {label!r} for yours, and for the "
+                + (f"other one {name!r} again" if again else 'other one use a manager with diverged = "shared"'),
+                sides=(label, name),
+            )
+        self.get(label)
+        return label
+
+    def _update_name(self, session: Session) -> None:
+        """Keep a session under the name that it goes by now."""
+        with session._lock:
+            before = session.name
+            self._storage.update_name(session)
+        if session.name != before and self._by_name.get(before) is session:
+            self._move(before, session)
 
     def find(self, name: str, *, making: bool = False) -> Session | None:
         """Return the open object of a session in its newest state, or open it; None where there is no such session.
 
+        An open object is what its name means as long as it goes by it.
+
         Args:
             making: it is to be made if there is none.
         """
-        session = self._by_name.get(name)
+        session = self.get(name)
         if session is not None and session.name != name:
             self._move(name, session)
         elif session is not None:
@@ -82,17 +128,22 @@ class OpenSessions(Uncopied):
                 before = session._copy.source, session._metadata.saved
                 if self._storage.refresh(session):
                     self._settle(session)
+                    if session.name != name:
+                        self._move(name, session)
+                    if (session._copy.source, session._metadata.saved) != before or before[0] is None:
+                        self._show(session)
                     if session.name == name:
-                        if (session._copy.source, session._metadata.saved) != before or before[0] is None:
-                            self._show(session)
                         return session
-                    self._move(name, session)
                 else:
                     self.let_go(session)
         if making and not self._storage.may_exist(name):
             return None
-        loaded = self._storage.load(name)
-        return self._show(self.add(loaded)) if loaded is not None else None
+        loaded = self._storage.load_meant(name)
+        if loaded is None:
+            return None
+        if loaded.name != name and self.get(loaded.name) is not None:
+            return self.find(loaded.name)
+        return self._show(self.add(loaded))
 
     def add(self, session: Session) -> Session:
         """Become the owner of a session as it is stored."""
@@ -118,6 +169,8 @@ class OpenSessions(Uncopied):
 
     def create(self, session: Session) -> None:
         """Store a session that is not open here under its name, which must be free, and open it."""
+        if self._storage.meant(session.name) != session.name:
+            raise name_taken(session.name)
         before = session._limit, session._hooks
         session._limit, session._hooks = self._limit, self.hooks
         try:

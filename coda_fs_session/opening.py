@@ -27,6 +27,7 @@ def open_storage(config: Config) -> RepoStorage:
     )
     settings = Settings(
         on_conflict=config.on_conflict,
+        diverged=config.diverged,
         message_cache_size=config.message_cache_size,
         compress_threshold_bytes=config.compress_threshold_bytes,
     )

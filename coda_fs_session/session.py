@@ -37,6 +37,10 @@ class SessionInfo:
         survived_delete: it was deleted on one machine, and continued on another that did not know.
         reverted: this machine had saved more, and an older copy has come to stand in the store; what is missing is put
             back when a manager opens the store or writes to the session.
+        sides: what the other sides of the same conversation go by, the one that kept the name first: sessions of one
+            name, or of a name that one of them had, that were continued (or begun) apart on several machines.
+        diverged_at: how many messages the last state had that it and all its sides went through; None where there are
+            none. A branch is no side: `forked_at` is where that began.
     """
 
     name: str
@@ -53,6 +57,8 @@ class SessionInfo:
     undecided: bool = False
     survived_delete: bool = False
     reverted: bool = False
+    sides: tuple[str, ...] = ()
+    diverged_at: int | None = None
 
 
 class SessionOwner(Protocol):

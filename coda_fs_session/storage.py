@@ -80,6 +80,20 @@ class SessionStorage(ABC):
     def list_all(self) -> list[SessionInfo]:
         """Return what is known of every session, in any order."""
 
+    def meant(self, name: str) -> str:
+        """Return the name of the session that a name means to this user, where that is not simply the one that has it.
+
+        `load`, `delete` and the others take names as they are.
+        """
+        return name
+
+    def load_meant(self, name: str) -> Session | None:
+        """Return the session that a name means, for somebody who goes on with it under that name."""
+        return self.load(self.meant(name))
+
+    def update_name(self, session: Session) -> None:  # noqa: B027 - most storages rename nothing by themselves
+        """Let an open session have the name that it goes by now; what it holds stays as it is."""
+
     def load_partial(self, name: str) -> Session | None:
         """Return what can be read of a session, with `Session.missing` telling how many messages are left out."""
         return self.load(name)

@@ -33,6 +33,7 @@ class Resolved(NamedTuple):
         past: refs that had the name: tombstones, and refs renamed since.
         life: what a new session of the name is to have for `Header.life`.
         doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
+        sides: all sessions that have the name in their headers, the one that goes by it first.
         repo: where they were found.
     """
 
@@ -42,6 +43,7 @@ class Resolved(NamedTuple):
     past: tuple[Head, ...] = ()
     life: int = 0
     doubt: SessionError | None = None
+    sides: tuple[Shown, ...] = ()
 
     @property
     def head(self) -> Head | None:
@@ -60,12 +62,12 @@ class Refs(NamedTuple):
     Attributes:
         heads: all that can be read; those damaged later on, up to there.
         unreadable: errors of those that cannot, by key.
-        doubts: errors of all damaged ones that no later file replaces.
+        doubts: errors of all damaged ones that no later file replaces, by key.
     """
 
     heads: tuple[Head, ...]
     unreadable: dict[RefKey, SessionError]
-    doubts: tuple[SessionError, ...]
+    doubts: dict[RefKey, SessionError]
 
 
 def resolve(repo: Repository, name: str, *, making: bool = False) -> Resolved:
@@ -80,20 +82,21 @@ def resolve(repo: Repository, name: str, *, making: bool = False) -> Resolved:
     rows = related(repo, name, making=making)
     refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
-    doubt = refs.doubts[0] if refs.doubts else None
+    doubt = next(iter(refs.doubts.values()), None)
     past = tuple(head for head in refs.heads if head.deleted or head.name != name)
+    sides = tuple(shown for shown in view.sessions if shown.head.name == name)
     for shown in view.sessions:
         if shown.label == name:
             if shown.head.damage is not None:
                 raise shown.head.damage
-            return Resolved(_with_own(repo, shown), repo, None, past, doubt=doubt)
+            return Resolved(_with_own(repo, shown), repo, None, past, doubt=doubt, sides=sides)
     if refs.unreadable:
         raise next(reversed(refs.unreadable.values()))
     grave = next((shown for shown in view.deleted if shown.label == name), None)
     life = 1 + max((head.header.life for head in refs.heads), default=-1)
     # The largest one, which no program reaches by counting, is shared rather than passed.
     life = min(life, LARGEST_WRITTEN)
-    return Resolved(None, repo, grave, past, life, doubt)
+    return Resolved(None, repo, grave, past, life, doubt, sides)
 
 
 def follow(repo: Repository, head: Head) -> Resolved:
@@ -164,7 +167,7 @@ def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) 
         except SessionError as error:
             unreadable[key] = error
     damaged = [*unreadable.items(), *((head.key, head.damage) for head in heads if head.damage is not None)]
-    doubts = tuple(error for key, error in damaged if not any(_replaces(head, key) for head in heads))
+    doubts = {key: error for key, error in damaged if not any(_replaces(head, key) for head in heads)}
     return Refs(tuple(heads), unreadable, doubts)
 
 
@@ -250,9 +253,10 @@ def _replaces(good: Head, damaged: RefKey) -> bool:
 
 def is_own(repo: Repository, head: Head) -> bool:
     """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
-    return head.damage is None and _may_write(repo.replica, head.key.path)
+    return head.damage is None and may_write(repo.replica, head.key.path)
 
 
 @lru_cache(maxsize=1024)
-def _may_write(replica: str | None, path: str) -> bool:
+def may_write(replica: str | None, path: str) -> bool:
+    """Tell whether a path is one that this replica gives its refs."""
     return RefKey(path).replica == replica and key_of_ref(path) is not None

@@ -22,7 +22,7 @@ from ..format.records import Parent, decode_time
 from .notes import decode_note, encode_note
 from .state import Head
 
-_VERSION = 6
+_VERSION = 7
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
@@ -85,6 +85,7 @@ class ViewRow(NamedTuple):
     Attributes:
         row: of its head, with the metadata of refs that it covers.
         refs: the head and what it covers; empty where that was not asked, since there is nothing else of the name.
+        sides, diverged_at: see `repo.sides.Sides`.
     """
 
     label: str
@@ -93,6 +94,8 @@ class ViewRow(NamedTuple):
     undecided: bool = False
     survived_delete: bool = False
     refs: tuple[KnownRef, ...] = ()
+    sides: tuple[str, ...] = ()
+    diverged_at: int | None = None
 
 
 class Index:
@@ -413,7 +416,7 @@ class Index:
                 for (path, token), (name, key, former, *more) in rows
             }
             for paths, view in views:
-                self._add_view(tuple(paths), [self._decode_view(*each) for each in view])
+                self._add_view(tuple(paths), [self._decode_view(each) for each in view])
         except (ValueError, TypeError, LookupError):
             self._start_anew()
         self._suspect = {path for path, row in self._rows.items() if row.problem}
@@ -437,9 +440,11 @@ class Index:
         label, row, *rest = view
         return label, row.path if self._rows.get(row.path) == row else row, *rest
 
-    def _decode_view(self, label: str, row: Any, *rest: Any) -> ViewRow:
-        view = ViewRow(label, self._rows[row] if isinstance(row, str) else _decode_row(row), *rest)
-        return view._replace(refs=tuple(KnownRef(*ref) for ref in view.refs))
+    def _decode_view(self, fields: list[Any]) -> ViewRow:
+        row = fields[1]
+        fields[1] = self._rows[row] if isinstance(row, str) else _decode_row(row)
+        view = ViewRow._make(fields)
+        return view._replace(refs=tuple(KnownRef(*ref) for ref in view.refs), sides=tuple(view.sides))
 
 
 def _paths_of(rows: Iterable[Row]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from .heads import read_refs, related, view_of
 from .index import KnownRef, Row, ViewRow, row_of
 from .repository import Repository
 from .resolve import Shown, View
+from .sides import sides_of
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EXACT = 2**52
@@ -105,21 +106,31 @@ def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, S
         # What is still known of it.
         best = max(rows, key=lambda row: (row.updated or 0, row.path))
         return [(ViewRow(best.name, best), problem)], False
-    views = [_view_row(shown) for shown in resolved.sessions]
+    sides, all_told = sides_of(resolved.sessions)
+    complete = complete and all_told
+    views = [_view_row(shown, *others) for shown, others in zip(resolved.sessions, sides, strict=True)]
     # Where a name was taken, it can become free without a change of these refs.
     if complete and all(len(shown.label) <= len(shown.head.name) + _SHORTEST for shown in resolved.sessions):
         repo.index.keep_view(rows, [*views, *map(_view_row, resolved.deleted)])
-    doubt = refs.doubts[0] if refs.doubts else None
+    doubt = next(iter(refs.doubts.values()), None)
     errors = [shown.head.damage or doubt for shown in resolved.sessions]
     return list(zip(views, errors, strict=True)), complete
 
 
-def _view_row(shown: Shown) -> ViewRow:
+def _view_row(shown: Shown, sides: tuple[str, ...] = (), diverged_at: int | None = None) -> ViewRow:
     """Return what the index keeps of a session."""
     covered = (KnownRef(ref.key.path, ref.last_id, ref in shown.merged, ref in shown.same) for ref in shown.covered)
     refs = (KnownRef(shown.head.key.path, shown.head.last_id), *covered)
-    undecided = shown.undecided is not None
-    return ViewRow(shown.label, row_of(shown.head), shown.diverged_from, undecided, shown.survived_delete, refs)
+    return ViewRow(
+        shown.label,
+        row_of(shown.head),
+        shown.diverged_from,
+        shown.undecided is not None,
+        shown.survived_delete,
+        refs,
+        sides,
+        diverged_at,
+    )
 
 
 def _answer(views: Sequence[ViewRow]) -> bytes:
@@ -139,14 +150,18 @@ def _answer(views: Sequence[ViewRow]) -> bytes:
             [view.diverged_from for view in views],
             [view.undecided for view in views],
             [view.survived_delete for view in views],
+            # Of the few that have some.
+            [(number, view.sides, view.diverged_at) for number, view in enumerate(views) if view.sides],
         ]
     )
 
 
 def _infos_of(answer: bytes) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    labels, messages, created, updated, metadata, *origin, diverged_from, undecided, survived = orjson.loads(answer)
-    return list(
+    # Columns by name and by place, and no more of them: what `map` is given too many of it would end early by.
+    labels, messages, created, updated, *described, diverged_from, undecided, survived, sides = orjson.loads(answer)
+    metadata, sizes, parents, forked_at, replicas = described
+    infos = list(
         map(
             SessionInfo,
             labels,
@@ -154,13 +169,19 @@ def _infos_of(answer: bytes) -> list[SessionInfo]:
             map(_local, created),
             map(_local, updated),
             metadata,
-            *origin,
+            sizes,
+            parents,
+            forked_at,
+            replicas,
             repeat(None),
             diverged_from,
             undecided,
             survived,
         )
     )
+    for number, others, diverged_at in sides:
+        infos[number].sides, infos[number].diverged_at = tuple(others), diverged_at
+    return infos
 
 
 def _local(microseconds: int) -> datetime:

@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     """Options of the engine; see `coda_fs_session.config` for what they mean to users."""
 
     on_conflict: str = "append"
+    diverged: str = "shared"
     message_cache_size: int = 1000
     compress_threshold_bytes: int = 8192
     sizes: Sizes = STANDARD

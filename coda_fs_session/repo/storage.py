@@ -24,6 +24,7 @@ from .listing import find_info, list_infos
 from .messages import Draft
 from .repository import Repository
 from .resolve import Shown
+from .sides import find_own_side, own_side
 from .state import Attempt, Head
 
 
@@ -72,6 +73,7 @@ class RepoStorage(Uncopied, SessionStorage):
         self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         self.outlives_process = repo.backend.capabilities.persistent
+        self._told: set[str] = set()  # names of which it was said that they mean another conversation now
         put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
@@ -101,14 +103,42 @@ class RepoStorage(Uncopied, SessionStorage):
                     self._settle(session, saved, merged=merged)
                 return
 
+    def meant(self, name: str) -> str:
+        own = find_own_side(self.repo, name) if self.repo.settings.diverged == "own" else None
+        return name if own is None else own.label
+
     def load(self, name: str) -> Session | None:
+        return self._load(name, resolve(self.repo, name))
+
+    def load_meant(self, name: str) -> Session | None:
+        name = self.meant(name)
         resolved = resolve(self.repo, name)
+        self._warn_if_apart(name, resolved)
+        return self._load(name, resolved)
+
+    def _load(self, name: str, resolved: Resolved) -> Session | None:
         if resolved.shown is None:
             return None
         if resolved.doubt is not None:
             warn(f"session {name!r} may lack what only a damaged file held: {resolved.doubt}")
         self._warn_if_reverted(name, resolved)
         return self._open(resolved.shown)
+
+    def _warn_if_apart(self, name: str, resolved: Resolved) -> None:
+        """Warn where a name means another conversation than the one that this machine last saved under it."""
+        sides = resolved.sides
+        if name in self._told or all(shown.label == name for shown in sides):
+            return
+        own = own_side(self.repo, sides, name)
+        # What is undecided may turn out to go on from the other one: that is no reason to leave it.
+        if own is None or own.label == name or any(shown.undecided for shown in (own, resolved.shown) if shown):
+            return
+        self._told.add(name)
+        warn(
+            f"session {name!r} is not the conversation that this machine last saved under that name: that one goes by "
+            f'{own.label!r} now. load_session({own.label!r}) goes on with it, and with diverged = "own" in [session] '
+            f"so does {name!r}. get_session_info({own.label!r}).sides names the other sides"
+        )
 
     def _warn_if_reverted(self, name: str, resolved: Resolved) -> None:
         shown = resolved.shown
@@ -132,7 +162,10 @@ class RepoStorage(Uncopied, SessionStorage):
         # Imported late: hardly any program comes here.
         from .partial import PartialSource
 
-        shown = resolve(self.repo, name).shown
+        name = self.meant(name)
+        resolved = resolve(self.repo, name)
+        self._warn_if_apart(name, resolved)
+        shown = resolved.shown
         if shown is None:
             return None
         source = PartialSource.of(shown.head)
@@ -236,10 +269,13 @@ class RepoStorage(Uncopied, SessionStorage):
         return any(info.parent in row.former_names and row.name == parent for row in self.repo.index.named(parent))
 
     def refresh(self, session: Session) -> bool:
-        head = self._heads.get(session)
+        head, before = self._heads.get(session), session.name
         shown = self._follow(session)
         if shown is None:
             return False
+        if session.name != before:
+            # That was said just now, to whoever opens the session by this name again.
+            self._told.add(before)
         current = shown.head
         seen = (head.key, head.token, head.metadata, head.updated) if head is not None else None
         now = (current.key, current.token, current.metadata, current.updated)
@@ -247,6 +283,9 @@ class RepoStorage(Uncopied, SessionStorage):
         if seen != now or session._metadata.saved != current.values():
             self._take(session, current)
         return True
+
+    def update_name(self, session: Session) -> None:
+        self._follow(session)
 
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is kept."""
@@ -283,7 +322,8 @@ class RepoStorage(Uncopied, SessionStorage):
         if shown.label != before and shown.diverged_from is not None:
             warn(
                 f"session {before!r} was continued on another machine too; what you have open is now called "
-                f"{shown.label!r}",
+                f"{shown.label!r}: get_session_info({shown.label!r}).sides names the other sides, and .diverged_at is "
+                "where they part"
             )
         return shown
 

@@ -122,6 +122,8 @@ for info in manager.list_sessions():
     assert_type(info.forked_at, int | None)
     assert_type(info.replica, str | None)
     assert_type(info.error, SessionError | None)
+    assert_type(info.sides, tuple[str, ...])
+    assert_type(info.diverged_at, int | None)
 
 stats = manager.stats()
 assert_type(stats, StoreStats)

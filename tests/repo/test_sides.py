@@ -1,0 +1,381 @@
+"""What is told of a conversation that went on in several places: its sides, where they part, and whose name it is."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from coda_fs_session import Session, SessionAnalytics, SessionInfo, SessionManager, SessionNotFoundError, SessionWarning
+from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.format.ids import CHAIN_START, chain_message
+
+from .machines import Machine, contents, said
+
+FIRST, SECOND, THIRD = sorted("xyz", key=lambda text: chain_message(CHAIN_START, orjson.dumps(said(text)[0])))
+"""Texts in the order in which, as first messages, they keep a name."""
+
+SETTLED = 0.1
+"""Seconds after which a file's time tells whether it was changed since."""
+
+Sides = dict[str, tuple[tuple[str, ...], int | None]]
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "there", "there-00000002")
+
+
+@pytest.fixture
+def third(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "third", "third-00000003")
+
+
+def exchange(*machines: Machine) -> None:
+    """Carry what each machine has written to all others."""
+    for one in machines:
+        for other in machines:
+            if one is not other and (one.store / "refs" / one.replica).exists():
+                (one.store / "objects").mkdir(exist_ok=True)
+                one.send_to(other)
+
+
+def told(machine: Machine) -> Sides:
+    """Return sides and parting by name, as a list has them, and as each session by itself."""
+    manager = machine.manager()
+    infos = {info.name: info for info in manager.list_sessions()}
+    for name, info in infos.items():
+        assert manager.get_session_info(name) == info
+    manager.close()
+    # What the index keeps is what was worked out.
+    assert {info.name: info for info in machine.manager().list_sessions()} == infos
+    return {name: (info.sides, info.diverged_at) for name, info in infos.items()}
+
+
+def apart(one: Machine, other: Machine, name: str = "default") -> str:
+    """Let two machines begin a session of one name, and tell each other; the second one's gets the name returned."""
+    one.create(name, said(FIRST))
+    other.create(name, said(SECOND))
+    exchange(one, other)
+    (derived,) = set(other.names()) - {name}
+    return derived
+
+
+def opened(
+    manager: SessionManager, name: str, verb: str = "create_session", **options: Any
+) -> tuple[Session, list[str]]:
+    """Open a session; returns also what was said about whose name it is."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        session = getattr(manager, verb)(name, **options)
+    assert {each.category for each in caught} <= {SessionWarning}
+    return session, [str(each.message) for each in caught if "is not the conversation" in str(each.message)]
+
+
+def test_each_side_names_the_others(here: Machine, there: Machine, third: Machine) -> None:
+    """Of a session that three machines went on with, each names the two others, in the order of their labels."""
+    here.create("chat", said(1, 2))
+    exchange(here, there)
+    here.send_to(third)
+    assert told(here) == {"chat": ((), None)}
+    here.change("chat", FIRST)
+    there.change("chat", SECOND)
+    exchange(here, there)
+    (derived,) = set(here.names()) - {"chat"}
+    assert told(here) == told(there) == {"chat": ((derived,), 2), derived: (("chat",), 2)}
+    third.change("chat", THIRD)
+    exchange(here, there, third)
+    names = sorted(here.names(), key=lambda name: (len(name), name))
+    expected = {name: (tuple(other for other in names if other != name), 2) for name in names}
+    assert len(names) == 3
+    assert told(here) == told(there) == told(third) == expected
+
+
+def test_sessions_that_began_apart(here: Machine, there: Machine) -> None:
+    """Two machines that gave one name to two conversations: they part at the very beginning."""
+    derived = apart(here, there)
+    assert told(here) == told(there) == {"default": ((derived,), 0), derived: (("default",), 0)}
+
+
+def test_what_all_sides_have_in_common_counts(here: Machine, there: Machine, third: Machine) -> None:
+    """Where one side left earlier than the others did, they part from it, and so from their sides, there."""
+    here.create("chat", said(1))
+    exchange(here, third)
+    here.change("chat", 2)
+    here.send_to(there)
+    for machine, text in zip((here, there, third), (FIRST, SECOND, THIRD), strict=True):
+        machine.change("chat", text)
+    exchange(here, there, third)
+    assert {at for _, at in told(here).values()} == {1}
+
+
+def test_hidden_messages_do_not_count(here: Machine, there: Machine) -> None:
+    """They part at a count that fits the messages which a session shows."""
+    here.create("chat", said(*range(30)))
+    manager = here.manager()
+    session = manager.load_session("chat")
+    session.truncate_messages(4)
+    manager.save_session(session)
+    here.send_to(there)
+    here.change("chat", "here")
+    there.change("chat", "there")
+    exchange(here, there)
+    assert {at for _, at in told(here).values()} == {4}
+    one, other = (here.read(name) for name in here.names())
+    assert one[:4] == other[:4]
+
+
+def test_a_side_that_was_renamed_stays_one(here: Machine, there: Machine) -> None:
+    """A side under a name of its own is still named, by that name; what gets the old name then is none of them."""
+    here.create("chat", said(1))
+    exchange(here, there)
+    here.change("chat", FIRST)
+    there.change("chat", SECOND)
+    exchange(here, there)
+    (derived,) = set(here.names()) - {"chat"}
+    here.manager().rename_session(derived, "talk")
+    exchange(here, there)
+    assert told(here) == told(there) == {"chat": (("talk",), 1), "talk": (("chat",), 1)}
+    there.manager().rename_session("chat", "trip")
+    exchange(here, there)
+    assert told(here) == told(there) == {"talk": (("trip",), 1), "trip": (("talk",), 1)}
+    here.create("chat", said(1, "anew"))
+    exchange(here, there)
+    assert told(here) == told(there) == {"chat": ((), None), "talk": (("trip",), 1), "trip": (("talk",), 1)}
+
+
+def test_branches_are_no_sides(here: Machine, there: Machine) -> None:
+    """A branch is told by `parent` and `forked_at`; where both are, the two numbers are of two things."""
+    here.create("chat", said(1, 2, 3))
+    here.manager().create_session("branch", branch_from="chat", at=2)
+    exchange(here, there)
+    here.change("branch", "on", FIRST)
+    there.change("branch", "on", SECOND)
+    exchange(here, there)
+    infos = {info.name: info for info in here.manager().list_sessions()}
+    (derived,) = infos.keys() - {"chat", "branch"}
+    assert told(here) == {"chat": ((), None), "branch": ((derived,), 3), derived: (("branch",), 3)}
+    assert {infos[name].forked_at for name in ("branch", derived)} == {2}
+
+
+def test_a_deleted_side_is_named_no_more(here: Machine, there: Machine) -> None:
+    """What is not listed is no side."""
+    derived = apart(here, there)
+    there.manager().delete_session(derived)
+    exchange(here, there)
+    assert told(here) == told(there) == {"default": ((), None)}
+
+
+def test_undecided_sessions_have_no_sides_yet(here: Machine, there: Machine, third: Machine) -> None:
+    """As long as it cannot be told whether one goes on from the other, they are not called sides; then they are."""
+    here.create("chat", said(*range(40)))
+    exchange(here, there)
+    here.change("chat", *range(40, 80))
+    there.change("chat", *range(50, 90))
+    exchange(here, there)
+    shutil.copytree(here.store / "refs", third.store / "refs")
+    infos = third.manager().list_sessions()
+    assert [info.undecided for info in infos].count(True) == 1
+    assert {(info.sides, info.diverged_at) for info in infos} == {((), None)}
+    third.manager().close()
+    shutil.copytree(here.store / "objects", third.store / "objects")
+    assert told(third) == told(here)
+    assert {at for _, at in told(third).values()} == {40}
+
+
+def test_the_index_serves_them(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that nothing changed since reads no ref and no object for them; nor does it where another session did."""
+    derived = apart(here, there)
+    here.create("other", said(1))
+    time.sleep(SETTLED)
+    manager = here.manager()
+    expected = [(info.name, info.sides, info.diverged_at) for info in manager.list_sessions()]
+    manager.close()
+    assert ("default", (derived,), 0) in expected
+
+    def refuse(*arguments: object) -> Any:
+        raise AssertionError(arguments)
+
+    real = LocalBackend.read_ref
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalBackend, "get_object", refuse)
+        patched.setattr(LocalBackend, "read_ref", refuse)
+        assert [(info.name, info.sides, info.diverged_at) for info in here.manager().list_sessions()] == expected
+    here.change("other", 2)
+    read = []
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalBackend, "get_object", refuse)
+        patched.setattr(LocalBackend, "read_ref", lambda backend, key: read.append(key.path) or real(backend, key))
+        infos = here.manager().list_sessions()
+    assert {(info.name, info.sides, info.diverged_at) for info in infos} == set(expected)
+    assert [path.rpartition("/")[2] for path in read] == ["other.jsonl"]
+
+
+def test_any_histories(tmp_path: Path, seed: int, long_size: bool) -> None:
+    """Whatever machines append and exchange: sides name each other, and part where their messages do."""
+    draw = random.Random(seed)
+    parted = 0
+    for trial in range(200 if long_size else 12):
+        machines = [Machine(tmp_path / f"{trial}-{number}", f"machine-{number}") for number in range(3)]
+        for _ in range(12):
+            machine, other = draw.sample(machines, 2)
+            names = machine.names() if machine.store.exists() else []
+            if not names:
+                machine.create("chat", said(draw.randrange(2)))
+            elif draw.random() < 0.6:
+                machine.change(draw.choice(names), draw.randrange(3))
+            else:
+                exchange(machine, other)
+        for machine in machines:
+            if machine.store.exists():
+                sides = told(machine)
+                texts = {name: machine.read(name) for name in sides}
+                for name, (others, at) in sides.items():
+                    parted += bool(others)
+                    assert set(others) == sides.keys() - {name}
+                    assert at == min((common(texts[name], texts[other]) for other in others), default=None)
+    assert parted > 10
+
+
+def common(one: list[str], other: list[str]) -> int:
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
+
+
+@pytest.mark.parametrize("verb", ["create_session", "load_session"])
+def test_a_name_that_means_another_conversation_now(here: Machine, there: Machine, verb: str) -> None:
+    """Who opens it is told once what this machine's own is called; whoever kept the name, and lists, hear nothing."""
+    derived = apart(here, there)
+    manager = there.manager()
+    manager.list_sessions()
+    SessionAnalytics(manager).get_breakdown()
+    session, said_of_it = opened(manager, "default", verb)
+    assert contents(session) == [FIRST]
+    (text,) = said_of_it
+    assert f"load_session({derived!r})" in text
+    assert f"get_session_info({derived!r}).sides" in text
+    del session
+    assert opened(manager, "default", verb)[1] == []
+    assert opened(manager, derived, verb)[1] == []
+    assert len(opened(there.manager(), "default", verb)[1]) == 1
+    assert opened(here.manager(), "default", verb)[1] == []
+    assert opened(here.manager(), derived, verb)[1] == []
+
+
+def test_who_goes_on_with_the_other_conversation_is_not_told_again(here: Machine, there: Machine) -> None:
+    """What this machine last saved under a name is then that one."""
+    apart(here, there)
+    there.change("default", "on")
+    assert opened(there.manager(), "default")[1] == []
+
+
+def test_a_partial_session_is_told_of_too(here: Machine, there: Machine) -> None:
+    """So is one that is opened without what has not arrived."""
+    here.create("chat", said(FIRST, *range(40), *("late" for _ in range(40))))
+    there.create("chat", said(SECOND))
+    exchange(here, there)
+    (late, *_) = [path for path in there.store.glob("objects/*/*") if b"late" in path.read_bytes()]
+    late.unlink()
+    session, texts = opened(there.manager(), "chat", "load_session", partial=True)
+    assert session.missing
+    assert len(texts) == 1
+
+
+def test_a_name_that_nobody_has_any_more(here: Machine, there: Machine) -> None:
+    """Where the side that kept the name is gone, the name means nothing, or something new: who asks for it is told."""
+    derived = apart(here, there)
+    here.manager().delete_session("default")
+    exchange(here, there)
+    assert there.names() == [derived]
+    manager = there.manager()
+    with pytest.warns(SessionWarning, match="is not the conversation"), pytest.raises(SessionNotFoundError):
+        manager.load_session("default")
+    _, texts = opened(there.manager(), "default")
+    assert len(texts) == 1
+
+
+def test_an_open_session_that_moves_is_told_of_once(here: Machine, there: Machine) -> None:
+    """Who has a session open hears that it goes by another name now, not also that the name is another's."""
+    here.create("default", said(FIRST))
+    there.create("default", said(SECOND))
+    manager = there.manager()
+    session = manager.load_session("default")
+    exchange(here, there)
+    with pytest.warns(SessionWarning) as caught:
+        other = manager.load_session("default")
+    (text,) = [str(each.message) for each in caught]
+    assert other is not session
+    assert f"get_session_info({session.name!r}).sides" in text
+
+
+def test_what_is_undecided_is_not_told_of(here: Machine, there: Machine) -> None:
+    """That the name is another conversation's is only said where it is certain."""
+    here.create("chat", said(*range(40)))
+    exchange(here, there)
+    here.change("chat", *range(40, 80))
+    there.change("chat", *range(50, 90))
+    for one, other in ((here, there), (there, here)):
+        shutil.copytree(one.store / "refs" / one.replica, other.store / "refs" / one.replica, dirs_exist_ok=True)
+    for machine in (here, there):
+        (undecided,) = [info.name for info in machine.manager().list_sessions() if info.undecided]
+        for name in ("chat", undecided):
+            assert opened(machine.manager(), name)[1] == []
+
+
+def test_a_conversation_that_was_begun_anew_is_no_more_ours(here: Machine, there: Machine, third: Machine) -> None:
+    """One that another machine deleted and made anew is not what this machine saved, under whatever name it goes."""
+    here.create("default", said(SECOND))
+    here.send_to(there)
+    there.manager().delete_session("default")
+    there.create("default", said("anew"))
+    third.create("default", said(FIRST))
+    exchange(here, there, third)
+    assert len(here.names()) == 2
+    assert opened(here.manager(), "default")[1] == []
+
+
+@pytest.fixture(params=["files", "memory", "sqlite"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], SessionManager]]:
+    """Opens a manager on each backend, as a machine of its own."""
+    managers: list[SessionManager] = []
+
+    def make(replica: str) -> SessionManager:
+        paths = {"storage_path": tmp_path / replica, "state_path": tmp_path / f"{replica}-state"}
+        options = {"backend": request.param, "replica": replica, "autosave_interval": 0, "durability": "none"}
+        managers.append(SessionManager({"session": {**paths, **options}}))
+        return managers[-1]
+
+    yield make
+    for manager in managers:
+        manager.close()
+
+
+def test_every_backend_tells_them(machine: Callable[[str], SessionManager]) -> None:
+    """Sides, where they part, and the warning are the same over files, in memory and in a database."""
+    one, other = machine("laptop"), machine("desk")
+    for manager, text in ((one, FIRST), (other, SECOND)):
+        session = manager.create_session("default")
+        session.add_message(said(text)[0])
+        manager.save_session(session)
+        del session
+    one.sync(other)
+    for manager in (one, other):
+        infos = {info.name: info for info in manager.list_sessions()}
+        (derived,) = infos.keys() - {"default"}
+        assert (infos["default"].sides, infos[derived].sides) == ((derived,), ("default",))
+        assert {info.diverged_at for info in infos.values()} == {0}
+        assert len(opened(manager, "default")[1]) == (manager is other)
+
+
+def test_a_storage_of_ones_own_tells_nothing() -> None:
+    """What it lists has no sides."""
+    info = SessionInfo("chat", 0, datetime.now(), datetime.now(), {}, 0)
+    assert (info.sides, info.diverged_at) == ((), None)
