@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from .errors import tell, warn
 from .holders import is_held, is_held_inside
+from .interrupts import give_up
 from .session import Session
 from .uncopied import Uncopied
 
@@ -32,7 +33,7 @@ class Autosave(Uncopied):
         self._save = save
         self._sessions: dict[int, Session] = {}
         self._crowded = _CROWD
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         # When to try next to start the timer, in monotonic seconds; 0 as long as no attempt has failed.
@@ -95,7 +96,8 @@ class Autosave(Uncopied):
             thread, self._thread = self._thread, None
         if thread is not None:
             self._wake.set()
-            if thread is not threading.current_thread():
+            # One that is just being started ends by itself: a signal handler may have come in between.
+            if thread is not threading.current_thread() and thread.ident is not None:
                 thread.join()
             self._wake = threading.Event()
 
@@ -161,8 +163,12 @@ class Autosave(Uncopied):
                     self._thread = None
                     return
 
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        give_up(self._mutex)
+
     def _after_fork(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._thread = None
         self._wake = threading.Event()
 

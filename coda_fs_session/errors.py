@@ -57,6 +57,14 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+def under_way() -> SessionError:
+    """Return the error for a call that could only wait for its own thread."""
+    return SessionError(
+        "an operation is under way in this thread, and a signal handler or a finalizer has come in between: nothing "
+        "was done. Let the handler set a flag, and do it when the operation has returned"
+    )
+
+
 class SessionNotFoundError(SessionError, LookupError):
     """No session of this name exists.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,10 @@ _NAMES = ("message_added", "before_save", "after_load")
 class Hooks:
     """The hooks of one manager, as its sessions and storage call them (`session.SessionHooks`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, calling: AbstractContextManager[None]) -> None:
         self._hooks: dict[object, object] = {}
+        # Entered while hooks are called within an operation: they may begin operations of their own.
+        self._calling = calling
         self._arrange()
 
     def add(self, hook: object) -> object:
@@ -113,8 +116,9 @@ class Hooks:
 
     def after_load(self, session: Session) -> None:
         """Show the hooks a session that was read."""
-        for call in self._loading:
-            call(session)
+        with self._calling:
+            for call in self._loading:
+                call(session)
 
     def before_save(
         self, session: Session, splice: Splice, metadata: dict[str, bytes | None]
@@ -175,8 +179,9 @@ class Hooks:
         """
         before = dict(session._metadata.everything())
         pending = PendingSave(decode_all(lines), {key: decode(value) for key, value in before.items()})
-        for call in self._saving:
-            call(session, pending)
+        with self._calling:
+            for call in self._saving:
+                call(session, pending)
         new, metadata = encode_all(pending.messages, first), encode_metadata(pending.metadata)
         size += sum(map(len, new)) + len(new) - sum(map(len, lines)) - len(lines)
         if new and new != lines and size > session._limit:

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from . import late
 from .autosave import Autosave
@@ -15,10 +15,13 @@ from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, 
 from .format.names import checked_name, normalise_name
 from .open_sessions import OpenSessions
 from .opening import open_storage
+from .operations import Operations, operation
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken, with_origin
 from .uncopied import Uncopied
+
+_T = TypeVar("_T")
 
 
 class SessionManager(Uncopied):
@@ -74,6 +77,7 @@ class SessionManager(Uncopied):
         self._templates: late.Templates | None = None
         self._watches: weakref.WeakSet[late.Watch] = weakref.WeakSet()
 
+    @operation
     def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
         """Create a session, or load the one that has the name.
 
@@ -104,9 +108,10 @@ class SessionManager(Uncopied):
                 self._storage.create(session)
             except SessionExistsError:
                 # Another process was faster.
-                return self.load_session(name)
+                return self._load(name)
             return self._sessions.add(session)
 
+    @operation
     def load_session(self, name: str, *, partial: bool = False) -> Session:
         """Return the session of this name.
 
@@ -126,12 +131,9 @@ class SessionManager(Uncopied):
             if found is not None and found.missing:
                 found._count_tokens = self._count_tokens
                 return found
-        with self._sessions.lock:
-            session = self._sessions.find(name)
-        if session is None:
-            raise SessionNotFoundError(name)
-        return session
+        return self._load(name)
 
+    @operation
     def save_session(self, session: Session) -> None:
         """Store what the session holds now; durable when this returns, and cheap however long the session is.
 
@@ -146,6 +148,9 @@ class SessionManager(Uncopied):
         """
         if not isinstance(session, Session):
             raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
+        self._save(session)
+
+    def _save(self, session: Session) -> None:
         if session._missing:
             raise StoreReadOnlyError(
                 f"session {session.name!r} lacks {session.missing} messages that were not here when it was loaded with "
@@ -185,6 +190,7 @@ class SessionManager(Uncopied):
         if failure is not None:
             raise failure
 
+    @operation
     def delete_session(self, name: str, *, missing_ok: bool = False) -> None:
         """Delete a session. Its branches stay as they are.
 
@@ -207,6 +213,7 @@ class SessionManager(Uncopied):
             if not exists and not missing_ok:
                 raise SessionNotFoundError(name)
 
+    @operation
     def rename_session(self, old: str, new: str) -> None:
         """Give a session another name; open objects of it follow.
 
@@ -220,13 +227,14 @@ class SessionManager(Uncopied):
             if old != new:
                 old = self._sessions.meant(old)
             if old == new:
-                self.load_session(old)
+                self._load(old)
                 return
             if self._storage.meant(new) not in (old, new):
                 raise name_taken(new)
             self._storage.rename(old, normalise_name(new))
             self._sessions.renamed(old, new)
 
+    @operation
     def list_sessions(self) -> list[SessionInfo]:
         """Return what is known of every session, newest first, then by name.
 
@@ -238,10 +246,12 @@ class SessionManager(Uncopied):
         infos = [with_origin(info) for info in infos]
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
+    @operation
     def get_session_info(self, name: str) -> SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
         return self._info(self._meant(checked_name(name)))
 
+    @operation
     def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> late.Path:
         """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
 
@@ -255,10 +265,11 @@ class SessionManager(Uncopied):
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
         from .export import write_export
 
-        session = self.load_session(name)
+        session = self._load(name)
         with session._lock:
             return write_export(session, path, overwrite=overwrite)
 
+    @operation
     def import_session(
         self,
         path: str | os.PathLike[str],
@@ -293,13 +304,15 @@ class SessionManager(Uncopied):
                 return session
             else:
                 self._sessions.replace(session, imported)
-            self.save_session(session)
+            self._save(session)
             return session
 
+    @operation
     def stats(self) -> StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()
 
+    @operation
     def sync(
         self,
         target: str | os.PathLike[str] | SessionManager,
@@ -337,13 +350,17 @@ class SessionManager(Uncopied):
         from .repo.sync import refuse_overlap, sync, syncable
 
         ours = syncable(self._storage)
+        told = progress and self._operations.pausing(progress)
         if isinstance(target, SessionManager):
-            return sync(ours, syncable(target._storage), direction=direction, progress=progress)
+            theirs = syncable(target._storage)
+            refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
+            told = told and target._operations.pausing(told)
+            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
         try:
-            return sync(ours, theirs, direction=direction, progress=progress)
+            return sync(ours, theirs, direction=direction, progress=told)
         finally:
             theirs.close()
 
@@ -399,7 +416,7 @@ class SessionManager(Uncopied):
                 # Late: who uses none pays for none, down to the import.
                 from .hooks import Hooks
 
-                hooks = Hooks()
+                hooks = Hooks(self._operations)
             place = hooks.add(hook)
             if self._hooks is None:
                 self._sessions.use(hooks)
@@ -415,7 +432,10 @@ class SessionManager(Uncopied):
 
         Raises:
             SessionError: a session could not be saved (see `save_all`); everything else was done. What is not saved is
-                held on to, so that `close` may be called again.
+                held on to, so that `close` may be called again. In a signal handler that came into an operation of this
+                manager: nothing was done.
+
+        Where it is interrupted, by Ctrl-C, call it again, too.
         """
         unsaved: list[Session] = []
         try:
@@ -437,6 +457,7 @@ class SessionManager(Uncopied):
             # Whatever is wrong with it, saving it would tell, and has told.
             return True
 
+    @operation
     def _release(self, unsaved: Sequence[Session] = ()) -> None:
         for watch in list(self._watches):
             watch.stop()
@@ -453,6 +474,7 @@ class SessionManager(Uncopied):
         else:
             self._release()
 
+    @operation
     def __contains__(self, name: object) -> bool:
         try:
             return self._storage.exists(self._meant(checked_name(name)))
@@ -464,6 +486,10 @@ class SessionManager(Uncopied):
             return f"<SessionManager: {type(self._storage).__name__}>"
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
+
+    @property
+    def _operations(self) -> Operations:
+        return self._sessions.operations
 
     @property
     def _hooks(self) -> late.Hooks | None:
@@ -511,8 +537,19 @@ class SessionManager(Uncopied):
         if info.error is not None:
             raise info.error
         if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
-            return self.load_session(name)
+            return self._load(name)
         raise name_taken(name)
+
+    @operation
+    def _within(self, work: Callable[[], _T]) -> _T:
+        return work()
+
+    def _load(self, name: str) -> Session:
+        with self._sessions.lock:
+            session = self._sessions.find(name)
+        if session is None:
+            raise SessionNotFoundError(name)
+        return session
 
     def _save_unasked(self, session: Session) -> None:
         """Save a session of this manager, unless that is left to the parent of this process."""

@@ -13,11 +13,11 @@ class WorkingMetadata:
     """One plain dict that callers may change in place, and its values as JSON when they were saved.
 
     Attributes:
-        live: the dict; saved: what the storage has.
+        live: the dict; saved: what the storage has; found: what `change` or `everything` has looked at last.
     """
 
     def __init__(self, saved: dict[str, bytes] | None = None) -> None:
-        self.saved = self._sent = saved or {}
+        self.saved = self.found = saved or {}
         self.live: dict[str, Any] = {key: decode(value) for key, value in self.saved.items()}
 
     def assign(self, metadata: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class WorkingMetadata:
         """Return the keys that were set (JSON of each value) or removed (None) since the last save."""
         saved = self.saved
         if not self.live and not saved:
-            self._sent = {}
+            self.found = {}
             return {}
         encoded = self.everything()
         if encoded == saved:
@@ -62,16 +62,15 @@ class WorkingMetadata:
 
     def everything(self) -> dict[str, bytes]:
         """Return every value as JSON."""
-        self._sent = encode_metadata(self.live)
-        return self._sent
+        self.found = encode_metadata(self.live)
+        return self.found
 
-    def settle(self, saved: dict[str, bytes] | None) -> None:
-        """Take everything as saved; `saved` is what the storage has, None for one that keeps its own copy."""
-        if saved is None:
-            self.saved = encode_metadata(self.live)
-            return
-        # What was set here while the save was under way is not saved yet, and stays.
-        self._take(self._sent, saved)
+    def settle(self, saved: dict[str, bytes], found: dict[str, bytes]) -> None:
+        """Take what a save has `found` as saved; `saved` is what the storage has.
+
+        What was set here since then is not saved yet, and stays. May be called again after an interrupt.
+        """
+        self._take(found, saved)
 
     def rebase(self, saved: dict[str, bytes], sent: Mapping[str, bytes | None] | None) -> None:
         """Compare with a state that has changes made here in it.
@@ -87,17 +86,17 @@ class WorkingMetadata:
 
     def _take(self, before: dict[str, bytes], after: dict[str, bytes]) -> None:
         """Let `after` be what is saved; what others changed since `before` comes in but for keys set here."""
+        if before != after:
+            for key in before.keys() | after.keys():
+                old, new = before.get(key), after.get(key)
+                if old == new or _encode_or_none(self.live, key) != old:
+                    continue
+                if new is None:
+                    del self.live[key]
+                else:
+                    self.live[key] = decode(new)
+        # Last: who is interrupted before takes everything in once more.
         self.saved = after
-        if before == after:
-            return
-        for key in before.keys() | after.keys():
-            old, new = before.get(key), after.get(key)
-            if old == new or _encode_or_none(self.live, key) != old:
-                continue
-            if new is None:
-                del self.live[key]
-            else:
-                self.live[key] = decode(new)
 
     def show(self, saved: dict[str, bytes]) -> None:
         """Take what the storage has, dropping everything unsaved; the live dict, and what is in it already, stay."""

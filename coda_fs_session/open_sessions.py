@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from . import forks
 from .autosave import Autosave
 from .errors import SessionConflictError, SessionNotFoundError, StoreError, tell
+from .interrupts import give_up
+from .operations import Operations, operation
 from .session import Session
 from .storage import SessionStorage, carry_former_names, name_taken, note_origin
 from .uncopied import Uncopied
@@ -32,6 +34,7 @@ class OpenSessions(Uncopied):
     Attributes:
         lock: excludes other threads from looking up a name, and from what follows from the answer. Not to be kept:
             a child of `os.fork` gets another one.
+        operations: those of the manager.
         hooks: those of the manager, None as long as it has none.
         touched: notes that a session may have unsaved changes.
     """
@@ -45,6 +48,7 @@ class OpenSessions(Uncopied):
         count_tokens: Callable[[str], int] | None,
     ) -> None:
         self.lock = threading.RLock()
+        self.operations = Operations(self._recover)
         self.hooks: Hooks | None = None
         self._storage = storage
         self._autosave = autosave
@@ -158,6 +162,7 @@ class OpenSessions(Uncopied):
         if not self._storage.tracks_changes:
             note_origin(session)
         self._settle(session)
+        self._storage.opened(session)
         return session
 
     def let_go(self, session: Session) -> None:
@@ -197,8 +202,11 @@ class OpenSessions(Uncopied):
         if changed:
             # What was changed in the live list or dict has moved no time yet.
             session._changed()
-        self._storage.save(self.frozen(session) if changed else session)
-        self._settle(session)
+        stored = self.frozen(session) if changed else session
+        session._metadata.everything()
+        found = session._found()
+        self._storage.save(stored)
+        session._settle_whole(found)
 
     def is_left_to_parent(self, session: Session) -> bool:
         """Tell whether unsaved changes are left to the process that had them when it forked this one, and say so.
@@ -257,6 +265,11 @@ class OpenSessions(Uncopied):
         """Return what a storage that reads sessions by itself is to store."""
         return session if self.hooks is None else self.hooks.frozen(session)
 
+    @property
+    def _operations(self) -> Operations:
+        return self.operations
+
+    @operation
     def reload(self, session: Session) -> None:
         """Bring a session to the state that is stored; use `Session.reload`."""
         name = session.name
@@ -286,11 +299,20 @@ class OpenSessions(Uncopied):
     def _settle(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""
         if not self._storage.tracks_changes:
-            session._settle(None, None, None)
+            session._settle_whole()
+
+    def _recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds; see `Operations`."""
+        for session in self:
+            give_up(session._lock)
+        self._autosave.recover()
+        self._storage.recover()
+        give_up(self.lock)
 
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
         self._told.clear()
+        self.operations.after_fork()
         sessions = {*self, *self._autosave.held()}
         for session in sessions:
             session._lock = threading.RLock()

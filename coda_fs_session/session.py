@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from .errors import InvalidMessageError, SessionError, SessionTooLargeError
 from .format.jsonl import encode_value
 from .format.names import normalise_name
 from .format.records import utc_time
 from .metadata import WorkingMetadata, encode_metadata
-from .working_copy import MessageSource, Splice, WorkingCopy
+from .working_copy import FoundMessages, MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
 CHARACTERS_PER_TOKEN = 4
@@ -464,24 +464,44 @@ class Session:
         self._metadata.show(metadata)
         self._created, self._updated, self._parent = created, updated, parent
 
-    def _advance(self, updated: str) -> None:
-        """Take the messages as saved at the end of the same source; nothing else was to be saved."""
-        self._copy.advance()
+    def _advance(self, count: int, found: Found, updated: str) -> None:
+        """Take the messages as saved at the end of the same source; nothing else was to be saved.
+
+        Args:
+            count, found: see `WorkingCopy.advance`.
+        """
+        self._copy.advance(count, found.messages)
         self._moment = updated
 
     def _settle(
         self,
-        source: MessageSource | None,
-        metadata: dict[str, bytes] | None,
-        updated: datetime | None,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        updated: datetime,
+        found: Found,
         *,
         merged: bool = False,
     ) -> None:
-        """Take everything as saved; see `WorkingCopy.settle`."""
-        self._copy.settle(source, merged=merged)
-        self._metadata.settle(metadata)
-        if updated is not None:
-            self._updated = updated
+        """Take what a save has found as saved; see `WorkingCopy.settle`."""
+        self._copy.settle(source, found.messages, merged=merged)
+        self._metadata.settle(metadata, found.metadata)
+        self._updated = updated
+
+    def _settle_whole(self, found: Found | None = None) -> None:
+        """Take what a save has found, or everything, as kept by a storage that has a copy of its own."""
+        self._copy.settle(None, found.messages if found else None)
+        self._metadata.saved = found.metadata if found else encode_metadata(self._metadata.live)
+
+    def _found(self) -> Found:
+        """Return what changes were last looked for in: what comes into the session from now on is no part of it."""
+        return Found(self._copy.found, self._metadata.found)
+
+
+class Found(NamedTuple):
+    """What a session held when its changes were found, for a save of them."""
+
+    messages: FoundMessages
+    metadata: dict[str, bytes]
 
 
 _FIELDS = frozenset(vars(Session("a")))

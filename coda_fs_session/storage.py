@@ -196,6 +196,12 @@ class SessionStorage(ABC):
         infos: list[SessionInfo] = self.list_all() or []
         return StoreStats(len(infos), sum(i.message_count for i in infos), sum(i.size_bytes for i in infos))
 
+    def opened(self, session: Session) -> None:  # noqa: B027 - for a storage that remembers what was to be created
+        """Take note that a manager has become the owner of a session: whoever creates it from now on makes another."""
+
+    def recover(self) -> None:  # noqa: B027 - what was locked with `with` alone is given back by that
+        """Give back whatever this thread still holds, such as a lock: an operation of it was interrupted."""
+
     def close(self) -> None:  # noqa: B027 - most storages hold nothing open
         """Release what is held open."""
 

@@ -65,6 +65,17 @@ class Splice(NamedTuple):
         return self.keep - self.drop + len(self.lines) + self.saved - self.resume
 
 
+class FoundMessages(NamedTuple):
+    """What changes were looked for in: what comes into the session since then is no part of the save.
+
+    Attributes:
+        total: of all messages; prints: of those in the live list.
+    """
+
+    total: int
+    prints: list[_Print | None]
+
+
 class WorkingCopy:
     """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list."""
 
@@ -79,8 +90,7 @@ class WorkingCopy:
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
         self._prints: list[_Print | None] = []
-        self._next_prints: list[_Print | None] = []
-        self._next_count = 0
+        self._found = FoundMessages(0, [])
 
     @classmethod
     def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
@@ -94,16 +104,24 @@ class WorkingCopy:
         """What has the saved messages."""
         return self._source
 
+    @property
+    def found(self) -> FoundMessages:
+        """What `splice` or `lines` has looked at last."""
+        return self._found
+
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
 
     def live(self) -> list[dict[str, Any]]:
         """Return the one list that callers may change in place."""
         if self._live is None:
-            saved = decode_all(self._read_saved(self._first))
-            self._prints = _prints_of(saved)
-            saved.extend(decode_all(self._added))
-            self._live, self._added = saved, []
+            messages = decode_all(self._read_saved(self._first))
+            prints, count = _prints_of(messages), len(self._added)
+            messages.extend(decode_all(self._added[:count]))
+            # A signal handler may have asked for it, or added something, meanwhile.
+            if self._live is None:
+                self._prints, self._live, rest, self._added = prints, messages, self._added[count:], []
+                messages.extend(decode_all(rest))
         return self._live
 
     def assign(self, messages: list[dict[str, Any]]) -> None:
@@ -128,18 +146,21 @@ class WorkingCopy:
             line = encode_within(message, self, limit - size - 1)
         if line is None:
             return -1
+        added = len(line) + 1
         if self._live is None:
             self._added.append(line)
         else:
             self._live.append(decode(line))
-        self._added_bytes += len(line) + 1
-        return size + len(line) + 1
+        self._added_bytes += added
+        return size + added
 
     def replace_added(self, lines: list[bytes]) -> bool:
         """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
         if self._live is not None:
             return False
-        self._added, self._added_bytes = list(lines), sum(map(len, lines)) + len(lines)
+        before = self._found.total - (self._saved - self._first)
+        size = _size_of(lines) - _size_of(self._added[:before])
+        self._added[:before], self._added_bytes = lines, self._added_bytes + size
         return True
 
     def keep_last(self, count: int) -> None:
@@ -150,10 +171,10 @@ class WorkingCopy:
             del self._live[: len(self._live) - count]
             return
         from_added = min(count, len(self._added))
-        self._added = self._added[len(self._added) - from_added :]
-        self._added_bytes = sum(map(len, self._added)) + len(self._added)
-        self._first = self._saved - (count - from_added)
-        self._saved_bytes = -1
+        gone, first = len(self._added) - from_added, self._saved - (count - from_added)
+        size = self._added_bytes - _size_of(self._added[:gone])
+        # All at once, or nothing: an interrupt must not take a part of it.
+        self._added[:gone], self._first, self._added_bytes, self._saved_bytes = [], first, size, -1
 
     def size(self) -> int:
         """Return the size of the messages in bytes, changes made in the live list apart."""
@@ -189,14 +210,17 @@ class WorkingCopy:
             InvalidMessageError: a message in the live list would not come back as it went in.
         """
         if self._live is None:
+            added = list(self._added)
+            self._found = FoundMessages(self._saved - self._first + len(added), [])
             yield from self._read_saved(self._first)
-            yield from self._added
+            yield from added
         else:
             snapshot = list(self._live)
-            self._next_prints, self._next_count = [], len(snapshot)
+            prints: list[_Print | None] = []
+            self._found = FoundMessages(len(snapshot), prints)
             for start in range(0, len(snapshot), _BLOCK):
                 lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
-                self._next_prints.append(print_)
+                prints.append(print_)
                 yield from lines
 
     def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
@@ -249,7 +273,9 @@ class WorkingCopy:
             InvalidMessageError: a changed message would not come back as it went in.
         """
         if self._live is None:
-            return Splice(self._first, self._saved, list(self._added), self._saved, self._saved, self.size())
+            added = list(self._added)
+            self._found = FoundMessages(self._saved - self._first + len(added), [])
+            return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
         same = self._unchanged(snapshot)
         prints = self._prints[: -(-same // _BLOCK)]
@@ -265,7 +291,7 @@ class WorkingCopy:
         if partial is not None and not partial.matches(snapshot[start:same]):
             # Another thread has changed it meanwhile.
             return self.splice()
-        self._next_prints, self._next_count = prints, len(snapshot)
+        self._found = FoundMessages(len(snapshot), prints)
         return self._compare(same, lines)
 
     def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
@@ -299,64 +325,75 @@ class WorkingCopy:
             size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
         return Splice(drop, keep, lines, resume, self._saved, size)
 
-    def settle(self, source: MessageSource | None, *, merged: bool = False) -> None:
-        """Take the messages as saved; `source` has them from now on (None: a storage that keeps its own copy).
+    def settle(self, source: MessageSource | None, found: FoundMessages | None = None, *, merged: bool = False) -> None:
+        """Take what a save has found as saved; `source` has it from now on (None: a storage that keeps its own copy).
+
+        What has come in since then is not saved yet, and stays. May be called again with the same source after an
+        interrupt, as often as it takes.
 
         Args:
+            found: what the save was about; None: what was found last, or all that is there for a storage of that kind.
             merged: others' changes came in with the save; the live list, if there is one, then shows them too.
         """
         if source is None:
-            self._prints = _prints_of(self.live())
-        elif merged or self._live is None:
-            # What was appended while the save was under way is not saved yet, and stays.
-            self.show(source, replacing=self._next_count)
+            live = self.live()
+            found = found or FoundMessages(len(live), _prints_of(live))
+            self._prints, self._saved, self._first = found.prints, found.total, 0
+            return
+        found = found or self._found
+        if merged or self._live is None:
+            self._show(source, found.total)
             return
         else:
-            self._prints = self._next_prints
-        self._source = source
-        self._saved = len(self._live or ()) if source is None else len(source)
-        self._first = 0
-        self._saved_bytes = -1
-        self._added, self._added_bytes = [], 0
-        self._next_prints = []
+            self._prints, self._saved = found.prints, len(source)
+        self._source, self._first, self._saved_bytes, self._added, self._added_bytes = source, 0, -1, [], 0
 
-    def advance(self) -> None:
-        """Take the messages as saved at the end of the same source, which has grown by just them."""
+    def advance(self, count: int, found: FoundMessages) -> None:
+        """Take messages as saved at the end of the same source, which has grown by just them.
+
+        As `settle`, it may be called again.
+
+        Args:
+            count: how many the source has now.
+        """
         if self._live is None:
-            self._saved += len(self._added)
+            gone = count - self._saved
+            size = self._added_bytes if gone == len(self._added) else _size_of(self._added[:gone])
             # If it is not known yet, what was added will be asked for together with the rest.
-            self._saved_bytes += self._added_bytes if self._saved_bytes >= 0 else 0
+            known = self._saved_bytes + size if self._saved_bytes >= 0 else -1
+            # In one step, and in place: a signal handler may add a message right before it.
+            rest = self._added_bytes - size
+            self._added[:gone], self._saved, self._saved_bytes, self._added_bytes = [], count, known, rest
         else:
-            self._prints, self._next_prints = self._next_prints, []
-            self._saved = len(self._source or ())
-            self._saved_bytes = -1
-        self._added, self._added_bytes = [], 0
+            self._prints, self._saved, self._saved_bytes = found.prints, count, -1
+            self._added, self._added_bytes = [], 0
 
     def rebase(self, source: MessageSource) -> None:
         """Compare with what `source` has from now on, changing nothing in memory."""
         self.live()
-        self._source = source
-        self._saved = len(source)
-        self._first = 0
-        self._saved_bytes = -1
-        self._prints = []
+        self._source, self._saved, self._first, self._saved_bytes, self._prints = source, len(source), 0, -1, []
 
-    def show(self, source: MessageSource, *, replacing: int | None = None) -> None:
-        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object.
+    def show(self, source: MessageSource) -> None:
+        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
+        self._show(source, None)
 
-        Args:
-            replacing: how many messages at the front of the live list it takes the place of; None for all.
-        """
-        self._source = source
-        self._saved = len(source)
-        self._first = 0
-        self._saved_bytes = -1
-        self._added, self._added_bytes = [], 0
-        self._prints, self._next_prints = [], []
+    def _show(self, source: MessageSource, replacing: int | None) -> None:
+        """Take what `source` has in place of the first messages, all where it is not said how many; see `settle`."""
+        saved = len(source)
         if self._live is not None:
-            fresh = decode_all(self._read_saved(0))
-            self._prints = _prints_of(fresh)
-            self.replace(fresh, self._live[:replacing])
+            # Before anything changes: it may fail.
+            fresh = decode_all(source.read(0, saved))
+            prints = _prints_of(fresh)
+            if self._source is not source:
+                before = self._live[:replacing]
+                self._live[: len(before)], self._source = _keeping(before, fresh), source
+            self._saved, self._first, self._saved_bytes, self._added, self._added_bytes = saved, 0, -1, [], 0
+            self._prints = prints
+        elif self._source is not source:
+            gone = len(self._added) if replacing is None else max(replacing - (self._saved - self._first), 0)
+            size = self._added_bytes - _size_of(self._added[:gone])
+            self._prints, self._saved_bytes = [], -1
+            self._added[:gone], self._added_bytes, self._saved, self._first, self._source = [], size, saved, 0, source
 
     def replace(self, fresh: list[dict[str, Any]], replaced: list[dict[str, Any]]) -> None:
         """Put messages in the place of those at the front of the live list.
@@ -364,22 +401,27 @@ class WorkingCopy:
         Those that are as they were, at the same place or at the end, stay the same objects: a caller may hold some,
         and edit them.
         """
-        live, count = self.live(), len(replaced)
-        front = _alike(replaced, fresh)
-        end = _alike(replaced[front:][::-1], fresh[front:][::-1])
-        between = [
-            before if _alike([before], [now]) else now
-            for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
-        ]
-        live[:count] = [
-            *replaced[:front],
-            *between,
-            *fresh[front + len(between) : len(fresh) - end],
-            *replaced[count - end :],
-        ]
+        self.live()[: len(replaced)] = _keeping(replaced, fresh)
 
     def _read_saved(self, start: int) -> Iterator[bytes]:
         return self._source.read(start, self._saved) if self._source is not None else iter(())
+
+
+def _keeping(replaced: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return `fresh` with the objects of `replaced` that hold the same at the same place, or at the end."""
+    count = len(replaced)
+    front = _alike(replaced, fresh)
+    end = _alike(replaced[front:][::-1], fresh[front:][::-1])
+    between = [
+        before if _alike([before], [now]) else now
+        for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
+    ]
+    return [
+        *replaced[:front],
+        *between,
+        *fresh[front + len(between) : len(fresh) - end],
+        *replaced[count - end :],
+    ]
 
 
 def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
@@ -399,6 +441,11 @@ def _data_of(value: Any) -> bytes | None:
         return marshal.dumps(value, _MARSHAL_VERSION)
     except (ValueError, TypeError):
         return None
+
+
+def _size_of(lines: list[bytes]) -> int:
+    """Return the size of lines with newlines."""
+    return sum(map(len, lines)) + len(lines)
 
 
 def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:

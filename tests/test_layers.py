@@ -11,10 +11,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
-BELOW_REPO = ("errors", "uncopied", "metadata", "working_copy", "session", "storage", "backends.base", FORMAT, "repo.")
+BELOW_REPO = (
+    *("errors", "uncopied", "interrupts", "metadata", "working_copy", "session", "storage", "backends.base"),
+    *(FORMAT, "repo."),
+)
 EVERYTHING_BELOW = (
     *(*BELOW_REPO, "config", "export", "autosave", "open_sessions", "backends", "opening"),
-    *("hooks", "templates"),
+    *("hooks", "templates", "operations"),
 )
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -22,10 +25,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "uncopied": (),
     "holders": (),
     "forks": (),
+    "interrupts": (),
+    "operations": ("errors",),
     FORMAT: (FORMAT, "errors"),
     # The one that parses refs: a row of its table tells what a ref says.
     "backends._sqlite_sessions": (FORMAT, "errors"),
-    "backends": ("backends.", "errors", "uncopied"),
+    "backends": ("backends.", "errors", "uncopied", "interrupts"),
     "working_copy": (FORMAT, "errors"),
     "metadata": (FORMAT, "errors"),
     "session": (FORMAT, "errors", "metadata", "working_copy"),
@@ -33,9 +38,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.": BELOW_REPO,
     # The one in front that writes a file: as the store does, through the same calls.
     "export": ("errors", FORMAT, "session", "storage", "backends._files"),
-    "autosave": ("errors", "uncopied", "holders", "session"),
+    "autosave": ("errors", "uncopied", "holders", "interrupts", "session"),
     # What it does with objects and storage holds for any storage: it knows nothing of the engine.
-    "open_sessions": ("errors", "uncopied", "forks", "session", "storage", "autosave", "hooks"),
+    "open_sessions": (
+        *("errors", "uncopied", "forks", "interrupts", "operations", "session", "storage", "autosave", "hooks"),
+    ),
     "config": ("errors", FORMAT),
     "amend": ("errors", FORMAT),
     "hooks": ("errors", FORMAT, "metadata", "working_copy", "session", "amend"),

@@ -194,12 +194,14 @@ def write_temporary(files: Files, folder: str, data: bytes) -> str:
 
 def start_temporary(files: Files, folder: str, data: bytes) -> tuple[str, int]:
     """Write a file under a temporary name; return that and the descriptor, which is still to be synced and closed."""
+    descriptor = -1
     scratch = temporary(folder)
-    descriptor = files.create(scratch)
     try:
+        descriptor = files.create(scratch)
         write_all(files, descriptor, data)
     except BaseException:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
         discard(files, scratch)
         raise
     return scratch, descriptor

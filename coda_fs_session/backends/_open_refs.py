@@ -10,6 +10,7 @@ import weakref
 from collections import OrderedDict
 
 from ..errors import CorruptionError, StoreError
+from ..interrupts import give_up
 from ..uncopied import Uncopied
 from . import _locks
 from ._descriptors import note_keeper
@@ -31,6 +32,7 @@ class OpenRef(Uncopied):
 
     Attributes:
         path: where it is opened; descriptor: -1 while it is not open.
+        incoming: an open file that is about to take its place, or -1.
         locked: this process holds the lock of the file, or where it has none the lock that stands in for it.
         unnumbered: the disk has no lasting inode numbers: what the file at the path holds tells whether it is ours.
         token: what belongs to the bytes last seen; suffix: the last of those bytes.
@@ -38,8 +40,8 @@ class OpenRef(Uncopied):
     """
 
     __slots__ = (
-        *("_stand_in", "_stand_ins", "depth", "descriptor", "device", "inode", "locked", "mutex", "now", "path"),
-        *("suffix", "token", "unnumbered"),
+        *("_stand_in", "_stand_ins", "depth", "descriptor", "device", "incoming", "inode", "locked", "mutex", "now"),
+        *("path", "suffix", "token", "unnumbered"),
     )
 
     def __init__(self, path: str, stand_ins: StandIns) -> None:
@@ -49,7 +51,7 @@ class OpenRef(Uncopied):
         # Keeps threads apart, and lets one enter twice: the lock of the file belongs to the whole process.
         self.mutex = threading.RLock()
         self.depth = 0
-        self.descriptor = -1
+        self.descriptor = self.incoming = -1
         self.inode = self.device = 0
         self.locked = self.unnumbered = False
         self.token = Token(())
@@ -88,10 +90,10 @@ class OpenRef(Uncopied):
                 _locks.unlock(self.descriptor)
             raise
 
-    def lock_replacement(self, descriptor: int) -> None:
-        """Lock a file that is to take the place of this one, which is locked."""
+    def lock_incoming(self) -> None:
+        """Lock the file that is to take the place of this one, which is locked."""
         if self._stand_in < 0:
-            _locks.lock(descriptor)
+            _locks.lock(self.incoming)
 
     def unlock(self) -> None:
         """Let other processes write, if they had to wait."""
@@ -100,10 +102,10 @@ class OpenRef(Uncopied):
             if self._stand_in < 0:
                 _locks.unlock(self.descriptor)
                 return
-            stand_in, self._stand_in = self._stand_in, -1
             with contextlib.suppress(OSError):
                 _locks.unlock(self.descriptor)
-            _locks.unlock(stand_in)
+            _locks.unlock(self._stand_in)
+            stand_in, self._stand_in = self._stand_in, -1
             os.close(stand_in)
 
     def look(self) -> Token | None:
@@ -207,18 +209,30 @@ class OpenRef(Uncopied):
         self.suffix = data[-_SUFFIX_BYTES:]
         return self.token
 
-    def take_over(self, descriptor: int, data: bytes) -> None:
-        """Go on with another file, which is locked already and holds `data`."""
+    def take_over(self, data: bytes) -> None:
+        """Go on with the incoming file, which is locked already and holds `data`."""
         # What stands in for the lock of the old file does for that of the new one.
         stand_in, self._stand_in = self._stand_in, -1
-        self.close()
-        self.descriptor, self.locked, self._stand_in = descriptor, True, stand_in
-        status = os.fstat(descriptor)
+        self._close_old()
+        self.descriptor, self.incoming, self._stand_in, self.locked = self.incoming, -1, stand_in, True
+        status = os.fstat(self.descriptor)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
         self.suffix = data[-_SUFFIX_BYTES:]
 
     def close(self) -> None:
+        self.drop_incoming()
+        self._close_old()
+
+    def drop_incoming(self) -> None:
+        """Close a file that is not going to take the place of the open one."""
+        if self.incoming >= 0:
+            with contextlib.suppress(OSError):
+                _locks.unlock(self.incoming)
+            descriptor, self.incoming = self.incoming, -1
+            os.close(descriptor)
+
+    def _close_old(self) -> None:
         if self.descriptor >= 0:
             # Not left to close(): a child forked meanwhile may have the same open file, and would keep the lock.
             with contextlib.suppress(OSError):
@@ -228,10 +242,10 @@ class OpenRef(Uncopied):
 
     def forget(self) -> None:
         """In a child of os.fork: close what is the parent's too, and leave its locks alone."""
-        for descriptor in (self.descriptor, self._stand_in):
+        for descriptor in (self.descriptor, self.incoming, self._stand_in):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.descriptor = self._stand_in = -1
+        self.descriptor = self.incoming = self._stand_in = -1
         self.locked = False
 
     def __del__(self) -> None:
@@ -245,7 +259,7 @@ class OpenRefs(Uncopied):
         self._files = files
         self._stand_ins = stand_ins
         self._refs: OrderedDict[str, OpenRef] = OrderedDict()
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         _all.add(self)
         note_keeper(self)
 
@@ -316,6 +330,22 @@ class OpenRefs(Uncopied):
                 return ref
             ref.mutex.release()
 
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds, and close it."""
+        give_up(self._mutex)
+        with self._mutex:
+            refs = list(self._refs.items())
+        for path, ref in refs:
+            # Free, or held by this thread, in which no operation is under way.
+            if ref.mutex.acquire(blocking=False):
+                try:
+                    if ref.depth or ref.locked or ref.incoming >= 0:
+                        self._refs.pop(path, None)
+                        ref.depth = 0
+                        ref.close()
+                finally:
+                    give_up(ref.mutex)
+
     def _get(self, path: str) -> OpenRef:
         with self._mutex:
             ref = self._refs.get(path)
@@ -344,7 +374,7 @@ class OpenRefs(Uncopied):
 
     def forget(self) -> None:
         """In a child of os.fork: close what is the parent's too, and leave the locks on it to the parent."""
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         for ref in self._refs.values():
             ref.forget()
         self._refs = OrderedDict()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import StoreError, warn
+from ..interrupts import give_up
 from ..uncopied import Uncopied
 from ._descriptors import names_in, note_keeper, scan
 from ._files import (
@@ -235,6 +236,10 @@ class FileRecord(Record):
                 self.close()
             finally:
                 self._mutex.release()
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        give_up(self._mutex)
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""

@@ -1,4 +1,4 @@
-"""Connections to a database file: a pool of them, and how each is opened."""
+"""Connections to a database file: those that are kept open, and how each is opened."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import sqlite3
 import stat
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import cast
+from contextlib import contextmanager
 from urllib.parse import quote
 
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import NullPool, Pool, QueuePool
-
+from ..errors import under_way
+from ..interrupts import give_up
 from ..uncopied import Uncopied
 from ._descriptors import give_back
 from ._files import wrong_kind
-from ._sqlite_errors import code_of
+from ._sqlite_errors import AllInUseError, code_of
 
 Identity = tuple[int, int]
 """What tells a file from every other: its device and inode."""
 
-_inherited: list[Pool] = []
+_inherited: list[object] = []
 
 
 class Connection(sqlite3.Connection):
@@ -34,6 +34,25 @@ class Connection(sqlite3.Connection):
     """
 
     identity: Identity | None = None
+
+
+class Lease:
+    """A thread's use of a connection.
+
+    It is made before anything is taken for it, and giving back goes by it, so that an interrupt leaves nothing taken.
+    A connection that is forgotten with its lease is closed.
+
+    Attributes:
+        connection: the one that is lent; None before and afterwards.
+        era: which connections it may be kept with.
+    """
+
+    __slots__ = ("__weakref__", "connection", "era", "thread")
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.thread = threading.get_ident()
+        self.era = -1
 
 
 class Connections(Uncopied):
@@ -50,45 +69,102 @@ class Connections(Uncopied):
         self._most = most
         self._patience = patience
         self._durable = durable
-        self._mutex = threading.Lock()
-        self._pool: Pool | None = None
+        self._era = 0
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._lock = threading.RLock()
+        self._returned = threading.Condition(self._lock)
+        self._free: list[Connection] = []
+        self._lent: weakref.WeakSet[Lease] = weakref.WeakSet()
+        self._keeps: bool | None = None
 
     @contextmanager
     def one(self) -> Iterator[Connection]:
         """Lend a connection; a transaction that is open at the end is rolled back."""
-        with self._mutex:
-            if self._pool is None:
-                self._pool = self._make_pool()
-            pool = self._pool
+        lease = Lease()
         try:
-            with closing(pool.connect()) as lent:
-                yield cast(Connection, lent.driver_connection)
+            yield self.lend(lease)
         finally:
-            if pool is not self._pool:
-                # Closed meanwhile: nobody will be lent this one again.
-                pool.dispose()
+            self.give_back(lease)
+
+    def lend(self, lease: Lease) -> Connection:
+        """Lend a connection to a lease that has none.
+
+        Raises:
+            AllInUseError: all are lent, and none came back in time.
+            SessionError: they are, and this thread would wait for itself.
+        """
+        with self._lock:
+            if self._keeps is None:
+                # One that has to take the file for unchanging is good for a moment only.
+                self._keeps = os.access(os.path.dirname(self._path), os.W_OK)
+            self._await_place(lease.thread)
+            lease.era = self._era
+            self._lent.add(lease)
+            if self._free:
+                lease.connection = self._free.pop()
+        if lease.connection is None:
+            lease.connection = self._open()
+        return lease.connection
+
+    def _await_place(self, thread: int) -> None:
+        give_up_at = time.monotonic() + self._patience
+        while self._keeps and not self._free and len(self._lent) >= self._most:
+            if all(lease.thread == thread for lease in self._lent):
+                raise under_way()
+            if not self._returned.wait(give_up_at - time.monotonic()):
+                raise AllInUseError
+
+    def give_back(self, lease: Lease) -> None:
+        """Take back what was lent to a lease, if anything was; a transaction that is open is rolled back."""
+        connection = lease.connection
+        if connection is not None:
+            try:
+                if connection.in_transaction:
+                    connection.rollback()
+            except sqlite3.Error:
+                lease.era = -1
+            # From here on an interrupt costs no more than a connection, which is closed with its last variable.
+            lease.connection = None
+            with self._lock:
+                if lease.era == self._era and self._keeps:
+                    self._free.append(connection)
+                    connection = None
+            if connection is not None:
+                connection.close()
+        with self._lock:
+            self._lent.discard(lease)
+            self._returned.notify()
+
+    def leases(self, thread: int) -> list[Lease]:
+        """Return those of a thread."""
+        with self._lock:
+            return [lease for lease in self._lent if lease.thread == thread]
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        give_up(self._lock)
+        for lease in self.leases(threading.get_ident()):
+            self.give_back(lease)
 
     def close(self) -> None:
         """Close those that are not lent, and the others when they are given back; the next one is a new one."""
-        with self._mutex:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.dispose()
+        with self._lock:
+            free, self._free, self._keeps = self._free, [], None
+            self._era += 1
+        for connection in free:
+            connection.close()
 
     def after_fork(self) -> None:
         """In a child of os.fork: have none of the parent's. To close one would take the parent's locks for ours."""
-        self._mutex = threading.Lock()
-        if self._pool is not None:
-            _inherited.append(self._pool)
-            self._pool = None
+        for lease in list(self._lent):
+            _inherited.append(lease.connection)
+            lease.connection = None
+        _inherited.append(self._free)
+        self._start_anew()
 
-    def _make_pool(self) -> Pool:
-        if os.access(os.path.dirname(self._path), os.W_OK):
-            return QueuePool(self._open, pool_size=self._most, max_overflow=0, timeout=self._patience, use_lifo=True)
-        # One that has to take the file for unchanging is good for a moment only.
-        return NullPool(self._open)
-
-    def _open(self) -> DBAPIConnection:
+    def _open(self) -> Connection:
         while True:
             identity = identity_of(self._path)
             try:
@@ -101,7 +177,7 @@ class Connections(Uncopied):
                 connection = self._open_for_use()
             if identity == identity_of(self._path):
                 connection.identity = identity
-                return cast(DBAPIConnection, connection)
+                return connection
             # Another file has come to stand there: nobody knows which one this is to.
             connection.close()
 

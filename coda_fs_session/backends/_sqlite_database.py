@@ -12,15 +12,16 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import StoreError, StoreGoneError
+from ..interrupts import give_up
 from ..uncopied import Uncopied
 from ._descriptors import note_keeper
 from ._files import Files, make_folders
 from ._paths import DATABASE
-from ._sqlite_connections import Connection, Connections, Identity, identity_of
+from ._sqlite_connections import Connection, Connections, Identity, Lease, identity_of
 from ._sqlite_errors import database_errors, is_locked
 from ._sqlite_schema import STEPS, is_current, migrate, number_of, version_of
 from ._sqlite_statements import Statement, run
@@ -117,13 +118,16 @@ class Database(Uncopied):
             self._files.sync_folder(self.folder)
             # Those that are open are to one that was here before.
             self._dispose()
-            with self._queue:
+            try:
+                self._queue.enter()
                 self._migrate()
+            finally:
+                self._queue.leave()
         self.exists()
 
     def _migrate(self) -> None:
         """Make the tables, or bring those of an earlier version to this one."""
-        give_up = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 with self._connections.one() as connection:
@@ -134,7 +138,7 @@ class Database(Uncopied):
                 return
             except sqlite3.Error as error:
                 # SQLite does not wait by itself where two change the journal's mode.
-                if not is_locked(error) or time.monotonic() > give_up:
+                if not is_locked(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
 
@@ -151,11 +155,16 @@ class Database(Uncopied):
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection to read with; each statement sees one state of the database."""
         held = self._held
-        with database_errors("read", self.path, reading=True), ExitStack() as stack:
-            if held is None:
-                stack.enter_context(self._gate)
-                held = stack.enter_context(self._connections.one())
-            yield held
+        with database_errors("read", self.path, reading=True):
+            if held is not None:
+                yield held
+                return
+            lease = Lease()
+            try:
+                self._gate.enter(lease)
+                yield self._connections.lend(lease)
+            finally:
+                self._give_back(lease)
 
     @contextmanager
     def writing(self, action: str, *, ends_hold: bool = True) -> Iterator[sqlite3.Connection]:
@@ -169,14 +178,15 @@ class Database(Uncopied):
             with database_errors(action, self.path), self.hold(action):
                 yield self._of_thread()
             return
+        lease = self._local.lease
         with database_errors(action, self.path):
             try:
                 yield self._of_thread()
             except BaseException:
-                self._end(commit=False)
+                self._give_back(lease)
                 raise
             if ends_hold:
-                self._end(commit=True)
+                self._commit(lease)
 
     @contextmanager
     def hold(self, action: str) -> Iterator[None]:
@@ -184,29 +194,29 @@ class Database(Uncopied):
         if self._held is not None:
             yield
             return
-        with ExitStack() as stack:
+        lease = Lease()
+        try:
             with database_errors(action, self.path):
-                connection = stack.enter_context(self._begun())
-            self._local.held, self._local.stack = connection, stack.pop_all()
-            try:
-                yield
-            except BaseException:
-                self._end(commit=False)
-                raise
+                self._begin(lease)
+            yield
             with database_errors(action, self.path):
-                self._end(commit=True)
+                self._commit(lease)
+        finally:
+            self._give_back(lease)
 
-    @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        """Give a transaction that can write, in the database that is at the path."""
+    def _begin(self, lease: Lease) -> None:
+        """Begin a transaction that can write, in the database that is at the path."""
         while True:
+            self._local.lease = lease
+            self._gate.enter(lease)
             # The queue before a connection: whoever waits for one must not keep the last one from its writer.
-            with self._gate, self._queue, self._connections.one() as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                if connection.identity == self.identity() and is_current(connection):
-                    yield connection
-                    return
+            self._queue.enter()
+            connection = self._connections.lend(lease)
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.identity == self.identity() and is_current(connection):
+                return
             # Another one has taken its place, or a later version of this package has taken it over.
+            self._give_back(lease)
             with self._mutex:
                 self._dispose()
             if not self.exists():
@@ -214,25 +224,45 @@ class Database(Uncopied):
 
     @property
     def _held(self) -> Connection | None:
-        held: Connection | None = getattr(self._local, "held", None)
-        return held
+        lease: Lease | None = getattr(self._local, "lease", None)
+        return lease.connection if lease is not None else None
 
     def _of_thread(self) -> Connection:
         held = self._held
         assert held is not None
         return held
 
-    def _end(self, *, commit: bool) -> None:
-        """End the transaction of this thread, if it has not ended yet."""
-        connection = self._held
+    def _commit(self, lease: Lease) -> None:
+        """End a transaction, if it has not ended yet."""
+        connection = lease.connection
         if connection is None:
             return
-        self._local.held = None
-        with self._local.stack:
-            if commit:
-                connection.execute("COMMIT")
-        if commit and self.identity() != connection.identity:
+        try:
+            connection.execute("COMMIT")
+        finally:
+            self._give_back(lease)
+        if self.identity() != connection.identity:
             raise self._gone()
+
+    def _give_back(self, lease: Lease) -> None:
+        """End a use of the database; may be called again. A transaction that was not committed is rolled back."""
+        self._connections.give_back(lease)
+        if getattr(self._local, "lease", None) is lease:
+            self._queue.leave()
+            self._local.lease = None
+        self._gate.leave(lease)
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        self._gate.recover()
+        for lease in self._connections.leases(threading.get_ident()):
+            self._give_back(lease)
+        self._connections.recover()
+        held = getattr(self._local, "lease", None)
+        if held is not None:
+            self._give_back(held)
+        self._queue.leave()
+        give_up(self._mutex)
 
     def _gone(self) -> StoreError:
         return StoreError(

@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from ..errors import CorruptionError, StoreError, StoreFormatError, StoreFullError, StoreReadOnlyError
 from ._files import translate
 
 _LOCKED = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
 _READ_ONLY = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH))
+
+
+class AllInUseError(Exception):
+    """Every connection is lent, and none came back in time."""
 
 
 def code_of(error: BaseException | None) -> int:
@@ -32,7 +34,7 @@ def database_errors(action: str, path: str, *, reading: bool = False) -> Iterato
         yield
     except sqlite3.Error as error:
         raise _translated(error, action, path, reading=reading) from error
-    except PoolTimeoutError as error:
+    except AllInUseError as error:
         raise StoreError(
             f"cannot {action} {path}: all connections are in use; raise connection_pool_size", path
         ) from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import suppress
 
+from ..interrupts import give_up
 from ..uncopied import Uncopied
 from . import _locks
 from ._files import open_folder
@@ -16,24 +18,27 @@ class Queue(Uncopied):
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._descriptor = -1
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
+        """Wait until it is the turn of this thread; whoever calls this calls `leave`, also after an error."""
         self._mutex.acquire()
-        try:
-            with suppress(OSError):
-                if self._descriptor < 0:
-                    self._descriptor = open_folder(self._folder)
-                _locks.lock(self._descriptor)
-        except BaseException:
-            self._mutex.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
         with suppress(OSError):
-            _locks.unlock(self._descriptor)
-        self._mutex.release()
+            if self._descriptor < 0:
+                self._descriptor = open_folder(self._folder)
+            _locks.lock(self._descriptor)
+
+    def leave(self) -> None:
+        """Let the next one in; may be called again, and by a thread whose turn has not come."""
+        # Another thread's turn, or nobody's: then the file is not locked either.
+        if self._mutex.acquire(blocking=False):
+            try:
+                if self._descriptor >= 0:
+                    with suppress(OSError):
+                        _locks.unlock(self._descriptor)
+            finally:
+                give_up(self._mutex)
 
     def close(self) -> None:
         with self._mutex:
@@ -54,30 +59,36 @@ class Queue(Uncopied):
 
 
 class Gate:
-    """Counts the threads that use a connection, and can be shut."""
+    """Knows which threads use a connection, and can be shut."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._inside = 0
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._inside: weakref.WeakSet[object] = weakref.WeakSet()
         self._is_shut = False
 
-    def __enter__(self) -> None:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._is_shut)
-            self._inside += 1
+    def enter(self, lease: object) -> None:
+        with self._lock:
+            self._changed.wait_for(lambda: not self._is_shut)
+            self._inside.add(lease)
 
-    def __exit__(self, *_: object) -> None:
-        with self._condition:
-            self._inside -= 1
-            self._condition.notify_all()
+    def leave(self, lease: object) -> None:
+        """Let go of a lease, if it has entered."""
+        with self._lock:
+            self._inside.discard(lease)
+            self._changed.notify_all()
 
     def shut(self, seconds: float) -> bool:
         """Let nobody in any more; tell whether all who were inside have left in time."""
-        with self._condition:
+        with self._lock:
             self._is_shut = True
-            return self._condition.wait_for(lambda: not self._inside, seconds)
+            return self._changed.wait_for(lambda: not self._inside, seconds)
 
     def open(self) -> None:
-        with self._condition:
+        with self._lock:
             self._is_shut = False
-            self._condition.notify_all()
+            self._changed.notify_all()
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        give_up(self._lock)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from ..errors import StoreReadOnlyError
 from . import _locks
@@ -27,23 +27,9 @@ class StandIns:
         self._folder = folder
         self._files = Files(durable=False)
 
-    @contextmanager
-    def held(self, descriptor: int, path: str) -> Iterator[None]:
+    def held(self, descriptor: int, path: str) -> AbstractContextManager[None]:
         """Hold the lock of an open file, or where its disk has none the one that stands in for it; errors as `lock`."""
-        stand_in = -1
-        try:
-            _locks.lock(descriptor)
-        except OSError as error:
-            if error.errno not in _locks.NOT_KNOWN:
-                raise
-            stand_in = self.lock(path, error)
-        try:
-            yield
-        finally:
-            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
-            _locks.unlock(descriptor if stand_in < 0 else stand_in)
-            if stand_in >= 0:
-                os.close(stand_in)
+        return _Held(self, descriptor, path)
 
     def lock(self, path: str, cause: OSError) -> int:
         """Wait for the lock that stands in for a file in the store; return the descriptor that holds it.
@@ -79,3 +65,27 @@ class StandIns:
         # By its place below the root: others may have opened the store by another path to it.
         key = hashlib.sha256(os.fsencode(path.removeprefix(self._root))).hexdigest()[:32]
         return open_or_create(self._files, f"{locks}/{key}.lock")
+
+
+class _Held(AbstractContextManager[None]):
+    """See `StandIns.held`; no generator, which would unlock the number once more when it is thrown away."""
+
+    def __init__(self, stand_ins: StandIns, descriptor: int, path: str) -> None:
+        self._stand_ins = stand_ins
+        self._descriptor = descriptor
+        self._path = path
+        self._stand_in = -1
+
+    def __enter__(self) -> None:
+        try:
+            _locks.lock(self._descriptor)
+        except OSError as error:
+            if error.errno not in _locks.NOT_KNOWN:
+                raise
+            self._stand_in = self._stand_ins.lock(self._path, error)
+
+    def __exit__(self, *_: object) -> None:
+        # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+        _locks.unlock(self._descriptor if self._stand_in < 0 else self._stand_in)
+        if self._stand_in >= 0:
+            os.close(self._stand_in)

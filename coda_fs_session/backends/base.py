@@ -351,6 +351,9 @@ class Backend(Uncopied, ABC):
         """Return the folder whose file-system events tell that something changed; None where only looking tells."""
         return None
 
+    def recover(self) -> None:
+        """Give back whatever this thread still holds, such as a lock: a verb was interrupted where it could not."""
+
     def close(self) -> None:
         """Release what is held open; the backend may be used again afterwards."""
 
@@ -379,6 +382,9 @@ class MachineState(Uncopied, ABC):
     @abstractmethod
     def lock(self, key: str) -> AbstractContextManager[object]:
         """Exclude other threads and processes of this machine from creating or replacing under a file key."""
+
+    def recover(self) -> None:
+        """Give back whatever this thread still holds, as `Backend.recover`."""
 
     @abstractmethod
     def load_index(self) -> bytes | None:

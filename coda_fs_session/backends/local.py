@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -400,13 +400,8 @@ class LocalBackend(Backend):
         finally:
             self._open_refs.release(ref)
 
-    @contextmanager
-    def hold(self, key: RefKey) -> Iterator[None]:
-        ref = self._acquire(self._paths.ref(key.path))
-        try:
-            yield
-        finally:
-            self._open_refs.release(ref)
+    def hold(self, key: RefKey) -> _Hold:
+        return _Hold(self._acquire, self._open_refs.release, self._paths.ref(key.path))
 
     def _acquire(self, path: str) -> OpenRef:
         try:
@@ -450,22 +445,39 @@ class LocalBackend(Backend):
         folder = os.path.dirname(ref.path)
         scratch = write_temporary(self._files, folder, data)
         try:
-            descriptor = open_regular(scratch, append=self._files)
-            try:
-                # Locked before it has its name, so that nobody appends between rename and folder sync.
-                ref.lock_replacement(descriptor)
-                self._files.rename(scratch, ref.path)
-            except BaseException:
-                os.close(descriptor)
-                raise
+            # The ref has it from the start: who is interrupted must not leave a file behind that is locked for good.
+            ref.incoming = open_regular(scratch, append=self._files)
+            # Locked before it has its name, so that nobody appends between rename and folder sync.
+            ref.lock_incoming()
+            self._files.rename(scratch, ref.path)
         except BaseException:
+            ref.drop_incoming()
             discard(self._files, scratch)
             raise
         self._record.count_change()
-        ref.take_over(descriptor, data)
+        ref.take_over(data)
         self._files.sync_folder(folder)
         return ref.token
+
+    def recover(self) -> None:
+        self._open_refs.recover()
+        self._record.recover()
 
     def close(self) -> None:
         self._open_refs.close()
         self._record.close()
+
+
+class _Hold:
+    """See `Backend.hold`; no generator, which would give the lock back once more when it is thrown away."""
+
+    def __init__(self, acquire: Callable[[str], OpenRef], release: Callable[[OpenRef], None], path: str) -> None:
+        self._acquire = acquire
+        self._release = release
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._ref = self._acquire(self._path)
+
+    def __exit__(self, *_: object) -> None:
+        self._release(self._ref)

@@ -8,8 +8,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 
@@ -46,6 +46,7 @@ class LocalState(MachineState):
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
+        self._held: set[_NameLock] = set()
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -65,23 +66,17 @@ class LocalState(MachineState):
             write_file(Files(), path, chosen.encode() + b"\n", replace=True)
         return chosen
 
-    @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> _NameLock:
         folder = f"{self.folder()}/locks"
         path = f"{folder}/{key}.lock"
         with store_errors("lock", path):
             make_folders(self._files, folder)
-            descriptor = open_or_create(self._files, path)
-        try:
-            with store_errors("lock", path):
-                _take(descriptor, path)
-            try:
-                yield
-            finally:
-                # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
-                _locks.unlock(descriptor)
-        finally:
-            os.close(descriptor)
+        return _NameLock(self._files, path, self._held)
+
+    def recover(self) -> None:
+        thread = threading.get_ident()
+        for lock in [lock for lock in list(self._held) if lock.thread == thread]:
+            lock.release()
 
     def load_index(self) -> bytes | None:
         return self.recall("index")
@@ -167,6 +162,44 @@ class LocalState(MachineState):
 
             stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")
         return self._make(f"{stand_in}/{own}")
+
+
+class _NameLock:
+    """The lock of a name: a lock on a file.
+
+    Args:
+        held: all that are held, for `recover`.
+    """
+
+    def __init__(self, files: Files, path: str, held: set[_NameLock]) -> None:
+        self._files = files
+        self._path = path
+        self._all = held
+        self._descriptor = -1
+        self.thread = threading.get_ident()
+
+    def __enter__(self) -> None:
+        self._all.add(self)
+        try:
+            with store_errors("lock", self._path):
+                self._descriptor = open_or_create(self._files, self._path)
+                _take(self._descriptor, self._path)
+        except BaseException:
+            self.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the lock back; may be called again."""
+        if self._descriptor >= 0:
+            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+            with contextlib.suppress(OSError):
+                _locks.unlock(self._descriptor)
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+        self._all.discard(self)
 
 
 def _name(root: str) -> str:

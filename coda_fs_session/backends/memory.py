@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 
 from ..errors import CorruptionError, ObjectNotYetHereError
+from ..interrupts import give_up
 from .base import (
     Backend,
     Capabilities,
@@ -37,12 +38,12 @@ class MemoryBackend(Backend):
         self._refs: dict[RefKey, Snapshot] = {}
         self._placed = 0
         self._serial = next(_serials)
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         _all.add(self)
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
 
     def prepare(self) -> None:
         return
@@ -104,6 +105,9 @@ class MemoryBackend(Backend):
             self._expected(key, expected)
             return self._place(key, data)
 
+    def recover(self) -> None:
+        give_up(self._mutex)
+
     def _expected(self, key: RefKey, expected: Token) -> bytes:
         snapshot = self._refs.get(key)
         if snapshot is None or snapshot.token != expected:
@@ -137,6 +141,9 @@ class MemoryState(MachineState):
 
     def lock(self, key: str) -> AbstractContextManager[bool]:
         return self._lock
+
+    def recover(self) -> None:
+        give_up(self._lock)
 
     def load_index(self) -> bytes | None:
         return None

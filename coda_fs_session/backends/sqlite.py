@@ -213,5 +213,8 @@ class SqliteBackend(Backend):
         # Where it cannot be written no connection is kept open, and to close one is an event too: it would never end.
         return None if os.path.isdir(folder) and not os.access(folder, os.W_OK) else folder
 
+    def recover(self) -> None:
+        self._database.recover()
+
     def close(self) -> None:
         self._database.close()

@@ -1,7 +1,7 @@
-"""Saves for which an error was reported, and which may have got into the store all the same.
+"""Saves that failed or were interrupted, and which may have got into the store all the same.
 
-Whether a line is in the file after its write or sync failed can only be told by reading; and before the save
-is done again, others may have gone on after that line.
+Whether a line is in the file then can only be told by reading; and before the save is done again, others may have gone
+on after that line. So each is noted before it is written, and forgotten once the session stands on it.
 """
 
 from __future__ import annotations

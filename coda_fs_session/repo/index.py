@@ -6,7 +6,6 @@ gives the same token for its ref.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from ..backends.base import Backend, MachineState, RefKey, Token
 from ..errors import CorruptionError, SessionError, StoreFormatError, printable
 from ..format.names import key_of_ref, session_key
 from ..format.records import Parent, decode_time
+from ..interrupts import Section
 from .notes import decode_note, encode_note
 from .state import Head
 
@@ -120,18 +120,18 @@ class Index:
         self._machine = machine
         self._read = read
         self._horizon_now = horizon
-        self._mutex = threading.RLock()
+        self._section = Section(self._forget_all)
         self._forget_all()
 
     def rows(self) -> list[Row]:
         """Return the row of every ref, as of now."""
-        with self._mutex:
+        with self._section:
             self._refresh()
             return list(self._rows.values())
 
     def listing(self) -> bytes | None:
         """Return what `keep_listing` was given the last time, if no ref has changed since."""
-        with self._mutex:
+        with self._section:
             self._open()
             self._look_at_the_horizon()
             if self._rest is None:
@@ -142,7 +142,7 @@ class Index:
 
     def keep_listing(self, answer: bytes) -> None:
         """Keep JSON of what is told of all sessions, until a ref changes."""
-        with self._mutex:
+        with self._section:
             self._answer = answer
             self._dirty = True
 
@@ -154,7 +154,7 @@ class Index:
                 so that many can be made in a row; what a sync tool has put among that replica's own refs meanwhile
                 counts as having come a moment later.
         """
-        with self._mutex:
+        with self._section:
             if maker is None:
                 self._refresh_names()
             elif not self.was_just_looked_at(maker):
@@ -172,7 +172,7 @@ class Index:
 
     def was_just_looked_at(self, maker: str) -> bool:
         """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
-        with self._mutex:
+        with self._section:
             if self._beside is None or time.monotonic() >= self._good_until:
                 return False
             before, made = self._beside
@@ -181,13 +181,13 @@ class Index:
 
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
-        with self._mutex:
+        with self._section:
             self._read_row(RefKey(row.path), row.token)
             return self._rows.get(row.path, row)
 
     def has_come(self, key: RefKey) -> bool:
         """Take in a ref that has come since names were looked at; False for any other one."""
-        with self._mutex:
+        with self._section:
             # Under just this name: where names differ only in case, another one may stand for it.
             token = None if key.path in self._rows else self._backend.ref_tokens().get(key.path)
             if token is not None:
@@ -196,12 +196,12 @@ class Index:
 
     def look_again(self, key: RefKey) -> None:
         """Read a ref whose record has changed."""
-        with self._mutex:
+        with self._section:
             self._read_row(key, Token(()))
 
     def view(self, rows: Iterable[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, if that is known and none of them was found to have changed since."""
-        with self._mutex:
+        with self._section:
             self._look_at_the_horizon()
             view = self._views.get(_paths_of(rows))
             # It depends on other refs only in that none may have a name that was derived.
@@ -210,7 +210,7 @@ class Index:
 
     def keep_view(self, rows: Iterable[Row], view: list[ViewRow]) -> None:
         """Keep what refs add up to, until one of them changes."""
-        with self._mutex:
+        with self._section:
             self._add_view(_paths_of(rows), view)
             self._dirty = True
 
@@ -221,7 +221,7 @@ class Index:
 
     def note(self, head: Head) -> None:
         """Take in a ref that was just written."""
-        with self._mutex:
+        with self._section:
             self._made += head.key.path not in self._rows
             self._set(row_of(head))
             self._noted = True
@@ -232,13 +232,13 @@ class Index:
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
-        with self._mutex:
+        with self._section:
             self._refresh_names()
             return {path.partition("/")[0] for path in self._rows}
 
     def keep(self) -> None:
         """Keep the rows for the next process, if any changed."""
-        with self._mutex:
+        with self._section:
             if self._dirty and self._rest is None:
                 tokens = _settled(row.token for row in self._rows.values())
                 views = [(paths, [self._encode_view(each) for each in view]) for paths, view in self._views.items()]
@@ -250,8 +250,11 @@ class Index:
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
-        self._mutex = threading.RLock()
-        self._forget_all()
+        self._section.after_fork()
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        self._section.recover()
 
     def _forget_all(self) -> None:
         self._rows: dict[str, Row] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from ..format.commits import Commit, decode_commit, encode_commit, skip_link
 from ..format.ids import ObjectId, object_id
 from ..format.records import CommitLink, Tail
 from ..format.tree import Entry, decode_node, matches
+from ..interrupts import Section
 
 _NODE_LIMIT = 64 * 1024
 _CACHED_NODES = 512
@@ -37,18 +37,18 @@ class Objects:
         self._chunk_messages = 0
         self._chunk_bytes = 0
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
-        self._mutex = threading.Lock()
+        self._section = Section(self._clear)
 
     def chunk(self, entry: Entry) -> list[bytes]:
         """Return the message lines of a chunk, without newlines."""
-        with self._mutex:
+        with self._section:
             if entry.id in self._chunks:
                 self._chunks.move_to_end(entry.id)
                 return self._chunks[entry.id]
         lines = self._lines(entry.id, entry.bytes)
         if len(lines) != entry.messages:
             raise self._bad(entry.id, f"{entry.messages} messages", len(lines))
-        with self._mutex:
+        with self._section:
             if self._fits(len(lines), entry.bytes) and entry.id not in self._chunks:
                 self._chunks[entry.id] = lines
                 self._chunk_messages += len(lines)
@@ -72,7 +72,7 @@ class Objects:
 
     def node(self, entry: Entry) -> list[Entry]:
         """Return the entries of a list node."""
-        with self._mutex:
+        with self._section:
             if entry.id in self._nodes:
                 self._nodes.move_to_end(entry.id)
                 return self._nodes[entry.id]
@@ -85,7 +85,7 @@ class Objects:
             raise self._bad(
                 entry.id, f"{entry.messages} messages in {entry.bytes} bytes", "entries that add up to others"
             )
-        with self._mutex:
+        with self._section:
             self._nodes[entry.id] = entries
             while len(self._nodes) > _CACHED_NODES:
                 self._nodes.popitem(last=False)
@@ -132,7 +132,13 @@ class Objects:
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
-        self._mutex = threading.Lock()
+        self._section.after_fork()
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        self._section.recover()
+
+    def _clear(self) -> None:
         self._chunks.clear()
         self._nodes.clear()
         self._chunk_messages = self._chunk_bytes = 0

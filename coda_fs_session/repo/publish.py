@@ -41,8 +41,8 @@ def publish(
 ) -> Head:
     """Write a ref: in place of `target`, which must be as last seen, or under a free key; `objects` before it.
 
-    The name's lock must be held. Where it fails, `attempted` takes `attempt` in, under the id that tells whether it got
-    through after all.
+    The name's lock must be held. `attempted` takes `attempt` in, under the id that tells whether it got through even if
+    it failed or was interrupted.
     """
     with repo.writing() as replica:
         header = replace(header, replica=replica)
@@ -53,19 +53,16 @@ def publish(
             line, line_id = encode_save(saves[0])
             data += line
             ids.append(line_id)
-        try:
-            with repo.backend.together() if objects else nullcontext():
-                repo.objects.put(objects)
-                if target is not None:
-                    if target.torn:
-                        repo.machine.set_aside(session_key(target.name), target.torn)
-                    key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
-                else:
-                    key, token = _create(repo, replica, session_key(header.name), data)
-        except StoreError:
-            if attempted is not None:
-                attempted[line_id] = attempt or Attempt()
-            raise
+        if attempted is not None:
+            attempted[line_id] = attempt or Attempt()
+        with repo.backend.together() if objects else nullcontext():
+            repo.objects.put(objects)
+            if target is not None:
+                if target.torn:
+                    repo.machine.set_aside(session_key(target.name), target.torn)
+                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
+            else:
+                key, token = _create(repo, replica, session_key(header.name), data)
     head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head

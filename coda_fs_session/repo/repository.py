@@ -79,6 +79,13 @@ class Repository(Uncopied):
             self.machine.record.adopt(replica)
             yield replica
 
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        self.index.recover()
+        self.objects.recover()
+        self.backend.recover()
+        self.machine.recover()
+
     def forget_replica(self) -> None:
         """Find out anew which replica we are: another store may stand at the place."""
         self._replica = None

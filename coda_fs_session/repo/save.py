@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..backends.base import RecordAheadError, RefChangedError
-from ..errors import CorruptionError, StoreError, warn
+from ..errors import CorruptionError, warn
 from ..format.chunks import holds_cut, size_of
 from ..format.ids import chain_message
 from ..format.names import session_key
@@ -23,7 +24,7 @@ from .messages import MessageList
 from .publish import Content, MetadataValues, freeze_all, keep_edits, merged, publish, spliced, stamped
 from .put_back import put_back
 from .repository import Repository
-from .state import Attempt, Head
+from .state import Attempt, Head, Written
 from .steps import fork
 
 COMPACT_BYTES = 1024 * 1024
@@ -34,16 +35,27 @@ COMPACT_SAVES = 64
 """Saves after which a ref is rewritten with its messages in one line: to open a session is to verify every line."""
 
 
-def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
-    """Save a change on top of the state that it was made against.
+class Saved(NamedTuple):
+    """What a save led to.
+
+    Attributes:
+        head: the head that has the change in it, or will have it once it has taken in `written`. Its name differs from
+            the one before where the session was renamed meanwhile, or where the change became a branch of its own.
+        written: what the head is to take in together with the session that stands on it, None for nothing.
+        merged: messages of others came in with it.
+    """
+
+    head: Head
+    written: Written | None = None
+    merged: bool = False
+
+
+def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Saved:
+    """Save a change on top of the state that it was made against; `head` itself is as before, but for its attempts.
 
     Args:
         head: that state; it may be stale.
         splice: the change of the messages; metadata: that of the metadata.
-
-    Returns:
-        The head with the change in it, and whether messages of others came in with it. Its name differs from
-        the one before where the session was renamed meanwhile, or where the change became a branch of its own.
 
     Raises:
         SessionConflictError: the session changed meanwhile so that this change does not apply; nothing was written.
@@ -52,15 +64,13 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
     """
     if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
         try:
-            return _append(repo, head, splice, metadata), False
+            return Saved(head, _append(repo, head, splice, metadata))
         except (RefChangedError, CorruptionError):
             pass
-    saved, merged = _save_exclusively(repo, head, splice, metadata)
-    saved.attempted = {}
-    return saved, merged
+    return _save_exclusively(repo, head, splice, metadata)
 
 
-def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> tuple[Head, bool]:
+def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Saved:
     """Save with other writers kept waiting, as often as something else interferes."""
     rewrites = not is_own(repo, head) or not _fits_tail(head, splice)
     while True:
@@ -76,12 +86,12 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
                     on.attempted = head.attempted
                     merged = splice_on is not splice
                     if merged and splice_on.empty and not metadata:
-                        return on, merged
+                        return Saved(on, None, merged)
                     attempt = _attempt(on, splice, splice_on, metadata)
                     if target is on and _fits_tail(on, splice_on):
-                        return _append(repo, on, splice_on, metadata, attempt), merged
+                        return Saved(on, _append(repo, on, splice_on, metadata, attempt), merged)
                     if rewrites:
-                        return _rewrite(repo, on, splice_on, metadata, target, attempt), merged
+                        return Saved(_rewrite(repo, on, splice_on, metadata, target, attempt), None, merged)
                     rewrites = True
                     continue
         except RecordAheadError:
@@ -89,7 +99,7 @@ def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: Me
             continue
         except RefChangedError:
             continue
-        return _branch_off(repo, head, splice, metadata), False
+        return Saved(_branch_off(repo, head, splice, metadata))
 
 
 def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
@@ -188,7 +198,7 @@ def _attempt(on: Head, splice: Splice, splice_on: Splice, metadata: MetadataValu
     if not splice.appends:
         return Attempt(metadata=metadata)
     earlier = len(splice.lines) - len(splice_on.lines)
-    return Attempt(tuple(splice.lines), earlier, on.count, merged=splice_on is not splice, metadata=metadata)
+    return Attempt(splice.lines, earlier, on.count, merged=splice_on is not splice, metadata=metadata)
 
 
 def _shrinks(head: Head) -> bool:
@@ -198,7 +208,7 @@ def _shrinks(head: Head) -> bool:
 
 def _append(
     repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, attempt: Attempt | None = None
-) -> Head:
+) -> Written:
     """Save as one line: one write and one sync."""
     position = None
     lines = splice.lines
@@ -207,19 +217,10 @@ def _append(
         lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
     new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
-    try:
-        token = repo.backend.append_ref(head.key, head.token, data)
-    except (RefChangedError, StoreError):
-        # Whether the line is in the file can only be told by reading it.
-        head.attempted[line_id] = attempt or _attempt(head, splice, splice, metadata)
-        raise
-    head.fold(new, line_id)
-    head.token = token
-    head.size += len(data)
-    if head.seen is not None:
-        head.seen += data
-    head.attempted = {}
-    return head
+    # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
+    head.attempted[line_id] = attempt or _attempt(head, splice, splice, metadata)
+    token = repo.backend.append_ref(head.key, head.token, data)
+    return Written(new, line_id, head.size + len(data), token, head.seen if head.seen is None else head.seen + data)
 
 
 def _rewrite(

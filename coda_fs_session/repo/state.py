@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class FrozenTail(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A save that failed.
+    """A save of which it is not known whether it got into the store: it failed, or was interrupted.
 
     Attributes:
         lines: what the session had appended, none where it had changed something else.
@@ -36,18 +36,32 @@ class Attempt(NamedTuple):
         metadata: what it set (JSON text) and removed (None); None where all metadata in the ref is the session's own.
     """
 
-    lines: tuple[bytes, ...] = ()
+    lines: Sequence[bytes] = ()
     earlier: int = 0
     at: int = 0
     merged: bool = False
     metadata: Mapping[str, bytes | None] | None = None
 
 
+class Written(NamedTuple):
+    """A save that is in the file, for the head that it was made on to take in.
+
+    Attributes:
+        size, token, seen: those of the head with it.
+    """
+
+    save: Save
+    line_id: str
+    size: int
+    token: Token
+    seen: bytes | None
+
+
 @dataclass(slots=True, eq=False)
 class Head:
     """The newest state of a session as one ref file has it.
 
-    A head changes only through `fold`, when a save was read from the file or written to it.
+    A head changes only through `fold` and `take`, when a save was read from the file or written to it.
 
     Attributes:
         key, token, size, line_ids: the file, as last seen.
@@ -55,7 +69,8 @@ class Head:
         damage: set when the file is damaged after what is folded here.
         saves: what was folded onto the base, in order.
         seen: the bytes of the whole file, kept once another process was found to write to it too.
-        attempted: saves that failed, by the ids of their last lines: one that got through is not to be made twice.
+        attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
+            reported or somebody interrupted it, is not to be made twice.
     """
 
     key: RefKey
@@ -113,26 +128,42 @@ class Head:
         )
 
     def fold(self, save: Save, line_id: str) -> None:
-        """Take in one save.
+        """Take in one save: all of it, or nothing where somebody interrupts this.
 
         Raises:
             ValueError: it replaces messages that are in objects already, or that there are none of.
         """
+        messages = self.messages
+        lines, metadata, updated = messages.lines, self.metadata, self.updated
+        count, saves = len(lines), len(self.saves)
         if save.replace is not None:
             kept = save.replace - self.header.base.messages
-            if not 0 <= kept <= len(self.messages.lines):
+            if not 0 <= kept <= count:
                 raise ValueError(f"it replaces messages from {save.replace} on")
-            self.messages.drop_inline(kept)
-            self._tail_bytes = -1
-            self._chain = None
-        if self._tail_bytes >= 0:
-            self._tail_bytes += size_of(save.messages)
-        self.messages.lines.extend(save.messages)
-        if save.metadata:
-            self.metadata.update(save.metadata)
-        self.updated = save.time
-        self.line_ids.append(line_id)
-        self.saves.append(save)
+        try:
+            if save.replace is not None:
+                messages.drop_inline(kept)
+                self._tail_bytes = -1
+                self._chain = None
+            if self._tail_bytes >= 0:
+                self._tail_bytes += size_of(save.messages)
+            messages.lines.extend(save.messages)
+            if save.metadata:
+                self.metadata = {**metadata, **save.metadata}
+            self.updated = save.time
+            self.saves.append(save)
+            self.line_ids.append(line_id)
+        except BaseException:
+            messages.lines, self.metadata, self.updated = lines, metadata, updated
+            del lines[count:], self.saves[saves:], self.line_ids[saves + 1 :]
+            self._tail_bytes, self._chain, messages._chained = -1, None, None
+            raise
+
+    def take(self, written: Written) -> None:
+        """Take in what was written on top of this head; may be called again after an interrupt."""
+        if self.line_ids[-1] != written.line_id:
+            self.fold(written.save, written.line_id)
+        _, _, self.size, self.token, self.seen = written
 
     def tail(self) -> FrozenTail:
         """Return what comes after the base now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -12,7 +12,7 @@ from itertools import takewhile
 from ..errors import SessionNotFoundError, StoreError, warn
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
-from ..session import Session, SessionInfo
+from ..session import Found, Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
 from ..uncopied import Uncopied
 from ..working_copy import MessageSource
@@ -77,8 +77,7 @@ class RepoStorage(Uncopied, SessionStorage):
         put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
-        head = self._heads.get(session)
-        if head is None:
+        if self._heads.get(session) is None:
             self.create(session)
             return
         while True:
@@ -86,22 +85,33 @@ class RepoStorage(Uncopied, SessionStorage):
             metadata = session._metadata.change()
             if session._hooks is not None:
                 splice, metadata = session._hooks.before_save(session, splice, metadata)
+            found = session._found()
+            head = self._heads[session]
             try:
-                if not (splice.lines or metadata) and splice.empty:
+                if (splice.lines or metadata) or not splice.empty:
+                    saved = engine.save(self.repo, head, splice, metadata)
+                else:
                     # What was taken back after an error may be in the store all the same.
                     check_attempts(self.repo, head)
-                    self._settle(session, head)
-                    return
-                saved, merged = engine.save(self.repo, head, splice, metadata)
+                    saved = engine.Saved(head)
             except AttemptLandedError as landed:
-                head = self._rebase(session, landed)
+                self._rebase(session, landed)
+                continue
+            source = session._copy.source
+            if saved.written and saved.head is head and not metadata and _shows(source, head):
+                # Both, even where one is interrupted: a head that went on alone would have its session save twice.
+                count, written = splice.result_count(), saved.written
+                try:
+                    head.take(written)
+                    session._advance(count, found, written.save.time)
+                except BaseException:
+                    head.take(written)
+                    session._advance(count, found, written.save.time)
+                    raise
+                head.attempted = {}
             else:
-                source = session._copy.source
-                if saved is head and isinstance(source, HeadSource) and source.head is head and not metadata:
-                    session._advance(saved.updated)
-                else:
-                    self._settle(session, saved, merged=merged)
-                return
+                self._settle(session, saved, found)
+            return
 
     def meant(self, name: str) -> str:
         own = find_own_side(self.repo, name) if self.repo.settings.diverged == "own" else None
@@ -214,6 +224,7 @@ class RepoStorage(Uncopied, SessionStorage):
         else:
             lines, values = session._hooks.before_create(session)
             draft.extend(lines)
+        found = session._found()
         now = self.repo.now()
         metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
@@ -231,8 +242,7 @@ class RepoStorage(Uncopied, SessionStorage):
             self._rebase(session, landed)
             self.save(session)
         else:
-            self._settle(session, head)
-        del self._attempts[session]
+            self._settle(session, engine.Saved(head), found)
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
         head = self._heads.get(parent)
@@ -346,6 +356,12 @@ class RepoStorage(Uncopied, SessionStorage):
             shared_bytes=sum((count - 1) * size for (_, size), count in uses.items()),
         )
 
+    def opened(self, session: Session) -> None:
+        self._attempts.pop(session, None)
+
+    def recover(self) -> None:
+        self.repo.recover()
+
     def close(self) -> None:
         put_back.at_close(self.repo)
         self.repo.index.keep()
@@ -368,34 +384,70 @@ class RepoStorage(Uncopied, SessionStorage):
             found[tail.id, tail.bytes] += 1
         return found
 
-    def _settle(self, session: Session, head: Head, *, merged: bool = False) -> None:
+    def _settle(self, session: Session, saved: engine.Saved, found: Found) -> None:
         """Let a session stand on the head that its save led to."""
-        self._stand_on(session, head)
-        session._parent = head.header.parent.name if head.header.parent else None
-        session._settle(HeadSource(head), dict(head.values()), decode_time(head.updated), merged=merged)
+        head, written, merged = saved
+        source = HeadSource(head)
 
-    def _rebase(self, session: Session, landed: AttemptLandedError) -> Head:
+        def settle() -> None:
+            if written is not None:
+                head.take(written)
+            session._settle(source, dict(head.values()), decode_time(head.updated), found, merged=merged)
+            session._parent = head.header.parent.name if head.header.parent else None
+            self._stand_on(session, head)
+
+        _complete(settle)
+        head.attempted = {}
+
+    def _rebase(self, session: Session, landed: AttemptLandedError) -> None:
         """Let a session stand on a head that has part of its changes; what it holds stays."""
         head, sent = landed.head, landed.attempt.metadata
-        self._stand_on(session, head)
-        session._rebase(HeadSource(head), dict(head.values()), sent)
-        return head
+        source = HeadSource(head)
+        # It may have to be read, which may fail.
+        session._copy.live()
+
+        def rebase() -> None:
+            session._rebase(source, dict(head.values()), sent)
+            self._stand_on(session, head)
+
+        _complete(rebase)
 
     def _stand_on(self, session: Session, head: Head) -> None:
         """Let a session be that of a head, which may have become a branch of its own."""
         before = self._heads.get(session)
-        self._heads[session] = head
         if before is None or before.name != head.name:
             session._name, session._diverged_from = head.name, None
+        self._heads[session] = head
 
     def _take(self, session: Session, head: Head) -> None:
         """Show a head in a session, with nothing of the session's own kept."""
-        self._heads[session] = head
         parent = head.header.parent
-        session._show(
-            HeadSource(head),
-            dict(head.values()),
-            created=decode_time(head.header.created),
-            updated=decode_time(head.updated),
-            parent=parent.name if parent else None,
-        )
+        source = HeadSource(head)
+
+        def take() -> None:
+            session._show(
+                source,
+                dict(head.values()),
+                created=decode_time(head.header.created),
+                updated=decode_time(head.updated),
+                parent=parent.name if parent else None,
+            )
+            self._heads[session] = head
+
+        _complete(take)
+
+
+def _shows(source: MessageSource | None, head: Head) -> bool:
+    return isinstance(source, HeadSource) and source.head is head
+
+
+def _complete(step: Callable[[], None]) -> None:
+    """Do all of a step, also where somebody interrupts it: then once more before the interrupt goes on.
+
+    A session and the head that it stands on must not part. What may fail in a step comes first in it.
+    """
+    try:
+        step()
+    except BaseException:
+        step()
+        raise

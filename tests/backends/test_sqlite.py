@@ -375,14 +375,14 @@ def test_a_restored_backup(store: Path, tmp_path: Path) -> None:
 def while_waiting(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """What is put into this list happens while the next writer waits in the queue."""
     events: list[Callable[[], object]] = []
-    enter = Queue.__enter__
+    enter = Queue.enter
 
     def wait(queue: Queue) -> None:
         enter(queue)
         if events:
             events.pop()()
 
-    monkeypatch.setattr(Queue, "__enter__", wait)
+    monkeypatch.setattr(Queue, "enter", wait)
     return events
 
 

@@ -125,6 +125,7 @@ def test_what_changes_a_name_must_say_which(desk: SessionManager, verb: str) -> 
     assert "default" not in desk
 
 
+@pytest.mark.usefixtures("derived")
 def test_a_name_that_only_we_have(here: Machine, there: Machine) -> None:
     """Where the conversation that kept the name has another one now, the name is ours alone, and nothing new gets it."""
     here.manager().rename_session("default", "trip")
