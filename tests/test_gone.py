@@ -15,6 +15,8 @@ import pytest
 from storekit import fill, message, open_store, say, tree
 
 from coda_fs_session import Session, SessionManager, StoreError, StoreGoneError
+from coda_fs_session.backends.base import RefKey
+from coda_fs_session.backends.local import LocalBackend
 
 LONG = 3
 LINES = 2_000
@@ -277,6 +279,31 @@ def test_a_sync_target_that_goes_away(tmp_path: Path) -> None:
     with open_store(target) as there:
         assert len(there.load_session("more").get_messages()) == 3
     manager.close()
+
+
+def test_each_verb_of_a_backend_looks(tmp_path: Path) -> None:
+    """A disk may be pulled between any two of them: none takes what is gone for what never was."""
+    backend = LocalBackend(tmp_path / "store")
+    backend.prepare()
+    key = RefKey("here/chat.jsonl")
+    token = backend.create_ref(key, b"one\n")
+    (tmp_path / "store").rename(tmp_path / "away")
+    calls: list[Callable[[], object]] = [
+        lambda: backend.read_ref(key),
+        lambda: backend.ref_end(key),
+        lambda: backend.get_object("0" * 64, size=None, limit=100),
+        lambda: list(backend.refs()),
+        lambda: backend.ref_identities(None),
+        backend.prepare,
+    ]
+    for call in calls:
+        with pytest.raises(StoreGoneError):
+            call()
+    (tmp_path / "away").rename(tmp_path / "store")
+    backend.prepare()
+    assert backend.read_ref(key).data == b"one\n"
+    backend.append_ref(key, token, b"two\n")
+    backend.close()
 
 
 @pytest.fixture
