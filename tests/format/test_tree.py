@@ -146,3 +146,17 @@ def test_impossible_spines_are_refused(bad: object) -> None:
     """What cannot be a spine raises ValueError rather than being read as something."""
     with pytest.raises(ValueError):
         Spine.from_json(bad)
+
+
+def test_lists_of_every_kind_of_entry_are_checked_alike() -> None:
+    """A wrong entry is refused among right ones too, which are all looked at together."""
+    good: list[list[object]] = [[ID, 2, 20], ["1" * 64, 1, 1]]
+    assert Spine.from_json([good]).levels == ((Entry(ObjectId(ID), 2, 20), Entry(ObjectId("1" * 64), 1, 1)),)
+    nodes = [[*entry, "f" * 64] for entry in good]
+    assert Spine.from_json([[], nodes]).messages == 3
+    assert Spine.from_json([[], nodes]).bytes == 21
+    for bad in ([ID, 0, 1], [ID, 2, 1], [ID, 1, True], [ID, 1], ["x", 1, 1], [ID, 1, 1, ID], "xyz", {}):
+        with pytest.raises(ValueError):
+            Spine.from_json([[*good, bad]])
+        with pytest.raises(ValueError):
+            Spine.from_json([[bad, *good]])
