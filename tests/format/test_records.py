@@ -139,6 +139,13 @@ def test_impossible_generations_are_refused(fields: dict[str, Any]) -> None:
         Generation.from_json({**GENERATION_JSON, **fields})
 
 
+@pytest.mark.parametrize("operation", ["clear", "edit", "truncate", "undo", "restore", "rename", "delete", "create"])
+def test_every_operation_is_known(operation: Operation) -> None:
+    """A generation may begin with each operation that the format names."""
+    generation = GENERATION._replace(operation=operation)
+    assert Generation.from_json(generation.to_json()) == generation
+
+
 def test_an_operation_of_nobody_is_refused_with_its_right_id() -> None:
     """The id vouches for what was written, not for its sense."""
     for changed in (GENERATION._replace(operation="forget"), GENERATION._replace(parent="0")):  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,3 +161,12 @@ def test_lists_of_every_kind_of_entry_are_checked_alike() -> None:
             Spine.from_json([[*good, bad]])
         with pytest.raises(ValueError):
             Spine.from_json([[bad, *good]])
+
+
+@pytest.mark.parametrize("fields", [[], [ID], [ID, 1], [ID, 1, 1, "x"], [ID, 1, 1, ID, ID], [ID, 0, 1], {}, None])
+def test_impossible_nodes_are_refused(fields: object) -> None:
+    """A line of a list node that is no entry raises ValueError, alone and twice."""
+    line = orjson.dumps(fields) + b"\n"
+    for data in (line, line * 2):
+        with pytest.raises(ValueError):
+            decode_node(data)
