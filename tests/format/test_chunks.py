@@ -218,3 +218,8 @@ def test_the_hash_test_is_strict() -> None:
         assert closes(line, 32, sizes) is expected
         assert holds_cut([line], sizes) is expected
         assert list(split([line], sizes)) == [([line], expected)]
+
+
+def test_the_sizes_of_the_format() -> None:
+    """The numbers are those of the format, for ever: other ones would cut equal messages otherwise."""
+    assert STANDARD == Sizes(minimum=32_768, spread=147_456, large=65_536, full=196_608, fan_out=32, deferred=16_384)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, object_id
-from coda_fs_session.format.tree import Entry, Spine, append, chunks, decode_node, matches, prefix
+from coda_fs_session.format.tree import Entry, Spine, append, chunks, common_messages, decode_node, matches, prefix
 
 counts = st.lists(st.integers(1, 5), max_size=80)
 fan_outs = st.integers(2, 4)
@@ -170,3 +170,27 @@ def test_impossible_nodes_are_refused(fields: object) -> None:
     for data in (line, line * 2):
         with pytest.raises(ValueError):
             decode_node(data)
+
+
+@given(fan_outs, counts, counts, counts)
+def test_common_messages(fan_out: int, both: list[int], here: list[int], there: list[int]) -> None:
+    """What two trees have in common is counted in whole chunks from the beginning, the same from either side."""
+
+    def grown(own: str, messages: list[int]) -> Tree:
+        made = tree(fan_out, both)
+        for number, count in enumerate(messages):
+            made.add(Entry(ObjectId(object_id(f"{own} {number}".encode())), count, count * 10))
+        return made
+
+    one, other = grown("here", here), grown("there", there)
+    for first, second in ((one, other), (other, one)):
+        assert common_messages(first.spine, second.spine, first.fetch, second.fetch) == sum(both)
+    assert common_messages(one.spine, one.spine, one.fetch, one.fetch) == sum(both + here)
+
+
+def test_common_messages_reads_a_node_a_level() -> None:
+    """Where long trees part is found without reading what they share."""
+    one, other = tree(4, [3] * 3000), tree(4, [3] * 2990)
+    other.add(Entry(ObjectId("e" * 64), 1, 10))
+    assert common_messages(one.spine, other.spine, one.fetch, other.fetch) == 3 * 2990
+    assert max(one.reads, other.reads) <= 2 * math.ceil(math.log(3000, 4))
