@@ -77,9 +77,8 @@ class ToolSteps:
         return set()
 
     def _remove_replica(self, replica: Replica, which: int) -> None:
-        """Take all refs of another replica away from the store of one."""
-        paths = [path for path in replica.place.files() if path.startswith("refs/")]
-        paths = sorted(path for path in paths if not replica.place.is_own(path))
+        """Take all refs of a replica away from the store of one; its own, where tools may do anything to these."""
+        paths = self._tools_may_take(replica, replica.place.files())
         folders = sorted({path.split("/")[1] for path in paths})
         if folders:
             chosen = folders[which % len(folders)]
