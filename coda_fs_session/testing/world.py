@@ -7,8 +7,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -21,36 +20,21 @@ from ..errors import (
     SessionNotFoundError,
     SessionWarning,
 )
-from ..manager import SessionManager
 from ..session import Session
 from . import invariants
 from .invariants import Acknowledged
+from .machines import Clock, Replica
 from .places import MemoryPlace, Place
-from .reader import Files, StoredRef, StoreReader, marks_along
+from .reader import StoredRef, StoreReader, marks_along
 from .steps import History, Step
-from .transport import CONFLICT_NAMES, FOLDER_NAMES, Carried, What, Wins, any_name, carry, copy_folder, exchange
+from .tool_steps import Results, ToolSteps
+from .transport import Carried, exchange
 from .views import View, lines_of, plain, view_of
 
 NAMES = ("a", "b", "Wörk/1", "twig")
 _ROUNDS = 6
-_EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
 OpenPlace = Callable[[str, Callable[[], datetime]], Place]
-
-
-Results = set[tuple[bytes, ...]]
-"""What the sessions that a step worked on hold after it."""
-
-
-class Clock:
-    """A machine's idea of the time: hours away from that of others, and a second later whenever asked."""
-
-    def __init__(self, hours: float) -> None:
-        self._now = _EPOCH + timedelta(hours=hours)
-
-    def __call__(self) -> datetime:
-        self._now += timedelta(seconds=1)
-        return self._now
 
 
 @contextmanager
@@ -69,35 +53,11 @@ def _time_of(clock: Clock) -> Iterator[None]:
         session_module.datetime = real  # type: ignore[attr-defined]
 
 
-@dataclass
-class Replica:
-    """A machine with its place, and the sessions that its user has open.
-
-    Attributes:
-        reverted: an older copy was put over a file of its own, and no manager was opened nor anything written since.
-    """
-
-    number: int
-    clock: Clock
-    place: Place
-    manager: SessionManager
-    held: list[Session] = field(default_factory=list)
-    view: View = field(default_factory=dict)
-    refs: dict[str, StoredRef] = field(default_factory=dict)
-    reverted: bool = False
-
-    def reopen(self) -> None:
-        """Let another process take over: what it opens is fresh, and nothing is known but what is stored."""
-        self.held = []
-        self.manager = self.place.manager()
-        self.reverted = False
-
-
 class HistoryFailed(AssertionError):
     """A promise was broken; the text tells which, and every step up to there, also as a script."""
 
 
-class World:
+class World(ToolSteps):
     """Replicas of one store.
 
     Args:
@@ -105,8 +65,7 @@ class World:
     """
 
     def __init__(self, replicas: int, *, reverts: bool = False, place: OpenPlace = MemoryPlace) -> None:
-        self.reverts = reverts
-        self.replicas: list[Replica] = []
+        super().__init__(reverts=reverts)
         for number in range(replicas):
             # Clocks go from hours behind to hours ahead, in another order than ids.
             clock = Clock((number * 7) % 5 * 5 - 10)
@@ -114,9 +73,7 @@ class World:
             if number % 2:
                 own.choose_ids()
             self.replicas.append(Replica(number, clock, own, own.manager()))
-        self.log: list[str] = []
         self.reader = StoreReader()
-        self.backups: list[dict[str, bytes]] = []
         self.saves: list[Acknowledged] = []
         self.stepped_over: set[int] = set()
         self._results_of_edits: set[int] = set()
@@ -296,90 +253,6 @@ class World:
         self._tell(replica, "is opened by another process")
         return set()
 
-    def _back_up(self, replica: Replica) -> Results:
-        self.backups = [*self.backups[-3:], replica.place.files()]
-        self._tell(replica, "is copied to a backup")
-        return set()
-
-    def _carry(self, replica: Replica, source: int, what: int, wins: int, conflict: int, order: int) -> Carried:
-        origin, own, files = self._source(source, [each for each in self.replicas if each is not replica])
-        tool = list(CONFLICT_NAMES)[conflict]
-        rng = random.Random(order)
-        done = carry(
-            files, replica.place, What(what), Wins(wins), CONFLICT_NAMES[tool], rng, own=own, reverts=self.reverts
-        )
-        replica.reverted |= bool(done.own)
-        how = f"{What(what).name} from {origin} ({Wins(wins).name}, conflicts as {tool})"
-        self._tell(replica, f"receives {how}: {', '.join(done.written) or 'nothing new'}")
-        return done
-
-    def _source(self, number: int, machines: list[Replica]) -> tuple[str, str, Files]:
-        """Return from where files come: one of some machines or a backup, with the id that the machine goes by."""
-        sources = [(str(each.number), each.place.replica, each.place.files()) for each in machines]
-        sources += [(f"backup {at}", "", files) for at, files in enumerate(self.backups)]
-        return sources[number % len(sources)]
-
-    def _copy_folder(self, replica: Replica, source: int, folder: int, name: int, order: int) -> Carried:
-        origin, _, files = self._source(source, self.replicas)
-        folders = sorted({path.split("/")[1] for path in files if path.startswith("refs/") and path.count("/") > 1})
-        if not folders:
-            return Carried()
-        chosen, rng = folders[folder % len(folders)], random.Random(order)
-        copy = FOLDER_NAMES[name](chosen, rng)
-        done = copy_folder(files, chosen, replica.place, copy, rng)
-        self._tell(replica, f"gets a copy of refs/{chosen} of {origin} as refs/{copy}: {', '.join(done.written)}")
-        return done
-
-    def _rename_file(self, replica: Replica, which: int, order: int) -> Results:
-        """Give a ref a name that says nothing; one of our own only where tools may do anything to these."""
-        files, new = replica.place.files(), f"refs/{any_name(random.Random(order))}"
-        # Of refs alone: what is none must not become one that is damaged.
-        paths = [path for path in self._tools_may_take(replica, files) if path in replica.refs]
-        if not paths or new in files:
-            return set()
-        old = paths[which % len(paths)]
-        self._tell(replica, f"{old} is renamed {new}")
-        replica.place.put(new, files[old])
-        self._remove(replica, old)
-        return set()
-
-    def _remove_replica(self, replica: Replica, which: int) -> None:
-        """Take all refs of another replica away from the store of one."""
-        paths = [path for path in replica.place.files() if path.startswith("refs/")]
-        paths = sorted(path for path in paths if not replica.place.is_own(path))
-        folders = sorted({path.split("/")[1] for path in paths})
-        if folders:
-            chosen = folders[which % len(folders)]
-            self._tell(replica, f"refs/{chosen} is removed")
-            for path in paths:
-                if path.split("/")[1] == chosen:
-                    self._remove(replica, path)
-
-    def _tools_may_take(self, replica: Replica, files: Files) -> list[str]:
-        refs = sorted(path for path in files if path.startswith("refs/"))
-        return refs if self.reverts else [path for path in refs if not replica.place.is_own(path)]
-
-    def _remove(self, replica: Replica, path: str) -> None:
-        replica.place.remove(path)
-        replica.reverted |= replica.place.is_own(path)
-
-    def _litter(self, replica: Replica, kind: int) -> Results:
-        """Leave something beside the refs that is none."""
-        refs = [(path, data) for path, data in sorted(replica.place.files().items()) if path.startswith("refs/")]
-        path, data = refs[kind % len(refs)] if refs else ("refs/other-00000000/x.jsonl", b'{"coda_fs_session":1')
-        choices = (
-            ("refs/desktop.ini", b"[ViewState]\r\n"),
-            ("refs/other-00000000/notes.txt", b"not a ref\n"),
-            ("refs/other-00000000/nothing", b""),
-            (f"{path}.part", data[: data.find(b"\n") // 2]),
-            (f"{path}.orig", data),
-            (f"{path}.rest", data[: max(len(data) - 9, data.find(b"\n") + 1)]),
-        )
-        where, what = choices[kind]
-        replica.place.put(where, what)
-        self._tell(replica, f"{where} appears")
-        return set()
-
     # What is known of saves
 
     def _picked(self, replica: Replica, place: int) -> Session | None:
@@ -484,9 +357,6 @@ class World:
             invariants.nothing_disappears(before, replica.view, self.stepped_over)
         if invariants.is_complete(known) and invariants.is_complete(replica.refs):
             invariants.labels_stay(before, replica.view, known.values(), replica.refs.values())
-
-    def _tell(self, replica: Replica | None, what: str) -> None:
-        self.log.append(f"replica {replica.number} {what}" if replica else what)
 
 
 def _undecided(*views: View) -> bool:

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from coda_fs_session import Session, SessionManager
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
-from coda_fs_session.format.chunks import STANDARD, Sizes, join, split
+from coda_fs_session.format.chunks import STANDARD, Sizes, closes, holds_cut, join, split
 from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.tree import chunks
 from coda_fs_session.repo.heads import resolve
@@ -169,3 +170,56 @@ def test_a_large_message_is_alone_in_its_chunk() -> None:
     small, large = b"x" * 100, b"y" * (STANDARD.large - 1)
     runs = list(split([small, large, small, large, large, b"z" * (STANDARD.large - 2)], STANDARD))
     assert [(len(run), closed) for run, closed in runs] == [(1, True)] * 5 + [(1, False)]
+
+
+ALWAYS, NEVER, FAR = 0, 2**60, 10**9
+"""The hash test, decided by its scale alone; and a size that nothing reaches."""
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        Sizes(minimum=100, spread=ALWAYS, large=FAR, full=FAR),
+        Sizes(minimum=50, spread=NEVER, large=FAR, full=100),
+        Sizes(minimum=FAR, spread=NEVER, large=100, full=FAR),
+    ],
+    ids=["minimum", "full", "large"],
+)
+def test_every_size_counts_from_its_very_byte(sizes: Sizes) -> None:
+    """A line that reaches a size with its newline ends a chunk, and one that is a byte shorter does not."""
+    short, long = b"x" * 98, b"x" * 99
+    assert (closes(short, 99, sizes), closes(long, 100, sizes)) == (False, True)
+    assert (holds_cut([short], sizes), holds_cut([long], sizes)) == (False, True)
+    assert list(split([short], sizes)) == [([short], False)]
+    assert list(split([long], sizes)) == [([long], True)]
+
+
+def test_what_came_before_counts() -> None:
+    """Bytes since the last cut, and pending lines with their newlines, are part of the size."""
+    sizes = Sizes(minimum=100, spread=ALWAYS, large=FAR, full=FAR)
+    assert not holds_cut([b"x" * 48], sizes, after=50)
+    assert holds_cut([b"x" * 49], sizes, after=50)
+    assert not holds_cut([b"x" * 40, b"x" * 57], sizes)
+    assert holds_cut([b"x" * 40, b"x" * 58], sizes)
+    assert list(split([b"x" * 57], sizes, pending=[b"y" * 40])) == [([b"y" * 40, b"x" * 57], False)]
+    assert list(split([b"x" * 58, b"z"], sizes, pending=[b"y" * 40])) == [
+        ([b"y" * 40, b"x" * 58], True),
+        ([b"z"], False),
+    ]
+
+
+def test_the_hash_test_is_strict() -> None:
+    """The chance is crc32 x spread < length x 2^32; equal is not less."""
+    line = b"x" * 31
+    limit = (len(line) + 1 << 32) / crc32(line)
+    below, above = int(limit), int(limit) + 1
+    for spread, expected in ((below, True), (above, False)):
+        sizes = Sizes(minimum=1, spread=spread, large=FAR, full=FAR)
+        assert closes(line, 32, sizes) is expected
+        assert holds_cut([line], sizes) is expected
+        assert list(split([line], sizes)) == [([line], expected)]
+
+
+def test_the_sizes_of_the_format() -> None:
+    """The numbers are those of the format, for ever: other ones would cut equal messages otherwise."""
+    assert STANDARD == Sizes(minimum=32_768, spread=147_456, large=65_536, full=196_608, fan_out=32, deferred=16_384)

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coda_fs_session import InvalidMessageError, Session
-from coda_fs_session.format.jsonl import decode, encode_message
+from coda_fs_session.format.jsonl import all_plain, decode, encode_message, encode_within
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 borders = st.sampled_from([-(2**63), -(2**63) + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**53 + 1, -(2**31), 2**32, 0])
@@ -215,3 +215,55 @@ def test_kinds_of_plain_types_are_named(message: dict[str, Any], place: str, tol
         encode_message(message, "messages[0]")
     assert caught.value.value_path == place
     assert told in caught.value.problem
+
+
+@given(st.lists(messages, max_size=3))
+def test_plain_messages_are_seen_to_be_plain(given: list[dict[str, Any]]) -> None:
+    """What JSON keeps as it is needs no second look."""
+    assert all_plain(given)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *((), {1}, b"x", math.inf, math.nan, -math.inf, date(2024, 1, 1), Decimal(1)),
+        *(type("Text", (str,), {})("x"), type("Number", (int,), {})(1), type("Object", (dict,), {})()),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)
+def test_what_is_not_plain(odd: Any) -> None:
+    """Anything besides the plain JSON types takes the slow way, however deep in a message it is."""
+    assert not all_plain([{"a": odd}])
+    assert not all_plain([{"a": 1}, {"a": [{"b": odd}]}])
+    assert not all_plain([odd])
+
+
+def test_deep_messages_are_looked_at_the_slow_way() -> None:
+    """Up to the limit of nesting a message is plain; one level more is not, and neither is one without an end."""
+    assert all_plain([{"a": nested(200)}])
+    assert not all_plain([{"a": nested(201)}])
+    endless: dict[str, Any] = {}
+    endless["a"] = endless
+    assert not all_plain([endless])
+
+
+@pytest.mark.parametrize(
+    "message", [{"a": "x" * 50}, {"a": 1.5, "b": [True, None]}, {"ü": "é"}, {"a": (1,)}, {"a": nested(200)}]
+)
+def test_a_limit_for_a_line(message: dict[str, Any]) -> None:
+    """A line of the very limit is returned, and None for a limit that is one byte less."""
+    if "a" in message and isinstance(message["a"], tuple):
+        with pytest.raises(InvalidMessageError, match=r"messages\[2\]\.a"):
+            encode_within(message, [{}, {}], 1000)
+        return
+    line = encode_message(message, "m")
+    assert encode_within(message, [], len(line)) == line
+    assert encode_within(message, [], len(line) - 1) is None
+
+
+def test_a_message_that_is_none_is_named_by_its_place() -> None:
+    """What comes after n messages is messages[n] in an error."""
+    with pytest.raises(InvalidMessageError, match=r"messages\[3\]"):
+        encode_within("no dict", [{}, {}, {}], 1000)
+    with pytest.raises(InvalidMessageError, match="deeper than 200"):
+        encode_within({"a": nested(201)}, [], 10_000)

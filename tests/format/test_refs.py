@@ -251,6 +251,14 @@ def test_impossible_headers_are_damage(fields: dict[str, Any]) -> None:
     assert caught.value.line == 1
 
 
+def test_what_is_wrong_with_a_header_is_said() -> None:
+    """A field that is not there is named, and so is a value that cannot be."""
+    with pytest.raises(CorruptionError, match="no 'chain'"):
+        parse_ref(with_fields(base={"messages": 0, "bytes": 0}), "x")
+    with pytest.raises(CorruptionError, match=r"damaged: -1 is no count"):
+        parse_ref(with_fields(life=-1), "x")
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_no_ref(data: bytes) -> None:
     """Any bytes that are no ref raise CorruptionError."""

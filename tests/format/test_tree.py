@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, object_id
-from coda_fs_session.format.tree import Entry, Spine, append, chunks, decode_node, matches, prefix
+from coda_fs_session.format.tree import Entry, Spine, append, chunks, common_messages, decode_node, matches, prefix
 
 counts = st.lists(st.integers(1, 5), max_size=80)
 fan_outs = st.integers(2, 4)
@@ -146,3 +147,50 @@ def test_impossible_spines_are_refused(bad: object) -> None:
     """What cannot be a spine raises ValueError rather than being read as something."""
     with pytest.raises(ValueError):
         Spine.from_json(bad)
+
+
+def test_lists_of_every_kind_of_entry_are_checked_alike() -> None:
+    """A wrong entry is refused among right ones too, which are all looked at together."""
+    good: list[list[object]] = [[ID, 2, 20], ["1" * 64, 1, 1]]
+    assert Spine.from_json([good]).levels == ((Entry(ObjectId(ID), 2, 20), Entry(ObjectId("1" * 64), 1, 1)),)
+    nodes = [[*entry, "f" * 64] for entry in good]
+    assert Spine.from_json([[], nodes]).messages == 3
+    assert Spine.from_json([[], nodes]).bytes == 21
+    for bad in ([ID, 0, 1], [ID, 2, 1], [ID, 1, True], [ID, 1], ["x", 1, 1], [ID, 1, 1, ID], "xyz", {}):
+        with pytest.raises(ValueError):
+            Spine.from_json([[*good, bad]])
+        with pytest.raises(ValueError):
+            Spine.from_json([[bad, *good]])
+
+
+@pytest.mark.parametrize("fields", [[], [ID], [ID, 1], [ID, 1, 1, "x"], [ID, 1, 1, ID, ID], [ID, 0, 1], {}, None])
+def test_impossible_nodes_are_refused(fields: object) -> None:
+    """A line of a list node that is no entry raises ValueError, alone and twice."""
+    line = orjson.dumps(fields) + b"\n"
+    for data in (line, line * 2):
+        with pytest.raises(ValueError):
+            decode_node(data)
+
+
+@given(fan_outs, counts, counts, counts)
+def test_common_messages(fan_out: int, both: list[int], here: list[int], there: list[int]) -> None:
+    """What two trees have in common is counted in whole chunks from the beginning, the same from either side."""
+
+    def grown(own: str, messages: list[int]) -> Tree:
+        made = tree(fan_out, both)
+        for number, count in enumerate(messages):
+            made.add(Entry(ObjectId(object_id(f"{own} {number}".encode())), count, count * 10))
+        return made
+
+    one, other = grown("here", here), grown("there", there)
+    for first, second in ((one, other), (other, one)):
+        assert common_messages(first.spine, second.spine, first.fetch, second.fetch) == sum(both)
+    assert common_messages(one.spine, one.spine, one.fetch, one.fetch) == sum(both + here)
+
+
+def test_common_messages_reads_a_node_a_level() -> None:
+    """Where long trees part is found without reading what they share."""
+    one, other = tree(4, [3] * 3000), tree(4, [3] * 2990)
+    other.add(Entry(ObjectId("e" * 64), 1, 10))
+    assert common_messages(one.spine, other.spine, one.fetch, other.fetch) == 3 * 2990
+    assert max(one.reads, other.reads) <= 2 * math.ceil(math.log(3000, 4))

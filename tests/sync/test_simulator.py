@@ -69,6 +69,15 @@ FAILED_ONCE = {
         ("create", (1, 0)),
         ("create", (0, 1)),
     ),
+    "three refs of one state leave each other out in a circle": (
+        ("create", (1, 0)),
+        ("add", (1, 0, 0)),
+        ("carry", (0, 0, 0, 0, 0, 0)),
+        ("copy_folder", (1, 1, 0, 0, 0)),
+        ("metadata", (1, 0, 0)),
+        ("metadata", (0, 0, 1)),
+        ("carry", (1, 0, 0, 0, 0, 0)),
+    ),
     "a session is cleared, and looks like a tombstone": (
         ("create", (0, 0)),
         ("carry", (1, 0, 0, 0, 0, 0)),
@@ -85,8 +94,18 @@ FAILED_ONCE = {
 
 @pytest.mark.parametrize("steps", FAILED_ONCE.values(), ids=FAILED_ONCE)
 def test_histories_that_failed_once(steps: tuple[Step, ...]) -> None:
-    """The engine was wrong about the first one, the promises about the others: they took for one what was two."""
+    """The engine was wrong about some of them, the promises about the others: they took for one what was two."""
     run(History(2, steps))
+
+
+@pytest.mark.parametrize("machine", [0, 1], ids=["with a given id", "with an id that it chose"])
+def test_all_that_a_machine_wrote_is_removed(machine: int) -> None:
+    """A mirror takes the whole folder of a replica away: what was acknowledged is there when it is opened again."""
+    steps: tuple[Step, ...] = (
+        *(("create", (machine, 0)), ("add", (machine, 0, 0)), ("remove_replica", (machine, 0))),
+        *(("reopen", (machine,)), ("create", (machine, 1)), ("add", (machine, 1, 0))),
+    )
+    run(History(2, steps, reverts=True), place=DiskPlace)
 
 
 @pytest.mark.parametrize("kind", PLACES)

@@ -35,14 +35,23 @@ def run_pytest(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What came of each test that must notice something, by ``<class>::<test>``."""
-    module = str(Path(broken.__file__))
-    wanted = [f"{module}::{name}::{test}" for name, tests in BROKEN.items() for test in tests]
+    """What came of each test that must notice something, by ``<class>::<test>``.
+
+    Some kill a process at a moment that a busy machine can make it miss: those have up to three chances.
+    """
     folder = tmp_path_factory.mktemp("broken")
-    done = run_pytest("-q", "--tb=no", "-rA", f"--rootdir={folder}", *wanted, folder=folder)
-    found = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED) \S*?::(Test.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    assert found, done.stdout + done.stderr
-    return {test: outcome for outcome, test in found}
+    wanted = [f"{name}::{test}" for name, tests in BROKEN.items() for test in tests]
+    outcomes: dict[str, str] = {}
+    for _ in range(3):
+        paths = [f"{broken.__file__}::{test}" for test in wanted]
+        done = run_pytest("-q", "--tb=no", "-rA", f"--rootdir={folder}", *paths, folder=folder)
+        found = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED) \S*?::(Test.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+        assert found, done.stdout + done.stderr
+        outcomes |= {test: outcome for outcome, test in found}
+        wanted = [test for test in wanted if outcomes[test] == "PASSED" and "killed" in test]
+        if not wanted:
+            break
+    return outcomes
 
 
 @pytest.mark.parametrize(("name", "test"), [(name, test) for name, tests in BROKEN.items() for test in tests])
@@ -109,7 +118,6 @@ def test_a_users_project(tmp_path: Path) -> None:
     done = run_pytest("-W", "error", "-q", "test_mine.py", folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "assert b'what is really there' == b'one\\ntwo\\n'" in done.stdout
-    assert "+  where b'what is really there' = read_raw(" in done.stdout
     assert "DID NOT RAISE" in done.stdout
     assert "MemoryBackend" not in done.stderr
     assert "::BackendTests::" not in done.stdout
