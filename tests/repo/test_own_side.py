@@ -127,7 +127,7 @@ def test_what_changes_a_name_must_say_which(desk: SessionManager, verb: str) -> 
 
 @pytest.mark.usefixtures("derived")
 def test_a_name_that_only_we_have(here: Machine, there: Machine) -> None:
-    """Where the conversation that kept the name has another one now, the name is ours alone, and nothing new gets it."""
+    """Where the conversation that kept the name has another one now, it is ours alone, and nothing new gets it."""
     here.manager().rename_session("default", "trip")
     exchange(here, there)
     manager = there.manager(**OWN)
