@@ -94,7 +94,7 @@ class SessionConflictError(SessionError):
 
 
 class SessionTooLargeError(SessionError):
-    """The session would pass ``max_session_size``; nothing was changed, in memory or on disk."""
+    """The session would pass ``max_session_size``, or what is to be read of it does; nothing was changed."""
 
 
 class InvalidNameError(SessionError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .backends import BACKENDS, BackendOptions
 from .config import Config
+from .format.refs import BEGIN
 from .repo.repository import Repository, Settings
 from .repo.storage import RepoStorage
 
@@ -23,6 +24,7 @@ def open_storage(config: Config) -> RepoStorage:
             durable=config.durability == "full",
             compress=config.compress_messages,
             connections=config.connection_pool_size,
+            begin=BEGIN,
         )
     )
     settings = Settings(
@@ -30,5 +32,6 @@ def open_storage(config: Config) -> RepoStorage:
         diverged=config.diverged,
         message_cache_size=config.message_cache_size,
         compress_threshold_bytes=config.compress_threshold_bytes,
+        max_session_bytes=config.max_session_bytes,
     )
     return RepoStorage(Repository(backend, machine, settings))

@@ -21,6 +21,7 @@ class BackendOptions(NamedTuple):
         durable: sync what is written before a verb returns.
         compress: keep objects with large messages compressed.
         connections: how many to keep open at most, for a database.
+        begin: what every ref begins with.
     """
 
     root: str
@@ -29,12 +30,16 @@ class BackendOptions(NamedTuple):
     durable: bool = True
     compress: bool = True
     connections: int = 5
+    begin: bytes = b""
 
 
 def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
     state = LocalState(options.root, folder=options.state, replica=options.replica)
     files = Files(durable=options.durable)
-    return LocalBackend(options.root, files=files, compress=options.compress, record=state.record), state
+    backend = LocalBackend(
+        options.root, files=files, compress=options.compress, record=state.record, begin=options.begin
+    )
+    return backend, state
 
 
 def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 
-from ..errors import CorruptionError, ObjectNotYetHereError
+from ..errors import CorruptionError, ObjectNotYetHereError, StoreError
 from ._descriptors import names_in, scan
 from ._files import (
     Files,
     discard,
     open_regular,
-    open_with_status,
-    read_bytes,
     start_temporary,
     store_errors,
     translate,
 )
 from ._folders import OwnFolders
+from ._object_files import PIECE_BYTES, read_object, verified, verified_pieces, write_pieces
 from ._parallel import in_parallel
 from ._paths import COMPRESSED, StorePaths, is_hidden, object_of
 from ._presence import Presence
 from .base import NewObject
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OBJECTS_AT_ONCE = 64
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 
@@ -54,7 +51,7 @@ class ObjectFiles:
         problem: CorruptionError | None = None
         for form in (path, path + COMPRESSED):
             try:
-                return _verified(identity, form, size=size, limit=limit)
+                return verified(identity, form, size=size, limit=limit)
             except FileNotFoundError:
                 continue
             except CorruptionError as error:
@@ -64,10 +61,51 @@ class ObjectFiles:
         for form in self._renamed(identity):
             # Nobody but a tool gave it this name: what does not hold the object is not the object damaged.
             with contextlib.suppress(OSError, CorruptionError):
-                return _verified(identity, form, size=size, limit=limit, renamed=True)
+                return verified(identity, form, size=size, limit=limit, renamed=True)
         if problem is None:
             self._presence.check()
         raise problem or ObjectNotYetHereError(identity, path)
+
+    def pieces(self, identity: str) -> Iterator[bytes]:
+        """Yield an object of any size; see `Backend.object_pieces`."""
+        try:
+            data = self.get(identity, size=None, limit=PIECE_BYTES)
+        except (CorruptionError, ObjectNotYetHereError) as error:
+            # Too large, or what the error says: that is found out without room for it.
+            form = self._form_of_large(identity)
+            if form is None:
+                raise error
+            yield from verified_pieces(identity, form)
+        else:
+            yield data
+
+    def _form_of_large(self, identity: str) -> str | None:
+        """Return the file to read an object from; what was yielded cannot be taken back, so of several a good one."""
+        path = self._paths.object(identity)
+        own = [form for form in (path, path + COMPRESSED) if os.path.lexists(form)]
+        renamed = self._renamed(identity)
+        if len(own) == 1 and not renamed:
+            return own[0]
+        for form in own + renamed:
+            with contextlib.suppress(StoreError, OSError):
+                for _ in verified_pieces(identity, form):
+                    pass
+                return form
+        return own[0] if own else None
+
+    def put_large(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        """Keep an object of any size, durably; see `Backend.put_large_object`."""
+        path = self._paths.object(identity)
+        folder, touched = os.path.dirname(path), set[str]()
+        form = path + COMPRESSED if compress and self._compress else path
+        # What is there and bad is healed in the form that it has.
+        form = next((each for each in (path, path + COMPRESSED) if os.path.lexists(each)), form)
+        with store_errors("write objects into", self._paths.objects):
+            self._folders.make(folder, touched)
+            touched.add(folder)
+            write_pieces(self._files, form, identity, size, pieces)
+            self._doubtful.discard(form)
+        self._secure(touched)
 
     def _renamed(self, identity: str) -> list[str]:
         """Return the files that may be an object under a name that a sync tool made of it, as of a conflict."""
@@ -86,6 +124,10 @@ class ObjectFiles:
         for batch in _batches(objects):
             with store_errors("write objects into", self._paths.objects):
                 self._put_batch(batch, touched)
+        self._secure(touched)
+
+    def _secure(self, touched: set[str]) -> None:
+        """Make the names in folders durable."""
         root = self._paths.objects
         with store_errors("sync", root):
             # One sync of the folder above secures every folder that was in it before.
@@ -133,7 +175,7 @@ class ObjectFiles:
             if form in self._doubtful:
                 return False
             try:
-                if _read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
+                if read_object(form, size=len(new.data), limit=len(new.data)) != new.data:
                     continue
                 descriptor = open_regular(form)
             except (FileNotFoundError, CorruptionError):
@@ -172,47 +214,6 @@ def _batches(objects: Iterable[NewObject]) -> Iterator[list[NewObject]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _verified(identity: str, path: str, *, size: int | None, limit: int, renamed: bool = False) -> bytes:
-    data = _read_object(path, size=size, limit=limit, renamed=renamed)
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != identity:
-        raise _bad_object(path, f"sha256 {identity}", actual)
-    return data
-
-
-def _read_object(path: str, *, size: int | None, limit: int, renamed: bool = False) -> bytes:
-    """Read an object without verifying its hash, in the form that its name tells; its bytes, where that was changed."""
-    descriptor, status = open_with_status(path)
-    try:
-        stored = status.st_size
-        compressed = path.endswith(COMPRESSED)
-        if renamed:
-            compressed = read_bytes(descriptor, len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
-        if not compressed:
-            if stored > limit or (size is not None and stored != size):
-                raise _bad_object(path, f"{limit if size is None else size} bytes", f"{stored} bytes")
-            return read_bytes(descriptor, stored)
-        from ._compression import decompress, largest_frame
-
-        if stored > largest_frame(limit):
-            raise _bad_object(path, f"{largest_frame(limit)} bytes at most", f"{stored} bytes")
-        try:
-            return decompress(read_bytes(descriptor, stored), size=size, limit=limit)
-        except ValueError as error:
-            raise _bad_object(path, "one zstd frame of the right size", error) from error
-    finally:
-        os.close(descriptor)
-
-
-def _bad_object(path: str, expected: object, actual: object) -> CorruptionError:
-    return CorruptionError(
-        "the object is damaged: restore the file from a backup or another machine",
-        path,
-        expected=expected,
-        actual=actual,
-    )
 
 
 def _folders(root: str) -> Iterator[str]:

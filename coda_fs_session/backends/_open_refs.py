@@ -16,7 +16,7 @@ from . import _locks
 from ._descriptors import note_keeper
 from ._files import Files, open_with_status, read_bytes
 from ._stand_ins import StandIns
-from .base import REF_BEGIN, RefChangedError, Snapshot, Token
+from .base import RefChangedError, Snapshot, Token
 
 OPEN_REFS = 64
 _SUFFIX_BYTES = 32
@@ -293,7 +293,7 @@ class OpenRefs(Uncopied):
         finally:
             ref.mutex.release()
 
-    def read_held(self, path: str) -> Snapshot | None:
+    def read_held(self, path: str, begin: bytes) -> Snapshot | None:
         """Read a file whose lock this thread holds; None where it does not, or where the file was changed even so."""
         ref = self._refs.get(path)
         # The mutex of a file that another thread holds is not free, and one that nobody holds is not locked.
@@ -302,8 +302,8 @@ class OpenRefs(Uncopied):
         try:
             if not ref.locked:
                 return None
-            data, whole = _read(ref.descriptor, ref.now[1], path)
-            same = ref.look() == ref.now and whole
+            data, whole = _read(ref.descriptor, ref.now[1], path, begin)
+            same = whole and ref.look() == ref.now
             return Snapshot(data, ref.now) if same else None
         except FileNotFoundError:
             return None
@@ -380,14 +380,14 @@ class OpenRefs(Uncopied):
         self._refs = OrderedDict()
 
 
-def read_ref(descriptor: int, before: os.stat_result, path: str) -> Snapshot:
+def read_ref(descriptor: int, before: os.stat_result, path: str, begin: bytes) -> Snapshot:
     """Read a whole ref file with the token that belongs to its bytes; `before` is what was known when it was opened.
 
     Raises:
         CorruptionError: it is so large, for what is in it, that it can be no ref.
     """
     while True:
-        data, whole = _read(descriptor, before.st_size, path)
+        data, whole = _read(descriptor, before.st_size, path, begin)
         # Bytes and token must belong together: a saver may append while we read.
         after, token = os.fstat(descriptor), token_of(before)
         if token_of(after) == token and whole:
@@ -400,17 +400,17 @@ def _end_of(descriptor: int, size: int) -> tuple[int, bytes]:
     return size, read_bytes(descriptor, length, size - length)
 
 
-def _read(descriptor: int, size: int, path: str) -> tuple[bytes, bool]:
+def _read(descriptor: int, size: int, path: str, begin: bytes) -> tuple[bytes, bool]:
     """Read a ref file without making room for what is not in it; return its bytes, and whether they are all.
 
     Of zeros at its end, where data never arrived, no more is returned than it takes to see them.
     """
+    if size > _REF_LIMIT:
+        raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=size)
     if size <= _AT_ONCE:
         data = read_bytes(descriptor, size)
         return data, len(data) == size
-    if size > _REF_LIMIT:
-        raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=size)
-    if not read_bytes(descriptor, len(REF_BEGIN)).startswith(REF_BEGIN):
+    if read_bytes(descriptor, len(begin)) != begin:
         raise CorruptionError(
             "the file does not begin as a ref does: restore it from a backup or another machine, or move it away",
             path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Iterable, Iterator
 
@@ -9,11 +11,11 @@ from sqlalchemy import bindparam, case, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from ..errors import CorruptionError, ObjectNotYetHereError
-from ._compression import compress, decompress, largest_frame
+from ._compression import compress, compressed, decompress, decompressed, largest_frame
 from ._sqlite_database import Database
 from ._sqlite_schema import new_number, objects
 from ._sqlite_statements import run
-from .base import NewObject, Token, mismatch
+from .base import OBJECT_LIMIT, NewObject, Token, mismatch
 
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _GROUP_DIGITS = 2
@@ -49,21 +51,56 @@ class ObjectRows:
     def get(self, identity: str, *, size: int | None, limit: int) -> bytes:
         """Return an object, verified; see `Backend.get_object`."""
         at_most = limit if size is None else size
-        found = self._database.rows(_READ, {"key": identity, "limit": largest_frame(at_most)})
-        if not found:
-            raise ObjectNotYetHereError(identity, self.locate(identity))
-        form, stored, kept = found[0]
+        form, kept = self._row_of(identity, at_most)
         try:
-            if kept is None:
-                raise ValueError(f"{stored} bytes")
-            if not isinstance(kept, bytes):
-                raise ValueError(f"{type(kept).__name__} where bytes belong")
             data = decompress(kept, size=size, limit=limit) if form == _ZSTD else kept
         except ValueError as error:
             raise self._bad(identity, f"{at_most} bytes", error) from error
         if wrong := mismatch(identity, data, size=size, limit=limit):
             raise self._bad(identity, *wrong)
         return data
+
+    def pieces(self, identity: str) -> Iterator[bytes]:
+        """Yield an object of any size; see `Backend.object_pieces`. What is stored of it is held in memory."""
+        form, kept = self._row_of(identity, OBJECT_LIMIT)
+        digest = hashlib.sha256()
+        try:
+            for piece in decompressed(io.BytesIO(kept)) if form == _ZSTD else (kept,):
+                digest.update(piece)
+                yield piece
+        except ValueError as error:
+            raise self._bad(identity, "one zstd frame of the right size", error) from error
+        if digest.hexdigest() != identity:
+            raise self._bad(identity, f"sha256 {identity}", digest.hexdigest())
+
+    def _row_of(self, identity: str, at_most: int) -> tuple[object, bytes]:
+        found = self._database.rows(_READ, {"key": identity, "limit": largest_frame(at_most)})
+        if not found:
+            raise ObjectNotYetHereError(identity, self.locate(identity))
+        form, stored, kept = found[0]
+        if not isinstance(kept, bytes):
+            actual = f"{stored} bytes" if kept is None else type(kept).__name__
+            raise self._bad(identity, f"{at_most} bytes", actual)
+        return form, kept
+
+    def put_large(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        """Keep an object of any size; see `Backend.put_large_object`. What is stored of it is held in memory."""
+        digest = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for piece in pieces:
+                digest.update(piece)
+                yield piece
+
+        form = _ZSTD if self._compress and compress else _PLAIN
+        try:
+            data = b"".join(compressed(hashed(), size=size) if form == _ZSTD else hashed())
+        except ValueError as error:
+            raise self._bad(identity, f"{size} bytes", error) from error
+        if digest.hexdigest() != identity:
+            raise self._bad(identity, f"sha256 {identity}", digest.hexdigest())
+        with self._database.writing("write objects into") as connection:
+            run(connection, _PUT, _row(identity, form, data))
 
     def _bad(self, identity: str, expected: object, actual: object) -> CorruptionError:
         return CorruptionError(
@@ -100,12 +137,7 @@ class ObjectRows:
         form, data = _PLAIN, new.data
         if self._compress and new.compress:
             form, data = _ZSTD, compress(new.data)
-        return {
-            "id": new.id,
-            "tag": int(new.id[_GROUP_DIGITS : _GROUP_DIGITS + _TAG_DIGITS], 16),
-            "form": form,
-            "data": data,
-        }
+        return _row(new.id, form, data)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up."""
@@ -125,6 +157,11 @@ class ObjectRows:
         for (identity,) in self._database.rows(_IDS, {"first": group, "after": group + "g"}):
             if _is_hex(identity, 64):
                 yield identity
+
+
+def _row(identity: str, form: str, data: bytes) -> dict[str, object]:
+    tag = int(identity[_GROUP_DIGITS : _GROUP_DIGITS + _TAG_DIGITS], 16)
+    return {"id": identity, "tag": tag, "form": form, "data": data}
 
 
 def _is_hex(value: object, digits: int) -> bool:

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, NewType
 
+from ..errors import CorruptionError
 from ..uncopied import Uncopied
 
 END_BYTES = 32
-REF_BEGIN = b'{"'
-"""What every ref begins with: a large file that does not need not be read to tell that it is none."""
+OBJECT_LIMIT = 2**31
+"""Bytes that no object passes."""
 
 Token = NewType("Token", tuple[int, ...])
 """Changes whenever a ref's content does; compared, never looked into."""
@@ -202,6 +203,31 @@ class Backend(Uncopied, ABC):
             CorruptionError: what is there is something else.
         """
 
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        """Yield the bytes of an object of any size, some at a time; they are verified once the last was yielded.
+
+        The default reads it whole; override it where large ones can be read with less memory than they have bytes.
+
+        Raises:
+            ObjectNotYetHereError: it is not there.
+            CorruptionError: what is there is something else, as also what was yielded before.
+        """
+        yield self.get_object(identity, size=None, limit=OBJECT_LIMIT)
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        """Keep one object, durable on return, in place of what may be there; nothing where `pieces` are another one.
+
+        The default holds it whole; override it where that takes less memory than the object has bytes.
+
+        Raises:
+            CorruptionError: `pieces` are not the object of this id; or what they raise.
+        """
+        data = b"".join(pieces)
+        if wrong := mismatch(identity, data, size=size, limit=size):
+            expected, actual = wrong
+            raise CorruptionError(f"object {identity} changed while it was copied", expected=expected, actual=actual)
+        self.put_objects([NewObject(identity, data, compress)])
+
     @abstractmethod
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         """Keep objects; all are durable on return. One that is there already is verified, and mended if bad."""
@@ -260,7 +286,7 @@ class Backend(Uncopied, ABC):
 
     @abstractmethod
     def read_ref(self, key: RefKey) -> Snapshot:
-        """Return a ref.
+        """Return a ref; of very many zeros at its end not all.
 
         Raises:
             KeyError: there is none under this key.

@@ -66,6 +66,7 @@ class LocalBackend(Backend):
         files: the system calls to use (tests put others here).
         compress: keep objects compressed where the engine hints that it pays.
         record: what this machine has acknowledged; shared with its state.
+        begin: what every ref begins with; a large file that does not is damage, and is not read to tell.
 
     Raises:
         StoreFormatError: `root` is something else than a store, or a store of a newer version.
@@ -80,9 +81,11 @@ class LocalBackend(Backend):
         files: Files | None = None,
         compress: bool = True,
         record: FileRecord | None = None,
+        begin: bytes = b"",
     ) -> None:
         self._paths = StorePaths(os.fspath(root))
         self._record = record or FileRecord(lambda: "")
+        self._begin = begin
         self._files = files or Files()
         self._folders = OwnFolders(self._files)
         self._presence = Presence(self._paths)
@@ -148,6 +151,12 @@ class LocalBackend(Backend):
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         self._objects.put(objects)
 
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        return self._objects.pieces(identity)
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        self._objects.put_large(identity, size, pieces, compress=compress)
+
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 
@@ -197,11 +206,11 @@ class LocalBackend(Backend):
     def read_ref(self, key: RefKey) -> Snapshot:
         path = self._paths.ref(key.path)
         with store_errors("read", path, reading=True):
-            held = self._open_refs.read_held(path)
+            held = self._open_refs.read_held(path, self._begin)
         if held is not None:
             return held
         with self._reading(key) as (descriptor, status):
-            return read_ref(descriptor, status, path)
+            return read_ref(descriptor, status, path, self._begin)
 
     @contextmanager
     def _reading(self, key: RefKey) -> Iterator[tuple[int, os.stat_result]]:

@@ -90,6 +90,12 @@ class SqliteBackend(Backend):
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         self._objects.put(objects)
 
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        return self._objects.pieces(identity)
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        self._objects.put_large(identity, size, pieces, compress=compress)
+
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 

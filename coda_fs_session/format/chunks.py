@@ -34,6 +34,9 @@ class Sizes(NamedTuple):
 
 STANDARD = Sizes()
 
+LARGEST_RUN = STANDARD.full + STANDARD.large
+"""Bytes that no chunk of several messages has, and no tail object; a reader refuses larger ones."""
+
 
 def closes(line: bytes, size: int, sizes: Sizes) -> bool:
     """Tell whether a chunk ends after this message, looking at nothing that follows.

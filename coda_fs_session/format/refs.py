@@ -31,6 +31,9 @@ from .records import (
     encode_metadata,
 )
 
+BEGIN = b'{"'
+"""What every ref begins with."""
+
 _ID_FIELD = b',"id":"'
 _ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
 _SECTOR = 512

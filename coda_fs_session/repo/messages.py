@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..backends.base import NewObject
 from ..errors import CorruptionError
-from ..format.chunks import Sizes, closes, holds_cut, size_of, split
+from ..format.chunks import LARGEST_RUN, Sizes, closes, holds_cut, size_of, split
 from ..format.ids import Chain, ObjectId, chain_cut, chain_message, object_id
 from ..format.records import Base, Tail
 from ..format.tree import Entry, Prefix, Spine, append, chunks, encode_node, prefix
@@ -67,6 +67,21 @@ class MessageList:
             yield from self._tail_lines()[max(start - in_chunks, 0) : stop - in_chunks]
         if stop > self.base.messages:
             yield from self.lines[max(start - self.base.messages, 0) : stop - self.base.messages]
+
+    def told_apart(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield as `read` does, for comparing: of a very large message, which is a chunk of its own, only the id."""
+        in_chunks = min(stop, self.base.spine.messages)
+        for position, entry in chunks(self.base.spine, start, in_chunks, self.objects.node):
+            if entry.bytes > LARGEST_RUN and entry.messages == 1:
+                yield entry.id.encode()
+            else:
+                yield from self.objects.chunk(entry)[max(start - position, 0) : max(in_chunks - position, 0)]
+        if stop > in_chunks:
+            yield from self.read(max(start, in_chunks), stop)
+
+    def weight(self, start: int, stop: int) -> int:
+        """Return how many bytes the chunks have that `read` would go through, without reading one."""
+        return sum(entry.bytes for _, entry in chunks(self.base.spine, start, stop, self.objects.node))
 
     def secure(self) -> None:
         """Make sure that every object of the list is in the store and good, writing anew what is still in memory.
@@ -133,7 +148,8 @@ class MessageList:
         following = before.following
         if following and following.messages == 1 and following.bytes >= self.sizes.large and before.spine.messages:
             _, last = next(chunks(self.base.spine, before.spine.messages - 1, position, self.objects.node))
-            if not closes(self.objects.chunk(last)[-1], last.bytes, self.sizes):
+            alone = last.messages == 1 and last.bytes >= self.sizes.large
+            if not alone and not closes(self.objects.chunk(last)[-1], last.bytes, self.sizes):
                 return prefix(self.base.spine, before.spine.messages - 1, self.objects.node)
         return before
 

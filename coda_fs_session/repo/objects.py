@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from ..backends.base import Backend, NewObject
-from ..errors import CorruptionError, StoreFormatError
-from ..format.chunks import join, size_of
+from ..errors import CorruptionError, StoreError, StoreFormatError
+from ..format.chunks import LARGEST_RUN, join, size_of
 from ..format.commits import Commit, decode_commit, encode_commit, skip_link
 from ..format.ids import ObjectId, object_id
 from ..format.records import CommitLink, Tail
@@ -15,6 +15,8 @@ from ..format.tree import Entry, decode_node, matches
 from ..interrupts import Section
 
 _NODE_LIMIT = 64 * 1024
+_COMMIT_BYTES = 16 * 1024 * 1024
+"""What a commit may have besides what a session may."""
 _CACHED_NODES = 512
 _BYTES_A_MESSAGE = 16 * 1024
 """What a cached message may take up on average: so the option bounds the memory whatever the messages are."""
@@ -27,12 +29,14 @@ class Objects:
         cached_messages: how many messages the cache of chunks may hold, over all sessions; and of large ones fewer,
             so that it never holds more than 16 KiB for each.
         compress_threshold: a chunk with a message line of this many bytes or more is marked as worth compressing.
+        most_bytes: what a session may have; nothing that is much larger is read where nobody asked for it.
     """
 
-    def __init__(self, backend: Backend, *, cached_messages: int, compress_threshold: int) -> None:
+    def __init__(self, backend: Backend, *, cached_messages: int, compress_threshold: int, most_bytes: int) -> None:
         self.backend = backend
         self._cached_messages = cached_messages
         self._compress_threshold = compress_threshold
+        self._most_bytes = most_bytes
         self._chunks: OrderedDict[ObjectId, list[bytes]] = OrderedDict()
         self._chunk_messages = 0
         self._chunk_bytes = 0
@@ -45,6 +49,8 @@ class Objects:
             if entry.id in self._chunks:
                 self._chunks.move_to_end(entry.id)
                 return self._chunks[entry.id]
+        if entry.messages > 1:
+            self._check_run(entry.id, entry.bytes)
         lines = self._lines(entry.id, entry.bytes)
         if len(lines) != entry.messages:
             raise self._bad(entry.id, f"{entry.messages} messages", len(lines))
@@ -64,6 +70,7 @@ class Objects:
 
     def tail(self, tail: Tail) -> list[bytes]:
         """Return the message lines of a tail object that are in use."""
+        self._check_run(tail.id, tail.size)
         lines = self._lines(tail.id, tail.size)[: tail.messages]
         used = size_of(lines)
         if len(lines) != tail.messages or used != tail.bytes:
@@ -92,7 +99,16 @@ class Objects:
         return entries
 
     def commit(self, link: CommitLink) -> Commit:
-        """Return a commit."""
+        """Return a commit.
+
+        Raises:
+            StoreError: it cannot be read, or claims to be larger than any session may be.
+        """
+        if link.size > self._most_bytes + _COMMIT_BYTES:
+            raise StoreError(
+                f"commit {link.id} claims to have {link.size} bytes, and sessions may have {self._most_bytes}: if that "
+                "is right raise max_session_size (0 reads everything)"
+            )
         data = self.backend.get_object(link.id, size=link.size, limit=link.size)
         try:
             commit = decode_commit(data)
@@ -148,6 +164,11 @@ class Objects:
         if objects:
             self.backend.prepare()
             self.backend.put_objects(objects)
+
+    def _check_run(self, identity: ObjectId, size: int) -> None:
+        """Refuse an object of several messages that no writer makes: a small file may decompress to any size."""
+        if size > LARGEST_RUN:
+            raise self._bad(identity, f"{LARGEST_RUN} bytes at most where several messages are in it", f"{size} bytes")
 
     def _lines(self, identity: ObjectId, size: int) -> list[bytes]:
         lines = self.backend.get_object(identity, size=size, limit=size).split(b"\n")

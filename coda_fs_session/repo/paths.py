@@ -202,7 +202,7 @@ def _node_reader(head: Head) -> Callable[[Entry], list[Entry]]:
 
 def _reading(head: Head, messages: MessageList, start: int, stop: int) -> Iterator[bytes]:
     try:
-        yield from messages.read(start, stop)
+        yield from messages.told_apart(start, stop)
     except StoreError as error:
         raise UndecidedError(head, error) from error
 

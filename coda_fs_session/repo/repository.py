@@ -20,6 +20,9 @@ from .index import Index
 from .objects import Objects
 from .state import Head
 
+NO_LIMIT = 2**62
+"""Bytes: more than any session has."""
+
 
 class Settings(NamedTuple):
     """Options of the engine; see `coda_fs_session.config` for what they mean to users."""
@@ -28,6 +31,7 @@ class Settings(NamedTuple):
     diverged: str = "shared"
     message_cache_size: int = 1000
     compress_threshold_bytes: int = 8192
+    max_session_bytes: int = NO_LIMIT
     sizes: Sizes = STANDARD
     clock: Callable[[], datetime] = partial(datetime.now, UTC)
 
@@ -44,6 +48,7 @@ class Repository(Uncopied):
             backend,
             cached_messages=settings.message_cache_size,
             compress_threshold=settings.compress_threshold_bytes,
+            most_bytes=settings.max_session_bytes,
         )
         self.index = Index(backend, machine, self.read, self.horizon)
         self._replica: str | None = None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import takewhile
 
 from ..errors import SessionNotFoundError, StoreError, warn
@@ -25,28 +24,8 @@ from .messages import Draft
 from .repository import Repository
 from .resolve import Shown
 from .sides import find_own_side, own_side
+from .source import HeadSource, refuse_too_large
 from .state import Attempt, Head
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeadSource:
-    """The live messages of a head, for a session's working copy."""
-
-    head: Head
-
-    def __len__(self) -> int:
-        return self.head.live_count
-
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
-        return self.head.messages.read(self.head.start + start, self.head.start + stop)
-
-    def size(self, start: int, stop: int) -> int:
-        if start == 0 and stop == len(self):
-            return self.head.live_bytes
-        if start >= stop:
-            return 0
-        messages, first = self.head.messages, self.head.start
-        return messages.bytes_before(first + stop) - messages.bytes_before(first + start)
 
 
 def _goes_on_from(before: Head, now: Head) -> bool:
@@ -178,15 +157,20 @@ class RepoStorage(Uncopied, SessionStorage):
         shown = resolved.shown
         if shown is None:
             return None
-        source = PartialSource.of(shown.head)
+        head = shown.head
+        refuse_too_large(head, head.start, head.count, self.repo.settings.max_session_bytes)
+        source = PartialSource.of(head)
         session = self._stored(shown, source)
         session._missing = source.missing
         return session
 
     def _open(self, shown: Shown) -> Session:
-        session = self._stored(shown, HeadSource(shown.head))
+        session = self._stored(shown, self._source(shown.head))
         self._heads[session] = shown.head
         return session
+
+    def _source(self, head: Head) -> HeadSource:
+        return HeadSource(head, self.repo.settings.max_session_bytes)
 
     def _stored(self, shown: Shown, source: MessageSource) -> Session:
         head = shown.head
@@ -315,7 +299,7 @@ class RepoStorage(Uncopied, SessionStorage):
         shown = self._follow(session)
         if shown is None or not _goes_on_from(head, shown.head):
             return
-        stored = HeadSource(shown.head).read(splice.saved, shown.head.live_count)
+        stored = self._source(shown.head).read(splice.saved, shown.head.live_count)
         there = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, splice.lines, strict=False)))
         if there:
             self._take(session, shown.head)
@@ -387,7 +371,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def _settle(self, session: Session, saved: engine.Saved, found: Found) -> None:
         """Let a session stand on the head that its save led to."""
         head, written, merged = saved
-        source = HeadSource(head)
+        source = self._source(head)
 
         def settle() -> None:
             if written is not None:
@@ -402,7 +386,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def _rebase(self, session: Session, landed: AttemptLandedError) -> None:
         """Let a session stand on a head that has part of its changes; what it holds stays."""
         head, sent = landed.head, landed.attempt.metadata
-        source = HeadSource(head)
+        source = self._source(head)
         # It may have to be read, which may fail.
         session._copy.live()
 
@@ -422,7 +406,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def _take(self, session: Session, head: Head) -> None:
         """Show a head in a session, with nothing of the session's own kept."""
         parent = head.header.parent
-        source = HeadSource(head)
+        source = self._source(head)
 
         def take() -> None:
             session._show(

@@ -8,10 +8,11 @@ Where neither does, a replica was reverted or cloned: each side keeps its own, a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from itertools import chain
+from typing import Literal, NamedTuple
 
 from ..backends.base import NewObject, RefChangedError, RefKey, Token
-from ..errors import ObjectNotYetHereError, SessionError, StoreError
+from ..errors import CorruptionError, ObjectNotYetHereError, SessionError, StoreError
 from ..storage import SessionStorage
 from .history import covers, same_life
 from .state import Head
@@ -20,7 +21,7 @@ from .sync_memory import Memory, pair_of, short
 from .sync_report import Direction, ProgressCallback, SyncProgress, SyncReport
 from .sync_side import Found, Side
 
-_OBJECT_LIMIT = 2**31
+_LARGE = 4 * 1024 * 1024
 _REFS_AT_ONCE = 256
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _TRIES = 8
@@ -55,6 +56,13 @@ def refuse_overlap(one: str, other: str) -> None:
     """
     if f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/"):
         raise ValueError(f"a store cannot be synced with itself or with a folder within: {one} and {other}")
+
+
+class _Looked(NamedTuple):
+    """A good object: its size, and its bytes where they were asked for and are not too many."""
+
+    size: int
+    data: bytes | None
 
 
 class _Sync:
@@ -131,7 +139,7 @@ class _Sync:
             verified, good = self._memory.verified_in(group), self._good.setdefault(group, set())
             good |= {each for each in left & right if short(each) in verified}
             for identity in sorted((left & right) - good):
-                bad = [side for side in self._sides if self._read_object(side, identity) is None]
+                bad = [side for side in self._sides if self._look_at(side, identity) is None]
                 if not bad:
                     good.add(identity)
                 elif len(bad) == 1:
@@ -140,27 +148,62 @@ class _Sync:
         self._counts["objects"][1] += sum(len(wanted[side]) for side in receiving)
         for side in receiving:
             side.backend.prepare()
-            side.backend.put_objects(self._objects_for(side, wanted[side]))
+            large: list[tuple[str, int]] = []
+            side.backend.put_objects(self._objects_for(side, wanted[side], large))
+            for identity, size in large:
+                self._copy_large(side, identity, size)
 
-    def _objects_for(self, side: Side, identities: list[str]) -> Iterator[NewObject]:
+    def _objects_for(self, side: Side, identities: list[str], large: list[tuple[str, int]]) -> Iterator[NewObject]:
+        """Yield objects to be written; those that memory is not to hold go to `large`, with their sizes."""
         for identity in identities:
-            data = self._read_object(self._other(side), identity)
-            if data is not None:
-                yield side.repo.objects.copied(identity, data)
-                self._good[identity[:2]].add(identity)
-                side.objects_in += 1
-                side.object_bytes += len(data)
+            found = self._look_at(self._other(side), identity, keep=_LARGE)
+            if found is not None and found.data is None:
+                large.append((identity, found.size))
+                continue
+            if found is not None and found.data is not None:
+                yield side.repo.objects.copied(identity, found.data)
+                self._note_copy(side, identity, found.size)
             self._tell("objects", 1)
 
-    def _read_object(self, side: Side, identity: str) -> bytes | None:
-        """Return an object, None where it is damaged or gone since it was listed."""
+    def _copy_large(self, side: Side, identity: str, size: int) -> None:
+        pieces = self._other(side).backend.object_pieces(identity)
         try:
-            return side.backend.get_object(identity, size=None, limit=_OBJECT_LIMIT)
+            first = next(pieces, b"")
+            compress = side.repo.objects.copied(identity, first).compress
+            side.backend.put_large_object(identity, size, chain([first], pieces), compress=compress)
+        except (ObjectNotYetHereError, CorruptionError) as error:
+            # It was there, and good, a moment ago.
+            self._note_problem(error)
+        else:
+            self._note_copy(side, identity, size)
+        self._tell("objects", 1)
+
+    def _note_copy(self, side: Side, identity: str, size: int) -> None:
+        self._good[identity[:2]].add(identity)
+        side.objects_in += 1
+        side.object_bytes += size
+
+    def _look_at(self, side: Side, identity: str, *, keep: int = 0) -> _Looked | None:
+        """Verify an object, None where it is damaged or gone since it was listed.
+
+        Args:
+            keep: return its bytes if it has no more than this.
+        """
+        size = 0
+        kept: list[bytes] = []
+        try:
+            for piece in side.backend.object_pieces(identity):
+                size += len(piece)
+                if size <= keep:
+                    kept.append(piece)
+                else:
+                    kept.clear()
         except ObjectNotYetHereError:
             return None
         except StoreError as error:
             self._note_problem(error)
             return None
+        return _Looked(size, b"".join(kept) if size <= keep else None)
 
     # Refs
 

@@ -17,7 +17,9 @@ from ..errors import StoreError
 
 T = TypeVar("T")
 
-WRITING = frozenset(["prepare", "put_objects", "create_ref", "create_refs", "append_ref", "replace_ref"])
+WRITING = frozenset(
+    ["prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"]
+)
 """The verbs that change a store."""
 
 
@@ -50,6 +52,12 @@ class WrapperBackend(Backend):
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         self.call("put_objects", lambda: self.inner.put_objects(objects))
+
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        return self.call("object_pieces", lambda: self.inner.object_pieces(identity))
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        self.call("put_large_object", lambda: self.inner.put_large_object(identity, size, pieces, compress=compress))
 
     def objects(self) -> Iterator[tuple[str, int]]:
         return self.call("objects", self.inner.objects)

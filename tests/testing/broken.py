@@ -20,7 +20,7 @@ import pytest
 from backends.test_local import TestLocal as OfFiles
 from backends.test_memory import TestMemory as OfMemory
 
-from coda_fs_session import Session, SessionInfo, SessionStorage, StoreError
+from coda_fs_session import ObjectNotYetHereError, Session, SessionInfo, SessionStorage, StoreError
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import Backend, NewObject, Place, RefKey, RefTakenError, Snapshot, Token
 from coda_fs_session.backends.local import LocalBackend
@@ -170,6 +170,24 @@ class TestUnverifiedObjects(OverMemory):
     class broken(MemoryBackend):
         def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
             return self._objects.get(identity, b"")
+
+
+class TestPiecesAreNotVerified(OverMemory):
+    noticed_by = ("test_pieces_of_something_else",)
+
+    class broken(MemoryBackend):
+        def object_pieces(self, identity: str) -> Iterator[bytes]:
+            if identity not in self._objects:
+                raise ObjectNotYetHereError(identity)
+            yield self._objects[identity]
+
+
+class TestKeepsTheLastPiece(OverMemory):
+    noticed_by = ("test_an_object_in_pieces[small-plain]", "test_pieces_of_something_else")
+
+    class broken(MemoryBackend):
+        def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+            self._objects[identity] = [*pieces, b""][-1]
 
 
 class TestTrustsWhatIsThere(OverMemory):

@@ -76,6 +76,38 @@ class ObjectTests(BackendCase):
         assert shown(backend.get_object(new.id, size=len(new.data), limit=len(new.data))) == shown(new.data)
         assert shown(self.read_raw(backend, new.id)) == shown(new.data)
 
+    @pytest.mark.parametrize("compress", [False, True], ids=["plain", "to be compressed"])
+    @pytest.mark.parametrize("data", [b"", b"small", b"again " * (LARGE // 6)], ids=["empty", "small", "large"])
+    def test_an_object_in_pieces(self, backend: Backend, data: bytes, compress: bool) -> None:
+        """Pieces are the object, whichever verb brought it, and what is put in pieces is read whole as well."""
+        backend.prepare()
+        new, other = new_object(data, compress=compress), new_object(data + b"other", compress=compress)
+        backend.put_objects([new])
+        assert shown(b"".join(backend.object_pieces(new.id))) == shown(data)
+        halves = (other.data[:3], other.data[3:])
+        backend.put_large_object(other.id, len(other.data), iter(halves), compress=compress)
+        assert shown(b"".join(backend.object_pieces(other.id))) == shown(other.data)
+        assert shown(backend.get_object(other.id, size=None, limit=2 * LARGE)) == shown(other.data)
+        assert {identity for identity, _ in backend.objects()} == {new.id, other.id}
+        with pytest.raises(ObjectNotYetHereError):
+            list(backend.object_pieces("0" * 64))
+
+    def test_pieces_of_something_else(self, backend: Backend) -> None:
+        """What is not the object of its id is neither kept nor read to the end, and putting the right one mends it."""
+        backend.prepare()
+        new = new_object(b"good " * (LARGE // 5))
+        for pieces, size in (([b"bad"], 3), ([new.data[:-1]], len(new.data)), ([new.data], 3), ([], 0)):
+            with pytest.raises(CorruptionError):
+                backend.put_large_object(new.id, size, iter(pieces), compress=True)
+            with pytest.raises(ObjectNotYetHereError):
+                list(backend.object_pieces(new.id))
+        backend.put_objects([new])
+        self.write_raw(backend, new.id, b"bad! " * (LARGE // 5))
+        with pytest.raises(CorruptionError):
+            list(backend.object_pieces(new.id))
+        backend.put_large_object(new.id, len(new.data), [new.data], compress=False)
+        assert shown(b"".join(backend.object_pieces(new.id))) == shown(new.data)
+
     def test_an_object_that_is_gone(self, backend: Backend) -> None:
         """What a stranger has removed is not there, and can be put again."""
         backend.prepare()

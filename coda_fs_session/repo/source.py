@@ -1,0 +1,51 @@
+"""The saved messages of a session, read when its working copy needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import SessionTooLargeError
+from .repository import NO_LIMIT
+from .state import Head
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadSource:
+    """The live messages of a head.
+
+    Attributes:
+        most_bytes: what is not read at once: somebody else may have written it, and a small file can hold any size.
+    """
+
+    head: Head
+    most_bytes: int = NO_LIMIT
+
+    def __len__(self) -> int:
+        return self.head.live_count
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        refuse_too_large(self.head, self.head.start + start, self.head.start + stop, self.most_bytes)
+        return self.head.messages.read(self.head.start + start, self.head.start + stop)
+
+    def size(self, start: int, stop: int) -> int:
+        if start == 0 and stop == len(self):
+            return self.head.live_bytes
+        if start >= stop:
+            return 0
+        messages, first = self.head.messages, self.head.start
+        return messages.bytes_before(first + stop) - messages.bytes_before(first + start)
+
+
+def refuse_too_large(head: Head, start: int, stop: int, most_bytes: int) -> None:
+    """Refuse to read messages that have more bytes than a session may.
+
+    Raises:
+        SessionTooLargeError: they have.
+        StoreError: a list node is missing or damaged.
+    """
+    if head.live_bytes > most_bytes and (size := head.messages.weight(start, stop)) > most_bytes:
+        raise SessionTooLargeError(
+            f"the messages of session {head.name!r} to be read have {size / 2**20:.0f} MB, more than max_session_size "
+            f"({most_bytes / 2**20:g} MB): raise the option (0 reads all), or read fewer"
+        )
