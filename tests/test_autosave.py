@@ -468,7 +468,7 @@ def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
     held, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        with index._mutex, objects._mutex, manager._sessions.lock:
+        with index._section, objects._section, manager._sessions.lock:
             held.set()
             done.wait(LIMIT)
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 
 from ._descriptors import scan
-from ._open_refs import token_of
 from ._paths import REF_ENDING, is_hidden, is_ref_file
+from ._ref_files import token_of
 from .base import Token
 
 _GROUP = re.compile(r"[0-9a-f]{2}\Z")

@@ -30,8 +30,8 @@ from ._files import (
     write_file,
 )
 from ._kept import keep, kept
-from ._open_refs import token_of
 from ._paths import is_hidden, is_replica_id
+from ._ref_files import token_of
 from .base import END_BYTES, Record, RefEnd, RefKey, Token
 
 _OPEN_COPIES = 64

@@ -33,11 +33,12 @@ from ._files import (
 from ._folders import OwnFolders
 from ._listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
 from ._objects import ObjectFiles
-from ._open_refs import OpenRef, OpenRefs, read_ref, token_of
+from ._open_refs import OpenRef, OpenRefs
 from ._parallel import in_parallel
 from ._paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ._presence import Presence
 from ._record import FileRecord, end_of
+from ._ref_files import read_ref, token_of
 from ._stand_ins import StandIns
 from ._store import check_store, warn_if_open_to_all
 from ._streak import Streak

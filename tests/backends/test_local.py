@@ -17,7 +17,7 @@ import pytest
 from storekit import message, objects_of, open_store, ref_of
 
 from coda_fs_session import CorruptionError, StoreError
-from coda_fs_session.backends import _listing, _locks, _open_refs
+from coda_fs_session.backends import _listing, _locks, _ref_files
 from coda_fs_session.backends._compression import compress
 from coda_fs_session.backends._files import Files
 from coda_fs_session.backends._open_refs import OPEN_REFS
@@ -395,7 +395,7 @@ def test_another_line_of_the_same_length_in_place(backend: LocalBackend) -> None
 def test_an_impossibly_large_ref_is_not_read(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where its lock is held, and it is read another way."""
     backend.create_ref(KEY, b"one\n")
-    monkeypatch.setattr(_open_refs, "_REF_LIMIT", 3)
+    monkeypatch.setattr(_ref_files, "_REF_LIMIT", 3)
     with pytest.raises(CorruptionError, match="impossibly large"):
         backend.read_ref(KEY)
     with backend.hold(KEY), pytest.raises(CorruptionError, match="impossibly large"):

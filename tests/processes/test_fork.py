@@ -325,8 +325,8 @@ def test_no_lock_of_another_thread_outlives_the_fork(locked: str, tmp_path: Path
     session = manager.create_session("chat")
     repository = manager._storage.repo  # type: ignore[attr-defined]
     owner = {
-        "index": repository.index._mutex,
-        "objects": repository.objects._mutex,
+        "index": repository.index._section._lock,
+        "objects": repository.objects._section._lock,
         "backend": repository.backend._open_refs._mutex,
         "manager": manager._sessions.lock,
         "session": session._lock,

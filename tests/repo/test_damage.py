@@ -207,3 +207,21 @@ def test_a_shared_ref_damaged_near_its_front(here: Machine) -> None:
     first.close()
     found = here.read("chat")
     assert [text for text in found if text.startswith("mine")] == [f"mine {number}" for number in (1, 2, 3, 4)]
+
+
+def test_a_line_of_ours_that_was_altered_between_two_saves(chat: Machine) -> None:
+    """Who shares a ref reads on from what was seen of it, its own lines included: one that is another now is damage.
+
+    What this process knows goes into a new file then, instead of behind a line that nobody can read.
+    """
+    ours, theirs = chat.manager(), chat.manager()
+    session, other = ours.load_session("chat"), theirs.load_session("chat")
+    for manager, each, text in ((theirs, other, "theirs"), (ours, session, "ours"), (ours, session, "altered")):
+        each.add_message(said(text)[0])
+        manager.save_session(each)
+    chat.lose_record()
+    path = ref_of(chat, "chat")
+    path.write_bytes(path.read_bytes().replace(b'"altered"', b'"ALTERED"'))
+    session.add_message(said("last")[0])
+    ours.save_session(session)
+    assert chat.read("chat") == ["0", "1", "2", "theirs", "ours", "altered", "last"]

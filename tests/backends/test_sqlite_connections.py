@@ -1,0 +1,64 @@
+"""How a database is opened where its folder cannot be written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coda_fs_session.backends._sqlite_connections import Connections
+
+REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+EVERY = (*REFUSED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
+
+
+class Refusing:
+    """A connection at which the first statement fails."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        self.closed = False
+
+    def execute(self, statement: str) -> None:
+        error = sqlite3.OperationalError("refused")
+        # With details of the kind, as SQLite gives them.
+        error.sqlite_errorcode = self.code | 1 << 8
+        raise error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("code", EVERY)
+@pytest.mark.parametrize("writable", [False, True])
+@pytest.mark.parametrize("log", [False, True])
+def test_a_database_is_taken_for_unchanging_only_where_nothing_else_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, writable: bool, log: bool
+) -> None:
+    """That is where SQLite cannot make the files it needs, nobody here could, and no log has newer pages.
+
+    Everything else is an error: as unchanging, a database that others write is read wrongly, without a word.
+    """
+    path = tmp_path / "sessions.db"
+    if log:
+        (tmp_path / "sessions.db-wal").touch()
+    first, modes = Refusing(code), []
+
+    def open_file(self: Connections, mode: str) -> Any:
+        modes.append(mode)
+        return first if len(modes) == 1 else "unchanging"
+
+    monkeypatch.setattr(Connections, "_open_file", open_file)
+    monkeypatch.setattr(os, "access", lambda folder, mode: writable and folder == str(tmp_path) and mode == os.W_OK)
+    connections = Connections(str(path), most=1, patience=1, durable=False)
+    if code in REFUSED and not writable and not log:
+        assert connections._open_for_use() == "unchanging"
+        assert modes == ["rw", "ro&immutable=1"]
+    else:
+        with pytest.raises(sqlite3.OperationalError):
+            connections._open_for_use()
+        assert modes == ["rw"]
+    assert first.closed

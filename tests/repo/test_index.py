@@ -1,0 +1,105 @@
+"""The index beside other threads, and what it forgets with a ref."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coda_fs_session.backends import _listing
+from coda_fs_session.backends.base import RefKey
+from coda_fs_session.repo.index import Index, ViewRow
+
+from .machines import Machine, said
+
+
+class Interrupted(dict[Any, Any]):
+    """A dict in which something else happens right after something was put in."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.meanwhile = meanwhile
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.meanwhile()
+
+
+def test_a_view_is_kept_in_one_go(here: Machine) -> None:
+    """Another thread that writes one of its refs at that moment waits, or the view would outlive what it shows."""
+    here.create("chat", said(1))
+    repo = here.repository()
+    index = repo.index
+    rows = index.rows()
+    key = RefKey(rows[0].path)
+
+    def write() -> None:
+        here.change("chat", 2)
+        index.note(repo.read(key))
+
+    def meanwhile() -> None:
+        thread.start()
+        if not held_elsewhere(index):
+            thread.join()
+
+    thread = threading.Thread(target=write)
+    index._views = Interrupted(meanwhile)
+    index.keep_view(rows, [ViewRow("chat", rows[0])])
+    thread.join()
+    assert index.rows() != rows
+    assert index.view(rows) is None, "it shows one message"
+
+
+def held_elsewhere(index: Index) -> bool:
+    """Tell whether this thread keeps all others waiting."""
+    free: list[bool] = []
+
+    def attempt() -> None:
+        free.append(index._mutex.acquire(blocking=False))
+        if free[0]:
+            index._mutex.release()
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return not free[0]
+
+
+def test_a_bad_file_that_is_gone_costs_nothing(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once what could not be read has been removed, looking a name up lists no folder any more."""
+    here.create("chat", said(1))
+    bad = here.only_ref().with_name("bad.jsonl")
+    real, listings = os.open, []
+
+    def refuse(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path) == str(bad):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *arguments, **options)
+
+    def count(*arguments: Any) -> None:
+        listings.append(arguments[0])
+        collect(*arguments)
+
+    collect = _listing._collect_identities
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(_listing, "_collect_identities", count)
+    bad.write_bytes(b"cannot be read")
+    manager = here.manager()
+    assert [info.error is None for info in manager.list_sessions()].count(False) == 1
+    bad.unlink()
+    # Until the times of folders tell every further change.
+    deadline = time.monotonic() + 10
+    while listings or time.monotonic() < deadline:
+        listings.clear()
+        assert len(manager.list_sessions()) == 1
+        assert manager.get_session_info("nobody") is None
+        if not listings:
+            break
+        time.sleep(0.02)
+    assert listings == []
+    assert Path(here.only_ref()).exists()
