@@ -192,6 +192,30 @@ def test_undecided_sessions_have_no_sides_yet(here: Machine, there: Machine, thi
     assert {at for _, at in told(third).values()} == {40}
 
 
+def test_renamed_sides_that_cannot_be_compared_yet(here: Machine, there: Machine, third: Machine) -> None:
+    """Names alone make no sides of two sessions that were both renamed; once their messages have come, these tell."""
+    here.create("chat", said(*range(40)))
+    exchange(here, there)
+    here.change("chat", *range(40, 80))
+    there.change("chat", *range(50, 90))
+    here.manager().rename_session("chat", "talk")
+    there.manager().rename_session("chat", "trip")
+    exchange(here, there)
+    shutil.copytree(here.store / "refs", third.store / "refs")
+    for path in here.store.glob("objects/*/*"):
+        if path.read_bytes().startswith(b'{"coda_fs_session":1,"commit"'):
+            (third.store / path.relative_to(here.store)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, third.store / path.relative_to(here.store))
+    manager = third.manager()
+    assert {(info.name, info.sides, info.diverged_at) for info in manager.list_sessions()} == {
+        ("talk", (), None),
+        ("trip", (), None),
+    }
+    manager.close()
+    shutil.copytree(here.store / "objects", third.store / "objects", dirs_exist_ok=True)
+    assert told(third) == told(here) == {"talk": (("trip",), 40), "trip": (("talk",), 40)}
+
+
 def test_the_index_serves_them(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that nothing changed since reads no ref and no object for them; nor does it where another session did."""
     derived = apart(here, there)
@@ -316,18 +340,22 @@ def test_an_open_session_that_moves_is_told_of_once(here: Machine, there: Machin
     assert f"get_session_info({session.name!r}).sides" in text
 
 
-def test_what_is_undecided_is_not_told_of(here: Machine, there: Machine) -> None:
+@pytest.mark.parametrize("lacks", ["ours", "theirs"])
+def test_what_is_undecided_is_not_told_of(here: Machine, there: Machine, tmp_path: Path, lacks: str) -> None:
     """That the name is another conversation's is only said where it is certain."""
     here.create("chat", said(*range(40)))
     exchange(here, there)
     here.change("chat", *range(40, 80))
     there.change("chat", *range(50, 90))
-    for one, other in ((here, there), (there, here)):
-        shutil.copytree(one.store / "refs" / one.replica, other.store / "refs" / one.replica, dirs_exist_ok=True)
-    for machine in (here, there):
-        (undecided,) = [info.name for info in machine.manager().list_sessions() if info.undecided]
-        for name in ("chat", undecided):
-            assert opened(machine.manager(), name)[1] == []
+    has = here if lacks == "ours" else there
+    partly = Machine(tmp_path / "partly", there.replica)
+    shutil.copytree(has.store, partly.store)
+    shutil.copytree(there.store / "refs", partly.store / "refs", dirs_exist_ok=True)
+    shutil.copytree(here.store / "refs", partly.store / "refs", dirs_exist_ok=True)
+    (undecided,) = [info for info in partly.manager().list_sessions() if info.undecided]
+    assert undecided.replica == (there if lacks == "ours" else here).replica
+    for name in ("chat", undecided.name):
+        assert opened(partly.manager(), name)[1] == []
 
 
 def test_a_conversation_that_was_begun_anew_is_no_more_ours(here: Machine, there: Machine, third: Machine) -> None:
