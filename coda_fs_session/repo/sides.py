@@ -111,7 +111,7 @@ def own_side(repo: Repository, sessions: Iterable[Shown], name: str) -> Shown | 
     for shown in sessions:
         if shown.head.name == name:
             for head in (shown.head, *shown.covered):
-                is_ours = head.name == name and not head.deleted and may_write(repo.replica, head.key.path)
+                is_ours = head.name == name and may_write(repo.replica, head.key.path)
                 if is_ours and _last_save(head) > when and _lives_on(head, shown.head):
                     newest, when = shown, _last_save(head)
     return newest

@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,19 @@ def test_the_newest_of_several_sides(here: Machine, there: Machine, derived: str
     say(manager, manager.load_session(derived), "on ours")
     # What is open under a name stays what it means.
     gc.collect()
+    assert there.manager(**OWN).load_session("default").name == derived
+
+
+def test_the_newest_side_is_told_by_what_this_machine_wrote(here: Machine, there: Machine, derived: str) -> None:
+    """Not by the times of others whose metadata a session shows: their clocks may be ahead."""
+    there.change("default", "on theirs")
+    manager = here.manager(clock=lambda: datetime.now(UTC) + timedelta(days=1))
+    session = manager.load_session("default")
+    session.update_metadata({"topic": "travel"})
+    manager.save_session(session)
+    there.change(derived, "on ours")
+    exchange(here, there)
+    assert there.manager().load_session("default").metadata == {"topic": "travel"}
     assert there.manager(**OWN).load_session("default").name == derived
 
 

@@ -153,6 +153,28 @@ def test_a_side_that_was_renamed_stays_one(here: Machine, there: Machine) -> Non
     assert told(here) == told(there) == {"chat": ((), None), "talk": (("trip",), 1), "trip": (("talk",), 1)}
 
 
+def test_a_renamed_session_and_one_that_began_apart(here: Machine, there: Machine) -> None:
+    """That a session once had the name of another is not enough: they went through nothing together."""
+    here.create("chat", said(1))
+    here.manager().rename_session("chat", "talk")
+    there.create("chat", said(2))
+    exchange(here, there)
+    assert told(here) == told(there) == {"chat": ((), None), "talk": ((), None)}
+
+
+def test_a_renamed_session_and_one_that_began_anew(here: Machine, there: Machine) -> None:
+    """Nor is it that both began anew after the same session was deleted."""
+    here.create("chat", said(1))
+    here.manager().delete_session("chat")
+    exchange(here, there)
+    # Not empty at first: that would be the same session once more.
+    here.manager().save_session(Session("chat", said("here")))
+    there.manager().save_session(Session("chat", said("there")))
+    there.manager().rename_session("chat", "talk")
+    exchange(here, there)
+    assert told(here) == told(there) == {"chat": ((), None), "talk": ((), None)}
+
+
 def test_branches_are_no_sides(here: Machine, there: Machine) -> None:
     """A branch is told by `parent` and `forked_at`; where both are, the two numbers are of two things."""
     here.create("chat", said(1, 2, 3))
@@ -175,21 +197,58 @@ def test_a_deleted_side_is_named_no_more(here: Machine, there: Machine) -> None:
     assert told(here) == told(there) == {"default": ((), None)}
 
 
-def test_undecided_sessions_have_no_sides_yet(here: Machine, there: Machine, third: Machine) -> None:
-    """As long as it cannot be told whether one goes on from the other, they are not called sides; then they are."""
+def test_undecided_sessions_have_no_sides_yet(here: Machine, there: Machine, third: Machine, tmp_path: Path) -> None:
+    """As long as it cannot be told whether one goes on from the other, they are not called sides; then they are.
+
+    Nor of a third one, from which both have parted for certain.
+    """
+    fourth = Machine(tmp_path / "fourth", "fourth-00000004")
+    fourth.create("chat", said("apart"))
     here.create("chat", said(*range(40)))
     exchange(here, there)
     here.change("chat", *range(40, 80))
     there.change("chat", *range(50, 90))
+    shutil.copytree(here.store / "objects", third.store / "objects")
+    exchange(here, there, fourth)
+    shutil.copytree(here.store / "refs", third.store / "refs")
+    infos = {info.name: info for info in third.manager().list_sessions()}
+    (undecided,) = [name for name, info in infos.items() if info.undecided]
+    decided = infos.keys() - {undecided}
+    assert len(decided) == 2
+    assert (infos[undecided].sides, infos[undecided].diverged_at) == ((), None)
+    for name in decided:
+        assert (set(infos[name].sides), infos[name].diverged_at) == (decided - {name}, 0)
+    third.manager().close()
+    shutil.copytree(here.store / "objects", third.store / "objects", dirs_exist_ok=True)
+    sides = told(third)
+    assert sides == told(here)
+    assert {name: (set(others), at) for name, (others, at) in sides.items()} == {
+        name: (sides.keys() - {name}, 0) for name in sides
+    }
+
+
+def test_renamed_sides_that_cannot_be_compared_yet(here: Machine, there: Machine, third: Machine) -> None:
+    """Names alone make no sides of two sessions that were both renamed; once their messages have come, these tell."""
+    here.create("chat", said(*range(40)))
+    exchange(here, there)
+    here.change("chat", *range(40, 80))
+    there.change("chat", *range(50, 90))
+    here.manager().rename_session("chat", "talk")
+    there.manager().rename_session("chat", "trip")
     exchange(here, there)
     shutil.copytree(here.store / "refs", third.store / "refs")
-    infos = third.manager().list_sessions()
-    assert [info.undecided for info in infos].count(True) == 1
-    assert {(info.sides, info.diverged_at) for info in infos} == {((), None)}
-    third.manager().close()
-    shutil.copytree(here.store / "objects", third.store / "objects")
-    assert told(third) == told(here)
-    assert {at for _, at in told(third).values()} == {40}
+    for path in here.store.glob("objects/*/*"):
+        if path.read_bytes().startswith(b'{"coda_fs_session":1,"commit"'):
+            (third.store / path.relative_to(here.store)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, third.store / path.relative_to(here.store))
+    manager = third.manager()
+    assert {(info.name, info.sides, info.diverged_at) for info in manager.list_sessions()} == {
+        ("talk", (), None),
+        ("trip", (), None),
+    }
+    manager.close()
+    shutil.copytree(here.store / "objects", third.store / "objects", dirs_exist_ok=True)
+    assert told(third) == told(here) == {"talk": (("trip",), 40), "trip": (("talk",), 40)}
 
 
 def test_the_index_serves_them(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,18 +375,35 @@ def test_an_open_session_that_moves_is_told_of_once(here: Machine, there: Machin
     assert f"get_session_info({session.name!r}).sides" in text
 
 
-def test_what_is_undecided_is_not_told_of(here: Machine, there: Machine) -> None:
+@pytest.mark.parametrize("lacks", ["ours", "theirs"])
+def test_what_is_undecided_is_not_told_of(here: Machine, there: Machine, tmp_path: Path, lacks: str) -> None:
     """That the name is another conversation's is only said where it is certain."""
     here.create("chat", said(*range(40)))
     exchange(here, there)
     here.change("chat", *range(40, 80))
     there.change("chat", *range(50, 90))
-    for one, other in ((here, there), (there, here)):
-        shutil.copytree(one.store / "refs" / one.replica, other.store / "refs" / one.replica, dirs_exist_ok=True)
-    for machine in (here, there):
-        (undecided,) = [info.name for info in machine.manager().list_sessions() if info.undecided]
-        for name in ("chat", undecided):
-            assert opened(machine.manager(), name)[1] == []
+    has = here if lacks == "ours" else there
+    partly = Machine(tmp_path / "partly", there.replica)
+    shutil.copytree(has.store, partly.store)
+    shutil.copytree(there.store / "refs", partly.store / "refs", dirs_exist_ok=True)
+    shutil.copytree(here.store / "refs", partly.store / "refs", dirs_exist_ok=True)
+    (undecided,) = [info for info in partly.manager().list_sessions() if info.undecided]
+    assert undecided.replica == (there if lacks == "ours" else here).replica
+    for name in ("chat", undecided.name):
+        assert opened(partly.manager(), name)[1] == []
+
+
+def test_several_sides_that_others_made_of_ours(here: Machine, there: Machine, third: Machine) -> None:
+    """Where others went on from what this machine saved, one of them under the name, that one is as good as its own."""
+    here.create("default", said(1))
+    here.send_to(there)
+    here.send_to(third)
+    there.change("default", FIRST)
+    third.change("default", SECOND)
+    exchange(here, there, third)
+    assert len(here.names()) == 2
+    assert opened(here.manager(), "default")[1] == []
+    assert here.manager(diverged="own").load_session("default").name == "default"
 
 
 def test_a_conversation_that_was_begun_anew_is_no_more_ours(here: Machine, there: Machine, third: Machine) -> None:
