@@ -151,11 +151,12 @@ def test_what_is_in_memory_can_be_saved_elsewhere(pulled: Pulled, tmp_path: Path
     pulled.bring_back()
 
 
-def test_a_watch_tells_of_no_deletions(pulled: Pulled) -> None:
-    """An absence is not a deletion; what happens once the store is back is told."""
+def test_a_watch_tells_of_no_deletions(pulled: Pulled, caplog: pytest.LogCaptureFixture) -> None:
+    """An absence is not a deletion, nor a failure to log each time; what happens once the store is back is told."""
     with pulled.manager.watch() as watch:
         pulled.pull()
         assert watch.next(timeout=0.3) is None
+        assert caplog.records == []
         pulled.bring_back()
         say(pulled.manager, pulled.short, LONG)
         event = watch.next(timeout=30)

@@ -263,6 +263,18 @@ def test_a_disk_without_lasting_numbers(unnumbered: Path) -> None:
         assert found == expected
 
 
+def test_a_sync_to_such_a_disk(unnumbered: Path, tmp_path: Path) -> None:
+    """What went on in the other store since the last sync arrives, though nobody holds the file meanwhile."""
+    with within(60), open_store(tmp_path / "plain") as manager:
+        fill(manager, "chat")
+        for number in range(3, 6):
+            assert manager.sync(unnumbered).problems == ()
+            say(manager, manager.load_session("chat"), number)
+        assert manager.sync(unnumbered).pushed.advanced == ("chat",)
+    with open_store(unnumbered) as there:
+        assert len(there.load_session("chat")) == 6
+
+
 def test_a_file_put_in_place_on_such_a_disk(unnumbered: Path, tmp_path: Path) -> None:
     """What a tool really puts there is noticed by what it holds: an older copy costs nothing that was saved."""
     with within(60), open_store(unnumbered) as manager:
