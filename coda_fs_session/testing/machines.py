@@ -15,13 +15,18 @@ _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Clock:
-    """A machine's idea of the time: hours away from that of others, and a second later whenever asked."""
+    """A machine's idea of the time: hours away from that of others, and a second later at each step.
+
+    However often it is asked: those who read look at it too, and how often they do is not the same with every backend.
+    """
 
     def __init__(self, hours: float) -> None:
         self._now = _EPOCH + timedelta(hours=hours)
 
-    def __call__(self) -> datetime:
+    def tick(self) -> None:
         self._now += timedelta(seconds=1)
+
+    def __call__(self) -> datetime:
         return self._now
 
 

@@ -88,6 +88,7 @@ class World(ToolSteps):
         verb, (which, *numbers) = step
         replica = self.replicas[which % len(self.replicas)]
         before, known = replica.view, replica.refs
+        replica.clock.tick()
         with warnings.catch_warnings(), _time_of(replica.clock):
             warnings.simplefilter("ignore", SessionWarning)
             try:

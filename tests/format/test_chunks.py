@@ -210,10 +210,10 @@ def test_what_came_before_counts() -> None:
 
 def test_the_hash_test_is_strict() -> None:
     """The chance is crc32 x spread < length x 2^32; equal is not less."""
-    line = b"x" * 31
-    limit = (len(line) + 1 << 32) / crc32(line)
-    below, above = int(limit), int(limit) + 1
-    for spread, expected in ((below, True), (above, False)):
+    line = b"x" * 27 + b"B\xee@\x02"
+    assert crc32(line) == 2**20
+    equal = (len(line) + 1 << 32) // 2**20
+    for spread, expected in ((equal - 1, True), (equal, False), (equal + 1, False)):
         sizes = Sizes(minimum=1, spread=spread, large=FAR, full=FAR)
         assert closes(line, 32, sizes) is expected
         assert holds_cut([line], sizes) is expected
