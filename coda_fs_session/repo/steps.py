@@ -125,7 +125,7 @@ def fork(
     return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
 
 
-class Shown:
+class WhatWasShown:
     """What a verb by name may take away: what its caller was shown, and nothing that had to be put back beyond it.
 
     Args:
@@ -170,15 +170,15 @@ def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) 
     """Give a session another name, in the same ref; None where `old` is not there.
 
     Args:
-        known: see `Shown`.
+        known: see `WhatWasShown`.
 
     Raises:
         SessionExistsError: the new name is taken.
     """
-    return retried(repo, partial(_rename, repo, old, new, Shown(repo, known, "renamed")))
+    return retried(repo, partial(_rename, repo, old, new, WhatWasShown(repo, known, "renamed")))
 
 
-def _rename(repo: Repository, old: str, new: str, shown: Shown) -> Head | None:
+def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head | None:
     with shown.attempt(), ExitStack() as stack:
         for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
@@ -206,12 +206,12 @@ def delete(repo: Repository, name: str, *, known: Sequence[Head] = ()) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name.
 
     Args:
-        known: see `Shown`.
+        known: see `WhatWasShown`.
     """
-    return retried(repo, partial(_delete, repo, name, Shown(repo, known, "deleted")))
+    return retried(repo, partial(_delete, repo, name, WhatWasShown(repo, known, "deleted")))
 
 
-def _delete(repo: Repository, name: str, shown: Shown) -> bool:
+def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
     with shown.attempt(), ExitStack() as stack:
         for key in sorted(set(map(session_key, origins(name)))):
             stack.enter_context(repo.machine.lock(key))
