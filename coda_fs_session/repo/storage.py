@@ -178,8 +178,8 @@ class RepoStorage(Uncopied, SessionStorage):
         own = resolved.own
         if own is not None and verdict.is_reverted(self.repo, own):
             warn(
-                f"session {name!r}: {self.repo.backend.locate(own.key)} is older than what this machine has saved; "
-                "the newer saves are put back by the next save"
+                f"session {name!r}: {self.repo.backend.locate(own.key)} lacks some of what this machine has saved; "
+                "that is put back by the next save"
             )
 
     def may_exist(self, name: str) -> bool:
