@@ -72,8 +72,9 @@ class SessionNotFoundError(SessionError, LookupError):
         name: the name that was looked up.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no session is called {name!r}: list_sessions() shows the names, create_session() makes one")
+    def __init__(self, name: str, problem: str | None = None) -> None:
+        hint = "list_sessions() shows the names, create_session() makes one"
+        super().__init__(problem or f"no session is called {name!r}: {hint}")
         self.name = name
 
 

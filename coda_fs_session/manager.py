@@ -308,6 +308,42 @@ class SessionManager(Uncopied):
             return session
 
     @operation
+    def kept_aside(self) -> list[SessionInfo]:
+        """Return what is known of every session that this machine had saved and that is kept outside the store.
+
+        That is so where the store has nothing of what was saved in it: another store is at its place, or everything
+        was taken out of it. A warning told of it. What is aside stays there until `bring_back`, or until the store is
+        back at its place: then it is put back by itself.
+
+        Returns:
+            Newest first, then by name; a name may be there twice. One that cannot be read has `error` set. Always empty
+            for sessions in memory and for a storage of your own.
+        """
+        return self._storage.kept_aside()
+
+    @operation
+    def bring_back(self, name: str | None = None) -> list[SessionInfo]:
+        """Put sessions that are kept aside into the store; durable when this returns, and then aside no more.
+
+        Interrupted anywhere, it can be called again. Where the store has another session of the name, both stay: one of
+        them goes by a derived name (`SessionInfo.diverged_from`).
+
+        Args:
+            name: only those of this name; None for all that can be read.
+
+        Returns:
+            What was brought back, as it is in the store now.
+
+        Raises:
+            SessionNotFoundError: nothing of this name is kept aside.
+            CorruptionError: what has this name is damaged; it stays aside.
+            StoreError: the store cannot be written; what was not brought back stays aside.
+        """
+        name = None if name is None else checked_name(name)
+        with self._sessions.lock:
+            return self._storage.bring_back(name)
+
+    @operation
     def stats(self) -> StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()

@@ -191,6 +191,16 @@ class SessionStorage(ABC):
             _show(session, fresh)
         return fresh is not None
 
+    def kept_aside(self) -> list[SessionInfo]:
+        """Return what this machine had saved and could not put back: see `SessionManager.kept_aside`."""
+        return []
+
+    def bring_back(self, name: str | None = None) -> list[SessionInfo]:
+        """Bring back what `kept_aside` lists, all of it or what has this name: see `SessionManager.bring_back`."""
+        if name is not None:
+            raise SessionNotFoundError(name, f"nothing called {name!r} is kept aside: kept_aside() shows what is")
+        return []
+
     def stats(self) -> StoreStats:
         """Return totals over all sessions."""
         infos: list[SessionInfo] = self.list_all() or []

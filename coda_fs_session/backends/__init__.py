@@ -57,13 +57,15 @@ def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
         raise ConfigError(
             'session.backend = "sqlite" needs SQLAlchemy: pip install "coda-fs-session[sqlite]"'
         ) from error
+    state = LocalState(options.root, folder=options.state, replica=options.replica)
     backend = SqliteBackend(
         options.root,
         files=Files(durable=options.durable),
         compress=options.compress,
         connections=options.connections,
+        record=state.record,
     )
-    return backend, LocalState(options.root, folder=options.state, replica=options.replica)
+    return backend, state
 
 
 BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = {

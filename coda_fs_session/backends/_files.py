@@ -97,6 +97,9 @@ class Files:
     def make_folder(self, path: str) -> None:
         os.mkdir(path, FOLDER_MODE)
 
+    def remove_folder(self, path: str) -> None:
+        os.rmdir(path)
+
 
 @contextmanager
 def store_errors(action: str, path: object, *, reading: bool = False) -> Iterator[None]:

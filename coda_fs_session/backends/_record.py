@@ -17,6 +17,7 @@ from typing import TypeVar
 from ..errors import StoreError, warn
 from ..interrupts import give_up
 from ..uncopied import Uncopied
+from ._aside import move_aside, move_back
 from ._descriptors import names_in, note_keeper, scan
 from ._files import (
     Files,
@@ -32,13 +33,14 @@ from ._files import (
 from ._kept import keep, kept
 from ._paths import is_hidden, is_replica_id
 from ._ref_files import token_of
-from .base import END_BYTES, Record, RefEnd, RefKey, Token
+from .base import END_BYTES, Record, RefEnd, RefKey, Token, replica_of
 
 _OPEN_COPIES = 64
 _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED, _CHANGES = ".marker", ".checked", ".changes"
+_MARKER, _CHECKED, _CHANGES, _NOTE = ".marker", ".checked", ".changes", ".store"
 _MOST_CHANGES = 2**20
+_TICK_NS = 20_000_000
 
 _T = TypeVar("_T")
 
@@ -65,7 +67,8 @@ class _OpenCopy(Uncopied):
 class FileRecord(Record):
     """Copies of refs below ``own/<replica>/`` in the state folder, under the same file names.
 
-    Whoever writes a ref holds its lock, and so is alone with its copy.
+    Whoever writes a ref holds its lock, and so is alone with its copy. What is kept aside is in folders beside,
+    ``own/<replica>.<8 hex>/``.
 
     Args:
         folder: returns the state folder; it need not exist. "" for a record of nothing.
@@ -98,6 +101,13 @@ class FileRecord(Record):
         except (OSError, StoreError):
             return []
 
+    def is_empty(self, replica: str) -> bool:
+        try:
+            with scan(f"{self._folder()}/{replica}") as entries:
+                return all(is_hidden(entry.name) for entry in entries)
+        except (OSError, StoreError):
+            return True
+
     def tokens(self, replica: str) -> dict[RefKey, Token]:
         found = {}
         with contextlib.suppress(OSError, StoreError), scan(f"{self._folder()}/{replica}") as entries:
@@ -105,6 +115,11 @@ class FileRecord(Record):
                 if not is_hidden(entry.name):
                     found[RefKey(f"{replica}/{entry.name}")] = token_of(entry.stat(follow_symlinks=False))
         return found
+
+    def newest(self) -> list[RefKey]:
+        times = {key: token[-1] for replica in self.replicas() for key, token in self.tokens(replica).items()}
+        last = max(times.values(), default=0)
+        return [key for key, written in times.items() if last - written < _TICK_NS]
 
     def end(self, key: RefKey) -> RefEnd | None:
         return self._read(key, end_of)
@@ -130,6 +145,40 @@ class FileRecord(Record):
         for key in self.tokens(replica):
             self.forget(key)
         self._adopted.discard(replica)
+        if "." in replica:
+            with contextlib.suppress(OSError, StoreError):
+                self._files.unlink(f"{self._folder()}/{replica}/{_NOTE}")
+            with contextlib.suppress(OSError, StoreError):
+                self._files.remove_folder(f"{self._folder()}/{replica}")
+
+    def note(self, replica: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            if self.state():
+                make_folders(self._files, f"{self._folder()}/{replica}")
+                keep(self._files, f"{self._folder()}/{replica}/{_NOTE}", data)
+
+    def noted(self, replica: str) -> bytes | None:
+        return self._load(f"{replica}/{_NOTE}")
+
+    def aside(self) -> list[str]:
+        try:
+            names = sorted(names_in(self._folder()))
+        except (OSError, StoreError):
+            return []
+        return [name for name in names if "." in name and is_replica_id(replica_of(name))]
+
+    def set_aside(self, replica: str, key: RefKey | None = None) -> None:
+        keys = [key] if key is not None else list(self.tokens(replica))
+        with self._mutex:
+            for each in keys:
+                self._close(each)
+            names = [os.path.basename(each.path) for each in keys]
+            move_aside(self._files, self._folder(), replica, names, whole=key is None)
+
+    def take_back(self, key: RefKey) -> bool:
+        own = f"{replica_of(key.replica)}/{os.path.basename(key.path)}"
+        with self._mutex:
+            return move_back(self._files, self._path(key), f"{self._folder()}/{own}")
 
     def count_change(self) -> int:
         # The size of a file is the number: a byte is added at a time, whoever does it.
@@ -171,8 +220,12 @@ class FileRecord(Record):
 
     # For the backend, which holds the ref's lock
 
-    def is_even(self, key: RefKey, token: Token, ref: int) -> bool:
-        """Tell whether a ref, which is open as `ref`, is what the record has of it; True where there is no record."""
+    def is_even(self, key: RefKey, token: Token, read_end: Callable[[int], bytes]) -> bool:
+        """Tell whether a ref is what the record has of it; True where there is no record.
+
+        Args:
+            token: that of the ref; read_end: returns the last bytes of the ref, as many as asked for.
+        """
         known = self._open.get(key)
         if (known is not None and known.even == token) or not self._is_kept(key):
             return True
@@ -183,15 +236,15 @@ class FileRecord(Record):
                 length = min(END_BYTES, size)
                 # One more byte, to see that the record ends there.
                 end = os.pread(descriptor, length + 1, size - length)
-                return len(end) == length and end == os.pread(ref, length, size - length)
+                return len(end) == length and end == read_end(length)
             except FileNotFoundError:
                 return True
             except (OSError, StoreError) as error:
                 self._give_up(key, error)
                 return True
 
-    def append(self, key: RefKey, size: int, data: bytes, ref: int) -> None:
-        """Note what was written at `size` in a ref, which is open as `ref`."""
+    def append(self, key: RefKey, data: bytes, read: Callable[[], bytes]) -> None:
+        """Note what was written at the end of a ref; `read` returns all of it, as it is since."""
         copy = self._open.get(key)
         if copy is None and not self._is_kept(key):
             return
@@ -199,7 +252,7 @@ class FileRecord(Record):
             try:
                 if copy is None:
                     # There was none, or another thread has needed the place since `is_even`.
-                    self._write(key, read_bytes(ref, size + len(data)))
+                    self._write(key, read())
                 else:
                     write_all(self._files, copy.descriptor, data)
             except (OSError, StoreError) as error:

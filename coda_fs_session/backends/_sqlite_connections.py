@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -45,14 +45,16 @@ class Lease:
     Attributes:
         connection: the one that is lent; None before and afterwards.
         era: which connections it may be kept with.
+        then: what is to be done right after its transaction is committed.
     """
 
-    __slots__ = ("__weakref__", "connection", "era", "thread")
+    __slots__ = ("__weakref__", "connection", "era", "then", "thread")
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.thread = threading.get_ident()
         self.era = -1
+        self.then: Callable[[sqlite3.Connection], None] | None = None
 
 
 class Connections(Uncopied):

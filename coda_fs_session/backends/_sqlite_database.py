@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -239,10 +239,17 @@ class Database(Uncopied):
             return
         try:
             connection.execute("COMMIT")
+            if self.identity() != connection.identity:
+                raise self._gone()
+            if lease.then is not None:
+                # Others cannot write yet.
+                lease.then(connection)
         finally:
             self._give_back(lease)
-        if self.identity() != connection.identity:
-            raise self._gone()
+
+    def then(self, call: Callable[[sqlite3.Connection], None]) -> None:
+        """Have something done right after the transaction of this thread is committed, before others may write."""
+        self._local.lease.then = call
 
     def _give_back(self, lease: Lease) -> None:
         """End a use of the database; may be called again. A transaction that was not committed is rolled back."""

@@ -55,6 +55,16 @@ _CHANGE = (
 _ADD_LINE = ref_lines.insert()
 _REMOVE_LINES = ref_lines.delete().where(ref_lines.c.ref == bindparam("of"))
 _LINES = select(ref_lines.c.data).where(ref_lines.c.ref == bindparam("of")).order_by(ref_lines.c.position)
+_OF_PATH = ref_lines.c.ref == select(refs.c.id).where(refs.c.path == bindparam("path")).scalar_subquery()
+_END = (
+    select(*_TOKEN, ref_lines.c.data)
+    .select_from(refs.join(ref_lines, ref_lines.c.ref == refs.c.id))
+    .where(refs.c.path == bindparam("path"))
+    .order_by(ref_lines.c.position.desc())
+)
+"""The last line comes first."""
+
+_ALL_LINES = select(ref_lines.c.data).where(_OF_PATH).order_by(ref_lines.c.position)
 _NOTE_CHANGE = store.update().values(changed=bindparam("now"))
 
 _OF_REF = sessions.c.ref == bindparam("of")
@@ -108,6 +118,22 @@ def joined(lines: Sequence[object]) -> bytes | None:
     """Return the bytes of a ref; None where a line is no bytes, which nobody of ours has written."""
     kept = [line for line in lines if isinstance(line, bytes)]
     return b"".join(kept) if len(kept) == len(lines) else None
+
+
+def read_all(connection: sqlite3.Connection, path: str) -> bytes:
+    """Return the bytes of a ref; those of a damaged one are left out."""
+    return joined([line for (line,) in run(connection, _ALL_LINES, {"path": as_text(path)})]) or b""
+
+
+def read_end(connection: sqlite3.Connection, path: str, length: int) -> tuple[Token, bytes] | None:
+    """Return the token of a ref and its last bytes, as many as there are of `length`; None where it has none."""
+    found = run(connection, _END, {"path": as_text(path)}).fetchone()
+    if found is None:
+        return None
+    *token, last = found
+    if not isinstance(last, bytes) or len(last) < length:
+        last = read_all(connection, path)
+    return token_of(*token), last[-length:]
 
 
 def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:

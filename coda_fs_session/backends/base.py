@@ -11,27 +11,19 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, NewType
+from typing import NamedTuple
 
 from ..errors import CorruptionError
 from ..uncopied import Uncopied
+from .keys import END_BYTES as END_BYTES
+from .keys import RefEnd as RefEnd
+from .keys import RefKey as RefKey
+from .keys import Token as Token
+from .record import Record as Record
+from .record import replica_of as replica_of
 
-END_BYTES = 32
 OBJECT_LIMIT = 2**31
 """Bytes that no object passes."""
-
-Token = NewType("Token", tuple[int, ...])
-"""Changes whenever a ref's content does; compared, never looked into."""
-
-
-class RefKey(NamedTuple):
-    """A ref by its path below the store's refs, ``<replica>/<file name>``, with forward slashes."""
-
-    path: str
-
-    @property
-    def replica(self) -> str:
-        return self.path.partition("/")[0]
 
 
 class Snapshot(NamedTuple):
@@ -83,10 +75,12 @@ class Capabilities(NamedTuple):
     Attributes:
         persistent: what was written is there when the store is opened again.
         shared: several processes may use one store at once.
+        whole: no ref can be put back to an older state without all that was written later, in any ref, going too.
     """
 
     persistent: bool
     shared: bool
+    whole: bool = False
 
 
 class RefChangedError(Exception):
@@ -94,78 +88,13 @@ class RefChangedError(Exception):
 
 
 class RecordAheadError(RefChangedError):
-    """This machine has a record of the ref that differs from it: see `repo.put_back` before writing."""
+    """This machine has a record that differs from the ref, or is of refs that are gone: see `repo.put_back` before
+    writing.
+    """
 
 
 class RefTakenError(Exception):
     """A ref is already kept under this key."""
-
-
-class RefEnd(NamedTuple):
-    """How long a ref is, and its last bytes: equal for equal refs only, as these end with a hash of all the rest."""
-
-    size: int
-    end: bytes
-
-
-class Record:
-    """What this machine has acknowledged in each of its own refs, kept where nothing syncs it. This one keeps nothing.
-
-    A backend that shares one with its `MachineState` brings it up to date with every write of a ref, and refuses
-    to write to one that differs from it (`RecordAheadError`). Failing to keep it is never an error.
-    """
-
-    def adopt(self, replica: str) -> None:
-        """Keep a record of this replica's refs from now on."""
-        return
-
-    def replicas(self) -> list[str]:
-        """Return the replicas of whose refs there is a record."""
-        return []
-
-    def tokens(self, replica: str) -> dict[RefKey, Token]:
-        """Return the refs that a record is kept of, each with what changes whenever its record does."""
-        return {}
-
-    def end(self, key: RefKey) -> RefEnd | None:
-        """Return how the record of a ref ends, None where there is none."""
-        return None
-
-    def read(self, key: RefKey) -> bytes | None:
-        """Return the record of a ref, None where there is none."""
-        return None
-
-    def keep(self, key: RefKey, data: bytes) -> None:
-        """Let the record of a ref of an adopted replica be these bytes."""
-        return
-
-    def forget(self, key: RefKey) -> None:
-        """Keep no record of a ref any more."""
-        return
-
-    def forget_replica(self, replica: str) -> None:
-        """Keep no record of any of these refs any more."""
-        return
-
-    def count_change(self) -> int:
-        """Note, for the processes of this machine, that a ref was created or replaced; return its number, 0: none."""
-        return 0
-
-    def changes(self) -> int:
-        """Return how often that was noted, by whatever process."""
-        return 0
-
-    def load_marker(self) -> bytes | None:
-        """Return what was kept when the records were last held against the store."""
-        return None
-
-    def load_checked(self) -> bytes | None:
-        """Return the details of that."""
-        return None
-
-    def keep_checked(self, marker: bytes, checked: bytes) -> None:
-        """Keep both for the next process; failing to is not an error."""
-        return
 
 
 class Backend(Uncopied, ABC):

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 
 from ..errors import StoreError
@@ -370,7 +371,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            if not self._record.is_even(key, expected, ref.descriptor):
+            if not self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1])):
                 raise RecordAheadError(key)
             if path in self._doubtful:
                 return self._rescue(ref, key, expected, data)
@@ -381,7 +382,7 @@ class LocalBackend(Backend):
                 with contextlib.suppress(OSError):
                     self._files.truncate(ref.descriptor, expected[1])
                 raise translate(error, "append to", path) from error
-            self._record.append(key, expected[1], data, ref.descriptor)
+            self._record.append(key, data, partial(read_bytes, ref.descriptor, expected[1] + len(data)))
             # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
             # can do so for all who wait at once.
             ref.unlock()
@@ -400,7 +401,8 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            if not self._record.is_even(key, expected, ref.descriptor) and self._record.read(key) != data:
+            even = self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1]))
+            if not even and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
                 token = self._swap(ref, data)
@@ -491,3 +493,7 @@ class _Hold:
 
     def __exit__(self, *_: object) -> None:
         self._release(self._ref)
+
+
+def _read_end(descriptor: int, size: int, length: int) -> bytes:
+    return os.pread(descriptor, length, size - length)

@@ -19,7 +19,7 @@ from ._files import FOLDER_MODE, Files, make_folders, open_or_create, read_file,
 from ._kept import keep, kept
 from ._paths import is_replica_id
 from ._record import FileRecord
-from .base import MachineState
+from .base import MachineState, replica_of
 
 _POLL_SECONDS = 0.002
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -54,7 +54,8 @@ class LocalState(MachineState):
             return self._fixed_replica
         chosen = self._chosen_replica()
         # Another store may have stood here meanwhile, as with disks that are plugged in by turns.
-        candidates, there = [chosen, *self.record.replicas()], set(known)
+        there = set(known)
+        candidates = [chosen, *self.record.replicas(), *map(replica_of, self.record.aside())]
         return next((each for each in candidates if is_replica_id(each) and each in there), None)
 
     def choose_replica(self) -> str:

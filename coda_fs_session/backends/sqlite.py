@@ -10,19 +10,34 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 
 from sqlalchemy import select
 
 from ..errors import CorruptionError, StoreError
 from . import _sqlite_refs as rows
 from ._files import Files
+from ._record import FileRecord
 from ._sqlite_database import Database
 from ._sqlite_objects import ObjectRows
 from ._sqlite_schema import store
 from ._sqlite_statements import run
 from ._streak import Streak
-from .base import Backend, Capabilities, NewObject, Place, RefChangedError, RefKey, RefTakenError, Snapshot, Token
+from .base import (
+    END_BYTES,
+    Backend,
+    Capabilities,
+    NewObject,
+    Place,
+    RecordAheadError,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
 
 PATIENCE_SECONDS = 60.0
 
@@ -38,13 +53,14 @@ class SqliteBackend(Backend):
         compress: keep objects compressed where the engine hints that it pays.
         connections: how many it keeps open at most.
         patience: seconds to wait while other programs keep the database locked; a minute by default.
+        record: what this machine has acknowledged; shared with its state.
 
     Raises:
         StoreFormatError: the folder holds something else, or a database of another program or a newer version.
         StoreError: it cannot be read; see `CorruptionError`.
     """
 
-    capabilities = Capabilities(persistent=True, shared=True)
+    capabilities = Capabilities(persistent=True, shared=True, whole=True)
 
     def __init__(
         self,
@@ -54,7 +70,9 @@ class SqliteBackend(Backend):
         compress: bool = True,
         connections: int = 5,
         patience: float | None = None,
+        record: FileRecord | None = None,
     ) -> None:
+        self._record = record or FileRecord(lambda: "")
         self._database = Database(
             os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
         )
@@ -155,8 +173,18 @@ class SqliteBackend(Backend):
                 self.locate(key),
             )
 
+    def ref_end(self, key: RefKey) -> RefEnd:
+        if not self._database.exists():
+            raise KeyError(key)
+        with self._database.reading() as connection:
+            found = rows.read_end(connection, key.path, END_BYTES)
+        if found is None:
+            raise KeyError(key)
+        token, end = found
+        return RefEnd(token[1], end)
+
     def create_ref(self, key: RefKey, data: bytes) -> Token:
-        before, (token,), after = self._create([(key, data)])
+        before, (token,), after = self._create([(key, data)], record=True)
         if token is None:
             raise RefTakenError(key)
         self._streak.made(key.replica, before, after)
@@ -165,7 +193,9 @@ class SqliteBackend(Backend):
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         return self._create(refs)[1] if refs else []
 
-    def _create(self, refs: Sequence[tuple[RefKey, bytes]]) -> tuple[object, list[Token | None], object]:
+    def _create(
+        self, refs: Sequence[tuple[RefKey, bytes]], *, record: bool = False
+    ) -> tuple[object, list[Token | None], object]:
         """Make refs, and return with their tokens the store's row before and after."""
         for key, _ in refs:
             if not rows.as_text(key.path):
@@ -175,17 +205,45 @@ class SqliteBackend(Backend):
         with self._database.writing("create refs in") as connection:
             before = self._store(connection)
             tokens = [rows.create(connection, key.path, data) for key, data in refs]
+            if record and tokens[0] is not None:
+                ((key, data),) = refs
+                if self._record.read(key) not in (None, data):
+                    raise RecordAheadError(key)
+                self._database.then(lambda _: self._record.keep(key, data))
             return before, tokens, self._store(connection)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._exists_for(key)
         with self._database.writing("append to") as connection:
-            return rows.append(connection, key, expected, data)
+            if not self._is_even(connection, key, expected):
+                raise RecordAheadError(key)
+            token = rows.append(connection, key, expected, data)
+            self._database.then(partial(self._note_append, key, data, token))
+            return token
+
+    def _is_even(self, connection: sqlite3.Connection, key: RefKey, expected: Token) -> bool:
+        def read_end(length: int) -> bytes:
+            found = rows.read_end(connection, key.path, length)
+            if found is None or found[0] != expected:
+                raise RefChangedError(key)
+            return found[1]
+
+        return self._record.is_even(key, expected, read_end)
+
+    def _note_append(self, key: RefKey, data: bytes, token: Token, connection: sqlite3.Connection) -> None:
+        # What it cannot read it does not note, and a record that lacks the end of a ref tells nothing.
+        with suppress(sqlite3.Error):
+            self._record.append(key, data, partial(rows.read_all, connection, key.path))
+            self._record.appended(key, token)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._exists_for(key)
         with self._database.writing("replace a ref in") as connection:
-            return rows.replace(connection, key, expected, data)
+            if not self._is_even(connection, key, expected) and self._record.read(key) != data:
+                raise RecordAheadError(key)
+            token = rows.replace(connection, key, expected, data)
+            self._database.then(lambda _: self._record.keep(key, data))
+            return token
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
@@ -224,3 +282,4 @@ class SqliteBackend(Backend):
 
     def close(self) -> None:
         self._database.close()
+        self._record.close()

@@ -194,10 +194,15 @@ class Index:
                 self._read_row(key, token)
             return token is not None and key.path in self._rows
 
-    def look_again(self, key: RefKey) -> None:
-        """Read a ref whose record has changed."""
+    def look_again(self, keys: Iterable[RefKey]) -> None:
+        """Read refs whose record has changed, or which may have been replaced."""
         with self._section:
-            self._read_row(key, Token(()))
+            tokens = self._backend.ref_tokens()
+            for key in keys:
+                if key.path in tokens:
+                    self._read_row(key, tokens[key.path])
+                else:
+                    self._forget(key.path)
 
     def view(self, rows: Iterable[Row]) -> list[ViewRow] | None:
         """Return what refs add up to, if that is known and none of them was found to have changed since."""

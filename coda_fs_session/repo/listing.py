@@ -12,7 +12,7 @@ import orjson
 from ..backends.base import RefKey
 from ..errors import SessionError, StoreError
 from ..session import SessionInfo
-from . import put_back
+from . import verdict
 from .groups import groups
 from .heads import read_refs, related, view_of
 from .index import KnownRef, Row, ViewRow, row_of
@@ -76,7 +76,7 @@ def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:
     for row in rows:
         if row.uneven and RefKey(row.path).replica == repo.replica:
             with suppress(KeyError, SessionError):
-                if put_back.is_reverted(repo, repo.read(RefKey(row.path))):
+                if verdict.is_reverted(repo, repo.read(RefKey(row.path))):
                     paths.add(row.path)
     return paths
 
@@ -154,6 +154,15 @@ def _answer(views: Sequence[ViewRow]) -> bytes:
             [(number, view.sides, view.diverged_at) for number, view in enumerate(views) if view.sides],
         ]
     )
+
+
+def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[SessionInfo]:
+    """Return what rows tell, each by itself under the name in it, newest first."""
+    ordered = sorted(rows, key=lambda each: (-(each[0].updated or 0), each[0].name))
+    infos = _infos_of(_answer([ViewRow(row.name, row) for row, _ in ordered]))
+    for info, (_, error) in zip(infos, ordered, strict=True):
+        info.error = error
+    return infos
 
 
 def _infos_of(answer: bytes) -> list[SessionInfo]:

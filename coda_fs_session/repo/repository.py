@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from ..backends.base import Backend, MachineState, RefKey, Snapshot
+from ..backends.base import Backend, MachineState, RecordAheadError, RefKey, Snapshot
 from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import parse_ref, parse_saves
 from ..uncopied import Uncopied
 from .index import Index
+from .notes import encode_note
 from .objects import Objects
 from .state import Head
 
@@ -69,6 +70,9 @@ class Repository(Uncopied):
 
         Choosing an id excludes other processes until the first ref is written: the store knows a replica
         only by its refs.
+
+        Raises:
+            RecordAheadError: there is a record of refs whose replica has none here; see `repo.put_back`.
         """
         replica = self.replica
         self.backend.prepare()
@@ -76,12 +80,13 @@ class Repository(Uncopied):
             yield replica
             return
         with self.machine.lock(".replica"):
-            known = self.index.replicas()
+            known, record = self.index.replicas(), self.machine.record
+            for each in record.replicas():
+                if each not in known and not record.is_empty(each):
+                    raise RecordAheadError(each)
             self._replica = replica = self.machine.replica(known) or self.machine.choose_replica()
-            if self.backend.replica_marker(replica) is None:
-                # An id that was given to us, in a store that has not seen it: what we recorded is of another one.
-                self.machine.record.forget_replica(replica)
-            self.machine.record.adopt(replica)
+            record.adopt(replica)
+            self.note_store(replica)
             yield replica
 
     def recover(self) -> None:
@@ -91,9 +96,23 @@ class Repository(Uncopied):
         self.backend.recover()
         self.machine.recover()
 
-    def forget_replica(self) -> None:
-        """Find out anew which replica we are: another store may stand at the place."""
+    def find_replica(self) -> str | None:
+        """Find out anew which replica we are, be it one whose refs are all gone; None for one yet to be chosen.
+
+        What is recorded must be of the store that is at the place.
+        """
         self._replica = None
+        if self.replica is None:
+            self._replica = self.machine.replica(self.machine.record.replicas())
+            if self._replica is not None:
+                self.machine.record.adopt(self._replica)
+        return self._replica
+
+    def note_store(self, replica: str) -> None:
+        """Keep with the records of a replica what tells this store from another one: see `repo.which_store`."""
+        note = encode_note([self.backend.place().store, sorted(self.index.replicas())])
+        if note != self.machine.record.noted(replica):
+            self.machine.record.note(replica, note)
 
     def leave_replica(self) -> tuple[str, bool]:
         """Take another id, since somebody else writes under ours too; False with the same one where it is fixed."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
-from ..backends.base import NewObject
-from ..errors import ObjectNotYetHereError
+from ..backends.base import NewObject, RecordAheadError
+from ..errors import ObjectNotYetHereError, StoreError, warn
 from ..format.names import session_key
 from ..format.records import Base, Operation, Parent, Stamped
 from ..format.refs import Header
 from ..storage import name_taken
 from ..working_copy import Splice
 from .attempts import check_landed
-from .heads import origins, resolve
-from .history import freeze, next_generation, unused_generation
+from .heads import Resolved, origins, resolve
+from .history import covers, freeze, next_generation, unused_generation
 from .messages import MessageList
 from .publish import Content, freeze_all, hide, publish, spliced
 from .put_back import retried
@@ -125,26 +125,71 @@ def fork(
     return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
 
 
-def rename(repo: Repository, old: str, new: str) -> Head | None:
+class WhatWasShown:
+    """What a verb by name may take away: what its caller was shown, and nothing that had to be put back beyond it.
+
+    Args:
+        known: states of the session that the caller holds, besides the one that the name stood for.
+        done: what the verb does, for people.
+    """
+
+    def __init__(self, repo: Repository, known: Sequence[Head], done: str) -> None:
+        self._repo = repo
+        self._done = done
+        self._known = known
+        self._last: Resolved | None = None
+        self._first: Resolved | None = None
+
+    def resolve(self, name: str) -> tuple[Head, Head | None] | None:
+        """Return the state that the verb applies to, with the ref of our own to replace; None where there is none."""
+        self._last = found = resolve(self._repo, name)
+        first = self._first
+        if first is None or first.head is None or found.head is None or self._was_shown(found.head, first.head):
+            return None if found.head is None else (found.head, found.own)
+        warn(f"session {name!r}: only what was shown of it was {self._done}; what had to be put back stays")
+        # What was put back is in our ref of the name: the verb makes another one.
+        return first.head, None
+
+    def _was_shown(self, head: Head, first: Head) -> bool:
+        try:
+            return any(covers(shown, head) for shown in (first, *self._known))
+        except StoreError:
+            return False
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Note what the name stood for when something has to be put back before the verb."""
+        try:
+            yield
+        except RecordAheadError:
+            self._first = self._first or self._last
+            raise
+
+
+def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) -> Head | None:
     """Give a session another name, in the same ref; None where `old` is not there.
+
+    Args:
+        known: see `WhatWasShown`.
 
     Raises:
         SessionExistsError: the new name is taken.
     """
-    return retried(repo, partial(_rename, repo, old, new))
+    return retried(repo, partial(_rename, repo, old, new, WhatWasShown(repo, known, "renamed")))
 
 
-def _rename(repo: Repository, old: str, new: str) -> Head | None:
-    with ExitStack() as stack:
+def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head | None:
+    with shown.attempt(), ExitStack() as stack:
         for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
-        resolved = resolve(repo, old)
-        if resolved.head is None:
+        found = shown.resolve(old)
+        if found is None:
             return None
         there = resolve(repo, new)
         if there.head is not None:
             raise name_taken(new)
-        return _step(repo, resolved.head, resolved.own, "rename", new, life=there.life, past=there.past)
+        head, target = found
+        return _step(repo, head, target, "rename", new, life=there.life, past=there.past)
 
 
 def steps_from(renamed: Head, before: Head) -> bool:
@@ -157,19 +202,24 @@ def steps_from(renamed: Head, before: Head) -> bool:
     )
 
 
-def delete(repo: Repository, name: str) -> bool:
-    """Leave a tombstone in the session's ref; False where there is no session of this name."""
-    return retried(repo, partial(_delete, repo, name))
+def delete(repo: Repository, name: str, *, known: Sequence[Head] = ()) -> bool:
+    """Leave a tombstone in the session's ref; False where there is no session of this name.
+
+    Args:
+        known: see `WhatWasShown`.
+    """
+    return retried(repo, partial(_delete, repo, name, WhatWasShown(repo, known, "deleted")))
 
 
-def _delete(repo: Repository, name: str) -> bool:
-    with ExitStack() as stack:
+def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
+    with shown.attempt(), ExitStack() as stack:
         for key in sorted(set(map(session_key, origins(name)))):
             stack.enter_context(repo.machine.lock(key))
-        resolved = resolve(repo, name)
-        if resolved.head is None:
+        found = shown.resolve(name)
+        if found is None:
             return False
-        _step(repo, resolved.head, resolved.own, "delete", None)
+        head, target = found
+        _step(repo, head, target, "delete", None)
         return True
 
 

@@ -6,16 +6,18 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
+from typing import TypeVar
 
-from ..errors import SessionNotFoundError, StoreError, warn
+from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..session import Found, Session, SessionInfo
 from ..storage import SessionStorage, StoreStats
 from ..uncopied import Uncopied
 from ..working_copy import MessageSource
-from . import publish, put_back, steps
+from . import publish, put_back, steps, verdict
 from . import save as engine
 from .attempts import AttemptLandedError, check_attempts
 from .heads import Resolved, follow, origins, related, resolve
@@ -26,6 +28,8 @@ from .resolve import Shown
 from .sides import find_own_side, own_side
 from .source import HeadSource, refuse_too_large
 from .state import Attempt, Head
+
+_T = TypeVar("_T")
 
 
 def _goes_on_from(before: Head, now: Head) -> bool:
@@ -97,13 +101,20 @@ class RepoStorage(Uncopied, SessionStorage):
         return name if own is None else own.label
 
     def load(self, name: str) -> Session | None:
-        return self._load(name, resolve(self.repo, name))
+        return self._load(name, self._resolve(name))
 
     def load_meant(self, name: str) -> Session | None:
         name = self.meant(name)
-        resolved = resolve(self.repo, name)
+        resolved = self._resolve(name)
         self._warn_if_apart(name, resolved)
         return self._load(name, resolved)
+
+    def _resolve(self, name: str) -> Resolved:
+        """Find what a name stands for; where a ref of ours is damaged, what is recorded of it goes on in its place."""
+        resolved = self._mended(name, act=lambda: resolve(self.repo, name))
+        if resolved.doubt is not None and put_back.mend(self.repo, name):
+            return resolve(self.repo, name)
+        return resolved
 
     def _load(self, name: str, resolved: Resolved) -> Session | None:
         if resolved.shown is None:
@@ -129,16 +140,25 @@ class RepoStorage(Uncopied, SessionStorage):
             f"so does {name!r}. get_session_info({own.label!r}).sides names the other sides"
         )
 
+    def _mended(self, *names: str, act: Callable[[], _T]) -> _T:
+        """Do something with sessions; where a ref of ours is damaged, what is recorded of it goes on in its place."""
+        try:
+            return act()
+        except CorruptionError:
+            if not any(list(map(partial(put_back.mend, self.repo), names))):
+                raise
+            return act()
+
     def _warn_if_reverted(self, name: str, resolved: Resolved) -> None:
         shown = resolved.shown
         # Which ref is our own takes a longer look than whether one of them differs from what we recorded.
-        if shown is None or not any(put_back.differs(self.repo, head) for head in (shown.head, *shown.covered)):
+        if shown is None or not any(verdict.differs(self.repo, head) for head in (shown.head, *shown.covered)):
             return
         own = resolved.own
-        if own is not None and put_back.is_reverted(self.repo, own):
+        if own is not None and verdict.is_reverted(self.repo, own):
             warn(
-                f"session {name!r}: {self.repo.backend.locate(own.key)} is older than what this machine has saved; "
-                "the newer saves are put back when a manager opens the store or writes to the session"
+                f"session {name!r}: {self.repo.backend.locate(own.key)} lacks some of what this machine has saved; "
+                "that is put back by the next save"
             )
 
     def may_exist(self, name: str) -> bool:
@@ -152,7 +172,7 @@ class RepoStorage(Uncopied, SessionStorage):
         from .partial import PartialSource
 
         name = self.meant(name)
-        resolved = resolve(self.repo, name)
+        resolved = self._resolve(name)
         self._warn_if_apart(name, resolved)
         shown = resolved.shown
         if shown is None:
@@ -187,7 +207,8 @@ class RepoStorage(Uncopied, SessionStorage):
         return session
 
     def delete(self, name: str) -> None:
-        if not steps.delete(self.repo, name):
+        known = [head for _, head in self._open_as(name)]
+        if not self._mended(name, act=lambda: steps.delete(self.repo, name, known=known)):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
@@ -244,10 +265,11 @@ class RepoStorage(Uncopied, SessionStorage):
         return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
     def rename(self, old: str, new: str) -> None:
-        renamed = steps.rename(self.repo, old, new)
+        before = self._open_as(old)
+        known = [head for _, head in before]
+        renamed = self._mended(old, new, act=lambda: steps.rename(self.repo, old, new, known=known))
         if renamed is None:
             raise SessionNotFoundError(old)
-        # Not items(), which fails where another thread stores a session meanwhile.
         for session in filter(None, [ref() for ref in self._heads.keyrefs()]):
             head = self._heads[session]
             # One without unsaved changes is refreshed by whoever opened it.
@@ -255,6 +277,16 @@ class RepoStorage(Uncopied, SessionStorage):
                 # What is not saved yet was changed against the same messages: it applies after the rename too. And an
                 # object that is still called what the session was called before others renamed it gets its name now.
                 self._stand_on(session, renamed.copy())
+        for session, head in before:
+            if head.key != renamed.key and steps.steps_from(renamed, head):
+                # What is in the ref that it was read from was not shown, and keeps the name.
+                self._stand_on(session, renamed.copy())
+
+    def _open_as(self, name: str) -> list[tuple[Session, Head]]:
+        """Return the open sessions of a name, with the states that they show."""
+        # Not items(), which fails where another thread stores a session meanwhile.
+        sessions = filter(None, [ref() for ref in self._heads.keyrefs()])
+        return [(session, self._heads[session]) for session in sessions if session.name == name]
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         # Recorded is the name that the parent is written under, not one that it went by beside others.
@@ -320,6 +352,16 @@ class RepoStorage(Uncopied, SessionStorage):
                 "where they part"
             )
         return shown
+
+    def kept_aside(self) -> list[SessionInfo]:
+        from .kept_aside import kept_aside
+
+        return kept_aside(self.repo)
+
+    def bring_back(self, name: str | None = None) -> list[SessionInfo]:
+        from .kept_aside import bring_back
+
+        return bring_back(self.repo, name)
 
     def stats(self) -> StoreStats:
         infos = [info for info in self.list_all() if info.error is None]

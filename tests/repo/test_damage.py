@@ -48,8 +48,12 @@ def test_a_torn_save_never_happened(chat: Machine, cut: int) -> None:
 
 @pytest.mark.parametrize("line", [1, 2, 3, 4])
 def test_a_damaged_line_is_located(chat: Machine, line: int) -> None:
-    """A changed byte makes the session a damaged one, listed with the file and line; others are as before."""
+    """A changed byte makes the session a damaged one, listed with the file and line; others are as before.
+
+    So it is for whoever has no record of it.
+    """
     path = ref_of(chat, "chat")
+    chat.lose_record()
     lines = path.read_bytes().splitlines(keepends=True)
     lines[line - 1] = lines[line - 1].replace(b'"20', b'"30', 1)
     path.write_bytes(b"".join(lines))

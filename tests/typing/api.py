@@ -125,6 +125,10 @@ for info in manager.list_sessions():
     assert_type(info.sides, tuple[str, ...])
     assert_type(info.diverged_at, int | None)
 
+assert_type(manager.kept_aside(), list[SessionInfo])
+assert_type(manager.bring_back(), list[SessionInfo])
+assert_type(manager.bring_back("talk"), list[SessionInfo])
+
 stats = manager.stats()
 assert_type(stats, StoreStats)
 assert_type(stats.sessions + stats.messages + stats.objects, int)
