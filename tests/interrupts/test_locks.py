@@ -1,0 +1,116 @@
+"""The locks that keep threads apart, each by forcing the one order of steps in which it matters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storekit import Opener, message, open_store
+
+from coda_fs_session.interrupts import Section, give_up
+
+LIMIT = 30.0
+
+
+def _beside(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`has_unsaved_changes` waits for a save that is about to note what it has saved: in between, half of that is noted,
+    and a session that is saved would pass for changed."""
+    manager = make()
+    session = manager.create_session("chat")
+    session.add_message(message(1))
+    half, asked, answers = threading.Event(), threading.Event(), list[bool]()
+    advance = session._copy.advance
+
+    def slow(*arguments: Any) -> None:
+        half.set()
+        # Who does not wait for the lock answers now. What is asserted holds also if it comes too late to be told.
+        asked.wait(0.5)
+        advance(*arguments)
+
+    monkeypatch.setattr(session._copy, "advance", slow)
+
+    def ask() -> None:
+        assert half.wait(LIMIT)
+        answers.append(session.has_unsaved_changes)
+        asked.set()
+
+    thread = _beside(ask)
+    manager.save_session(session)
+    thread.join(LIMIT)
+    assert answers == [False]
+
+
+def test_a_view_is_kept_whole(tmp_path: Path) -> None:
+    """What refs add up to is taken in in two steps. Another thread that takes a change in between them would leave a
+    view of refs as they were, and nothing would ever take that away."""
+    manager = open_store(tmp_path / "store")
+    manager.create_session("chat")
+    index = manager._storage.repo.index  # type: ignore[attr-defined]
+    rows = index.rows()
+    kept, done = threading.Event(), threading.Event()
+
+    class Slow(dict[Any, Any]):
+        def __setitem__(self, key: object, value: object) -> None:
+            super().__setitem__(key, value)
+            kept.set()
+            # Who does not wait for the lock is done now.
+            done.wait(0.5)
+
+    index._views = Slow(index._views)
+
+    def change() -> None:
+        assert kept.wait(LIMIT)
+        with index._section:
+            index._forget(rows[0].path)
+        done.set()
+
+    thread = _beside(change)
+    index.keep_view(rows, [])
+    thread.join(LIMIT)
+    assert not index._views, "the view of a ref that was forgotten is still there"
+
+
+def test_a_section_is_renewed_after_an_error() -> None:
+    """What was left in the middle of a block is made anew before the next one, and by nobody else."""
+    renewed = []
+    section = Section(lambda: renewed.append(threading.get_ident()))
+    with section:
+        pass
+    assert renewed == []
+    with pytest.raises(KeyboardInterrupt), section:
+        raise KeyboardInterrupt
+    assert renewed == []
+    with section:
+        assert renewed == [threading.get_ident()]
+    with section:
+        assert len(renewed) == 1
+
+
+def test_a_lock_is_given_up() -> None:
+    """As often as this thread has it, and not where another one has it."""
+    lock = threading.RLock()
+    lock.acquire()
+    lock.acquire()
+    give_up(lock)
+    taken, release = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with lock:
+            taken.set()
+            release.wait(LIMIT)
+
+    thread = _beside(take)
+    assert taken.wait(LIMIT), "it is still locked"
+    give_up(lock)
+    assert not lock.acquire(blocking=False), "another thread's lock was given up"
+    release.set()
+    thread.join(LIMIT)
