@@ -32,10 +32,21 @@ import os
 import sys
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing's own would have to be imported; type checkers know the name
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pathlib
+else:
+
+    class _Pathlib:
+        """The module, loaded when it is used: reading a store needs none, and raising an error takes no descriptor."""
+
+        def __getattr__(self, name: str) -> object:
+            from importlib import import_module
+
+            return getattr(import_module("pathlib"), name)
+
+    pathlib = _Pathlib()
 
 
 class SessionError(Exception):
@@ -132,11 +143,8 @@ class StoreError(SessionError):
         self._path = None if path is None else os.fspath(path)
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> pathlib.Path | None:
         """The file or folder concerned, or None where there is none."""
-        # Imported late: opening and reading a store needs none of it, and to raise an error must take no descriptor.
-        import pathlib
-
         return None if self._path is None else pathlib.Path(self._path)
 
 
