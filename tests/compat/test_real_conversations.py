@@ -39,7 +39,7 @@ def test_there_are_files() -> None:
 
 
 @needs_zstdcat
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_real_conversations_come_back(path: Path, tmp_path: Path) -> None:
     """Every message has the same bytes, read by another manager and by the reader of FORMAT.md alone."""
     store = tmp_path / "store"
