@@ -265,7 +265,7 @@ class SessionManager(Uncopied):
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
         from .export import write_export
 
-        session = self._load(name)
+        session = self._load(checked_name(name))
         with session._lock:
             return write_export(session, path, overwrite=overwrite)
 

@@ -135,7 +135,7 @@ def test_format_is_no_regular_file(tmp_path: Path, kind: str) -> None:
     fill(open_store(store), "chat")
     path = store / "FORMAT"
     make_irregular(path, kind, tmp_path / "elsewhere")
-    with within(10), pytest.raises(CorruptionError, match="move it out") as caught:
+    with within(10), pytest.raises(CorruptionError, match=r"links are not followed|move it out") as caught:
         open_store(store)
     assert caught.value.path == path
 

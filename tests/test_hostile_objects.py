@@ -15,6 +15,7 @@ import zstandard
 from storekit import (
     ROOT,
     fill,
+    lose_record,
     make_irregular,
     message,
     objects_of,
@@ -297,6 +298,7 @@ def test_a_ref_leads_nowhere_but_into_objects(tmp_path: Path) -> None:
     ref = ref_of(store, "bad")
     hostile = f"../../../{secret.name}".ljust(64, "/")
     ref.write_bytes(ref.read_bytes().replace(identity.encode(), hostile.encode()))
+    lose_record(store)
     with pytest.raises(CorruptionError) as caught:
         open_store(store).load_session("bad")
     assert caught.value.path == ref

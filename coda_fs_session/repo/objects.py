@@ -32,7 +32,9 @@ class Objects:
         most_bytes: what a session may have; nothing that is much larger is read where nobody asked for it.
     """
 
-    def __init__(self, backend: Backend, *, cached_messages: int, compress_threshold: int, most_bytes: int) -> None:
+    def __init__(
+        self, backend: Backend, *, cached_messages: int, compress_threshold: int, most_bytes: int = 2**62
+    ) -> None:
         self.backend = backend
         self._cached_messages = cached_messages
         self._compress_threshold = compress_threshold

@@ -116,6 +116,9 @@ class WrapperBackend(Backend):
     def watched_folder(self) -> str | None:
         return self.call("watched_folder", self.inner.watched_folder)
 
+    def recover(self) -> None:
+        self.inner.recover()
+
     def close(self) -> None:
         self.inner.close()
 

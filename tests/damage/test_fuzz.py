@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from coda_fs_session.backends._compression import compress, decompress
+from coda_fs_session.format import refs
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, object_id
 from coda_fs_session.format.records import Base, CommitLink, Tail
-from coda_fs_session.format.refs import encode_header, parse_ref
+from coda_fs_session.format.refs import Header, encode_header, parse_ref
 from coda_fs_session.format.tree import Entry, Spine, encode_node
 
 from .hostile import mutate, signed, use
@@ -159,8 +161,14 @@ def use_with(store: Path, **fields: Any) -> None:
     """Give a session a well-formed header with these fields, and use it."""
     path = store / "refs" / "desk-11111111" / "long.jsonl"
     header = parse_ref(path.read_bytes(), path).header
-    with altered(path, encode_header(replace(header, **fields))[0]):
+    with altered(path, encode_any(replace(header, **fields))):
         use(store, "long")
+
+
+def encode_any(header: Header) -> bytes:
+    """Return a header as a writer of others might make it: ours refuses the impossible numbers."""
+    with mock.patch.object(refs, "LARGEST_WRITTEN", 2**63):
+        return encode_header(header)[0]
 
 
 @pytest.mark.usefixtures("little_memory")
@@ -198,7 +206,7 @@ def test_commits_that_lie(store: Path, seed: int, long_size: bool) -> None:
         links.append(CommitLink(put(store, data), len(data), edited.commit.depth))
     for link in links:
         generation = dice.choice((None, edited.generation))
-        with altered(path, encode_header(replace(header, commit=link, generation=generation))[0]):
+        with altered(path, encode_any(replace(header, commit=link, generation=generation))):
             use(store, "continued")
 
 

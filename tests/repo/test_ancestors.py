@@ -111,4 +111,4 @@ def test_a_damaged_file_makes_up_for_none(chat: Machine) -> None:
         later.write_bytes(content)
         repo = chat.repository()
         refs = read_refs(repo, related(repo, "chat"))
-        assert sorted(error.path.name for error in refs.doubts if getattr(error, "path", None)) == doubts
+        assert sorted(error.path.name for error in refs.doubts.values() if getattr(error, "path", None)) == doubts

@@ -147,7 +147,7 @@ def test_reverted_where_another_machine_is_shown(here: Machine, there: Machine) 
     ref.write_bytes(older)
     (info,) = manager.list_sessions()
     assert (info.name, info.replica, info.reverted) == ("talk", there.replica, True)
-    with pytest.warns(SessionWarning, match="older than what this machine has saved"):
+    with pytest.warns(SessionWarning, match="lacks some of what this machine has saved"):
         manager.load_session("talk")
 
 

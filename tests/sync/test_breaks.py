@@ -13,6 +13,7 @@ import pytest
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.format.names import ref_path, session_key
 from coda_fs_session.repo import publish, repository, resolve, save, steps
+from coda_fs_session.repo.covers import Newest, Order
 from coda_fs_session.repo.state import Head
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing.steps import random_history
@@ -30,12 +31,12 @@ def names_by(key: Callable[[Head], Any]) -> Callable[[pytest.MonkeyPatch], None]
     """Make a break that gives the label to the first head by some order, and derived names to the others."""
 
     def break_it(patch: pytest.MonkeyPatch) -> None:
-        def labels(newest: Sequence[Head], known: object, is_taken: object) -> dict[int, str]:
-            named: dict[int, str] = {}
+        def labels(newest: Sequence[Head], paths: object, is_taken: object) -> dict[Head, str]:
+            named: dict[Head, str] = {}
             for name in {head.name for head in newest}:
                 first, *others = sorted((head for head in newest if head.name == name), key=key)
-                named[id(first)] = name
-                named |= {id(head): f"{name}~{head.last_id[:8]}" for head in others}
+                named[first] = name
+                named |= {head: f"{name}~{head.last_id[:8]}" for head in others}
             return named
 
         patch.setattr(resolve, "_labels", labels)
@@ -45,14 +46,19 @@ def names_by(key: Callable[[Head], Any]) -> Callable[[pytest.MonkeyPatch], None]
 
 def latest_wins(patch: pytest.MonkeyPatch) -> None:
     """Show of every name only what was saved last."""
-    real = resolve._newest
 
-    def newest(heads: Sequence[Head]) -> Any:
-        found, covered = real(heads)
-        last = {head.name: head for head in sorted(found, key=lambda head: head.updated)}
-        return [head for head in found if last[head.name] is head], covered
+    def choose(found: list[Newest]) -> list[Newest]:
+        last = {each.head.name: each for each in sorted(found, key=lambda each: each.head.updated)}
+        return [each for each in found if last[each.head.name] is each]
 
-    patch.setattr(resolve, "_newest", newest)
+    leave_out(patch, choose)
+
+
+def leave_out(patch: pytest.MonkeyPatch, choose: Callable[[list[Newest]], list[Newest]]) -> None:
+    """Show only some of what no other ref covers, and have nothing notice that the rest is missing."""
+    real = Order.newest
+    patch.setattr(Order, "newest", lambda order: choose(real(order)))
+    patch.setattr(resolve, "_check_all_there", lambda *_: None)
 
 
 def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
@@ -73,19 +79,17 @@ def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
 
 def longest_wins(patch: pytest.MonkeyPatch) -> None:
     """Take a state for an ancestor of any longer one."""
-    patch.setattr(resolve, "_compare", lambda first, second: (first.count <= second.count, second.count <= first.count))
+    patch.setattr(resolve, "compare", lambda first, second: (first.count <= second.count, second.count <= first.count))
 
 
 def tombstones_win(patch: pytest.MonkeyPatch) -> None:
     """Let a deletion count for what others added without knowing of it."""
-    real = resolve._newest
 
-    def newest(heads: Sequence[Head]) -> Any:
-        found, covered = real(heads)
-        deleted = {head.name for head in found if head.deleted}
-        return [head for head in found if head.deleted or head.name not in deleted], covered
+    def choose(found: list[Newest]) -> list[Newest]:
+        deleted = {each.head.name for each in found if each.head.deleted}
+        return [each for each in found if each.head.deleted or each.head.name not in deleted]
 
-    patch.setattr(resolve, "_newest", newest)
+    leave_out(patch, choose)
 
 
 def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from storekit import open_store, ref_of
+from storekit import lose_record, open_store, ref_of
 
 from coda_fs_session import SessionStorage
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
@@ -38,6 +38,8 @@ class TestFiles(SessionStorageTests):
     def damage(self, storage: SessionStorage, name: str) -> None:
         path = ref_of(self.store, name)
         path.write_bytes(path.read_bytes().replace(b'"messages"', b'"massages"'))
+        # Or it would be mended from that.
+        lose_record(self.store)
 
 
 class TestMemory(SessionStorageTests):
