@@ -74,8 +74,8 @@ def test_one_open_file_for_all_threads(tmp_path: Path, monkeypatch: pytest.Monke
     both = threading.Barrier(2)
 
     class Slow(OpenRef):
-        def __init__(self, path: str) -> None:
-            super().__init__(path)
+        def __init__(self, path: str, stand_ins: StandIns) -> None:
+            super().__init__(path, stand_ins)
             # Passed only where the other thread makes one too.
             with contextlib.suppress(threading.BrokenBarrierError):
                 both.wait(_BLOCKED)
