@@ -22,8 +22,10 @@ def _beside(work: Callable[[], object]) -> threading.Thread:
 
 
 def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`has_unsaved_changes` waits for a save that is about to note what it has saved: in between, half of that is noted,
-    and a session that is saved would pass for changed."""
+    """`has_unsaved_changes` waits for a save that is about to note what it has saved.
+
+    Without that, it is asked while half of that is noted, and a session that is saved passes for changed.
+    """
     manager = make()
     session = manager.create_session("chat")
     session.add_message(message(1))
