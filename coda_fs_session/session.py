@@ -464,13 +464,13 @@ class Session:
         self._metadata.show(metadata)
         self._created, self._updated, self._parent = created, updated, parent
 
-    def _advance(self, count: int, found: Found, updated: str) -> None:
+    def _advance(self, count: int, found: FoundMessages, updated: str) -> None:
         """Take the messages as saved at the end of the same source; nothing else was to be saved.
 
         Args:
             count, found: see `WorkingCopy.advance`.
         """
-        self._copy.advance(count, found.messages)
+        self._copy.advance(count, found)
         self._moment = updated
 
     def _settle(

@@ -77,7 +77,11 @@ class FoundMessages(NamedTuple):
 
 
 class WorkingCopy:
-    """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list."""
+    """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list.
+
+    Attributes:
+        found: what `splice` or `lines` has looked at last.
+    """
 
     def __init__(self, source: MessageSource | None = None, live: list[dict[str, Any]] | None = None) -> None:
         self._source = source
@@ -90,7 +94,7 @@ class WorkingCopy:
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
         self._prints: list[_Print | None] = []
-        self._found = FoundMessages(0, [])
+        self.found = FoundMessages(0, [])
 
     @classmethod
     def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
@@ -103,11 +107,6 @@ class WorkingCopy:
     def source(self) -> MessageSource | None:
         """What has the saved messages."""
         return self._source
-
-    @property
-    def found(self) -> FoundMessages:
-        """What `splice` or `lines` has looked at last."""
-        return self._found
 
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
@@ -158,7 +157,7 @@ class WorkingCopy:
         """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
         if self._live is not None:
             return False
-        before = self._found.total - (self._saved - self._first)
+        before = self.found.total - (self._saved - self._first)
         size = _size_of(lines) - _size_of(self._added[:before])
         self._added[:before], self._added_bytes = lines, self._added_bytes + size
         return True
@@ -211,13 +210,13 @@ class WorkingCopy:
         """
         if self._live is None:
             added = list(self._added)
-            self._found = FoundMessages(self._saved - self._first + len(added), [])
+            self.found = FoundMessages(self._saved - self._first + len(added), [])
             yield from self._read_saved(self._first)
             yield from added
         else:
             snapshot = list(self._live)
             prints: list[_Print | None] = []
-            self._found = FoundMessages(len(snapshot), prints)
+            self.found = FoundMessages(len(snapshot), prints)
             for start in range(0, len(snapshot), _BLOCK):
                 lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
                 prints.append(print_)
@@ -274,7 +273,7 @@ class WorkingCopy:
         """
         if self._live is None:
             added = list(self._added)
-            self._found = FoundMessages(self._saved - self._first + len(added), [])
+            self.found = FoundMessages(self._saved - self._first + len(added), [])
             return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
         same = self._unchanged(snapshot)
@@ -291,7 +290,7 @@ class WorkingCopy:
         if partial is not None and not partial.matches(snapshot[start:same]):
             # Another thread has changed it meanwhile.
             return self.splice()
-        self._found = FoundMessages(len(snapshot), prints)
+        self.found = FoundMessages(len(snapshot), prints)
         return self._compare(same, lines)
 
     def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
@@ -340,7 +339,7 @@ class WorkingCopy:
             found = found or FoundMessages(len(live), _prints_of(live))
             self._prints, self._saved, self._first = found.prints, found.total, 0
             return
-        found = found or self._found
+        found = found or self.found
         if merged or self._live is None:
             self._show(source, found.total)
             return

@@ -35,6 +35,17 @@ def unlock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def unlock_if_possible(descriptor: int) -> None:
+    """Unlock a file, or leave it where the disk has no locks."""
+    try:
+        unlock(descriptor)
+    except OSError as error:
+        # A signal handler may raise one, such as TimeoutError: it has no number, and the file may still be locked.
+        if error.errno is None:
+            unlock(descriptor)
+            raise
+
+
 def _refuse_own(descriptor: int) -> None:
     wanted, thread = os.fstat(descriptor), threading.get_ident()
     for other, holder in list(_holders.items()):

@@ -83,8 +83,7 @@ class OpenRef(Uncopied):
             self._stand_in = self._stand_ins.lock(self.path, cause)
         except BaseException:
             self.locked = False
-            with contextlib.suppress(OSError):
-                _locks.unlock(self.descriptor)
+            _locks.unlock_if_possible(self.descriptor)
             raise
 
     def lock_incoming(self) -> None:
@@ -99,8 +98,7 @@ class OpenRef(Uncopied):
             if self._stand_in < 0:
                 _locks.unlock(self.descriptor)
                 return
-            with contextlib.suppress(OSError):
-                _locks.unlock(self.descriptor)
+            _locks.unlock_if_possible(self.descriptor)
             _locks.unlock(self._stand_in)
             stand_in, self._stand_in = self._stand_in, -1
             os.close(stand_in)
@@ -224,8 +222,7 @@ class OpenRef(Uncopied):
     def drop_incoming(self) -> None:
         """Close a file that is not going to take the place of the open one."""
         if self.incoming >= 0:
-            with contextlib.suppress(OSError):
-                _locks.unlock(self.incoming)
+            _locks.unlock_if_possible(self.incoming)
             descriptor, self.incoming = self.incoming, -1
             os.close(descriptor)
 

@@ -35,8 +35,7 @@ class Queue(Uncopied):
         if self._mutex.acquire(blocking=False):
             try:
                 if self._descriptor >= 0:
-                    with suppress(OSError):
-                        _locks.unlock(self._descriptor)
+                    _locks.unlock_if_possible(self._descriptor)
             finally:
                 give_up(self._mutex)
 

@@ -196,8 +196,7 @@ class _NameLock:
         """Give the lock back; may be called again."""
         if self._descriptor >= 0:
             # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
-            with contextlib.suppress(OSError):
-                _locks.unlock(self._descriptor)
+            _locks.unlock_if_possible(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
         self._all.discard(self)

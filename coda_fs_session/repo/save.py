@@ -218,7 +218,9 @@ def _append(
     new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
-    head.attempted[line_id] = attempt or _attempt(head, splice, splice, metadata)
+    if attempt is None:
+        attempt = Attempt(splice.lines if position is None else (), 0, head.count, False, metadata)
+    head.attempted[line_id] = attempt
     token = repo.backend.append_ref(head.key, head.token, data)
     return Written(new, line_id, head.size + len(data), token, head.seen if head.seen is None else head.seen + data)
 

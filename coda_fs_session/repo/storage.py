@@ -68,7 +68,8 @@ class RepoStorage(Uncopied, SessionStorage):
             metadata = session._metadata.change()
             if session._hooks is not None:
                 splice, metadata = session._hooks.before_save(session, splice, metadata)
-            found = session._found()
+            # What comes into the session from now on is no part of this save.
+            messages, values = session._copy.found, session._metadata.found
             head = self._heads[session]
             try:
                 if (splice.lines or metadata) or not splice.empty:
@@ -81,19 +82,26 @@ class RepoStorage(Uncopied, SessionStorage):
                 self._rebase(session, landed)
                 continue
             source = session._copy.source
-            if saved.written and saved.head is head and not metadata and _shows(source, head):
-                # Both, even where one is interrupted: a head that went on alone would have its session save twice.
-                count, written = splice.result_count(), saved.written
+            written = saved.written
+            if (
+                written
+                and saved.head is head
+                and not metadata
+                and isinstance(source, HeadSource)
+                and source.head is head
+            ):
+                count, updated = splice.saved + len(splice.lines), written.save.time
+                # As `_complete`, spelled out for the common case.
                 try:
                     head.take(written)
-                    session._advance(count, found, written.save.time)
+                    session._advance(count, messages, updated)
                 except BaseException:
                     head.take(written)
-                    session._advance(count, found, written.save.time)
+                    session._advance(count, messages, updated)
                     raise
                 head.attempted = {}
             else:
-                self._settle(session, saved, found)
+                self._settle(session, saved, Found(messages, values))
             return
 
     def meant(self, name: str) -> str:
@@ -461,10 +469,6 @@ class RepoStorage(Uncopied, SessionStorage):
             self._heads[session] = head
 
         _complete(take)
-
-
-def _shows(source: MessageSource | None, head: Head) -> bool:
-    return isinstance(source, HeadSource) and source.head is head
 
 
 def _complete(step: Callable[[], None]) -> None:

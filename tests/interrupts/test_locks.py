@@ -24,7 +24,7 @@ def _beside(work: Callable[[], object]) -> threading.Thread:
 def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """`has_unsaved_changes` waits for a save that is about to note what it has saved.
 
-    In between half of that is noted, and a session that is saved would pass for changed.
+    Without that, it is asked while half of that is noted, and a session that is saved passes for changed.
     """
     manager = make()
     session = manager.create_session("chat")
