@@ -61,9 +61,9 @@ def held_elsewhere(index: Index) -> bool:
     free: list[bool] = []
 
     def attempt() -> None:
-        free.append(index._mutex.acquire(blocking=False))
+        free.append(index._section._lock.acquire(blocking=False))
         if free[0]:
-            index._mutex.release()
+            index._section._lock.release()
 
     thread = threading.Thread(target=attempt)
     thread.start()
