@@ -18,7 +18,6 @@ from storekit import ROOT, fill, lose_record, message, open_store, ref_of, say, 
 
 from coda_fs_session import (
     CorruptionError,
-    ObjectNotYetHereError,
     SessionError,
     SessionManager,
     SessionNotFoundError,

@@ -163,7 +163,7 @@ class Index:
                 self._refresh_names()
             by_name = self._paths_by_name()
             found = dict.fromkeys(chain.from_iterable(filter(None, map(by_name.get, names))))
-            unreadable = [row for path in self._suspect if not (row := self._rows[path]).readable]
+            unreadable = [self._rows[path] for path in self._unreadable]
             if unreadable:
                 # Those are known by their keys alone.
                 keys = set(map(session_key, names))
