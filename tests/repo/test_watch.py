@@ -153,12 +153,16 @@ def test_a_store_that_is_not_there_yet(here: Machine) -> None:
         told(watch, "advanced", "chat", message_count=2)
 
 
-def test_another_folder_in_its_place(here: Machine, there: Machine, tmp_path: Path) -> None:
-    """A store that is moved away is not a store that was emptied; one that takes its place is told by the difference,
-    and listened to from then on."""
+def test_another_folder_in_its_place(here: Machine, tmp_path: Path) -> None:
+    """A store that is moved away is not a store that was emptied.
+
+    A copy that takes its place is told by the difference, and listened to from then on.
+    """
     here.create("both", said(1))
     here.create("only first", said(1))
-    there.create("both", said(1, 2))
+    there = here.copied_to(tmp_path / "copy", "there-00000002")
+    there.change("both", 2)
+    there.manager().delete_session("only first")
     there.create("only second", said(1))
     with here.manager().watch() as watch:
         here.store.rename(tmp_path / "away")
