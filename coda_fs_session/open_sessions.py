@@ -68,7 +68,7 @@ class OpenSessions(Uncopied):
     def get(self, name: str) -> Session | None:
         """Return the open object of a session as it is, if there is one."""
         session = self._by_name.get(name)
-        if session is None and isinstance(name, str) and "~" in name:
+        if session is None and "~" in name:
             # One that is kept under the name it had may go by this one now, since others went on with it too.
             for ref in self._by_name.valuerefs():
                 each = ref()
