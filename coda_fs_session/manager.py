@@ -15,7 +15,7 @@ from .errors import InvalidNameError, SessionExistsError, SessionNotFoundError, 
 from .format.names import checked_name, normalise_name
 from .open_sessions import OpenSessions
 from .opening import open_storage
-from .operations import Operations, operation
+from .operations import operation
 from .repo.storage import RepoStorage
 from .session import Session, SessionInfo
 from .storage import SessionStorage, StoreStats, name_taken, with_origin
@@ -74,6 +74,7 @@ class SessionManager(Uncopied):
         self._sessions = OpenSessions(
             self._storage, self._autosave, limit=config.max_session_bytes, count_tokens=counter
         )
+        self._operations = self._sessions.operations
         self._templates: late.Templates | None = None
         self._watches: weakref.WeakSet[late.Watch] = weakref.WeakSet()
 
@@ -522,10 +523,6 @@ class SessionManager(Uncopied):
             return f"<SessionManager: {type(self._storage).__name__}>"
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
-
-    @property
-    def _operations(self) -> Operations:
-        return self._sessions.operations
 
     @property
     def _hooks(self) -> late.Hooks | None:

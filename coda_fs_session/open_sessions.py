@@ -48,7 +48,7 @@ class OpenSessions(Uncopied):
         count_tokens: Callable[[str], int] | None,
     ) -> None:
         self.lock = threading.RLock()
-        self.operations = Operations(self._recover)
+        self._operations = self.operations = Operations(self._recover)
         self.hooks: Hooks | None = None
         self._storage = storage
         self._autosave = autosave
@@ -264,10 +264,6 @@ class OpenSessions(Uncopied):
     def frozen(self, session: Session) -> Session:
         """Return what a storage that reads sessions by itself is to store."""
         return session if self.hooks is None else self.hooks.frozen(session)
-
-    @property
-    def _operations(self) -> Operations:
-        return self.operations
 
     @operation
     def reload(self, session: Session) -> None:

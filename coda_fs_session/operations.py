@@ -101,8 +101,7 @@ class Operations:
 
 
 class Operating(Protocol):
-    @property
-    def _operations(self) -> Operations: ...
+    _operations: Operations
 
 
 _Self = TypeVar("_Self", bound=Operating)

@@ -10,7 +10,7 @@ import copy
 import marshal
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .errors import InvalidMessageError
 from .format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
@@ -22,6 +22,13 @@ _QUICK_VERSION = 4
 _BLOCK = 256
 """Messages in one print: few enough for it to be made in the processor's cache."""
 _FRONT_CANDIDATES = 16
+
+
+FoundMessages: TypeAlias = "tuple[int, list[_Print | None]]"
+"""How many messages there were when changes were looked for, and the prints of those in the live list.
+
+What comes into a session since then is no part of the save.
+"""
 
 
 class MessageSource(Protocol):
@@ -65,17 +72,6 @@ class Splice(NamedTuple):
         return self.keep - self.drop + len(self.lines) + self.saved - self.resume
 
 
-class FoundMessages(NamedTuple):
-    """What changes were looked for in: what comes into the session since then is no part of the save.
-
-    Attributes:
-        total: of all messages; prints: of those in the live list.
-    """
-
-    total: int
-    prints: list[_Print | None]
-
-
 class WorkingCopy:
     """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list.
 
@@ -94,7 +90,7 @@ class WorkingCopy:
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
         self._prints: list[_Print | None] = []
-        self.found = FoundMessages(0, [])
+        self.found: FoundMessages = (0, [])
 
     @classmethod
     def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
@@ -157,7 +153,7 @@ class WorkingCopy:
         """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
         if self._live is not None:
             return False
-        before = self.found.total - (self._saved - self._first)
+        before = self.found[0] - (self._saved - self._first)
         size = _size_of(lines) - _size_of(self._added[:before])
         self._added[:before], self._added_bytes = lines, self._added_bytes + size
         return True
@@ -210,13 +206,13 @@ class WorkingCopy:
         """
         if self._live is None:
             added = list(self._added)
-            self.found = FoundMessages(self._saved - self._first + len(added), [])
+            self.found = (self._saved - self._first + len(added), [])
             yield from self._read_saved(self._first)
             yield from added
         else:
             snapshot = list(self._live)
             prints: list[_Print | None] = []
-            self.found = FoundMessages(len(snapshot), prints)
+            self.found = (len(snapshot), prints)
             for start in range(0, len(snapshot), _BLOCK):
                 lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
                 prints.append(print_)
@@ -273,7 +269,7 @@ class WorkingCopy:
         """
         if self._live is None:
             added = list(self._added)
-            self.found = FoundMessages(self._saved - self._first + len(added), [])
+            self.found = (self._saved - self._first + len(added), [])
             return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
         same = self._unchanged(snapshot)
@@ -290,7 +286,7 @@ class WorkingCopy:
         if partial is not None and not partial.matches(snapshot[start:same]):
             # Another thread has changed it meanwhile.
             return self.splice()
-        self.found = FoundMessages(len(snapshot), prints)
+        self.found = (len(snapshot), prints)
         return self._compare(same, lines)
 
     def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
@@ -336,15 +332,15 @@ class WorkingCopy:
         """
         if source is None:
             live = self.live()
-            found = found or FoundMessages(len(live), _prints_of(live))
-            self._prints, self._saved, self._first = found.prints, found.total, 0
+            self._saved, self._prints = found or (len(live), _prints_of(live))
+            self._first = 0
             return
-        found = found or self.found
+        total, prints = found or self.found
         if merged or self._live is None:
-            self._show(source, found.total)
+            self._show(source, total)
             return
         else:
-            self._prints, self._saved = found.prints, len(source)
+            self._prints, self._saved = prints, len(source)
         self._source, self._first, self._saved_bytes, self._added, self._added_bytes = source, 0, -1, [], 0
 
     def advance(self, count: int, found: FoundMessages) -> None:
@@ -364,7 +360,7 @@ class WorkingCopy:
             rest = self._added_bytes - size
             self._added[:gone], self._saved, self._saved_bytes, self._added_bytes = [], count, known, rest
         else:
-            self._prints, self._saved, self._saved_bytes = found.prints, count, -1
+            self._prints, self._saved, self._saved_bytes = found[1], count, -1
             self._added, self._added_bytes = [], 0
 
     def rebase(self, source: MessageSource) -> None:

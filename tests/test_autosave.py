@@ -412,7 +412,8 @@ def test_changes_during_an_autosave_are_kept(tmp_path: Path, monkeypatch: pytest
         other.save_session(theirs)
     from coda_fs_session.repo import save as engine
 
-    real = engine.save
+    which = "save" if merged else "append"
+    real = getattr(engine, which)
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
         result = real(*arguments, **options)
@@ -421,7 +422,7 @@ def test_changes_during_an_autosave_are_kept(tmp_path: Path, monkeypatch: pytest
         session.metadata["a"] = 9
         return result
 
-    monkeypatch.setattr(engine, "save", meanwhile)
+    monkeypatch.setattr(engine, which, meanwhile)
     manager._autosave.save_all()
     monkeypatch.undo()
     before = [message(0)] if merged else []

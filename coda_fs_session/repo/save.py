@@ -50,8 +50,26 @@ class Saved(NamedTuple):
     merged: bool = False
 
 
+def append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Written | None:
+    """Save a change as one line of the ref, and return that for the head to take in.
+
+    None where somebody else has written to the ref, or the change is more than a line: then it takes a `save`.
+
+    Raises:
+        StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
+    """
+    if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
+        try:
+            return _append(repo, head, splice, metadata)
+        except (RefChangedError, CorruptionError):
+            pass
+    return None
+
+
 def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Saved:
-    """Save a change on top of the state that it was made against; `head` itself is as before, but for its attempts.
+    """Save a change on top of the state that it was made against, with other writers kept waiting.
+
+    `head` itself is as before, but for its attempts.
 
     Args:
         head: that state; it may be stale.
@@ -62,16 +80,6 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
-    if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
-        try:
-            return Saved(head, _append(repo, head, splice, metadata))
-        except (RefChangedError, CorruptionError):
-            pass
-    return _save_exclusively(repo, head, splice, metadata)
-
-
-def _save_exclusively(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Saved:
-    """Save with other writers kept waiting, as often as something else interferes."""
     rewrites = not is_own(repo, head) or not _fits_tail(head, splice)
     while True:
         try:
@@ -219,10 +227,11 @@ def _append(
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
-        attempt = Attempt(splice.lines if position is None else (), 0, head.count, False, metadata)
+        # Not by its name: that takes several times as long, and every save makes one.
+        attempt = tuple.__new__(Attempt, (lines if position is None else (), 0, head.count, False, metadata))
     head.attempted[line_id] = attempt
     token = repo.backend.append_ref(head.key, head.token, data)
-    return Written(new, line_id, head.size + len(data), token, head.seen if head.seen is None else head.seen + data)
+    return new, line_id, head.size + len(data), token, head.seen if head.seen is None else head.seen + data
 
 
 def _rewrite(

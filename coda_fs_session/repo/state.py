@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..backends.base import RefKey, Token
 from ..errors import CorruptionError
@@ -43,18 +43,10 @@ class Attempt(NamedTuple):
     metadata: Mapping[str, bytes | None] | None = None
 
 
-class Written(NamedTuple):
-    """A save that is in the file, for the head that it was made on to take in.
-
-    Attributes:
-        size, token, seen: those of the head with it.
-    """
-
-    save: Save
-    line_id: str
-    size: int
-    token: Token
-    seen: bytes | None
+Written: TypeAlias = tuple[Save, str, int, Token, bytes | None]
+"""A save that is in the file, for the head that it was made on to take in: its line id, and the size, token and `seen`
+of the head with it. A plain tuple, since every save makes one.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,9 +153,10 @@ class Head:
 
     def take(self, written: Written) -> None:
         """Take in what was written on top of this head; may be called again after an interrupt."""
-        if self.line_ids[-1] != written.line_id:
-            self.fold(written.save, written.line_id)
-        _, _, self.size, self.token, self.seen = written
+        save, line_id, size, token, seen = written
+        if self.line_ids[-1] != line_id:
+            self.fold(save, line_id)
+        self.size, self.token, self.seen = size, token, seen
 
     def tail(self) -> FrozenTail:
         """Return what comes after the base now."""

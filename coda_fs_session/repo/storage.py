@@ -27,7 +27,7 @@ from .repository import Repository
 from .resolve import Shown
 from .sides import find_own_side, own_side
 from .source import HeadSource, refuse_too_large
-from .state import Attempt, Head
+from .state import Attempt, Head, Written
 
 _T = TypeVar("_T")
 
@@ -60,7 +60,8 @@ class RepoStorage(Uncopied, SessionStorage):
         put_back.at_open(repo)
 
     def save(self, session: Session) -> None:
-        if self._heads.get(session) is None:
+        head = self._heads.get(session)
+        if head is None:
             self.create(session)
             return
         while True:
@@ -68,29 +69,27 @@ class RepoStorage(Uncopied, SessionStorage):
             metadata = session._metadata.change()
             if session._hooks is not None:
                 splice, metadata = session._hooks.before_save(session, splice, metadata)
+                # They may have saved it themselves.
+                head = self._heads[session]
             # What comes into the session from now on is no part of this save.
             messages, values = session._copy.found, session._metadata.found
-            head = self._heads[session]
+            saved: engine.Saved | None = None
+            written: Written | None = None
             try:
                 if (splice.lines or metadata) or not splice.empty:
-                    saved = engine.save(self.repo, head, splice, metadata)
+                    written = engine.append(self.repo, head, splice, metadata)
+                    if written is None:
+                        saved = engine.save(self.repo, head, splice, metadata)
                 else:
                     # What was taken back after an error may be in the store all the same.
                     check_attempts(self.repo, head)
-                    saved = engine.Saved(head)
             except AttemptLandedError as landed:
                 self._rebase(session, landed)
+                head = landed.head
                 continue
             source = session._copy.source
-            written = saved.written
-            if (
-                written
-                and saved.head is head
-                and not metadata
-                and isinstance(source, HeadSource)
-                and source.head is head
-            ):
-                count, updated = splice.saved + len(splice.lines), written.save.time
+            if written is not None and not metadata and isinstance(source, HeadSource) and source.head is head:
+                count, updated = splice.saved + len(splice.lines), written[0].time
                 # As `_complete`, spelled out for the common case.
                 try:
                     head.take(written)
@@ -101,7 +100,7 @@ class RepoStorage(Uncopied, SessionStorage):
                     raise
                 head.attempted = {}
             else:
-                self._settle(session, saved, Found(messages, values))
+                self._settle(session, saved or engine.Saved(head, written), Found(messages, values))
             return
 
     def meant(self, name: str) -> str:
