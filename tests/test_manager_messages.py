@@ -124,3 +124,24 @@ def test_a_bad_value_in_the_list_is_refused_by_the_save(make: Opener) -> None:
     manager.save_session(session)
     session.reload()
     assert len(session) == 2
+
+
+def test_after_an_edit_nothing_is_unsaved(make: Opener) -> None:
+    """Bug: after a save that took messages out of the end of the ref, or replaced some, the session counted those it
+    had before: it passed for changed, and the next save went wrong."""
+    manager = make()
+    session = manager.create_session("chat")
+    for number in range(4):
+        session.add_message(message(number))
+    manager.save_session(session)
+    del session.messages[1]
+    for change in (lambda: None, lambda: session.messages.pop(0), lambda: session.messages[0].update(content="new")):
+        change()
+        manager.save_session(session)
+        assert not session.has_unsaved_changes
+    session.add_message(message(9))
+    manager.save_session(session)
+    expected = [{**message(2), "content": "new"}, message(3), message(9)]
+    assert session.get_messages() == expected
+    session.reload()
+    assert session.get_messages() == expected

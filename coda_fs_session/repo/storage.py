@@ -89,7 +89,7 @@ class RepoStorage(Uncopied, SessionStorage):
                 continue
             source = session._copy.source
             if written is not None and not metadata and isinstance(source, HeadSource) and source.head is head:
-                count, updated = splice.saved + len(splice.lines), written[0].time
+                count, updated = splice.result_count(), written[0].time
                 # As `_complete`, spelled out for the common case.
                 try:
                     head.take(written)

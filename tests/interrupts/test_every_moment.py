@@ -57,6 +57,7 @@ class Trial:
             if texts is not None:
                 assert _shown(self.reader.load_session(each)) == _shortened(texts), f"{each} stored {where}"
         for session in work.sessions:
+            assert not session.has_unsaved_changes, f"{session.name} {where}"
             # The next save must neither repeat anything nor skip it.
             say(session, "next")
             self.manager.save_session(session)

@@ -67,6 +67,12 @@ def edit(manager: SessionManager, name: str) -> Work:
     return Work(lambda: manager.save_session(session), [session], {name: ["1", "two", "3"]})
 
 
+def remove(manager: SessionManager, name: str) -> Work:
+    session = _begun(manager, name, "1", "2", "3")
+    del session.messages[1]
+    return Work(lambda: manager.save_session(session), [session], {name: ["1", "3"]})
+
+
 def edit_what_is_sealed(manager: SessionManager, name: str) -> Work:
     large = [f"{number} " * 35_000 for number in range(3)]
     session = _begun(manager, name, *large)
@@ -164,6 +170,7 @@ EVERY: tuple[Maker, ...] = (
     append_to_the_live_list,
     first_save,
     edit,
+    remove,
     edit_what_is_sealed,
     seal,
     truncate,
