@@ -141,6 +141,52 @@ def test_a_name_that_only_we_have(here: Machine, there: Machine) -> None:
     assert there.names() == ["talk", "trip"]
 
 
+def test_a_name_that_a_renamed_side_keeps(here: Machine, there: Machine) -> None:
+    """Where nobody has the plain name, but ours has a derived one, the name is ours, and nothing new gets it."""
+    here.create("default", said(1))
+    exchange(here, there)
+    here.change("default", FIRST)
+    there.change("default", SECOND)
+    exchange(here, there)
+    # Which of the two kept the name is for the messages to say.
+    holder, other = (here, there) if here.read("default")[-1] == FIRST else (there, here)
+    holder.manager().rename_session("default", "trip")
+    exchange(here, there)
+    (derived,) = set(other.names()) - {"trip"}
+    assert derived != "default"
+    manager = other.manager(**OWN)
+    with pytest.raises(SessionExistsError):
+        manager.save_session(Session("default"))
+    with pytest.raises(SessionExistsError):
+        manager.rename_session("trip", "default")
+    with pytest.raises(SessionExistsError):
+        manager.create_session("default", branch_from="trip")
+    assert "default" in manager
+    assert manager.create_session("default").name == derived
+    manager.rename_session("default", "talk")
+    assert other.names() == ["talk", "trip"]
+
+
+@pytest.mark.parametrize("unsaved", [[], ["unsaved"]], ids=["saved", "unsaved"])
+def test_an_open_session_follows_a_rename_by_its_derived_name(
+    here: Machine, there: Machine, unsaved: list[str]
+) -> None:
+    """Also where the object has not been looked at since it got that name."""
+    here.create("default", said(FIRST))
+    there.create("default", said(SECOND))
+    manager = there.manager()
+    session = manager.load_session("default")
+    for message in said(*unsaved):
+        session.add_message(message)
+    exchange(here, there)
+    (derived,) = set(there.names()) - {"default"}
+    manager.rename_session(derived, "talk")
+    assert session.name == "talk"
+    assert manager.load_session("talk") is session
+    manager.save_session(session)
+    assert there.read("talk") == [SECOND, *unsaved]
+
+
 def test_the_own_side_may_take_a_name_back(here: Machine, there: Machine, derived: str) -> None:
     """Once nobody has the plain name, this machine's side can be given it."""
     here.manager().delete_session("default")
