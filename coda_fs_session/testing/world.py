@@ -327,6 +327,7 @@ class World(ToolSteps):
         if replica.reverted:
             # Opened anew, it put back what was gone; who was open before shows that from now on.
             live = {info.name: plain(info) for info in replica.manager.list_sessions()}
+            files = replica.place.files()
         else:
             invariants.reading_writes_nothing(files, replica.place.files())
         listed = {name: shown.info for name, shown in replica.view.items()}
