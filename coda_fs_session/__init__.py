@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         StoreGoneError,
         StoreReadOnlyError,
     )
-    from .hooks import PendingSave, SessionHook
-    from .manager import SessionManager
-    from .redact import Redact
-    from .repo.changes import SessionEvent
-    from .repo.sync_report import SyncProgress, SyncReport, SyncTransfer
-    from .repo.watch import Watch
-    from .session import Session, SessionInfo
+    from .hooks.hooks import PendingSave, SessionHook
+    from .hooks.redact import Redact
+    from .manager.manager import SessionManager
+    from .repo.events.changes import SessionEvent
+    from .repo.events.watch import Watch
+    from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
+    from .session.session import Session, SessionInfo
     from .storage import SessionStorage, StoreStats
     from .templates import Template, Templates
 else:
@@ -51,8 +51,8 @@ else:
 __version__ = "0.1.0"
 
 _MODULES = (
-    *("errors", "session", "storage", "manager", "repo.changes", "repo.sync_report", "repo.watch"),
-    *("hooks", "redact", "templates", "analytics"),
+    *("errors", "session", "storage", "manager", "repo.events.changes", "repo.sync.report", "repo.events.watch"),
+    *("hooks", "hooks.redact", "templates", "analytics"),
 )
 
 __all__ = [

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from .errors import StoreError
-from .manager import SessionManager
-from .session import CHARACTERS_PER_TOKEN, Session, SessionInfo, content_text
+from .manager.manager import SessionManager
+from .session.session import CHARACTERS_PER_TOKEN, Session, SessionInfo, content_text
 
 _MEGABYTE = 1024 * 1024
 _MOST_ACTIVE = 5

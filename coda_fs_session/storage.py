@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import SessionExistsError, SessionNotFoundError
-from .session import Session, SessionInfo
+from .session.session import Session, SessionInfo
 
 BRANCHED_FROM = "coda_fs_session.branched_from"
 """Metadata key under which the default `branch` notes the parent's name and the number of messages taken over."""

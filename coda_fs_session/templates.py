@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .errors import ConfigError, SessionExistsError, SessionNotFoundError
 from .format.jsonl import decode, encode_value
-from .session import Session, SessionHooks
+from .session.session import Session, SessionHooks
 
 _KEYS = ("system", "messages", "metadata", "parameters")
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from coda_fs_session.amend import amend, bring
+from coda_fs_session.hooks.amend import amend, bring
 
 
 @pytest.mark.parametrize(

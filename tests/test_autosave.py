@@ -410,7 +410,7 @@ def test_changes_during_an_autosave_are_kept(tmp_path: Path, monkeypatch: pytest
         theirs.add_message(message(0))
         theirs.update_metadata({"theirs": 1})
         other.save_session(theirs)
-    from coda_fs_session.repo import save as engine
+    from coda_fs_session.repo.writing import save as engine
 
     which = "save" if merged else "append"
     real = getattr(engine, which)

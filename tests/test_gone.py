@@ -16,7 +16,7 @@ from storekit import fill, message, open_store, say, tree
 
 from coda_fs_session import Session, SessionManager, StoreError, StoreGoneError
 from coda_fs_session.backends.base import RefKey
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 
 LONG = 3
 LINES = 2_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session.holders import is_held_inside
+from coda_fs_session.session.holders import is_held_inside
 
 
 def conversation(count: int = 5) -> list[Any]:

@@ -28,7 +28,7 @@ from storekit import (
 )
 
 from coda_fs_session import CorruptionError, ObjectNotYetHereError, Session, StoreError
-from coda_fs_session.backends._compression import compress, decompress
+from coda_fs_session.backends.disk.zstd import compress, decompress
 
 LARGE = 70_000
 """A message of this size is an object of its own."""

@@ -25,7 +25,7 @@ from coda_fs_session import (
     StoreFormatError,
 )
 from coda_fs_session.backends.base import RefKey, Snapshot
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.format.ids import line_id
 
 

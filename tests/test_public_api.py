@@ -96,7 +96,7 @@ def test_reading_loads_only_what_it_needs(tmp_path: Path) -> None:
         manager = SessionManager({"session": {"storage_path": sys.argv[1], "state_path": sys.argv[2]}})
         assert len(manager.load_session("chat").get_messages(limit=2)) == 2
         late = {"asyncio", "filelock", "logging", "pathlib", "platformdirs", "secrets", "tempfile", "zstandard"}
-        ours = ("analytics", "export", "hooks", "redact", "repo.sync", "repo.watch", "templates")
+        ours = ("analytics", "hooks", "interchange", "repo.events.watch", "repo.sync", "templates")
         late |= {f"coda_fs_session.{name}" for name in ours}
         print(*late & set(sys.modules))
     """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from coda_fs_session import InvalidMessageError
 from coda_fs_session.format.jsonl import encode_message
-from coda_fs_session.working_copy import Splice, WorkingCopy
+from coda_fs_session.session.working_copy import Splice, WorkingCopy
 
 
 class Saved:

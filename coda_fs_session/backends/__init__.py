@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from ._files import Files
 from .base import Backend, MachineState
-from .local import LocalBackend
-from .local_state import LocalState
+from .disk.files import Files
+from .files.backend import LocalBackend
+from .machine.state import LocalState
 
 
 class BackendOptions(NamedTuple):
@@ -50,7 +50,7 @@ def _memory(options: BackendOptions) -> tuple[Backend, MachineState]:
 
 def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
     try:
-        from .sqlite import SqliteBackend
+        from .sqlite.backend import SqliteBackend
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "sqlalchemy":
             raise

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from ..errors import CorruptionError
-from ..uncopied import Uncopied
+from ..process.uncopied import Uncopied
 from .keys import END_BYTES as END_BYTES
 from .keys import RefEnd as RefEnd
 from .keys import RefKey as RefKey

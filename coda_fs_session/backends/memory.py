@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 
 from ..errors import CorruptionError, ObjectNotYetHereError
-from ..interrupts import give_up
+from ..process.interrupts import give_up
 from .base import (
     Backend,
     Capabilities,

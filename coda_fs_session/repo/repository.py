@@ -15,11 +15,11 @@ from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import parse_ref, parse_saves
-from ..uncopied import Uncopied
-from .index import Index
+from ..process.uncopied import Uncopied
+from .content.objects import Objects
+from .content.state import Head
+from .index.index import Index
 from .notes import encode_note
-from .objects import Objects
-from .state import Head
 
 NO_LIMIT = 2**62
 """Bytes: more than any session has."""

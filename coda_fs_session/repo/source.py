@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import SessionTooLargeError
+from .content.state import Head
 from .repository import NO_LIMIT
-from .state import Head
 
 
 @dataclass(frozen=True, slots=True, eq=False)

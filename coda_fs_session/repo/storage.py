@@ -13,21 +13,22 @@ from typing import TypeVar
 from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
-from ..session import Found, Session, SessionInfo
+from ..process.uncopied import Uncopied
+from ..session.session import Found, Session, SessionInfo
+from ..session.working_copy import MessageSource
 from ..storage import SessionStorage, StoreStats
-from ..uncopied import Uncopied
-from ..working_copy import MessageSource
-from . import publish, put_back, steps, verdict
-from . import save as engine
-from .attempts import AttemptLandedError, check_attempts
-from .heads import Resolved, follow, origins, related, resolve
-from .listing import find_info, list_infos
-from .messages import Draft
+from .ancestry.resolve import Shown
+from .content.messages import Draft
+from .content.state import Attempt, Head, Written
+from .lookup.listing import find_info, list_infos
+from .lookup.names import Resolved, follow, origins, related, resolve
+from .lookup.own_side import find_own_side, own_side
 from .repository import Repository
-from .resolve import Shown
-from .sides import find_own_side, own_side
+from .reverts import put_back, verdict
 from .source import HeadSource, refuse_too_large
-from .state import Attempt, Head, Written
+from .writing import lifecycle, refs
+from .writing import save as engine
+from .writing.attempts import AttemptLandedError, check_attempts
 
 _T = TypeVar("_T")
 
@@ -176,7 +177,7 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.
-        from .partial import PartialSource
+        from .content.partial import PartialSource
 
         name = self.meant(name)
         resolved = self._resolve(name)
@@ -215,7 +216,7 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def delete(self, name: str) -> None:
         known = [head for _, head in self._open_as(name)]
-        if not self._mended(name, act=lambda: steps.delete(self.repo, name, known=known)):
+        if not self._mended(name, act=lambda: lifecycle.delete(self.repo, name, known=known)):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
@@ -241,10 +242,10 @@ class RepoStorage(Uncopied, SessionStorage):
         metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
         try:
-            head = steps.create(
+            head = lifecycle.create(
                 self.repo,
                 session.name,
-                publish.Content(draft.base(), draft.loose),
+                refs.Content(draft.base(), draft.loose),
                 metadata,
                 created=encode_time(session._created),
                 updated=encode_time(session._updated),
@@ -268,24 +269,24 @@ class RepoStorage(Uncopied, SessionStorage):
         if parent.has_unsaved_changes and not self.repo.has(head):
             # What it stands on may be gone from the store; otherwise it was read just now.
             head.messages.secure()
-        metadata = publish.merged(self.repo, head, change)
-        return self._open(Shown(name, steps.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
+        metadata = refs.merged(self.repo, head, change)
+        return self._open(Shown(name, lifecycle.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
 
     def rename(self, old: str, new: str) -> None:
         before = self._open_as(old)
         known = [head for _, head in before]
-        renamed = self._mended(old, new, act=lambda: steps.rename(self.repo, old, new, known=known))
+        renamed = self._mended(old, new, act=lambda: lifecycle.rename(self.repo, old, new, known=known))
         if renamed is None:
             raise SessionNotFoundError(old)
         for session in filter(None, [ref() for ref in self._heads.keyrefs()]):
             head = self._heads[session]
             # One without unsaved changes is refreshed by whoever opened it.
-            if head.key == renamed.key and steps.steps_from(renamed, head) and session.has_unsaved_changes:
+            if head.key == renamed.key and lifecycle.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too. And an
                 # object that is still called what the session was called before others renamed it gets its name now.
                 self._stand_on(session, renamed.copy())
         for session, head in before:
-            if head.key != renamed.key and steps.steps_from(renamed, head):
+            if head.key != renamed.key and lifecycle.steps_from(renamed, head):
                 # What is in the ref that it was read from was not shown, and keeps the name.
                 self._stand_on(session, renamed.copy())
 
@@ -361,12 +362,12 @@ class RepoStorage(Uncopied, SessionStorage):
         return shown
 
     def kept_aside(self) -> list[SessionInfo]:
-        from .kept_aside import kept_aside
+        from .reverts.kept_aside import kept_aside
 
         return kept_aside(self.repo)
 
     def bring_back(self, name: str | None = None) -> list[SessionInfo]:
-        from .kept_aside import bring_back
+        from .reverts.kept_aside import bring_back
 
         return bring_back(self.repo, name)
 
@@ -379,12 +380,12 @@ class RepoStorage(Uncopied, SessionStorage):
             with suppress(StoreError):
                 uses.update(self._message_objects(head))
         stored = [size for _, size in self.repo.backend.objects()]
-        refs = sum(self.repo.backend.ref_sizes())
+        of_refs = sum(self.repo.backend.ref_sizes())
         return StoreStats(
             sessions=len(infos),
             messages=sum(info.message_count for info in infos),
             logical_bytes=sum(info.size_bytes for info in infos),
-            stored_bytes=sum(stored) + refs,
+            stored_bytes=sum(stored) + of_refs,
             objects=len(stored),
             shared_bytes=sum((count - 1) * size for (_, size), count in uses.items()),
         )

@@ -1,4 +1,4 @@
-"""Tools for people who write a backend or a storage, and the simulator of sync tools.
+"""Tools for people who write a backend or a storage.
 
 `BackendTests` and `SessionStorageTests` are base classes: subclass one in a test module of yours and say how to
 make what it tests. They need pytest, `strategies` needs hypothesis (both are in the extra "testing"); nothing else
@@ -32,7 +32,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        """Import a public name when it is first asked for: the simulator runs without pytest."""
+        """Import a public name when it is first asked for: the wrappers work without pytest."""
         from importlib import import_module
 
         if name not in _HOMES:

@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends.local import LocalBackend
-from coda_fs_session.backends.local_state import LocalState
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.machine.state import LocalState
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends.local import LocalBackend
-from coda_fs_session.backends.local_state import LocalState
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.machine.state import LocalState
 from coda_fs_session.format.chunks import Sizes
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage

@@ -20,10 +20,10 @@ from processes.workers import write_many
 from storekit import fill, message, open_store, say, within
 
 from coda_fs_session import StoreError, StoreReadOnlyError
-from coda_fs_session.backends import _open_refs
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import RefKey
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files import locked_refs
+from coda_fs_session.backends.files.backend import LocalBackend
 
 REFUSED = [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS]
 NO_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
@@ -224,7 +224,7 @@ def renumbered(status: os.stat_result) -> os.stat_result:
 def unnumbered(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store on a disk whose numbers change, each time a file is looked at, or also each time it is opened."""
     store = tmp_path / "store"
-    real, opened = os.stat, _open_refs.open_with_status
+    real, opened = os.stat, locked_refs.open_with_status
 
     def look(path: object, **options: object) -> os.stat_result:
         status = real(path, **options)  # type: ignore[call-overload]
@@ -237,7 +237,7 @@ def unnumbered(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "stat", look)
     if request.param != "by path":
-        monkeypatch.setattr(_open_refs, "open_with_status", opens)
+        monkeypatch.setattr(locked_refs, "open_with_status", opens)
     return store
 
 
@@ -298,8 +298,8 @@ def test_a_file_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.Mo
     token = backend.create_ref(key, b"one\n")
     looks = list[str]()
     with monkeypatch.context() as patch:
-        patch.setattr(_open_refs.OpenRef, "look", lambda ref: looks.append(ref.path))
-        patch.setattr(_open_refs.OpenRef, "_has_same_end", lambda ref: False)
+        patch.setattr(locked_refs.OpenRef, "look", lambda ref: looks.append(ref.path))
+        patch.setattr(locked_refs.OpenRef, "_has_same_end", lambda ref: False)
         with within(20), pytest.raises(StoreError, match="no lasting inode numbers") as caught:
             backend.append_ref(key, token, b"two\n")
     assert str(caught.value.path) == backend.locate(key)

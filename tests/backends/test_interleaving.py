@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from coda_fs_session.backends import _open_refs
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends._open_refs import OpenRef, OpenRefs
-from coda_fs_session.backends._record import FileRecord
-from coda_fs_session.backends._stand_ins import StandIns
 from coda_fs_session.backends.base import RefChangedError
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files import locked_refs
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.files.locked_refs import OpenRef, OpenRefs
+from coda_fs_session.backends.machine.own_refs import FileRecord
+from coda_fs_session.backends.machine.stand_ins import StandIns
 from coda_fs_session.testing.kit.case import KEY
 
 _BLOCKED = 0.3
@@ -80,7 +80,7 @@ def test_one_open_file_for_all_threads(tmp_path: Path, monkeypatch: pytest.Monke
             with contextlib.suppress(threading.BrokenBarrierError):
                 both.wait(_BLOCKED)
 
-    monkeypatch.setattr(_open_refs, "OpenRef", Slow)
+    monkeypatch.setattr(locked_refs, "OpenRef", Slow)
     refs = OpenRefs(Files(durable=False), StandIns(str(tmp_path), lambda: str(tmp_path / "state")))
     found: list[OpenRef] = []
 

@@ -17,13 +17,14 @@ import pytest
 from storekit import message, objects_of, open_store, ref_of
 
 from coda_fs_session import CorruptionError, StoreError
-from coda_fs_session.backends import _listing, _locks, _ref_files
-from coda_fs_session.backends._compression import compress
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends._open_refs import OPEN_REFS
-from coda_fs_session.backends._record import FileRecord
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey, Token
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk import locks
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.disk.zstd import compress
+from coda_fs_session.backends.files import listing, ref_files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.files.locked_refs import OPEN_REFS
+from coda_fs_session.backends.machine.own_refs import FileRecord
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
@@ -209,13 +210,13 @@ def test_a_file_replaced_while_waiting_for_its_lock(backend: LocalBackend, monke
     token = backend.create_ref(KEY, b"one\n")
     path = Path(backend.locate(KEY))
     outcome: list[object] = []
-    real, waiting = _locks.lock, threading.Event()
+    real, waiting = locks.lock, threading.Event()
 
     def lock(descriptor: int) -> None:
         waiting.set()
         real(descriptor)
 
-    monkeypatch.setattr(_locks, "lock", lock)
+    monkeypatch.setattr(locks, "lock", lock)
 
     def append() -> None:
         try:
@@ -395,7 +396,7 @@ def test_another_line_of_the_same_length_in_place(backend: LocalBackend) -> None
 def test_an_impossibly_large_ref_is_not_read(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where its lock is held, and it is read another way."""
     backend.create_ref(KEY, b"one\n")
-    monkeypatch.setattr(_ref_files, "_REF_LIMIT", 3)
+    monkeypatch.setattr(ref_files, "_REF_LIMIT", 3)
     with pytest.raises(CorruptionError, match="impossibly large"):
         backend.read_ref(KEY)
     with backend.hold(KEY), pytest.raises(CorruptionError, match="impossibly large"):
@@ -417,7 +418,7 @@ def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) ->
 def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing changed since, the refs are not listed; and whatever changed is noticed all the same."""
     # Else nothing that was just made vouches for anything.
-    monkeypatch.setattr(_listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
     backend.create_ref(KEY, b"one\n")
     known = backend.replica_marker(KEY.replica)
     assert known

@@ -9,13 +9,13 @@ from contextlib import closing
 from datetime import datetime
 
 import pytest
+from simulator.places import DiskPlace, MemoryPlace
+from simulator.steps import History, random_history
+from simulator.world import OpenPlace, World
 
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import Backend, MachineState, NewObject, RefKey
-from coda_fs_session.backends.sqlite import SqliteBackend
-from coda_fs_session.testing.places import DiskPlace, MemoryPlace
-from coda_fs_session.testing.steps import History, random_history
-from coda_fs_session.testing.world import OpenPlace, World
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.sqlite.backend import SqliteBackend
 
 
 class DatabasePlace(DiskPlace):

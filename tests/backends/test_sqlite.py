@@ -27,12 +27,13 @@ from coda_fs_session import (
     StoreFullError,
     StoreGoneError,
 )
-from coda_fs_session.backends import _sqlite_refs, _sqlite_schema, sqlite
-from coda_fs_session.backends._sqlite_connections import Connections
-from coda_fs_session.backends._sqlite_waiting import Queue
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey
-from coda_fs_session.backends.sqlite import SqliteBackend
-from coda_fs_session.repo import index
+from coda_fs_session.backends.sqlite import backend as sqlite_backend
+from coda_fs_session.backends.sqlite import refs, schema
+from coda_fs_session.backends.sqlite.backend import SqliteBackend
+from coda_fs_session.backends.sqlite.connections import Connections
+from coda_fs_session.backends.sqlite.waiting import Queue
+from coda_fs_session.repo.index import index
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, new_object
 
@@ -161,7 +162,7 @@ def test_a_seal_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch)
     with opened(store) as manager:
         session = manager.create_session("chat")
         say(manager, session, 0)
-        describe = _sqlite_refs._describe
+        describe = refs._describe
 
         def look(*arguments: Any) -> None:
             seen.append(rows(store, "SELECT (SELECT count(*) FROM objects), (SELECT messages FROM sessions)"))
@@ -169,7 +170,7 @@ def test_a_seal_is_one_transaction(store: Path, monkeypatch: pytest.MonkeyPatch)
             if len(seen) == 1:
                 raise StoreFullError("full")
 
-        monkeypatch.setattr(_sqlite_refs, "_describe", look)
+        monkeypatch.setattr(refs, "_describe", look)
         session.add_message(message(1, 70_000))
         with pytest.raises(StoreFullError):
             manager.save_session(session)
@@ -458,8 +459,8 @@ def test_an_older_database_is_brought_to_this_version(store: Path, monkeypatch: 
     with opened(store) as manager:
         messages = fill(manager, "chat")
     step = "CREATE TABLE added (x INTEGER);\nINSERT INTO added SELECT count(*) FROM refs"
-    monkeypatch.setattr("coda_fs_session.backends._sqlite_database.STEPS", (*_sqlite_schema.STEPS, step))
-    monkeypatch.setattr(_sqlite_schema, "STEPS", (*_sqlite_schema.STEPS, step))
+    monkeypatch.setattr("coda_fs_session.backends.sqlite.database.STEPS", (*schema.STEPS, step))
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, step))
     for _ in range(2):
         with opened(store) as manager:
             assert manager.load_session("chat").get_messages() == messages
@@ -472,8 +473,8 @@ def test_a_step_that_fails_changes_nothing(store: Path, monkeypatch: pytest.Monk
         fill(manager, "chat")
     step = "CREATE TABLE added (x INTEGER);\nINSERT INTO nothing VALUES (1)"
     with monkeypatch.context() as patch:
-        patch.setattr("coda_fs_session.backends._sqlite_database.STEPS", (*_sqlite_schema.STEPS, step))
-        patch.setattr(_sqlite_schema, "STEPS", (*_sqlite_schema.STEPS, step))
+        patch.setattr("coda_fs_session.backends.sqlite.database.STEPS", (*schema.STEPS, step))
+        patch.setattr(schema, "STEPS", (*schema.STEPS, step))
         with pytest.raises(StoreError):
             opened(store)
     assert rows(store, "SELECT user_version FROM pragma_user_version") == [(1,)]
@@ -535,7 +536,7 @@ def test_what_is_not_ours_is_refused(content: bytes | None, said: str, store: Pa
 
 def test_a_locked_database(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program keeps it locked, saving waits and then says so; reading goes on, and nothing is lost."""
-    monkeypatch.setattr(sqlite, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_backend, "PATIENCE_SECONDS", 0.2)
     with opened(store) as manager:
         fill(manager, "chat", 2)
     with opened(store) as manager, database(store) as connection:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session.backends._sqlite_connections import Connections
+from coda_fs_session.backends.sqlite.connections import Connections
 
 REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 EVERY = (*REFUSED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)

@@ -7,10 +7,9 @@ import random
 from pathlib import Path
 
 import pytest
-
-from coda_fs_session.testing import places
-from coda_fs_session.testing.steps import History, random_history
-from coda_fs_session.testing.world import run
+from simulator import places
+from simulator.steps import History, random_history
+from simulator.world import run
 
 from .reading import needs_zstdcat, read_store
 

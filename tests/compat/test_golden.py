@@ -17,7 +17,7 @@ import pytest
 from storekit import ROOT, objects_of, open_store, untouched
 
 from coda_fs_session import Session, SessionManager, SessionNotFoundError
-from coda_fs_session.backends._compression import decompress
+from coda_fs_session.backends.disk.zstd import decompress
 from coda_fs_session.format.chunks import STANDARD, holds_cut
 from coda_fs_session.format.refs import parse_ref
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
 
 
 @dataclass(frozen=True, slots=True)

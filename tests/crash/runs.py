@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 
 from .recording import Call, Recorder
 from .scenarios import Scenario, prepare

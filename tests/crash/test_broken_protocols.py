@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session.backends.base import NewObject, RefKey, Token
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 
 from .recording import Recorder
 from .runs import record, violations

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends._files import Files
-from coda_fs_session.repo.sync import _Sync
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.repo.sync.exchange import _Sync
 
 from .recording import Recorder
 from .runs import _digest

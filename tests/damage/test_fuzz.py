@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from coda_fs_session.backends._compression import compress, decompress
+from coda_fs_session.backends.disk.zstd import compress, decompress
 from coda_fs_session.format import refs
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, object_id
 from coda_fs_session.format.records import Base, CommitLink, Tail

@@ -25,8 +25,8 @@ from coda_fs_session import (
     SessionStorage,
     SessionWarning,
 )
-from coda_fs_session.backends import _aside, local_state
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.machine import aside, state
 
 ids = pytest.mark.parametrize("replica", ["", "given"], ids=["chosen id", "given id"])
 
@@ -274,8 +274,8 @@ def test_interrupted_anywhere(tmp_path: Path, fails: str, replica: str, monkeypa
             warnings.simplefilter("ignore", SessionWarning)
             with monkeypatch.context() as patch:
                 if fails == "state":
-                    patch.setattr(local_state, "Files", lambda files=files, **_: files)
-                    patch.setattr(_aside, "Files", lambda files=files, **_: files)
+                    patch.setattr(state, "Files", lambda files=files, **_: files)
+                    patch.setattr(aside, "Files", lambda files=files, **_: files)
                 manager = here.manager(**({"files": files} if fails == "store" else {}))
                 manager.bring_back()
         with warnings.catch_warnings():

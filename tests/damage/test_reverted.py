@@ -13,7 +13,7 @@ import pytest
 from storekit import within
 
 from coda_fs_session import ObjectNotYetHereError, SessionError
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
 
 from .specimen import open_fresh
 from .writer import REVERTS, SAVES, Revert, Writer, in_place_with_its_time

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from storekit import fill, open_store
 
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends._kept import keep, kept
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.machine.kept import keep, kept
 
 
 def answers(store: Path) -> tuple[Any, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from storekit import message
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session import SessionManager
-from coda_fs_session.repo import sync_report
+from coda_fs_session.repo.sync import report
 
 from .examples import PUBLIC, Config
 from .page import Passage, Problem
 
-LATE = {"Direction": sync_report.Direction, "ProgressCallback": sync_report.ProgressCallback}
+LATE = {"Direction": report.Direction, "ProgressCallback": report.ProgressCallback}
 """Types in signatures whose module is only imported when it is used."""
 
 TYPES = {**vars(collections.abc), **vars(typing), **PUBLIC, **LATE, "Path": Path, "datetime": datetime}

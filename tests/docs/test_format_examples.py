@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coda_fs_session.backends._paths import README_FILE
+from coda_fs_session.backends.disk.paths import README_FILE
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "stores" / "v1"
 EXPECTED = json.loads(GOLDEN.with_name("v1.expected.json").read_bytes())

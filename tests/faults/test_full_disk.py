@@ -11,7 +11,7 @@ import pytest
 from crash.stores import SMALL, content, message, open_store
 
 from coda_fs_session import Session, SessionManager, StoreFullError
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.format.chunks import STANDARD, Sizes
 
 PAGE = 4096

@@ -13,7 +13,7 @@ from crash.scenarios import Scenario, prepare
 from crash.stores import REPLICA, Content, content, message, open_store
 
 from coda_fs_session import Session, SessionError, StoreError, StoreFullError
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
 
 from .failing import ONCE, FailingFiles, Fault
 from .operations import Operation, Step

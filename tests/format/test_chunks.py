@@ -17,7 +17,7 @@ from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.chunks import STANDARD, Sizes, closes, holds_cut, join, split
 from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.tree import chunks
-from coda_fs_session.repo.heads import resolve
+from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 

@@ -12,7 +12,7 @@ from coda_fs_session import StoreFormatError
 from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit
 from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.records import Base, CommitLink
-from coda_fs_session.repo.history import commit_at
+from coda_fs_session.repo.ancestry.ancestors import commit_at
 
 from .test_refs import NOW, bases, generations, headers, hex64, names, times
 
@@ -43,7 +43,7 @@ class Chain:
 
     def __init__(self, length: int) -> None:
         from coda_fs_session.backends.memory import MemoryBackend
-        from coda_fs_session.repo.objects import Objects
+        from coda_fs_session.repo.content.objects import Objects
 
         self.objects = Objects(MemoryBackend(), cached_messages=0, compress_threshold=2**20)
         self.links: list[CommitLink] = []

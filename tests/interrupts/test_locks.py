@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from storekit import Opener, message, open_store
 
-from coda_fs_session.interrupts import Section, give_up
+from coda_fs_session.process.interrupts import Section, give_up
 
 LIMIT = 30.0
 

@@ -13,7 +13,7 @@ import pytest
 from storekit import open_store, run_python, say
 
 from coda_fs_session import StoreError
-from coda_fs_session.backends._descriptors import give_back, opened
+from coda_fs_session.backends.disk.descriptors import give_back, opened
 
 MANY = """
     import resource, sys

@@ -13,7 +13,7 @@ import pytest
 from docs.page import read_page
 from storekit import ROOT, open_store, run_python
 
-from coda_fs_session.backends._parallel import in_parallel
+from coda_fs_session.backends.disk.parallel import in_parallel
 
 BEGIN = """
     import atexit, os, signal, sys, threading

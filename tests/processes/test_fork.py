@@ -17,9 +17,9 @@ from crash.stores import open_store
 from storekit import run_python
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import RefKey
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 
 from .workers import tagged
 

@@ -13,9 +13,9 @@ import pytest
 from crash.stores import REPLICA, content, message, open_store
 
 from coda_fs_session import SessionManager, StoreError
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import RefChangedError, RefKey
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 
 PATH = f"refs/{REPLICA}/chat.jsonl"
 KEY = RefKey(f"{REPLICA}/chat.jsonl")

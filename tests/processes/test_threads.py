@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import RefChangedError, RefKey, Token
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 
 KEY = RefKey("test-00000000/chat.jsonl")
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from crash.stores import open_store
 
 from coda_fs_session import SessionWarning
-from coda_fs_session.backends._files import Files
+from coda_fs_session.backends.disk.files import Files
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends._files import Files
-from coda_fs_session.backends.local import LocalBackend
-from coda_fs_session.backends.local_state import LocalState
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.machine.state import LocalState
 from coda_fs_session.format.chunks import Sizes
-from coda_fs_session.repo.heads import resolve
+from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository, Settings
-from coda_fs_session.repo.state import Head
 from coda_fs_session.repo.storage import RepoStorage
 
 SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3)

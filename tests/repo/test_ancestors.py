@@ -8,9 +8,9 @@ import pytest
 
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.base import RefKey
-from coda_fs_session.repo.heads import follow, read_refs, related
-from coda_fs_session.repo.history import is_seen_in, same_life
-from coda_fs_session.repo.state import Head
+from coda_fs_session.repo.ancestry.ancestors import is_seen_in, same_life
+from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.lookup.names import follow, read_refs, related
 
 from .machines import Machine, said
 

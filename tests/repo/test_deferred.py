@@ -13,11 +13,11 @@ from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.chunks import STANDARD, Sizes, holds_cut, join, size_of, split
 from coda_fs_session.format.ids import CHAIN_START, chain_cut, chain_message, object_id
 from coda_fs_session.format.tree import Spine, chunks
-from coda_fs_session.repo.heads import resolve
-from coda_fs_session.repo.messages import MessageList
-from coda_fs_session.repo.objects import Objects
+from coda_fs_session.repo.content.messages import MessageList
+from coda_fs_session.repo.content.objects import Objects
+from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository, Settings
-from coda_fs_session.repo.state import Head
 from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said

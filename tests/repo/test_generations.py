@@ -12,10 +12,10 @@ from coda_fs_session import SessionManager
 from coda_fs_session.format.chunks import split
 from coda_fs_session.format.commits import Commit
 from coda_fs_session.format.ids import CHAIN_START, chain_cut, chain_message, object_id
-from coda_fs_session.repo.heads import resolve
-from coda_fs_session.repo.history import commit_at
-from coda_fs_session.repo.messages import MessageList
-from coda_fs_session.repo.state import Head
+from coda_fs_session.repo.ancestry.ancestors import commit_at
+from coda_fs_session.repo.content.messages import MessageList
+from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.lookup.names import resolve
 
 from .machines import SMALL, Machine, contents, said
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session.backends import _listing
 from coda_fs_session.backends.base import RefKey
-from coda_fs_session.repo.index import Index, ViewRow
+from coda_fs_session.backends.files import listing
+from coda_fs_session.repo.index.index import Index, ViewRow
 
 from .machines import Machine, said
 
@@ -86,9 +86,9 @@ def test_a_bad_file_that_is_gone_costs_nothing(here: Machine, monkeypatch: pytes
         listings.append(arguments[0])
         collect(*arguments)
 
-    collect = _listing._collect_identities
+    collect = listing._collect_identities
     monkeypatch.setattr(os, "open", refuse)
-    monkeypatch.setattr(_listing, "_collect_identities", count)
+    monkeypatch.setattr(listing, "_collect_identities", count)
     bad.write_bytes(b"cannot be read")
     manager = here.manager()
     assert [info.error is None for info in manager.list_sessions()].count(False) == 1

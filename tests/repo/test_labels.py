@@ -14,11 +14,11 @@ from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.format.chunks import STANDARD
 from coda_fs_session.format.ids import CHAIN_START, Chain, chain_message
 from coda_fs_session.format.refs import Header, encode_header, parse_ref
-from coda_fs_session.repo.objects import Objects
-from coda_fs_session.repo.paths import Path as Way
-from coda_fs_session.repo.paths import Run
-from coda_fs_session.repo.resolve import _named
-from coda_fs_session.repo.state import Head
+from coda_fs_session.repo.ancestry.lineage import Path as Way
+from coda_fs_session.repo.ancestry.lineage import Run
+from coda_fs_session.repo.ancestry.resolve import _named
+from coda_fs_session.repo.content.objects import Objects
+from coda_fs_session.repo.content.state import Head
 
 from .machines import Machine, contents, said
 

@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends import _listing, _record
 from coda_fs_session.backends.base import Token
-from coda_fs_session.backends.local import LocalBackend
-from coda_fs_session.repo import index, repository
+from coda_fs_session.backends.files import listing
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.machine import own_refs
+from coda_fs_session.repo import repository
+from coda_fs_session.repo.index import index
 
 from .machines import Machine, contents, said
 
@@ -82,7 +84,7 @@ def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, 
 def test_the_count_of_changes_begins_anew_when_it_has_become_large(
     here: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_record, "_MOST_CHANGES", 3)
+    monkeypatch.setattr(own_refs, "_MOST_CHANGES", 3)
     here.create("chat", said(1))
     manager = here.manager()
     for number in range(10):
@@ -212,7 +214,7 @@ def test_what_comes_during_a_look_is_noticed_by_the_next(
 ) -> None:
     """What stands beside is looked at before the names are."""
     # Else the folder would count as one that cannot tell yet.
-    monkeypatch.setattr(_listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
     listed, looked = LocalBackend.ref_identities, []
 
     def list_and_receive(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
@@ -257,22 +259,22 @@ def test_a_file_that_is_there_but_not_listed(
     """A disk that folds case opens under one name what it lists under another: the session gets the next file name."""
     ref = here.store / "refs" / here.replica / "chat.jsonl"
     ref.write_bytes(restored)
-    for listing in ("ref_identities", "ref_tokens"):
-        hide(monkeypatch, listing, f"{here.replica}/chat.jsonl")
+    for verb in ("ref_identities", "ref_tokens"):
+        hide(monkeypatch, verb, f"{here.replica}/chat.jsonl")
     making._storage.repo.index._good_until = 0.0
     making.create_session("chat")
     assert ref.with_name("chat.2.jsonl").exists()
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, listing: str, hidden: str) -> None:
-    real = getattr(LocalBackend, listing)
+def hide(monkeypatch: pytest.MonkeyPatch, verb: str, hidden: str) -> None:
+    real = getattr(LocalBackend, verb)
 
     def without(*arguments: Any) -> Any:
         found = real(*arguments)
         (found[1] if isinstance(found, tuple) else found or {}).pop(hidden, None)
         return found
 
-    monkeypatch.setattr(LocalBackend, listing, without)
+    monkeypatch.setattr(LocalBackend, verb, without)
 
 
 def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -> None:

@@ -23,11 +23,11 @@ from coda_fs_session.format.chunks import STANDARD
 from coda_fs_session.format.ids import CHAIN_START
 from coda_fs_session.format.records import FIRST_GENERATION, Base, Generation, Stamped
 from coda_fs_session.format.refs import Header, Save, encode_header, encode_save, parse_ref
-from coda_fs_session.repo import heads as lookup
-from coda_fs_session.repo import resolve
-from coda_fs_session.repo.covers import Order, compare
-from coda_fs_session.repo.objects import Objects
-from coda_fs_session.repo.state import Head
+from coda_fs_session.repo.ancestry import resolve
+from coda_fs_session.repo.ancestry.covers import Order, compare
+from coda_fs_session.repo.content.objects import Objects
+from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.lookup import names as lookup
 
 from .machines import Machine, said
 

@@ -10,8 +10,8 @@ import pytest
 from coda_fs_session import SessionManager, SessionWarning
 from coda_fs_session.format.records import Base, CommitLink
 from coda_fs_session.format.refs import Header, encode_header
-from coda_fs_session.repo.groups import groups
-from coda_fs_session.repo.heads import related
+from coda_fs_session.repo.index.groups import groups
+from coda_fs_session.repo.lookup.names import related
 
 from .machines import Machine, contents, said
 

@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from coda_fs_session import Session, SessionAnalytics, SessionInfo, SessionManager, SessionNotFoundError, SessionWarning
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.format.ids import CHAIN_START, chain_message
 
 from .machines import Machine, contents, said

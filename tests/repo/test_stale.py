@@ -10,7 +10,7 @@ import pytest
 
 from coda_fs_session import Session, SessionConflictError, SessionManager, SessionWarning, StoreError
 from coda_fs_session.backends.base import Token
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 
 from .machines import Machine, contents, said
 

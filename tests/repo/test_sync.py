@@ -20,13 +20,14 @@ from coda_fs_session import (
     StoreFormatError,
     SyncProgress,
 )
-from coda_fs_session.backends import _listing
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.base import RefKey
+from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.refs import Save, encode_save
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
-from coda_fs_session.repo.sync import sync
+from coda_fs_session.repo.sync.exchange import sync
 
 from .machines import SMALL, Machine, contents, said
 
@@ -106,8 +107,8 @@ def test_a_second_run_moves_nothing(here: Machine, there: Machine, monkeypatch: 
     manager = here.manager()
     manager.list_sessions()
     read: list[object] = []
-    monkeypatch.setattr("coda_fs_session.backends.local.LocalBackend.read_ref", lambda *it: read.append(it))
-    monkeypatch.setattr("coda_fs_session.backends.local.LocalBackend.get_object", lambda *it, **more: read.append(it))
+    monkeypatch.setattr(LocalBackend, "read_ref", lambda *it: read.append(it))
+    monkeypatch.setattr(LocalBackend, "get_object", lambda *it, **more: read.append(it))
     report = manager.sync(there.store)
     assert not report.pushed
     assert not report.pulled
@@ -621,7 +622,7 @@ def test_young_files_are_looked_at_again(here: Machine, there: Machine, monkeypa
     # Every file is young now, and no file is the next time.
     for length in (10**18, 0):
         for tick in ("_TICK_NS", "_COARSE_TICK_NS"):
-            monkeypatch.setattr(_listing, tick, length)
+            monkeypatch.setattr(listing, tick, length)
         if length:
             here.manager().sync(there.store)
     ref, status = there.only_ref(), there.only_ref().stat()

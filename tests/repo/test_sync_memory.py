@@ -6,8 +6,8 @@ import pytest
 
 from coda_fs_session.backends.base import Place, Token
 from coda_fs_session.backends.memory import MemoryState
-from coda_fs_session.repo import sync_memory
-from coda_fs_session.repo.sync_memory import Memory
+from coda_fs_session.repo.sync import memory
+from coda_fs_session.repo.sync.memory import Memory
 
 HERE, THERE = Place("/here", Token((1, 2))), Place("/there", Token((3, 4)))
 
@@ -55,7 +55,7 @@ def test_another_store_at_one_of_the_places(machine: Remembering, here: Place, t
 
 def test_what_another_version_remembered(machine: Remembering, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may mean something else by it."""
-    monkeypatch.setattr(sync_memory, "_VERSION", sync_memory._VERSION + 1)
+    monkeypatch.setattr(memory, "_VERSION", memory._VERSION + 1)
     assert Memory.recall(machine, HERE, THERE) == Memory()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from coda_fs_session import Session, SessionEvent, SessionInfo, SessionManager, SessionStorage, Watch
-from coda_fs_session.repo import watch as watching
+from coda_fs_session.repo.events import watch as watching
 from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said

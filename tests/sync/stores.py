@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulator.reader import StoreReader
+from simulator.views import View, view_of
 from storekit import ROOT
 
 from coda_fs_session import SessionManager
-from coda_fs_session.testing.reader import StoreReader
-from coda_fs_session.testing.views import View, view_of
 
 WORKER = """
 import json, sys, warnings

@@ -9,15 +9,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from simulator.steps import random_history
+from simulator.world import HistoryFailed, run
 
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.format.names import ref_path, session_key
-from coda_fs_session.repo import publish, repository, resolve, save, steps
-from coda_fs_session.repo.covers import Newest, Order
-from coda_fs_session.repo.state import Head
+from coda_fs_session.repo import repository
+from coda_fs_session.repo.ancestry import resolve
+from coda_fs_session.repo.ancestry.covers import Newest, Order
+from coda_fs_session.repo.content.state import Head
 from coda_fs_session.repo.storage import RepoStorage
-from coda_fs_session.testing.steps import random_history
-from coda_fs_session.testing.world import HistoryFailed, run
+from coda_fs_session.repo.writing import lifecycle, refs, save
 
 HISTORIES = 400
 
@@ -63,7 +65,7 @@ def leave_out(patch: pytest.MonkeyPatch, choose: Callable[[list[Newest]], list[N
 
 def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
     """Let a replica have one file a name, which goes over to whatever conversation it continues."""
-    real = publish.publish
+    real = refs.publish
 
     def one_file_a_name(repo: Any, header: Any, lines: Any, target: Head | None, **options: Any) -> Head:
         if target is None:
@@ -73,7 +75,7 @@ def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
                 target = repo.read(key)
         return real(repo, header, lines, target, **options)
 
-    for module in (save, steps):
+    for module in (save, lifecycle):
         patch.setattr(module, "publish", one_file_a_name)
 
 
@@ -99,8 +101,8 @@ def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
         base, _ = real(repo, head, operation, now)
         return base, head.header.commit
 
-    real = publish.freeze_all
-    for module in (save, steps):
+    real = refs.freeze_all
+    for module in (save, lifecycle):
         patch.setattr(module, "freeze_all", freeze_all)
 
 
@@ -113,7 +115,7 @@ def reading_merges(patch: pytest.MonkeyPatch) -> None:
         for info in infos:
             head = resolve_name(storage, info.name)
             if head is not None and head.key.replica != storage.repo.replica:
-                publish.publish(storage.repo, head.header, list(head.messages.lines), None)
+                refs.publish(storage.repo, head.header, list(head.messages.lines), None)
                 break
         return infos
 
@@ -121,7 +123,7 @@ def reading_merges(patch: pytest.MonkeyPatch) -> None:
 
 
 def resolve_name(storage: RepoStorage, name: str) -> Head | None:
-    from coda_fs_session.repo.heads import resolve
+    from coda_fs_session.repo.lookup.names import resolve
 
     return resolve(storage.repo, name).head
 

@@ -9,11 +9,10 @@ from multiprocessing import get_context
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-
-from coda_fs_session.testing.places import DiskPlace, MemoryPlace
-from coda_fs_session.testing.steps import History, Step, random_history, shortened
-from coda_fs_session.testing.strategies import histories
-from coda_fs_session.testing.world import HistoryFailed, run
+from simulator.places import DiskPlace, MemoryPlace
+from simulator.steps import History, Step, random_history, shortened
+from simulator.strategies import histories
+from simulator.world import HistoryFailed, run
 
 LONG = 100_000
 BATCH = 250

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from crash.stores import open_store
+from simulator.views import view_of
 
 from coda_fs_session import SessionEvent, SessionManager, SessionWarning
-from coda_fs_session.testing.views import view_of
 
 REPLICAS = ("east-00000001", "east-00000001", "west-00000002")
 NAMES = ("shared", "other")

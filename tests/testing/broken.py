@@ -21,9 +21,9 @@ from backends.test_local import TestLocal as OfFiles
 from backends.test_memory import TestMemory as OfMemory
 
 from coda_fs_session import ObjectNotYetHereError, Session, SessionInfo, SessionStorage, StoreError
-from coda_fs_session.backends._files import Files
 from coda_fs_session.backends.base import Backend, NewObject, Place, RefKey, RefTakenError, Snapshot, Token
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 from coda_fs_session.testing.kit import managing

@@ -126,13 +126,13 @@ def test_a_users_project(tmp_path: Path) -> None:
 
 
 def test_what_needs_no_pytest() -> None:
-    """The simulator and the wrappers are used in programs that have none."""
+    """The wrappers are used in programs that have none."""
     done = run_python(
         """
         import sys
         sys.modules["pytest"] = sys.modules["hypothesis"] = None
         from coda_fs_session.testing import Capabilities, Fault, FaultyBackend, LatencyBackend, WrapperBackend
-        import coda_fs_session.testing as testing, coda_fs_session.testing.world
+        import coda_fs_session.testing as testing
         assert set(dir(testing)) >= set(testing.__all__)
         try:
             testing.nothing

@@ -16,7 +16,7 @@ from storekit import message
 
 from coda_fs_session import SessionManager, StoreError, StoreFullError
 from coda_fs_session.backends.base import Backend, RefKey
-from coda_fs_session.backends.local import LocalBackend
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage

@@ -16,8 +16,8 @@ from ...errors import (
     SessionNotFoundError,
     SessionTooLargeError,
 )
-from ...manager import SessionManager
-from ...session import Session
+from ...manager.manager import SessionManager
+from ...session.session import Session
 from ...storage import SessionStorage
 from .storage_case import MESSAGES, StorageCase, exact
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ...session import Session
+from ...session.session import Session
 from ...storage import SessionStorage
 from .managing import ManagerTests
 from .processes import process_to_kill, run_processes

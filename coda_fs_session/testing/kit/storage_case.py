@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ...backends.base import Capabilities
-from ...manager import SessionManager
+from ...manager.manager import SessionManager
 from ...storage import SessionStorage
 from .case import missing
 

@@ -1,0 +1,64 @@
+"""Advisory locks between the processes of one machine."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+
+from ...errors import under_way
+
+_holders: dict[int, int] = {}
+"""Which thread has locked an open file: one that waited for itself would wait for ever."""
+
+NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP))
+"""What a disk answers that has no locks: Lustre without ``-o flock``, NFS without lockd, some FUSE disks."""
+
+
+def lock(descriptor: int) -> None:
+    """Wait until no other open file of any process holds the lock of this file, then hold it.
+
+    Raises:
+        SessionError: another open file of this very thread does.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _refuse_own(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    _holders[descriptor] = threading.get_ident()
+
+
+def unlock(descriptor: int) -> None:
+    _holders.pop(descriptor, None)
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def unlock_if_possible(descriptor: int) -> None:
+    """Unlock a file, or leave it where the disk has no locks."""
+    try:
+        unlock(descriptor)
+    except OSError as error:
+        # A signal handler may raise one, such as TimeoutError: it has no number, and the file may still be locked.
+        if error.errno is None:
+            unlock(descriptor)
+            raise
+
+
+def _refuse_own(descriptor: int) -> None:
+    wanted, thread = os.fstat(descriptor), threading.get_ident()
+    for other, holder in list(_holders.items()):
+        if holder == thread and other != descriptor and _is_of(other, wanted):
+            raise under_way()
+
+
+def _is_of(descriptor: int, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), file)
+    except OSError:
+        # Closed without being unlocked.
+        return False
+
+
+os.register_at_fork(after_in_child=_holders.clear)

@@ -1,0 +1,499 @@
+"""The files backend: a store in a folder of a local disk.
+
+A durable append is one `write` and one `fdatasync` on a descriptor that stays open between saves.
+Everything else is written under a temporary name, synced, given its name, and the folder synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+
+from ...errors import StoreError
+from ..base import (
+    Backend,
+    Capabilities,
+    NewObject,
+    Place,
+    RecordAheadError,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
+from ..disk.descriptors import scan
+from ..disk.files import (
+    Files,
+    discard,
+    make_folders,
+    open_regular,
+    open_with_status,
+    publish,
+    read_bytes,
+    start_temporary,
+    store_errors,
+    translate,
+    write_all,
+    write_file,
+    write_temporary,
+)
+from ..disk.folders import OwnFolders
+from ..disk.parallel import in_parallel
+from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
+from ..disk.presence import Presence
+from ..disk.ref_files import read_ref, token_of
+from ..disk.store_check import check_store, warn_if_open_to_all
+from ..machine.own_refs import FileRecord, end_of
+from ..machine.stand_ins import StandIns
+from ..streak import Streak
+from .listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
+from .locked_refs import OpenRef, OpenRefs
+from .objects import ObjectFiles
+
+_FILES_AT_ONCE = 64
+
+
+class LocalBackend(Backend):
+    """Bytes under keys in a folder.
+
+    Args:
+        root: the store; it need not exist before the first write.
+        files: the system calls to use (tests put others here).
+        compress: keep objects compressed where the engine hints that it pays.
+        record: what this machine has acknowledged; shared with its state.
+        begin: what every ref begins with; a large file that does not is damage, and is not read to tell.
+
+    Raises:
+        StoreFormatError: `root` is something else than a store, or a store of a newer version.
+    """
+
+    capabilities = Capabilities(persistent=True, shared=True)
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        files: Files | None = None,
+        compress: bool = True,
+        record: FileRecord | None = None,
+        begin: bytes = b"",
+    ) -> None:
+        self._paths = StorePaths(os.fspath(root))
+        self._record = record or FileRecord(lambda: "")
+        self._begin = begin
+        self._files = files or Files()
+        self._folders = OwnFolders(self._files)
+        self._presence = Presence(self._paths)
+        self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
+        self._stand_ins = StandIns(self._paths.root, self._record.state)
+        self._open_refs = OpenRefs(self._files, self._stand_ins)
+        self._streak = Streak()
+        # Paths of files a sync of which failed, until new ones stand there.
+        self._doubtful: set[str] = set()
+        self._prepared = False
+        check_store(self._paths)
+        with store_errors("open", self._paths.root, reading=True):
+            self._presence.note()
+        warn_if_open_to_all(self._paths.root)
+
+    def prepare(self) -> None:
+        if self._prepared and self._presence.is_sure and os.path.isdir(self._paths.objects):
+            return
+        self._presence.check()
+        check_store(self._paths)
+        root = self._paths.root
+        with store_errors("make a store in", root):
+            if os.path.isdir(root) and not os.path.lexists(self._paths.format):
+                # Whoever made it may have been killed before the sync. A parent that we cannot open is not ours.
+                with contextlib.suppress(PermissionError):
+                    self._files.sync_folder(os.path.dirname(root))
+            make_folders(self._files, root)
+            missing = [(name, content) for name, content in CONSTANT_FILES if not os.path.lexists(f"{root}/{name}")]
+            # FORMAT first: from then on a crash leaves a store that lacks only its comforts.
+            for name, content in missing:
+                with contextlib.suppress(FileExistsError):
+                    write_file(self._files, f"{root}/{name}", content, replace=False)
+            make_folders(self._files, self._paths.refs)
+            make_folders(self._files, self._paths.objects)
+            if not missing:
+                self._files.sync_folder(root)
+            self._presence.note()
+        self._prepared = True
+
+    def place(self) -> Place:
+        try:
+            status = os.stat(self._paths.format, follow_symlinks=False)
+        except OSError:
+            store = None
+        else:
+            store = Token((status.st_ino, status.st_mtime_ns))
+        return Place(os.path.realpath(self._paths.root), store)
+
+    def watched_folder(self) -> str:
+        return os.path.realpath(self._paths.root)
+
+    def locate(self, key: RefKey | str) -> str:
+        if isinstance(key, RefKey):
+            return self._paths.ref(key.path)
+        path = self._paths.object(key)
+        return path + COMPRESSED if os.path.exists(path + COMPRESSED) and not os.path.exists(path) else path
+
+    # Objects
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        return self._objects.get(identity, size=size, limit=limit)
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        self._objects.put(objects)
+
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        return self._objects.pieces(identity)
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        self._objects.put_large(identity, size, pieces, compress=compress)
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        return self._objects.sizes()
+
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        with store_errors("list", self._paths.objects, reading=True):
+            yield from walk_groups(self._paths.objects)
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        folder = f"{self._paths.objects}/{group}"
+        with (
+            store_errors("list", folder, reading=True),
+            contextlib.suppress(FileNotFoundError),
+            scan(folder) as entries,
+        ):
+            for entry in entries:
+                identity = object_of(entry.name)
+                if identity and identity.startswith(group) and entry.is_file(follow_symlinks=False):
+                    yield identity
+
+    # Refs
+
+    def ref_tokens(self) -> dict[str, Token]:
+        root = self._paths.refs
+        with store_errors("list", root, reading=True):
+            tokens = list_tokens(root)
+            # Only now: what was listed before a disk was pulled is as good as an answer of that moment.
+            self._presence.check()
+            return tokens
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
+        return None
+
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        with store_errors("list", self._paths.refs, reading=True):
+            found = list_identities(self._paths.refs, marker)
+            if found[1] is not None:
+                self._presence.check()
+            return found
+
+    def ref_sizes(self) -> Iterator[int]:
+        for token in self.ref_tokens().values():
+            yield token[1]
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True):
+            held = self._open_refs.read_held(path, self._begin)
+        if held is not None:
+            return held
+        with self._reading(key) as (descriptor, status):
+            return read_ref(descriptor, status, path, self._begin)
+
+    @contextmanager
+    def _reading(self, key: RefKey) -> Iterator[tuple[int, os.stat_result]]:
+        path = self._paths.ref(key.path)
+        try:
+            descriptor, status = open_with_status(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._presence.check()
+            raise KeyError(key) from error
+        except OSError as error:
+            raise translate(error, "read", path, reading=True) from error
+        try:
+            with store_errors("read", path, reading=True):
+                yield descriptor, status
+        finally:
+            os.close(descriptor)
+
+    def ref_end(self, key: RefKey) -> RefEnd:
+        with self._reading(key) as (descriptor, status):
+            return end_of(descriptor, status.st_size)
+
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
+        made = self._streak.since(replica, self._record.changes())
+        if made is None:
+            return None
+        with store_errors("list", self._paths.refs, reading=True):
+            others = states_beside(self._paths.refs, self._paths.ref(replica))
+        return None if others is None else ((made[0], others), made[1])
+
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+        with store_errors("list", self._paths.refs, reading=True):
+            return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        path = self._paths.ref(key.path)
+        if not os.path.lexists(path) and self._record.read(key) not in (None, data):
+            raise RecordAheadError(key)
+        with store_errors("create", path):
+            self._make_ref_folder(os.path.dirname(path))
+            return self._create_locked(key, path, data)
+
+    def _create_locked(self, key: RefKey, path: str, data: bytes) -> Token:
+        folder = os.path.dirname(path)
+        scratch, descriptor = start_temporary(self._files, folder, data)
+        try:
+            self._files.sync_data(descriptor)
+            # Before it has its name: a program that finds it waits until the name lasts and the record is kept. And
+            # the token is that of these bytes, not of what others have appended.
+            with self._stand_ins.held(descriptor, path):
+                token = token_of(os.fstat(descriptor))
+                publish(self._files, scratch, path)
+                try:
+                    self._files.sync_folder(folder)
+                except OSError:
+                    # A file whose name may not last was not made: the caller tries again, and wants the name free.
+                    discard(self._files, path)
+                    raise
+                self._count_new(key.replica)
+                self._presence.met(key.replica)
+                self._record.keep(key, data)
+                return token
+        except BaseException as error:
+            discard(self._files, scratch)
+            if isinstance(error, FileExistsError):
+                raise RefTakenError(key) from error
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _count_new(self, replica: str) -> None:
+        number = self._record.count_change()
+        if number:
+            self._streak.made(replica, number - 1, number)
+        else:
+            self._streak.lost()
+
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        tokens: list[Token | None] = []
+        made: dict[str, Token] = {}
+        with store_errors("create refs in", self._paths.refs):
+            remaining = iter(refs)
+            try:
+                while batch := list(islice(remaining, _FILES_AT_ONCE)):
+                    tokens += self._create_batch(batch, made)
+                    for key, _ in batch:
+                        self._presence.met(key.replica)
+                in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
+            except BaseException:
+                # As with one: a file whose name may not last was not made.
+                for path, token in made.items():
+                    self._take_back(path, token)
+                raise
+            finally:
+                self._record.count_change()
+        return tokens
+
+    def _take_back(self, path: str, token: Token) -> None:
+        """Remove a file that was made, unless somebody has appended to it meanwhile."""
+        with contextlib.suppress(StoreError, RefChangedError):
+            ref = self._acquire(path)
+            try:
+                if ref.now == token:
+                    discard(self._files, path)
+            finally:
+                self._open_refs.release(ref)
+
+    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: dict[str, Token]) -> list[Token | None]:
+        scratches: list[tuple[str, str]] = []
+        descriptors: list[int] = []
+        tokens: list[Token | None] = []
+        try:
+            for key, data in batch:
+                path = self._paths.ref(key.path)
+                folder = os.path.dirname(path)
+                self._make_ref_folder(folder)
+                scratch, descriptor = start_temporary(self._files, folder, data)
+                scratches.append((scratch, path))
+                descriptors.append(descriptor)
+            in_parallel(self._files.sync_data, descriptors)
+            for descriptor in descriptors:
+                scratch, path = scratches[0]
+                # Before it has its name: afterwards others may append.
+                token = token_of(os.fstat(descriptor))
+                try:
+                    publish(self._files, scratch, path)
+                except FileExistsError:
+                    discard(self._files, scratch)
+                    tokens.append(None)
+                else:
+                    made[path] = token
+                    tokens.append(token)
+                scratches.pop(0)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            for scratch, _ in scratches:
+                discard(self._files, scratch)
+        return tokens
+
+    def _make_ref_folder(self, folder: str) -> None:
+        """Make the folder that a ref is to stand in, durably."""
+        refs = self._paths.refs
+        if folder == refs:
+            return
+        if os.path.dirname(folder) != refs:
+            # What sync tools and people have put deeper than a replica writes.
+            self._make_ref_folder(os.path.dirname(folder))
+        above = set[str]()
+        self._folders.make(folder, above)
+        for parent in above:
+            self._files.sync_folder(parent)
+        self._folders.secured(folder)
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        path = self._paths.ref(key.path)
+        ref = self._acquire(path)
+        try:
+            ref.expect(expected)
+            if not self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1])):
+                raise RecordAheadError(key)
+            if path in self._doubtful:
+                return self._rescue(ref, key, expected, data)
+            try:
+                write_all(self._files, ref.descriptor, data)
+            except OSError as error:
+                # Nothing after the last good line was acknowledged; what cannot be cut off counts as torn.
+                with contextlib.suppress(OSError):
+                    self._files.truncate(ref.descriptor, expected[1])
+                raise translate(error, "append to", path) from error
+            self._record.append(key, data, partial(read_bytes, ref.descriptor, expected[1] + len(data)))
+            # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
+            # can do so for all who wait at once.
+            ref.unlock()
+            try:
+                self._files.sync_data(ref.descriptor)
+            except OSError:
+                return self._rescue(ref, key, expected, data)
+            token = ref.appended(expected, data)
+            self._record.appended(key, token)
+            return token
+        finally:
+            self._open_refs.release(ref)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        path = self._paths.ref(key.path)
+        ref = self._acquire(path)
+        try:
+            ref.expect(expected)
+            even = self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1]))
+            if not even and self._record.read(key) != data:
+                raise RecordAheadError(key)
+            with store_errors("replace", path):
+                token = self._swap(ref, data)
+            self._record.keep(key, data)
+            self._doubtful.discard(path)
+            return token
+        finally:
+            self._open_refs.release(ref)
+
+    def hold(self, key: RefKey) -> _Hold:
+        return _Hold(self._acquire, self._open_refs.release, self._paths.ref(key.path))
+
+    def _acquire(self, path: str) -> OpenRef:
+        try:
+            return self._open_refs.acquire(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RefChangedError(path) from error
+        except OSError as error:
+            raise translate(error, "open", path) from error
+
+    def _rescue(self, ref: OpenRef, key: RefKey, expected: Token, data: bytes) -> Token:
+        """Save by way of a new file after a sync of the file failed, be it with `data` in it already or not yet.
+
+        A second sync of the same file would report success for pages that the kernel has already given up
+        on (Rebello et al., "Can applications recover from fsync failures?", USENIX ATC 2020).
+        """
+        self._doubtful.add(ref.path)
+        if not ref.locked:
+            ref.lock()
+        end = expected[1] + len(data)
+        with store_errors("sync", ref.path):
+            size = ref.size_at_path()
+            # What others have appended to our line stays; it follows from ours, which comes from memory.
+            others = read_bytes(ref.descriptor, size - end, end)
+            if size not in (expected[1], end) and not (others and ref.has(data, expected[1])):
+                raise RefChangedError(ref.path)
+            whole = read_bytes(ref.descriptor, expected[1]) + data + others
+            try:
+                token = self._swap(ref, whole)
+            except OSError:
+                if not others:
+                    with contextlib.suppress(OSError):
+                        self._files.truncate(ref.descriptor, expected[1])
+                    self._record.cut(key, expected[1])
+                raise
+        self._record.keep(key, whole)
+        self._doubtful.discard(ref.path)
+        return ref.outdated(end) if others else token
+
+    def _swap(self, ref: OpenRef, data: bytes) -> Token:
+        """Put a complete new file in the place of the one that is open and locked."""
+        folder = os.path.dirname(ref.path)
+        scratch = write_temporary(self._files, folder, data)
+        try:
+            # The ref has it from the start: who is interrupted must not leave a file behind that is locked for good.
+            ref.incoming = open_regular(scratch, append=self._files)
+            # Locked before it has its name, so that nobody appends between rename and folder sync.
+            ref.lock_incoming()
+            self._files.rename(scratch, ref.path)
+        except BaseException:
+            ref.drop_incoming()
+            discard(self._files, scratch)
+            raise
+        self._record.count_change()
+        ref.take_over(data)
+        self._files.sync_folder(folder)
+        return ref.token
+
+    def recover(self) -> None:
+        self._open_refs.recover()
+        self._record.recover()
+
+    def close(self) -> None:
+        self._open_refs.close()
+        self._record.close()
+
+
+class _Hold:
+    """See `Backend.hold`; no generator, which would give the lock back once more when it is thrown away."""
+
+    def __init__(self, acquire: Callable[[str], OpenRef], release: Callable[[OpenRef], None], path: str) -> None:
+        self._acquire = acquire
+        self._release = release
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._ref = self._acquire(self._path)
+
+    def __exit__(self, *_: object) -> None:
+        self._release(self._ref)
+
+
+def _read_end(descriptor: int, size: int, length: int) -> bytes:
+    return os.pread(descriptor, length, size - length)

@@ -1,0 +1,1 @@
+"""What this machine keeps beside the store, in the state folder."""

@@ -1,0 +1,261 @@
+"""Machine state in the user's state folder: what must not be synced, and costs nothing to lose."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+
+from ...errors import StoreError, StoreReadOnlyError, warn
+from ..base import MachineState, replica_of
+from ..disk import locks
+from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
+from ..disk.paths import is_replica_id
+from .kept import keep, kept
+from .own_refs import FileRecord
+
+_POLL_SECONDS = 0.002
+_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+class LocalState(MachineState):
+    """Replica id, locks and index of one store on this machine.
+
+    Args:
+        root: the store.
+        folder: where state is kept; None for the user's state folder.
+        replica: the id to use instead of a chosen one.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        replica: str | None = None,
+    ) -> None:
+        self._root = root
+        self._base = folder
+        self._fixed_replica = replica
+        self._files = Files(durable=False)
+        self._folder: str | None = None
+        self._held: set[_NameLock] = set()
+        self.record: FileRecord = FileRecord(self._known_folder, self._files)
+
+    def replica(self, known: Iterable[str]) -> str | None:
+        if self._fixed_replica:
+            return self._fixed_replica
+        chosen = self._chosen_replica()
+        # Another store may have stood here meanwhile, as with disks that are plugged in by turns.
+        there = set(known)
+        candidates = [chosen, *self.record.replicas(), *map(replica_of, self.record.aside())]
+        return next((each for each in candidates if is_replica_id(each) and each in there), None)
+
+    def choose_replica(self) -> str:
+        if self._fixed_replica:
+            return self._fixed_replica
+        path = f"{self.folder()}/replica"
+        chosen = f"{_host()}-{os.urandom(4).hex()}"
+        with store_errors("keep the replica id in", path):
+            write_file(Files(), path, chosen.encode() + b"\n", replace=True)
+        return chosen
+
+    def lock(self, key: str) -> _NameLock:
+        folder = f"{self.folder()}/locks"
+        path = f"{folder}/{key}.lock"
+        with store_errors("lock", path):
+            make_folders(self._files, folder)
+        return _NameLock(self._files, path, self._held)
+
+    def recover(self) -> None:
+        thread = threading.get_ident()
+        for lock in [lock for lock in list(self._held) if lock.thread == thread]:
+            lock.release()
+
+    def load_index(self) -> bytes | None:
+        return self.recall("index")
+
+    def keep_index(self, data: bytes) -> None:
+        self.remember("index", data)
+
+    def set_aside(self, key: str, data: bytes) -> None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        with contextlib.suppress(OSError, StoreError):
+            make_folders(self._files, f"{self.folder()}/torn")
+            write_file(self._files, f"{self.folder()}/torn/{key}.{moment}", data, replace=False)
+
+    def recall(self, topic: str) -> bytes | None:
+        try:
+            return kept(f"{self._known_folder()}/{topic}.json")
+        except StoreError:
+            # No place for state at all: reading must work on, and needs none of it.
+            return None
+
+    def remember(self, topic: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            keep(self._files, f"{self.folder()}/{topic}.json", data)
+
+    def folder(self) -> str:
+        """Return this store's own state folder, made on first use.
+
+        Where the user's state folder cannot be written, or is a stranger's, a private one below the system's temporary
+        folder stands in, with a warning.
+        """
+        if self._folder is None or not os.path.isdir(self._folder):
+            own = _name(os.path.realpath(self._root))
+            try:
+                self._folder = self._make(f"{self._base or _user_state_folder()}/{own}")
+            except OSError as error:
+                import tempfile
+
+                with store_errors("make a state folder, for lack of", error.filename):
+                    stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
+                    self._folder = self._make_private(stand_in, own)
+                reason = f"{error.strerror}{_owner_of(error.filename)}"
+                warn(
+                    f"the state folder {error.filename} cannot be used ({reason}); using {self._folder} instead. "
+                    "Set state_path, or CODA_FS_STATE, to a folder that only you may write.",
+                )
+        return self._folder
+
+    def _known_folder(self) -> str:
+        """Return the state folder without a look whether it is still there."""
+        return self._folder or self.folder()
+
+    def _chosen_replica(self) -> str:
+        try:
+            return (_read(f"{self._known_folder()}/replica", 128) or b"").decode("ascii", "replace").strip()
+        except StoreError:
+            # As in `recall`.
+            return ""
+
+    def _make(self, folder: str) -> str:
+        make_folders(self._files, folder)
+        # Root may once have made a part of it for us, as under sudo.
+        for each in (folder, f"{folder}/locks", f"{folder}/own"):
+            if not os.access(each, os.W_OK | os.X_OK) and os.path.lexists(each):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), each)
+        status = os.stat(folder)
+        # Made by another user, where everybody may make folders, and left open for us to step in.
+        if status.st_uid not in (os.geteuid(), 0) and status.st_mode & stat.S_IWOTH:
+            raise PermissionError(errno.EPERM, "every user may write into it", folder)
+        return folder
+
+    def _make_private(self, stand_in: str, own: str) -> str:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(stand_in, FOLDER_MODE)
+        status = os.lstat(stand_in)
+        # Anyone may make a folder of this name in a shared temporary folder, before we do.
+        if (
+            status.st_uid != os.getuid()
+            or not os.path.isdir(stand_in)
+            or os.path.islink(stand_in)
+            or status.st_mode & 0o77
+        ):
+            import tempfile
+
+            stand_in = tempfile.mkdtemp(prefix="coda_fs_session-")
+        return self._make(f"{stand_in}/{own}")
+
+
+class _NameLock:
+    """The lock of a name: a lock on a file.
+
+    Args:
+        held: all that are held, for `recover`.
+    """
+
+    def __init__(self, files: Files, path: str, held: set[_NameLock]) -> None:
+        self._files = files
+        self._path = path
+        self._all = held
+        self._descriptor = -1
+        self.thread = threading.get_ident()
+
+    def __enter__(self) -> None:
+        self._all.add(self)
+        try:
+            with store_errors("lock", self._path):
+                self._descriptor = open_or_create(self._files, self._path)
+                _take(self._descriptor, self._path)
+        except BaseException:
+            self.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the lock back; may be called again."""
+        if self._descriptor >= 0:
+            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
+            locks.unlock_if_possible(self._descriptor)
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+        self._all.discard(self)
+
+
+def _name(root: str) -> str:
+    """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
+    slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
+    identity = f"{root}\n{_machine_id()}\n{os.uname().nodename}"
+    # A path is bytes, whatever encoding the disk was written in.
+    return f"{slug}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}"
+
+
+def _take(descriptor: int, path: str) -> None:
+    try:
+        locks.lock(descriptor)
+    except OSError as error:
+        if error.errno not in locks.NOT_KNOWN:
+            raise
+        raise StoreReadOnlyError(
+            f"cannot lock {path}: {error.strerror}; the disk has no locks, so nothing can be written safely: let "
+            "state_path, or CODA_FS_STATE, name a folder on a local disk",
+            path,
+        ) from error
+
+
+def _owner_of(path: str) -> str:
+    """Say whose a file is, where it is not ours."""
+    with contextlib.suppress(OSError, TypeError):
+        owner = os.lstat(path).st_uid
+        if owner != os.geteuid():
+            return f"; it belongs to the user {owner}"
+    return ""
+
+
+@cache
+def _machine_id() -> str:
+    return (_read("/etc/machine-id", 64) or b"").decode("ascii", "replace").strip()
+
+
+def _host() -> str:
+    return _SLUG.sub("-", os.uname().nodename.lower()).strip("-")[:40] or "host"
+
+
+def _user_state_folder() -> str:
+    """Raises FileNotFoundError where the user has no home folder, as some machine users."""
+    import platformdirs
+
+    try:
+        path = platformdirs.user_state_dir("coda_fs_session")
+    except RuntimeError:
+        path = "~"
+    if not os.path.isabs(path):
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder", path)
+    return path
+
+
+def _read(path: str, limit: int) -> bytes | None:
+    try:
+        return read_file(path, limit)
+    except (OSError, StoreError):
+        return None

@@ -1,0 +1,285 @@
+"""The SQLite backend: a store in one database, `sessions.db` in the folder that is the store.
+
+Every verb is one transaction, durable when it returns. Inside `hold` and `together` objects are the exception: they are
+committed with the ref that names them, so that a save or a fork is one transaction also where it makes objects.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+
+from sqlalchemy import select
+
+from ...errors import CorruptionError, StoreError
+from ..base import (
+    END_BYTES,
+    Backend,
+    Capabilities,
+    NewObject,
+    Place,
+    RecordAheadError,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+)
+from ..disk.files import Files
+from ..machine.own_refs import FileRecord
+from ..streak import Streak
+from . import refs as rows
+from .database import Database
+from .objects import ObjectRows
+from .schema import store
+from .statements import run
+
+PATIENCE_SECONDS = 60.0
+
+_STORE = select(store.c.id, store.c.changed)
+
+
+class SqliteBackend(Backend):
+    """Bytes under keys in a database.
+
+    Args:
+        folder: the folder of `sessions.db`; neither need exist before the first write.
+        files: makes folder and file; says whether commits are to be durable.
+        compress: keep objects compressed where the engine hints that it pays.
+        connections: how many it keeps open at most.
+        patience: seconds to wait while other programs keep the database locked; a minute by default.
+        record: what this machine has acknowledged; shared with its state.
+
+    Raises:
+        StoreFormatError: the folder holds something else, or a database of another program or a newer version.
+        StoreError: it cannot be read; see `CorruptionError`.
+    """
+
+    capabilities = Capabilities(persistent=True, shared=True, whole=True)
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        files: Files | None = None,
+        compress: bool = True,
+        connections: int = 5,
+        patience: float | None = None,
+        record: FileRecord | None = None,
+    ) -> None:
+        self._record = record or FileRecord(lambda: "")
+        self._database = Database(
+            os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
+        )
+        self._objects = ObjectRows(self._database, compress=compress)
+        self._streak = Streak()
+
+    def prepare(self) -> None:
+        self._database.prepare()
+
+    def place(self) -> Place:
+        path = os.path.realpath(self._database.folder)
+        if not self._database.exists():
+            return Place(path, None)
+        _, inode = self._database.identity() or (0, 0)
+        with self._database.reading() as connection:
+            number, _ = self._store(connection)
+        return Place(path, Token((number, inode)))
+
+    def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        row = run(connection, _STORE).fetchone()
+        if row is None or {type(row[0]), type(row[1])} != {int}:
+            raise CorruptionError("the database has lost its row in the table store", self._database.path)
+        return row[0], row[1]
+
+    def locate(self, key: RefKey | str) -> str:
+        return f"{self._database.path}:refs/{key.path}" if isinstance(key, RefKey) else self._objects.locate(key)
+
+    # Objects
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        return self._objects.get(identity, size=size, limit=limit)
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        self._objects.put(objects)
+
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        return self._objects.pieces(identity)
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        self._objects.put_large(identity, size, pieces, compress=compress)
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        return self._objects.sizes()
+
+    def object_groups(self) -> Iterator[tuple[str, Token]]:
+        return self._objects.groups()
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        return self._objects.ids(group)
+
+    # Refs
+
+    def ref_tokens(self) -> dict[str, Token]:
+        return {
+            rows.path_of(number, path): rows.token_of(*token)
+            for number, path, *token in self._database.rows(rows.LIST_REFS)
+        }
+
+    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+        if not self._database.exists():
+            return None, {}
+        with self._database.reading() as connection:
+            # Before the list: what changes in between must not pass for seen.
+            now = list(self._store(connection))
+            if marker == now:
+                return marker, None
+            found = run(connection, rows.LIST_REFS).fetchall()
+            return now, {rows.path_of(number, path): rows.token_of(*token)[0] for number, path, *token in found}
+
+    def ref_sizes(self) -> Iterator[int]:
+        for token in self.ref_tokens().values():
+            yield token[1]
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
+        if not found:
+            self._raise_if_without_path(key)
+            raise KeyError(key)
+        token = rows.token_of(*found[0][:3])
+        # One of an empty ref stands there without a line.
+        lines = [row[3] for row in found if row[3] is not None]
+        data = rows.joined(lines)
+        # Not left to the ids in the lines: what looks like a write that was cut short is damage here.
+        if data is None or min(token) < 0 or rows.mark_of(lines) != token[2]:
+            raise CorruptionError(
+                "the lines of the ref are not those that were written: restore the database from a backup, or sync it "
+                "from another store",
+                self.locate(key),
+            )
+        return Snapshot(data, token)
+
+    def _raise_if_without_path(self, key: RefKey) -> None:
+        number = rows.row_without_path(key.path)
+        if number is not None and self._database.rows(rows.HAS_NUMBER, {"number": number}):
+            raise CorruptionError(
+                f"row {number} of the table refs has no path of a ref: restore the database from a backup, or sync it "
+                "from another store",
+                self.locate(key),
+            )
+
+    def ref_end(self, key: RefKey) -> RefEnd:
+        if not self._database.exists():
+            raise KeyError(key)
+        with self._database.reading() as connection:
+            found = rows.read_end(connection, key.path, END_BYTES)
+        if found is None:
+            raise KeyError(key)
+        token, end = found
+        return RefEnd(token[1], end)
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        before, (token,), after = self._create([(key, data)], record=True)
+        if token is None:
+            raise RefTakenError(key)
+        self._streak.made(key.replica, before, after)
+        return token
+
+    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+        return self._create(refs)[1] if refs else []
+
+    def _create(
+        self, refs: Sequence[tuple[RefKey, bytes]], *, record: bool = False
+    ) -> tuple[object, list[Token | None], object]:
+        """Make refs, and return with their tokens the store's row before and after."""
+        for key, _ in refs:
+            if not rows.as_text(key.path):
+                where = self.locate(key).encode(errors="backslashreplace").decode()
+                raise StoreError(f"{where}: a database keeps only text as a path") from OSError(errno.EILSEQ, where)
+        self.prepare()
+        with self._database.writing("create refs in") as connection:
+            before = self._store(connection)
+            tokens = [rows.create(connection, key.path, data) for key, data in refs]
+            if record and tokens[0] is not None:
+                ((key, data),) = refs
+                if self._record.read(key) not in (None, data):
+                    raise RecordAheadError(key)
+                self._database.then(lambda _: self._record.keep(key, data))
+            return before, tokens, self._store(connection)
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        self._exists_for(key)
+        with self._database.writing("append to") as connection:
+            if not self._is_even(connection, key, expected):
+                raise RecordAheadError(key)
+            token = rows.append(connection, key, expected, data)
+            self._database.then(partial(self._note_append, key, data, token))
+            return token
+
+    def _is_even(self, connection: sqlite3.Connection, key: RefKey, expected: Token) -> bool:
+        def read_end(length: int) -> bytes:
+            found = rows.read_end(connection, key.path, length)
+            if found is None or found[0] != expected:
+                raise RefChangedError(key)
+            return found[1]
+
+        return self._record.is_even(key, expected, read_end)
+
+    def _note_append(self, key: RefKey, data: bytes, token: Token, connection: sqlite3.Connection) -> None:
+        # What it cannot read it does not note, and a record that lacks the end of a ref tells nothing.
+        with suppress(sqlite3.Error):
+            self._record.append(key, data, partial(rows.read_all, connection, key.path))
+            self._record.appended(key, token)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        self._exists_for(key)
+        with self._database.writing("replace a ref in") as connection:
+            if not self._is_even(connection, key, expected) and self._record.read(key) != data:
+                raise RecordAheadError(key)
+            token = rows.replace(connection, key, expected, data)
+            self._database.then(lambda _: self._record.keep(key, data))
+            return token
+
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+        first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
+        return [] if first and first[0][0] else None
+
+    def state_beside(self, replica: str) -> tuple[object, int] | None:
+        if not self._database.exists():
+            return None
+        with self._database.reading() as connection:
+            return self._streak.since(replica, self._store(connection))
+
+    @contextmanager
+    def hold(self, key: RefKey) -> Iterator[None]:
+        self._exists_for(key)
+        with self._database.hold("write to"):
+            # Whoever makes a replica's first ref takes another lock before this one: within, it would be too late.
+            if not self._database.rows(rows.FIND_REF, {"path": rows.as_text(key.path)}):
+                raise RefChangedError(key)
+            yield
+
+    def together(self) -> AbstractContextManager[None]:
+        self.prepare()
+        return self._database.hold("write to")
+
+    def _exists_for(self, key: RefKey) -> None:
+        if not self._database.exists():
+            raise RefChangedError(key)
+
+    def watched_folder(self) -> str | None:
+        folder = os.path.realpath(self._database.folder)
+        # Where it cannot be written no connection is kept open, and to close one is an event too: it would never end.
+        return None if os.path.isdir(folder) and not os.access(folder, os.W_OK) else folder
+
+    def recover(self) -> None:
+        self._database.recover()
+
+    def close(self) -> None:
+        self._database.close()
+        self._record.close()

@@ -1,0 +1,179 @@
+"""Objects as rows: write-once, named by the hash of what they hold, plain or compressed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import bindparam, case, func, literal_column, select
+from sqlalchemy.dialects.sqlite import insert
+
+from ...errors import CorruptionError, ObjectNotYetHereError
+from ..base import OBJECT_LIMIT, NewObject, Token, mismatch
+from ..disk.zstd import compress, compressed, decompress, decompressed, largest_frame
+from .database import Database
+from .schema import new_number, objects
+from .statements import run
+
+_BYTES_AT_ONCE = 16 * 1024 * 1024
+_GROUP_DIGITS = 2
+_TAG_DIGITS = 10
+_PLAIN, _ZSTD = "plain", "zstd"
+_HEX = re.compile(r"[0-9a-f]*\Z")
+
+_SIZE = func.length(objects.c.data)
+_READ = select(
+    objects.c.form, _SIZE, case((_SIZE <= bindparam("limit"), objects.c.data), else_=None).label("data")
+).where(objects.c.id == bindparam("key"))
+_PUT = insert(objects).prefix_with("OR REPLACE")
+_ALL = select(objects.c.id, _SIZE)
+_GROUP = func.substr(objects.c.id, literal_column("1"), literal_column(str(_GROUP_DIGITS)))
+_GROUPS = select(_GROUP, func.count(), func.sum(objects.c.tag)).group_by(literal_column("1"))
+_IDS = select(objects.c.id).where(objects.c.id >= bindparam("first"), objects.c.id < bindparam("after"))
+
+
+class ObjectRows:
+    """The objects of one store.
+
+    Args:
+        compress: keep them compressed where the engine hints that it pays.
+    """
+
+    def __init__(self, database: Database, *, compress: bool) -> None:
+        self._database = database
+        self._compress = compress
+
+    def locate(self, identity: str) -> str:
+        return f"{self._database.path}:objects/{identity}"
+
+    def get(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        """Return an object, verified; see `Backend.get_object`."""
+        at_most = limit if size is None else size
+        form, kept = self._row_of(identity, at_most)
+        try:
+            data = decompress(kept, size=size, limit=limit) if form == _ZSTD else kept
+        except ValueError as error:
+            raise self._bad(identity, f"{at_most} bytes", error) from error
+        if wrong := mismatch(identity, data, size=size, limit=limit):
+            raise self._bad(identity, *wrong)
+        return data
+
+    def pieces(self, identity: str) -> Iterator[bytes]:
+        """Yield an object of any size; see `Backend.object_pieces`. What is stored of it is held in memory."""
+        form, kept = self._row_of(identity, OBJECT_LIMIT)
+        digest = hashlib.sha256()
+        try:
+            for piece in decompressed(io.BytesIO(kept)) if form == _ZSTD else (kept,):
+                digest.update(piece)
+                yield piece
+        except ValueError as error:
+            raise self._bad(identity, "one zstd frame of the right size", error) from error
+        if digest.hexdigest() != identity:
+            raise self._bad(identity, f"sha256 {identity}", digest.hexdigest())
+
+    def _row_of(self, identity: str, at_most: int) -> tuple[object, bytes]:
+        found = self._database.rows(_READ, {"key": identity, "limit": largest_frame(at_most)})
+        if not found:
+            raise ObjectNotYetHereError(identity, self.locate(identity))
+        form, stored, kept = found[0]
+        if not isinstance(kept, bytes):
+            actual = f"{stored} bytes" if kept is None else type(kept).__name__
+            raise self._bad(identity, f"{at_most} bytes", actual)
+        return form, kept
+
+    def put_large(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        """Keep an object of any size; see `Backend.put_large_object`. What is stored of it is held in memory."""
+        digest = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for piece in pieces:
+                digest.update(piece)
+                yield piece
+
+        form = _ZSTD if self._compress and compress else _PLAIN
+        try:
+            data = b"".join(compressed(hashed(), size=size) if form == _ZSTD else hashed())
+        except ValueError as error:
+            raise self._bad(identity, f"{size} bytes", error) from error
+        if digest.hexdigest() != identity:
+            raise self._bad(identity, f"sha256 {identity}", digest.hexdigest())
+        with self._database.writing("write objects into") as connection:
+            run(connection, _PUT, _row(identity, form, data))
+
+    def _bad(self, identity: str, expected: object, actual: object) -> CorruptionError:
+        return CorruptionError(
+            "the object does not hold what was written: restore the database from a backup, or sync it from another "
+            "store, which mends it",
+            self.locate(identity),
+            expected=expected,
+            actual=actual,
+        )
+
+    def put(self, new_objects: Iterable[NewObject]) -> None:
+        """Keep objects, durably; see `Backend.put_objects`."""
+        batch: list[NewObject] = []
+        size = 0
+        # Not in one transaction: where objects come from takes its time, and others wait to write.
+        for new in new_objects:
+            batch.append(new)
+            size += len(new.data)
+            if size >= _BYTES_AT_ONCE:
+                self._put_batch(batch)
+                batch, size = [], 0
+        if batch:
+            self._put_batch(batch)
+
+    def _put_batch(self, batch: list[NewObject]) -> None:
+        rows = [self._row(new) for new in batch]
+        with self._database.writing("write objects into", ends_hold=False) as connection:
+            for new, row in zip(batch, rows, strict=True):
+                there = run(connection, _READ, {"key": new.id, "limit": largest_frame(len(new.data))}).fetchone()
+                if there is None or not _holds(there[0], there[2], new.data):
+                    run(connection, _PUT, row)
+
+    def _row(self, new: NewObject) -> dict[str, object]:
+        form, data = _PLAIN, new.data
+        if self._compress and new.compress:
+            form, data = _ZSTD, compress(new.data)
+        return _row(new.id, form, data)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield each object's id and the bytes it takes up."""
+        for identity, size in self._database.rows(_ALL):
+            if _is_hex(identity, 64):
+                yield identity, size
+
+    def groups(self) -> Iterator[tuple[str, Token]]:
+        """Yield each group with a token; see `Backend.object_groups`."""
+        for group, count, tags in self._database.rows(_GROUPS):
+            if _is_hex(group, _GROUP_DIGITS):
+                # Where a tag is no number nobody can tell whether it is the same group: it is not.
+                yield group, Token((count, tags if type(tags) is int else new_number()))
+
+    def ids(self, group: str) -> Iterator[str]:
+        """Yield the ids of a group."""
+        for (identity,) in self._database.rows(_IDS, {"first": group, "after": group + "g"}):
+            if _is_hex(identity, 64):
+                yield identity
+
+
+def _row(identity: str, form: str, data: bytes) -> dict[str, object]:
+    tag = int(identity[_GROUP_DIGITS : _GROUP_DIGITS + _TAG_DIGITS], 16)
+    return {"id": identity, "tag": tag, "form": form, "data": data}
+
+
+def _is_hex(value: object, digits: int) -> bool:
+    """Tell an id, or the beginning of one, from what else somebody has put into a row."""
+    return isinstance(value, str) and len(value) == digits and _HEX.match(value) is not None
+
+
+def _holds(form: object, stored: object, data: bytes) -> bool:
+    """Tell whether a row of objects is the object."""
+    if not isinstance(stored, bytes) or form != _ZSTD:
+        return stored == data
+    try:
+        return decompress(stored, size=len(data), limit=len(data)) == data
+    except ValueError:
+        return False

@@ -1,0 +1,242 @@
+"""Refs as rows: a row for its token, one for each of its lines, and one for people in the table `sessions`.
+
+Each function is one part of a transaction that its caller begins and ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from ..base import RefChangedError, RefKey, Token
+from .schema import new_number, ref_lines, refs, sessions, store
+from .sessions import describe, growth, merged
+from .statements import run
+
+_MARK_BYTES = 7
+_NO_PATH = "?"
+_ROW = re.compile(r"\?/row-(-?[0-9]{1,18})\.jsonl\Z")
+
+_TOKEN = (refs.c.version, refs.c.size, refs.c.mark)
+
+READ_REF = (
+    select(*_TOKEN, ref_lines.c.data)
+    .select_from(refs.outerjoin(ref_lines, ref_lines.c.ref == refs.c.id))
+    .where(refs.c.path == bindparam("path"))
+    .order_by(ref_lines.c.position)
+)
+FIND_REF = select(refs.c.id).where(refs.c.path == bindparam("path"))
+HAS_NUMBER = select(refs.c.id).where(refs.c.id == bindparam("number"))
+FIRST_BELOW = select(func.count()).where(refs.c.path > bindparam("start"), refs.c.path < bindparam("end"))
+LIST_REFS = select(refs.c.id, refs.c.path, *_TOKEN)
+_CREATE = (
+    insert(refs)
+    .values({column: bindparam(column.key) for column in (refs.c.path, *_TOKEN)})
+    .on_conflict_do_nothing()
+    .returning(refs.c.id)
+)
+_CHANGE = (
+    refs.update()
+    .where(
+        refs.c.path == bindparam("key"),
+        refs.c.version == bindparam("old_version"),
+        refs.c.size == bindparam("old_size"),
+        refs.c.mark == bindparam("old_mark"),
+    )
+    .values(version=bindparam("version"), size=bindparam("size"), mark=bindparam("mark"))
+    .returning(refs.c.id)
+)
+_ADD_LINE = ref_lines.insert()
+_REMOVE_LINES = ref_lines.delete().where(ref_lines.c.ref == bindparam("of"))
+_LINES = select(ref_lines.c.data).where(ref_lines.c.ref == bindparam("of")).order_by(ref_lines.c.position)
+_OF_PATH = ref_lines.c.ref == select(refs.c.id).where(refs.c.path == bindparam("path")).scalar_subquery()
+_END = (
+    select(*_TOKEN, ref_lines.c.data)
+    .select_from(refs.join(ref_lines, ref_lines.c.ref == refs.c.id))
+    .where(refs.c.path == bindparam("path"))
+    .order_by(ref_lines.c.position.desc())
+)
+"""The last line comes first."""
+
+_ALL_LINES = select(ref_lines.c.data).where(_OF_PATH).order_by(ref_lines.c.position)
+_NOTE_CHANGE = store.update().values(changed=bindparam("now"))
+
+_OF_REF = sessions.c.ref == bindparam("of")
+_AT_LINE = sessions.c.line == bindparam("previous")
+_GROW = (
+    sessions.update()
+    .where(_OF_REF, _AT_LINE)
+    .values(
+        messages=sessions.c.messages + bindparam("more_messages"),
+        bytes=sessions.c.bytes + bindparam("more_bytes"),
+        updated=bindparam("now"),
+        line=bindparam("last"),
+    )
+)
+_METADATA = select(sessions.c.metadata).where(_OF_REF, _AT_LINE)
+_SET_METADATA = sessions.update().where(_OF_REF).values(metadata=bindparam("changed"))
+_SET_ROW = insert(sessions).prefix_with("OR REPLACE")
+_REMOVE_ROW = sessions.delete().where(_OF_REF)
+
+
+def create(connection: sqlite3.Connection, path: str, data: bytes) -> Token | None:
+    """Write a new ref and return its token; None where the path is not free."""
+    token = _new_token(data)
+    found = run(connection, _CREATE, {"path": path, **_fields(token)}).fetchall()
+    if not found:
+        return None
+    _fill(connection, found[0][0], data)
+    return token
+
+
+def append(connection: sqlite3.Connection, key: RefKey, expected: Token, data: bytes) -> Token:
+    """Add lines to a ref, if it still has the expected token, and return the new one."""
+    version, size, mark = _parts(key, expected)
+    token = Token((version, size + len(data), mark_of(_lines(data), mark)))
+    ref = _change(connection, key, expected, token)
+    _add_lines(connection, ref, size, data)
+    _grow_row(connection, ref, data)
+    return token
+
+
+def replace(connection: sqlite3.Connection, key: RefKey, expected: Token, data: bytes) -> Token:
+    """Write a ref anew, if it still has the expected token, and return the new one."""
+    token = _new_token(data)
+    ref = _change(connection, key, expected, token)
+    run(connection, _REMOVE_LINES, {"of": ref})
+    _fill(connection, ref, data)
+    return token
+
+
+def joined(lines: Sequence[object]) -> bytes | None:
+    """Return the bytes of a ref; None where a line is no bytes, which nobody of ours has written."""
+    kept = [line for line in lines if isinstance(line, bytes)]
+    return b"".join(kept) if len(kept) == len(lines) else None
+
+
+def read_all(connection: sqlite3.Connection, path: str) -> bytes:
+    """Return the bytes of a ref; those of a damaged one are left out."""
+    return joined([line for (line,) in run(connection, _ALL_LINES, {"path": as_text(path)})]) or b""
+
+
+def read_end(connection: sqlite3.Connection, path: str, length: int) -> tuple[Token, bytes] | None:
+    """Return the token of a ref and its last bytes, as many as there are of `length`; None where it has none."""
+    found = run(connection, _END, {"path": as_text(path)}).fetchone()
+    if found is None:
+        return None
+    *token, last = found
+    if not isinstance(last, bytes) or len(last) < length:
+        last = read_all(connection, path)
+    return token_of(*token), last[-length:]
+
+
+def mark_of(lines: Iterable[bytes], mark: int = 0) -> int:
+    """Return a hash of all lines of a ref, from that of those before: a restored backup has no new version."""
+    for line in lines:
+        digest = hashlib.sha256(mark.to_bytes(_MARK_BYTES) + line).digest()
+        mark = int.from_bytes(digest[:_MARK_BYTES])
+    return mark
+
+
+def below(folder: str) -> dict[str, str]:
+    """Return between which texts the paths in a folder come."""
+    return {"start": f"{folder}/", "end": f"{folder}{chr(ord('/') + 1)}"}
+
+
+def path_of(number: int, path: object) -> str:
+    """Return the path of a row, as it is listed; one that is no path of a ref goes by the number of its row."""
+    good = isinstance(path, str) and "\0" not in path and as_text(path)
+    return good or f"{_NO_PATH}/row-{number}.jsonl"
+
+
+def row_without_path(path: str) -> int | None:
+    """Return the number of the row that `path_of` made a path for; None for any other path."""
+    match = _ROW.match(path)
+    return int(match[1]) if match else None
+
+
+def token_of(version: object, size: object, mark: object) -> Token:
+    """Return the token of a row; of one with something else than numbers, one that no good row has."""
+    parts = [part if type(part) is int else -1 for part in (version, size, mark)]
+    return Token(tuple(parts))
+
+
+def as_text(path: str) -> str:
+    """Return a path, or nothing for one that is no text: the names of files may be any bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return ""
+    return path
+
+
+def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token: Token) -> int:
+    """Give a ref another token, if it still has the expected one, and return its number."""
+    version, size, mark = _parts(key, expected)
+    old = {"key": as_text(key.path), "old_version": version, "old_size": size, "old_mark": mark}
+    found = run(connection, _CHANGE, {**old, **_fields(token)}).fetchall()
+    if not found:
+        raise RefChangedError(key)
+    return int(found[0][0])
+
+
+def _parts(key: RefKey, token: Token) -> tuple[int, int, int]:
+    if len(token) != len(_TOKEN):
+        raise RefChangedError(key)
+    return token[0], token[1], token[2]
+
+
+def _new_token(data: bytes) -> Token:
+    return Token((new_number(), len(data), mark_of(_lines(data))))
+
+
+def _fields(token: Token) -> dict[str, int]:
+    return {"version": token[0], "size": token[1], "mark": token[2]}
+
+
+def _lines(data: bytes) -> Iterable[bytes]:
+    """Return what is kept in a row each: lines with their newlines."""
+    return io.BytesIO(data)
+
+
+def _fill(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    """Write the bytes of a ref that has none."""
+    _add_lines(connection, ref, 0, data)
+    _describe(connection, ref, data)
+    run(connection, _NOTE_CHANGE, {"now": new_number()})
+
+
+def _add_lines(connection: sqlite3.Connection, ref: int, position: int, data: bytes) -> None:
+    for line in _lines(data):
+        run(connection, _ADD_LINE, {"ref": ref, "position": position, "data": line})
+        position += len(line)
+
+
+def _grow_row(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    """Bring the row of a session up to date with lines that were appended."""
+    grown = growth(data)
+    if grown is not None:
+        where = {"of": ref, "previous": grown.previous}
+        metadata = run(connection, _METADATA, where).fetchone() if grown.metadata else None
+        more = {"more_messages": grown.messages, "more_bytes": grown.size, "now": grown.updated, "last": grown.line}
+        if run(connection, _GROW, {**where, **more}).rowcount:
+            changed = merged(metadata[0], grown.metadata) if metadata is not None else None
+            if changed is not None:
+                run(connection, _SET_METADATA, {"of": ref, "changed": changed})
+            if changed is not None or metadata is None:
+                return
+    _describe(connection, ref, joined([line for (line,) in run(connection, _LINES, {"of": ref})]) or b"")
+
+
+def _describe(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
+    row = describe(data)
+    if row is None:
+        run(connection, _REMOVE_ROW, {"of": ref})
+    else:
+        run(connection, _SET_ROW, {"ref": ref, **row})

@@ -1,0 +1,1 @@
+"""What happens to a process while it works: interrupts, forks, threads that meet."""

@@ -1,0 +1,1 @@
+"""Which state came from which, and what is shown of several. Nothing here writes."""

@@ -1,0 +1,71 @@
+"""Which state came before which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...errors import StoreError
+from ...format.commits import Commit
+from ...format.records import CommitLink, Generation
+from ..content.objects import Objects
+from ..content.state import Head
+from .lineage import UndecidedError, last_common, paths_of
+
+
+def covers(newer: Head, older: Head) -> bool:
+    """Tell whether `older` is `newer` or a state that it went through, so that showing `newer` alone loses nothing.
+
+    Raises:
+        StoreError: an object is missing or damaged that decides it.
+    """
+    if is_seen_in(older, newer):
+        return True
+    try:
+        path, path_there = paths_of(older, newer)
+        return path.step_after(last_common(path, path_there)) is None
+    except UndecidedError as error:
+        raise error.problem from error
+
+
+def is_seen_in(older: Head, newer: Head) -> bool:
+    """Tell from lines alone that `newer` went through `older`; False where that takes a look at messages."""
+    if older.last_id in newer.line_ids:
+        return True
+    link = newer.header.commit
+    depth = older.header.commit.depth + 1 if older.header.commit else 0
+    if link is None or depth > link.depth:
+        return False
+    try:
+        return commit_at(newer.messages.objects, link, depth).line == older.last_id
+    except StoreError:
+        return False
+
+
+def commit_at(objects: Objects, link: CommitLink, depth: int) -> Commit:
+    """Return the commit at `depth` among `link` and those before it, in O(log n) reads."""
+    commit = objects.commit(link)
+    while commit.depth > depth:
+        further = commit.skip if commit.skip and commit.skip.depth >= depth else commit.previous
+        assert further is not None, "only the commit of depth 0 has none before it"
+        commit = objects.commit(further)
+    return commit
+
+
+def same_life(newer: Head, older: Head) -> bool:
+    """Tell whether the name was neither deleted nor created anew between a state and one that covers it."""
+    for generation in generations(newer):
+        if generation is None or generation.id == older.generation_id:
+            return True
+        if generation.operation in ("create", "delete"):
+            return False
+    return True
+
+
+def generations(head: Head) -> Iterator[Generation | None]:
+    """Yield the generations of a head's history, newest first; the first one of all is None."""
+    yield head.header.generation
+    link = head.header.commit
+    while link is not None:
+        commit = head.messages.objects.commit(link)
+        yield commit.generation
+        link = commit.previous

@@ -1,0 +1,185 @@
+"""Objects as the engine knows them: chunks, list nodes, tails and commits, over a backend's plain bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from ...backends.base import Backend, NewObject
+from ...errors import CorruptionError, StoreError, StoreFormatError
+from ...format.chunks import LARGEST_RUN, join, size_of
+from ...format.commits import Commit, decode_commit, encode_commit, skip_link
+from ...format.ids import ObjectId, object_id
+from ...format.records import CommitLink, Tail
+from ...format.tree import Entry, decode_node, matches
+from ...process.interrupts import Section
+
+_NODE_LIMIT = 64 * 1024
+_COMMIT_BYTES = 16 * 1024 * 1024
+"""What a commit may have besides what a session may."""
+_CACHED_NODES = 512
+_BYTES_A_MESSAGE = 16 * 1024
+"""What a cached message may take up on average: so the option bounds the memory whatever the messages are."""
+
+
+class Objects:
+    """Reads and writes objects, and keeps recently read ones.
+
+    Args:
+        cached_messages: how many messages the cache of chunks may hold, over all sessions; and of large ones fewer,
+            so that it never holds more than 16 KiB for each.
+        compress_threshold: a chunk with a message line of this many bytes or more is marked as worth compressing.
+        most_bytes: what a session may have; nothing that is much larger is read where nobody asked for it.
+    """
+
+    def __init__(
+        self, backend: Backend, *, cached_messages: int, compress_threshold: int, most_bytes: int = 2**62
+    ) -> None:
+        self.backend = backend
+        self._cached_messages = cached_messages
+        self._compress_threshold = compress_threshold
+        self._most_bytes = most_bytes
+        self._chunks: OrderedDict[ObjectId, list[bytes]] = OrderedDict()
+        self._chunk_messages = 0
+        self._chunk_bytes = 0
+        self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
+        self._section = Section(self._clear)
+
+    def chunk(self, entry: Entry) -> list[bytes]:
+        """Return the message lines of a chunk, without newlines."""
+        with self._section:
+            if entry.id in self._chunks:
+                self._chunks.move_to_end(entry.id)
+                return self._chunks[entry.id]
+        if entry.messages > 1:
+            self._check_run(entry.id, entry.bytes)
+        lines = self._lines(entry.id, entry.bytes)
+        if len(lines) != entry.messages:
+            raise self._bad(entry.id, f"{entry.messages} messages", len(lines))
+        with self._section:
+            if self._fits(len(lines), entry.bytes) and entry.id not in self._chunks:
+                self._chunks[entry.id] = lines
+                self._chunk_messages += len(lines)
+                self._chunk_bytes += entry.bytes
+                while not self._fits(self._chunk_messages, self._chunk_bytes):
+                    _, oldest = self._chunks.popitem(last=False)
+                    self._chunk_messages -= len(oldest)
+                    self._chunk_bytes -= size_of(oldest)
+        return lines
+
+    def _fits(self, messages: int, size: int) -> bool:
+        return messages <= self._cached_messages and size <= self._cached_messages * _BYTES_A_MESSAGE
+
+    def tail(self, tail: Tail) -> list[bytes]:
+        """Return the message lines of a tail object that are in use."""
+        self._check_run(tail.id, tail.size)
+        lines = self._lines(tail.id, tail.size)[: tail.messages]
+        used = size_of(lines)
+        if len(lines) != tail.messages or used != tail.bytes:
+            raise self._bad(tail.id, f"{tail.messages} messages of {tail.bytes} bytes", f"{len(lines)} of {used} bytes")
+        return lines
+
+    def node(self, entry: Entry) -> list[Entry]:
+        """Return the entries of a list node."""
+        with self._section:
+            if entry.id in self._nodes:
+                self._nodes.move_to_end(entry.id)
+                return self._nodes[entry.id]
+        data = self.backend.get_object(entry.id, size=None, limit=_NODE_LIMIT)
+        try:
+            entries = decode_node(data)
+        except ValueError as error:
+            raise self._bad(entry.id, "a list node", error) from error
+        if not matches(entry, entries):
+            raise self._bad(
+                entry.id, f"{entry.messages} messages in {entry.bytes} bytes", "entries that add up to others"
+            )
+        with self._section:
+            self._nodes[entry.id] = entries
+            while len(self._nodes) > _CACHED_NODES:
+                self._nodes.popitem(last=False)
+        return entries
+
+    def commit(self, link: CommitLink) -> Commit:
+        """Return a commit.
+
+        Raises:
+            StoreError: it cannot be read, or claims to be larger than any session may be.
+        """
+        if link.size > self._most_bytes + _COMMIT_BYTES:
+            raise StoreError(
+                f"commit {link.id} claims to have {link.size} bytes, and sessions may have {self._most_bytes}: if that "
+                "is right raise max_session_size (0 reads everything)"
+            )
+        data = self.backend.get_object(link.id, size=link.size, limit=link.size)
+        try:
+            commit = decode_commit(data)
+        except StoreFormatError as error:
+            path = self.backend.locate(link.id)
+            raise StoreFormatError(f"{path}: {error}", path) from error
+        except ValueError as error:
+            raise self._bad(link.id, "a commit", error) from error
+        if commit.depth != link.depth:
+            raise self._bad(link.id, f"a commit of depth {link.depth}", commit.depth)
+        return commit
+
+    def skip_for(self, previous: CommitLink | None) -> CommitLink | None:
+        """Return the shortcut of a new commit that comes after `previous`."""
+        if previous is None:
+            return None
+        before = self.commit(previous)
+        return skip_link(previous, before, self.commit(before.skip) if before.skip else None)
+
+    def new_chunk(self, lines: list[bytes]) -> NewObject:
+        """Make the object of a run of messages; a tail object has the same form."""
+        data = join(lines)
+        large = max(map(len, lines)) + 1 >= self._compress_threshold
+        return NewObject(object_id(data), data, compress=large)
+
+    def copied(self, identity: str, data: bytes) -> NewObject:
+        """Make an object of another store's verified bytes."""
+        # Lists and commits are never kept compressed. Whether a message only looks like a commit does not matter.
+        messages = data.startswith(b"{") and not data.startswith(b'{"coda_fs_session":')
+        large = messages and len(data) >= self._compress_threshold
+        return NewObject(identity, data, large and max(map(len, data.split(b"\n"))) + 1 >= self._compress_threshold)
+
+    def new_commit(self, commit: Commit) -> tuple[NewObject, CommitLink]:
+        data = encode_commit(commit)
+        identity = object_id(data)
+        return NewObject(identity, data), CommitLink(identity, len(data), commit.depth)
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._section.after_fork()
+
+    def recover(self) -> None:
+        """Give back what an interrupted operation of this thread holds."""
+        self._section.recover()
+
+    def _clear(self) -> None:
+        self._chunks.clear()
+        self._nodes.clear()
+        self._chunk_messages = self._chunk_bytes = 0
+
+    def put(self, objects: Sequence[NewObject]) -> None:
+        """Write objects; durable on return."""
+        if objects:
+            self.backend.prepare()
+            self.backend.put_objects(objects)
+
+    def _check_run(self, identity: ObjectId, size: int) -> None:
+        """Refuse an object of several messages that no writer makes: a small file may decompress to any size."""
+        if size > LARGEST_RUN:
+            raise self._bad(identity, f"{LARGEST_RUN} bytes at most where several messages are in it", f"{size} bytes")
+
+    def _lines(self, identity: ObjectId, size: int) -> list[bytes]:
+        lines = self.backend.get_object(identity, size=size, limit=size).split(b"\n")
+        if lines.pop():
+            raise self._bad(identity, "a newline at the end", "none")
+        return lines
+
+    def _bad(self, identity: ObjectId, expected: object, actual: object) -> CorruptionError:
+        path = self.backend.locate(identity)
+        return CorruptionError(
+            "the object does not hold what refers to it says", path, expected=expected, actual=actual
+        )

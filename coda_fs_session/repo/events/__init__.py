@@ -1,0 +1,1 @@
+"""What changed in a store, told while it happens."""

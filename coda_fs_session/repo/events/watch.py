@@ -1,0 +1,309 @@
+"""Telling what happens to the sessions of a store, whoever does it.
+
+Events of the file system are hints that something happened. What happened is found by listing the sessions
+and comparing with what was told last, so a hint too many costs a listing, and one too few only time: the
+store is also listed every few seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from ...errors import SessionError, StoreGoneError
+from ...process.uncopied import Uncopied
+from ...storage import SessionStorage
+from ..storage import RepoStorage
+from .changes import SessionEvent, changes_between, concerns, view_of
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver
+
+_logger = logging.getLogger("coda_fs_session")
+
+_QUIET = 0.05
+_LOOK = 0.5
+_LIST = 5.0
+_HINTS = frozenset(["created", "modified", "moved", "deleted", "closed"])
+_JOIN = 5.0
+_RACE = "called when the thread is inactive"
+
+
+class Watch(Uncopied):
+    """What happens to sessions, as it happens: an iterator, or a thread that calls you.
+
+    Made by `SessionManager.watch`. Use it in a ``with`` statement, or call `stop`. As an iterator it compares when
+    it is asked, so what happened to a session since the last event comes as one; nothing piles up meanwhile.
+    Threads may share it. In a child of `os.fork` it is stopped.
+
+    Args:
+        storage: what to watch.
+        callback: is called with each event by a thread of its own; an error in it is logged, and the watch goes on.
+        name: only events of this session.
+        listing: seconds after which to list even without a hint.
+    """
+
+    def __init__(
+        self,
+        storage: SessionStorage,
+        callback: Callable[[SessionEvent], object] | None = None,
+        name: str | None = None,
+        *,
+        listing: float = _LIST,
+    ) -> None:
+        self._storage = storage
+        self._backend = storage.repo.backend if isinstance(storage, RepoStorage) else None
+        self._name = name
+        self._listing = listing
+        self._mutex = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._pending: deque[SessionEvent] = deque()
+        self._observer = _Observer(self._wake.set)
+        # Nobody needs to stop an iterator that was let go of.
+        weakref.finalize(self, self._observer.stop)
+        # Before the first look: what happens after it must leave a hint.
+        self._arm()
+        self._tokens = self._refs()
+        self._view = view_of(storage) if self._is_there() else {}
+        self._due = time.monotonic() + listing
+        self._thread: threading.Thread | None = None
+        _all.add(self)
+        if callback is not None:
+            self._thread = threading.Thread(
+                target=self._call, args=(callback,), name="coda_fs_session watch", daemon=True
+            )
+            self._start(self._thread)
+
+    def _start(self, thread: threading.Thread) -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            self.stop()
+            raise SessionError(
+                f"a watch with a callback needs a thread, and none can be started ({error}): watch without a callback, "
+                "and iterate over the events"
+            ) from error
+
+    def next(self, timeout: float | None = None) -> SessionEvent | None:
+        """Wait for the next event and return it; None once the watch is stopped or `timeout` seconds have passed."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._mutex.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+            return None
+        try:
+            while not self._stopped.is_set():
+                if self._pending:
+                    return self._pending.popleft()
+                self._await_hint(deadline)
+                # Also when the time is over: with a short timeout there would never be a look else.
+                self._look()
+                if not self._pending and deadline is not None and time.monotonic() >= deadline:
+                    return None
+        finally:
+            self._mutex.release()
+        return None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> SessionEvent:
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def stop(self) -> None:
+        """End the watch: iterators end, and a callback that is running is waited for, for some seconds."""
+        self._stopped.set()
+        self._wake.set()
+        self._observer.stop()
+        _all.discard(self)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_JOIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopped.is_set() else "running"
+        return f"<Watch: {'all sessions' if self._name is None else repr(self._name)}, {state}>"
+
+    def _call(self, callback: Callable[[SessionEvent], object]) -> None:
+        for event in self:
+            try:
+                callback(event)
+            except Exception:
+                _logger.exception("the callback of a watch failed on %s", event)
+
+    def _await_hint(self, deadline: float | None) -> None:
+        """Wait until there may be something to see, and for the moment of quiet after the first hint."""
+        pause = _LOOK if deadline is None else min(_LOOK, max(deadline - time.monotonic(), 0))
+        if self._wake.wait(pause):
+            self._stopped.wait(_QUIET if deadline is None else min(_QUIET, max(deadline - time.monotonic(), 0)))
+
+    def _look(self) -> None:
+        """Compare what is listed now with what was told last, if there is reason to."""
+        if self._stopped.is_set():
+            return
+        armed = self._arm()
+        hinted = self._wake.is_set() or armed
+        # Cleared before the listing: what happens during it is a hint for the next.
+        self._wake.clear()
+        now = time.monotonic()
+        if not hinted and now < self._due:
+            # Where nothing hints, as in memory, the tokens of the refs do.
+            if self._observer.active or (tokens := self._refs()) == self._tokens:
+                return
+            self._tokens = tokens
+        if not self._is_there():
+            # A disk that was unplugged, a folder that is being replaced: an absence is not a deletion.
+            return
+        try:
+            view = view_of(self._storage)
+            events = changes_between(self._view, view, self._storage)
+        except StoreGoneError:
+            return
+        except Exception:
+            # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
+            _logger.exception("cannot list the sessions that are watched; this is tried again")
+            return
+        # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
+        self._view, self._due = view, now + (min(_LOOK, self._listing) if hinted else self._listing)
+        self._pending += [event for event in events if self._name is None or concerns(event, self._name)]
+
+    def _arm(self) -> bool:
+        """Listen to the folder that stands at the store's path now; True if that is another one than before."""
+        folder = self._backend.watched_folder() if self._backend is not None else None
+        return folder is not None and self._observer.follow(folder)
+
+    def _is_there(self) -> bool:
+        folder = self._backend.watched_folder() if self._backend is not None else None
+        return folder is None or os.path.isdir(folder)
+
+    def _refs(self) -> object:
+        if self._backend is None:
+            # A storage of somebody's own has nothing cheaper than the listing.
+            return object()
+        try:
+            return dict(self._backend.refs())
+        except SessionError:
+            return object()
+
+    def _after_fork(self) -> None:
+        self._mutex = threading.Lock()
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._stopped.set()
+        self._thread = None
+        self._observer.forget()
+
+
+class _Observer:
+    """Listens to a folder, also when another one takes its place.
+
+    Attributes:
+        active: hints can be expected; else one has to look.
+    """
+
+    def __init__(self, hint: Callable[[], None]) -> None:
+        self.active = False
+        self._hint = hint
+        self._observer: BaseObserver | None = None
+        self._folder: tuple[int, int] | None = None
+        self._mutex = threading.Lock()
+        self._closed = False
+
+    def follow(self, folder: str) -> bool:
+        """Listen to the folder that is at this path now; True if it was not the one already listened to."""
+        try:
+            status = os.stat(folder)
+        except OSError:
+            identity = None
+        else:
+            identity = (status.st_dev, status.st_ino)
+        with self._mutex:
+            if self._closed or identity == self._folder:
+                return False
+            self._folder = identity
+            self._end()
+            if identity is not None:
+                self._begin(folder)
+        return True
+
+    def _begin(self, folder: str) -> None:
+        # Imported late: it is only needed here.
+        from watchdog.events import FileSystemEventHandler
+        from watchdog.observers import Observer
+
+        # Stopping an observer races with its own thread, which then logs an error that is none.
+        logging.getLogger("watchdog.observers.inotify").addFilter(_is_no_race)
+        hint = self._hint
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, event: FileSystemEvent) -> None:
+                # Reading, as we do to list, is an event too.
+                if event.event_type in _HINTS:
+                    hint()
+
+        try:
+            self._observer = Observer()
+            self._observer.schedule(Handler(), folder, recursive=True)
+            self._observer.start()
+        except Exception as error:
+            # Systems limit how many folders a user may listen to.
+            _logger.warning("no file-system events from %s (%s): looking every %s s instead", folder, error, _LOOK)
+            self._end()
+        else:
+            self.active = True
+
+    def _end(self) -> None:
+        observer, self._observer, self.active = self._observer, None, False
+        if observer is not None:
+            # One that never started cannot be joined.
+            with contextlib.suppress(Exception):
+                observer.stop()
+                observer.join(_JOIN)
+
+    def stop(self) -> None:
+        with self._mutex:
+            self._closed = True
+            self._end()
+
+    def forget(self) -> None:
+        """In a child of os.fork: the threads are the parent's."""
+        self._mutex = threading.Lock()
+        self._observer, self.active, self._closed = None, False, True
+
+
+def _is_no_race(record: logging.LogRecord) -> bool:
+    return _RACE not in record.getMessage()
+
+
+_all: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for watch in list(_all):
+        watch.stop()
+
+
+def _after_fork_in_child() -> None:
+    for watch in list(_all):
+        watch._after_fork()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,113 @@
+"""What this machine had saved and could not put back into the store: to be listed, and to be brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from ...backends.base import RefKey, Snapshot, Token
+from ...errors import SessionError, SessionNotFoundError, StoreError
+from ...format.names import key_of_ref, session_key
+from ...session.session import SessionInfo
+from ..content.state import Head
+from ..index.index import Row, row_of
+from ..lookup.listing import find_info, infos_of_rows
+from ..lookup.names import read_refs, related, view_of
+from ..repository import Repository
+from .put_back import put_beside, retried
+from .verdict import has_all_of, ref_of
+
+
+def kept_aside(repo: Repository) -> list[SessionInfo]:
+    """Return what is known of every session that is kept aside, newest first; one that is damaged with its error."""
+    rows: list[tuple[Row, SessionError | None]] = []
+    for key, found in _entries(repo):
+        if isinstance(found, Head):
+            rows.append((row_of(found), found.damage))
+        else:
+            name = _name_of(key, found)
+            rows.append((Row(key.path, Token(()), name, name, replica=ref_of(key).replica), found))
+    return infos_of_rows(rows)
+
+
+def bring_back(repo: Repository, name: str | None = None) -> list[SessionInfo]:
+    """Put into the store what is kept aside; returns as `SessionManager.bring_back`."""
+    if name is not None and not any(_name_of(*each) == name for each in _entries(repo)):
+        raise SessionNotFoundError(
+            name,
+            f"nothing called {name!r} is kept aside: kept_aside() shows what is, list_sessions() what is in the store",
+        )
+    # By where they stand: a label may change with what is brought back after it.
+    brought: dict[RefKey, str] = {}
+    retried(repo, partial(_bring_back, repo, name, brought))
+    labels = dict.fromkeys(_label(repo, each, key) for key, each in brought.items())
+    infos = [info for label in labels if label is not None and (info := find_info(repo, label)) is not None]
+    return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
+
+
+def _bring_back(repo: Repository, name: str | None, brought: dict[RefKey, str]) -> None:
+    record = repo.machine.record
+    problem: SessionError | None = None
+    with repo.machine.lock(".bring-back"):
+        for key, found in _entries(repo):
+            if name is not None and _name_of(key, found) != name:
+                continue
+            if not isinstance(found, Head) or found.damage is not None:
+                problem = problem or (found.damage if isinstance(found, Head) else found)
+                continue
+            brought[_place(repo, key, found)] = found.name
+            # Only now that it is in the store, durably.
+            record.forget(key)
+            if record.is_empty(key.replica):
+                record.forget_replica(key.replica)
+    if problem is not None and name is not None and not brought:
+        raise problem
+
+
+def _entries(repo: Repository) -> Iterator[tuple[RefKey, Head | SessionError]]:
+    """Yield what is kept aside, with what is wrong with it; not that a session was deleted, which is no session."""
+    record = repo.machine.record
+    for name in record.aside():
+        for key in sorted(record.tokens(name)):
+            data = record.read(key)
+            if data is None:
+                continue
+            try:
+                head = repo.fold(key, Snapshot(data, Token(())))
+            except SessionError as error:
+                yield key, error
+            else:
+                if not head.deleted:
+                    yield key, head
+
+
+def _place(repo: Repository, key: RefKey, head: Head) -> RefKey:
+    """Put a state into a ref of ours, and return that; or the ref of whatever kind that has the state already."""
+    data = (repo.machine.record.read(key) or b"")[: head.size]
+    with repo.machine.lock(session_key(head.name)):
+        for other in read_refs(repo, related(repo, head.name)).heads:
+            if _has_it(other, head):
+                return other.key
+        with repo.writing() as replica:
+            return put_beside(repo, replica, head.name, data)
+
+
+def _has_it(other: Head, head: Head) -> bool:
+    try:
+        return other.damage is None and has_all_of(other, head)
+    except StoreError:
+        return False
+
+
+def _name_of(key: RefKey, found: Head | SessionError) -> str:
+    """Return the name of a session; of one whose header cannot be read, the key in the name of its file."""
+    return found.name if isinstance(found, Head) else key_of_ref(ref_of(key).path) or key.path
+
+
+def _label(repo: Repository, name: str, key: RefKey) -> str | None:
+    """Return what the session goes by that a ref is of, None where it was deleted since."""
+    rows = related(repo, name)
+    for shown in view_of(repo, read_refs(repo, rows), rows).sessions:
+        if key in (shown.head.key, *(head.key for head in shown.covered)):
+            return shown.label
+    return None

@@ -1,0 +1,279 @@
+"""Refs of this replica that were reverted: what this machine had saved is put back where something older stands.
+
+An old copy of the store put over the current one, a restored backup, a ref deleted: the record that the machine keeps
+of its own refs tells. Only opening a manager and writing put anything back; reading says what it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeVar
+
+from ...backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
+from ...errors import StoreError, warn
+from ...format.names import ref_path, session_key
+from ..lookup.names import related
+from ..notes import decode_note, encode_note
+from ..repository import Repository
+from .verdict import Standing, Verdict, agrees, standing_of
+from .which_store import sort_records
+
+_T = TypeVar("_T")
+
+_Checked = dict[str, list[list[int]]]
+"""The tokens of each ref and of its record under which they were found to agree."""
+
+
+def at_open(repo: Repository) -> None:
+    """Put back what was reverted since the store was last looked at; quick where nothing moved.
+
+    A store that cannot be written or read is left alone: whoever reads it is told.
+    """
+    with suppress(StoreError):
+        record = repo.machine.record
+        if not _is_as_marked(repo) and (record.replicas() or record.aside()) and not _has_the_newest(repo):
+            put_back(repo)
+
+
+def at_close(repo: Repository) -> None:
+    """Hold the records against the store once more, so that who opens it next need not: our own writes moved it."""
+    with suppress(StoreError):
+        # Which replica we are is asked last: it takes the index, which many who close a store have not needed.
+        if _is_as_marked(repo) or not repo.machine.record.replicas() or (replica := repo.replica) is None:
+            return
+        if marker := repo.backend.replica_marker(replica):
+            found, uneven, _ = _uneven(repo)
+            if not uneven:
+                _keep(repo, marker, found)
+
+
+def _is_as_marked(repo: Repository) -> bool:
+    try:
+        replica, marker = decode_note(repo.machine.record.load_marker() or b"[null,[]]")
+    except (ValueError, TypeError):
+        return False
+    return bool(marker) and repo.backend.replica_marker(replica, marker) == marker
+
+
+def _has_the_newest(repo: Repository) -> bool:
+    """Tell whether a store that can only be reverted as a whole has what this machine saved last."""
+    newest = repo.machine.record.newest() if repo.backend.capabilities.whole else []
+    return bool(newest) and all(agrees(repo, key) for key in newest)
+
+
+def _keep(repo: Repository, marker: list[int], found: _Checked) -> None:
+    assert repo.replica is not None
+    repo.note_store(repo.replica)
+    repo.machine.record.keep_checked(encode_note([repo.replica, marker]), encode_note(found))
+
+
+def retried(repo: Repository, write: Callable[[], _T]) -> _T:
+    """Call what writes, until nobody interferes; what it would write over is put back before.
+
+    Raises:
+        StoreError: what was saved before cannot be put back.
+    """
+    while True:
+        try:
+            return write()
+        except RecordAheadError:
+            put_back(repo)
+        except RefChangedError:
+            continue
+
+
+def put_back(repo: Repository) -> None:
+    """Hold every record against its ref, and put back what the store lacks; what is of another store is kept aside.
+
+    Raises:
+        StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
+    """
+    sort_records(repo)
+    replica = repo.find_replica()
+    if replica is None or (repo.backend.replica_marker(replica) is None and repo.machine.record.is_empty(replica)):
+        # This replica has written nothing yet.
+        return
+    found, uneven, before = _uneven(repo)
+    _settle_alone(repo, uneven)
+    marker = repo.backend.replica_marker(replica)
+    if marker or (marker is not None and found != before):
+        _keep(repo, marker, found)
+
+
+def mend(repo: Repository, name: str) -> bool:
+    """Go on from the record where a ref of our own is damaged, in a file beside it; False where that cannot be."""
+    with suppress(StoreError):
+        own = [key for row in related(repo, name) if (key := RefKey(row.path)).replica == repo.replica]
+        damaged = [key for key in own if standing_of(repo, key).verdict is Verdict.DAMAGED]
+        _settle_alone(repo, damaged)
+        return bool(damaged)
+    return False
+
+
+def _settle_alone(repo: Repository, keys: list[RefKey]) -> None:
+    if keys:
+        with repo.machine.lock(".put-back"):
+            _settle(repo, keys)
+        repo.index.look_again(keys)
+
+
+def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
+    """Find the refs that differ from their records, reading only what moved since they were last found to agree.
+
+    Returns:
+        Those that agree, those that differ, and which were last found to agree.
+    """
+    record = repo.machine.record
+    checked = _load_checked(record.load_checked())
+    found: _Checked = {}
+    uneven: list[RefKey] = []
+    # Those of an id that we have left, too: another process may have been late to notice.
+    records: dict[RefKey, Token] = {}
+    for replica in record.replicas():
+        records |= record.tokens(replica)
+    tokens = repo.backend.ref_tokens()
+    for key, token in records.items():
+        there = tokens.get(key.path)
+        seen = [list(there), list(token)] if there is not None else None
+        if seen is not None and (checked.get(key.path) == seen or agrees(repo, key)):
+            found[key.path] = seen
+        else:
+            uneven.append(key)
+    return found, uneven, checked
+
+
+def _load_checked(data: bytes | None) -> _Checked:
+    try:
+        checked = decode_note(data or b"{}")
+    except ValueError:
+        return {}
+    return checked if isinstance(checked, dict) else {}
+
+
+def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
+    """Make records and refs agree, losing nothing of either; other processes that do the same must be kept waiting.
+
+    Raises:
+        StoreError: of some that is not possible; it was done for the others.
+    """
+    # Whatever was taken out of the store, be it its folders.
+    repo.backend.prepare()
+    # Whoever was here before us may have chosen another id.
+    own = repo.find_replica()
+    standings: list[Standing] = []
+    failures: list[StoreError] = []
+    for key in keys:
+        with _collecting(failures):
+            standings.append(standing_of(repo, key))
+    foreign = any(standing.verdict is Verdict.FOREIGN for standing in standings)
+    left = {standing.key.replica for standing in standings} - {own}
+    if foreign and own is not None:
+        _, is_new = repo.leave_replica()
+        warn(
+            f"somebody else writes into the store as the replica {own!r} too: a copy of this machine, or of its state "
+            f"folder. {f'This one goes on as {repo.replica!r}' if is_new else 'Give each its own `replica`'}",
+        )
+        if is_new:
+            left.add(own)
+    for standing in standings:
+        with _collecting(failures):
+            while not _act(repo, standing.key, in_place=standing.key.replica not in left):
+                pass
+    if failures:
+        raise failures[0]
+    for replica in left:
+        # Only now that all they had is in files of ours.
+        repo.machine.record.forget_replica(replica)
+
+
+@contextmanager
+def _collecting(failures: list[StoreError]) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        failures.append(error)
+
+
+def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
+    """Bring one ref and its record together, as they are now; False where somebody interfered.
+
+    Args:
+        in_place: the ref is ours to replace; else what its record has goes into a file of ours.
+    """
+    record = repo.machine.record
+    with ExitStack() as stack:
+        if in_place:
+            with suppress(RefChangedError):
+                stack.enter_context(repo.backend.hold(key))
+        standing = standing_of(repo, key)
+        if standing.verdict in (Verdict.SETTLED, Verdict.UNTOLD):
+            if standing.data and standing.recorded is None:
+                record.set_aside(key.replica, key)
+                warn(
+                    f"the record of {repo.backend.locate(key)} is damaged, and cannot tell whether that was reverted; "
+                    "it is kept aside, see manager.kept_aside()"
+                )
+            if standing.snapshot is not None:
+                record.keep(key, standing.snapshot.data)
+            else:
+                record.forget(key)
+            return True
+        if in_place and standing.verdict in (Verdict.REVERTED, Verdict.GONE):
+            # Nobody may write over what differs from the record; a torn end of that is nothing to put back.
+            record.keep(key, standing.data)
+            try:
+                if standing.snapshot is not None:
+                    repo.backend.replace_ref(key, standing.snapshot.token, standing.data)
+                else:
+                    repo.backend.create_ref(key, standing.data)
+            except (RefChangedError, RefTakenError):
+                return False
+            _tell(repo, key, standing)
+            return True
+    assert standing.recorded is not None, "it is settled otherwise"
+    _tell(repo, _place(repo, standing.recorded.name, standing.data), standing)
+    if standing.snapshot is None or standing.current is None:
+        record.forget(key)
+    else:
+        record.keep(key, standing.snapshot.data)
+    return True
+
+
+def _place(repo: Repository, name: str, data: bytes) -> RefKey:
+    """Keep a ref's bytes under a free key of ours."""
+    assert repo.replica is not None
+    with repo.machine.lock(session_key(name)):
+        return put_beside(repo, repo.replica, name, data)
+
+
+def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey:
+    """Keep a ref's bytes under a free key of this replica; the name's lock must be held."""
+    number = 1
+    while True:
+        key = RefKey(ref_path(replica, session_key(name), number))
+        try:
+            repo.backend.create_ref(key, data)
+            return key
+        except (RefTakenError, RecordAheadError):
+            number += 1
+
+
+def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
+    recorded, current = standing.recorded, standing.current
+    assert recorded is not None
+    if current is not None and current.last_id in recorded.line_ids:
+        lost = len(recorded.line_ids) - 1 - recorded.line_ids.index(current.last_id)
+        what = f"{lost} save{'s' * (lost != 1)}"
+    else:
+        lost = recorded.live_count - (current.live_count if current else 0)
+        what = f"{lost} message{'s' * (lost != 1)}" if lost > 0 else "its newer state"
+    reason = {
+        Verdict.GONE: "was gone from the store",
+        Verdict.REVERTED: "had been reverted to an older copy",
+        Verdict.DAMAGED: "is damaged, and stays as it is",
+    }.get(standing.verdict, "lacks what this machine had saved")
+    warn(
+        f"session {recorded.name!r}: {repo.backend.locate(standing.key)} {reason}; {what} put back"
+        + (f", into {repo.backend.locate(key)}" if key != standing.key else ""),
+    )

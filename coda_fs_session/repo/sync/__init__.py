@@ -1,0 +1,1 @@
+"""Exchanging what two stores have."""

@@ -1,0 +1,133 @@
+"""Saves that failed or were interrupted, and which may have got into the store all the same.
+
+Whether a line is in the file then can only be told by reading; and before the save is done again, others may have gone
+on after that line. So each is noted before it is written, and forgotten once the session stands on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...backends.base import RefChangedError, Token
+from ...errors import SessionConflictError
+from ...session.working_copy import Splice
+from ..content.state import Attempt, Head
+from ..lookup.names import resolve
+from ..repository import Repository
+
+_NO_TOKEN = Token(())
+"""Equals that of no file."""
+
+
+class AttemptLandedError(Exception):
+    """An earlier save, for which an error was reported, got into the store after all; it is durable now.
+
+    Attributes:
+        head: the state that it led to, against which what is still to be saved must be found anew.
+        attempt: what was saved.
+    """
+
+    def __init__(self, head: Head, attempt: Attempt) -> None:
+        super().__init__(head.name)
+        self.head = head
+        self.attempt = attempt
+
+
+def check_landed(repo: Repository, current: Head, attempted: dict[str, Attempt] | None) -> None:
+    """Raise AttemptLandedError if one of the attempts is in a ref."""
+    place = _last_place(current, attempted) if attempted else -1
+    if attempted and place >= 0:
+        _confirm(repo, current)
+        raise AttemptLandedError(_as_of(current, place), attempted[current.line_ids[place]])
+
+
+def check_attempts(repo: Repository, head: Head) -> None:
+    """Raise AttemptLandedError if one of a head's own attempts is in the store now."""
+    current = resolve(repo, head.name).head if head.attempted else None
+    if current is None:
+        return
+    try:
+        check_landed(repo, current, head.attempted)
+    except RefChangedError:
+        check_attempts(repo, head)
+
+
+def rest_of(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:
+    """Find what is left to save of a change when an attempt at it landed among what others wrote.
+
+    Args:
+        head: the state that the change was made against; it is not what the attempt was put on top of.
+
+    Returns:
+        `current` and an append to it, None where no attempt landed.
+
+    Raises:
+        AttemptLandedError: one did, and nothing that the session does not know came before it.
+        SessionConflictError: one did, and the session is not an append to it any more.
+    """
+    if current is None or not head.attempted:
+        return None
+    place = _last_place(current, head.attempted)
+    attempt = head.attempted[current.line_ids[place]] if place >= 0 else _sealed(head, current)
+    if attempt is None:
+        return None
+    if place >= 0 and not attempt.merged:
+        check_landed(repo, current, head.attempted)
+    if place >= 0:
+        _confirm(repo, current)
+    sent = len(attempt.lines)
+    if not splice.appends or splice.lines[:sent] != list(attempt.lines):
+        raise stale(head)
+    return current, append_to(current, splice.lines[sent:])
+
+
+def append_to(current: Head, lines: list[bytes]) -> Splice:
+    count = current.live_count
+    return Splice(0, count, lines, count, count, current.live_bytes + sum(map(len, lines)))
+
+
+def stale(head: Head) -> SessionConflictError:
+    return SessionConflictError(
+        f"session {head.name!r} was changed elsewhere since it was opened, and this change does not apply to what "
+        "it is now. Nothing was written and nothing is lost: keep your messages under another name with "
+        "create_session(new, branch_from=...), or session.reload() to drop your changes"
+    )
+
+
+def _last_place(current: Head, attempted: dict[str, Attempt]) -> int:
+    return max((place for place, line_id in enumerate(current.line_ids) if line_id in attempted), default=-1)
+
+
+def _sealed(head: Head, current: Head) -> Attempt | None:
+    """Return an attempt whose line somebody has sealed since, told by its messages."""
+    if head.last_id in current.line_ids or current.generation_id != head.generation_id:
+        return None
+    for attempt in reversed(list(head.attempted.values())):
+        lines = list(attempt.lines[attempt.earlier :])
+        end = attempt.at + len(lines)
+        if lines and end <= current.count and list(current.messages.read(attempt.at, end)) == lines:
+            return attempt
+    return None
+
+
+def _as_of(current: Head, place: int) -> Head:
+    """Return the head as it was after one of its lines."""
+    if place == len(current.line_ids) - 1:
+        return current
+    base = current.header.base
+    messages = replace(current.messages, lines=[])
+    head = Head(current.key, _NO_TOKEN, current.header, messages, dict(base.metadata), current.header.updated, 0, [])
+    head.line_ids.append(current.line_ids[0])
+    for save, line_id in zip(current.saves[:place], current.line_ids[1:], strict=False):
+        head.fold(save, line_id)
+    head.size = current.size
+    return head
+
+
+def _confirm(repo: Repository, current: Head) -> None:
+    """Make durable a save that had got into the file although an error was reported for it."""
+    snapshot = repo.backend.read_ref(current.key)
+    if snapshot.token != current.token:
+        raise RefChangedError(current.key)
+    current.token = repo.backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
+    current.torn = b""

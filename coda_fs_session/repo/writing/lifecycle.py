@@ -1,0 +1,252 @@
+"""Verbs on whole sessions: create, fork, rename, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+
+from ...backends.base import NewObject, RecordAheadError
+from ...errors import ObjectNotYetHereError, StoreError, warn
+from ...format.names import session_key
+from ...format.records import Base, Operation, Parent, Stamped
+from ...format.refs import Header
+from ...session.working_copy import Splice
+from ...storage import name_taken
+from ..ancestry.ancestors import covers
+from ..content.messages import MessageList
+from ..content.state import Attempt, Head
+from ..lookup.names import Resolved, origins, resolve
+from ..repository import Repository
+from ..reverts.put_back import retried
+from .attempts import check_landed
+from .commits import freeze, next_generation, unused_generation
+from .refs import Content, freeze_all, hide, publish, spliced
+
+
+def create(
+    repo: Repository,
+    name: str,
+    content: Content,
+    metadata: dict[str, Stamped],
+    *,
+    created: str | None = None,
+    updated: str | None = None,
+    parent: Parent | None = None,
+    objects: Sequence[NewObject] = (),
+    attempted: dict[str, Attempt] | None = None,
+) -> Head:
+    """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
+
+    Args:
+        objects: what `content` names and is not written yet.
+        attempted: what earlier attempts to make this very session have left, and where this one notes itself.
+
+    Raises:
+        SessionExistsError: the name is taken.
+        AttemptLandedError: it is, by an earlier attempt.
+    """
+    now = repo.now()
+    base = replace(content.base, metadata=metadata)
+    header = Header(name, "", created or now, updated or created or now, base, parent)
+    return retried(repo, partial(_create, repo, header, content.lines, objects, attempted))
+
+
+def _create(
+    repo: Repository,
+    header: Header,
+    lines: list[bytes],
+    objects: Sequence[NewObject],
+    attempted: dict[str, Attempt] | None,
+) -> Head:
+    name, base = header.name, header.base
+    with repo.machine.lock(session_key(name)):
+        resolved = resolve(repo, name, making=True)
+        if resolved.head is not None:
+            check_landed(repo, resolved.head, attempted)
+            raise name_taken(name)
+        if not resolved.past:
+            return publish(repo, header, lines, None, objects=objects, attempted=attempted)
+        repo.objects.put(objects)
+        # The name was in use: without a generation of its own, a session that begins with the same messages
+        # (or with none) would pass for an early copy of the one that was deleted or renamed.
+        messages = MessageList(repo.objects, repo.sizes, base, lines)
+        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
+        before, target, link = resolved.past[0], None, None
+        header = replace(header, life=resolved.life)
+        if resolved.grave is not None:
+            # Not where a part of its history has not arrived: the new session does not need it.
+            with suppress(ObjectNotYetHereError):
+                _, new, link = freeze(resolved.grave.head, "create", repo.now(), resolved.grave.head.header.commit)
+                repo.objects.put(new)
+                before, target = resolved.grave.head, resolved.own
+                header = replace(header, former_names=before.header.former_names, life=before.header.life)
+        generation = unused_generation(next_generation(before, "create", result), resolved.past)
+        header = replace(header, generation=generation, commit=link)
+        return publish(repo, header, lines, target, attempted=attempted)
+
+
+def fork(
+    repo: Repository,
+    head: Head,
+    splice: Splice,
+    name: str,
+    *,
+    metadata: dict[str, Stamped],
+    at: int | None,
+    attempted: dict[str, Attempt] | None = None,
+) -> Head:
+    """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
+
+    Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
+    """
+    messages, start = head.messages, head.start
+    count = splice.result_count() if at is None else at
+    lines: list[bytes] = []
+    if splice.appends and (at is None or at > splice.saved):
+        lines = splice.lines[: count - splice.saved]
+        count = splice.saved
+    elif not splice.appends:
+        content = spliced(repo, head, splice)
+        messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
+    base, new = messages.freeze(start + count)
+    base = replace(base, start=start, start_bytes=messages.base.start_bytes)
+    content = Content(base, [])
+    if lines:
+        # What comes after them is cut together with them.
+        repo.objects.put(new)
+        new = []
+        draft = MessageList(repo.objects, repo.sizes, base, []).draft()
+        draft.extend(lines)
+        draft.finish()
+        content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
+    total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
+    return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
+
+
+class WhatWasShown:
+    """What a verb by name may take away: what its caller was shown, and nothing that had to be put back beyond it.
+
+    Args:
+        known: states of the session that the caller holds, besides the one that the name stood for.
+        done: what the verb does, for people.
+    """
+
+    def __init__(self, repo: Repository, known: Sequence[Head], done: str) -> None:
+        self._repo = repo
+        self._done = done
+        self._known = known
+        self._last: Resolved | None = None
+        self._first: Resolved | None = None
+
+    def resolve(self, name: str) -> tuple[Head, Head | None] | None:
+        """Return the state that the verb applies to, with the ref of our own to replace; None where there is none."""
+        self._last = found = resolve(self._repo, name)
+        first = self._first
+        if first is None or first.head is None or found.head is None or self._was_shown(found.head, first.head):
+            return None if found.head is None else (found.head, found.own)
+        warn(f"session {name!r}: only what was shown of it was {self._done}; what had to be put back stays")
+        # What was put back is in our ref of the name: the verb makes another one.
+        return first.head, None
+
+    def _was_shown(self, head: Head, first: Head) -> bool:
+        try:
+            return any(covers(shown, head) for shown in (first, *self._known))
+        except StoreError:
+            return False
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Note what the name stood for when something has to be put back before the verb."""
+        try:
+            yield
+        except RecordAheadError:
+            self._first = self._first or self._last
+            raise
+
+
+def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) -> Head | None:
+    """Give a session another name, in the same ref; None where `old` is not there.
+
+    Args:
+        known: see `WhatWasShown`.
+
+    Raises:
+        SessionExistsError: the new name is taken.
+    """
+    return retried(repo, partial(_rename, repo, old, new, WhatWasShown(repo, known, "renamed")))
+
+
+def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head | None:
+    with shown.attempt(), ExitStack() as stack:
+        for key in sorted({session_key(new), *map(session_key, origins(old))}):
+            stack.enter_context(repo.machine.lock(key))
+        found = shown.resolve(old)
+        if found is None:
+            return None
+        there = resolve(repo, new)
+        if there.head is not None:
+            raise name_taken(new)
+        head, target = found
+        return _step(repo, head, target, "rename", new, life=there.life, past=there.past)
+
+
+def steps_from(renamed: Head, before: Head) -> bool:
+    """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
+    generation = renamed.header.generation
+    return (
+        generation is not None
+        and generation.operation == "rename"
+        and (renamed.start, renamed.count, renamed.chain) == (before.start, before.count, before.chain)
+    )
+
+
+def delete(repo: Repository, name: str, *, known: Sequence[Head] = ()) -> bool:
+    """Leave a tombstone in the session's ref; False where there is no session of this name.
+
+    Args:
+        known: see `WhatWasShown`.
+    """
+    return retried(repo, partial(_delete, repo, name, WhatWasShown(repo, known, "deleted")))
+
+
+def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
+    with shown.attempt(), ExitStack() as stack:
+        for key in sorted(set(map(session_key, origins(name)))):
+            stack.enter_context(repo.machine.lock(key))
+        found = shown.resolve(name)
+        if found is None:
+            return False
+        head, target = found
+        _step(repo, head, target, "delete", None)
+        return True
+
+
+def _step(
+    repo: Repository,
+    head: Head,
+    target: Head | None,
+    operation: Operation,
+    new_name: str | None,
+    *,
+    life: int = 0,
+    past: Sequence[Head] = (),
+) -> Head:
+    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before.
+
+    Args:
+        life: for a rename, see `Header.life`.
+    """
+    now = repo.now()
+    frozen, link = freeze_all(repo, head, operation, now)
+    if operation == "delete":
+        header = replace(head.header, updated=now, base=Base())
+    else:
+        former = (*head.header.former_names, head.name)
+        header = replace(
+            head.header, name=new_name or head.name, former_names=former, life=life, updated=head.updated, base=frozen
+        )
+    generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
+    return publish(repo, replace(header, generation=generation, commit=link), [], target)

@@ -1,0 +1,159 @@
+"""Putting a whole ref into the store: its messages into chunks, its past into commits, then the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
+
+from ...backends.base import NewObject, RefChangedError, RefKey, RefTakenError, Token
+from ...errors import StoreError
+from ...format.names import ref_path, session_key
+from ...format.records import Base, CommitLink, Operation, Stamped
+from ...format.refs import Header, Ref, Save, encode_header, encode_save
+from ...session.working_copy import Splice
+from ..content.messages import Draft, MessageList
+from ..content.state import Attempt, Head
+from ..repository import Repository
+from .commits import freeze, freeze_tail
+
+MetadataValues = dict[str, bytes | None]
+
+
+class Content(NamedTuple):
+    """Messages as they will stand in a new ref: a base in objects, then inline lines."""
+
+    base: Base
+    lines: list[bytes]
+
+
+def publish(
+    repo: Repository,
+    header: Header,
+    lines: list[bytes],
+    target: Head | None,
+    *,
+    objects: Sequence[NewObject] = (),
+    attempted: dict[str, Attempt] | None = None,
+    attempt: Attempt | None = None,
+) -> Head:
+    """Write a ref: in place of `target`, which must be as last seen, or under a free key; `objects` before it.
+
+    The name's lock must be held. `attempted` takes `attempt` in, under the id that tells whether it got through even if
+    it failed or was interrupted.
+    """
+    with repo.writing() as replica:
+        header = replace(header, replica=replica)
+        data, line_id = encode_header(header)
+        ids, saves = [line_id], []
+        if lines:
+            saves.append(Save(line_id, header.updated, tuple(lines)))
+            line, line_id = encode_save(saves[0])
+            data += line
+            ids.append(line_id)
+        if attempted is not None:
+            attempted[line_id] = attempt or Attempt()
+        with repo.backend.together() if objects else nullcontext():
+            repo.objects.put(objects)
+            if target is not None:
+                if target.torn:
+                    repo.machine.set_aside(session_key(target.name), target.torn)
+                key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
+            else:
+                key, token = _create(repo, replica, session_key(header.name), data)
+    head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
+    repo.index.note(head)
+    return head
+
+
+def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
+    number = 1
+    while True:
+        ref_key = RefKey(ref_path(replica, key, number))
+        try:
+            return ref_key, repo.backend.create_ref(ref_key, data)
+        except RefTakenError as error:
+            # Ours it can be where making it has failed and yet left it there.
+            if repo.index.has_come(ref_key) and not _holds(repo, ref_key, data):
+                # Since names were looked at: whoever makes a session is to decide anew.
+                raise RefChangedError(ref_key) from error
+            number += 1
+
+
+def _holds(repo: Repository, key: RefKey, data: bytes) -> bool:
+    try:
+        return repo.backend.read_ref(key).data == data
+    except (KeyError, StoreError):
+        return False
+
+
+def keep_edits(repo: Repository, head: Head, now: str) -> CommitLink | None:
+    """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
+    tails = list(head.tails_around_edits())
+    if not tails:
+        return head.header.commit
+    _, new, link = freeze_tail(head, tails[0], "seal", now, head.header.commit)
+    repo.objects.put(new)
+    _, new, link = freeze_tail(head, tails[-1], "seal", now, link, head.tail_edits())
+    repo.objects.put(new)
+    return link
+
+
+def freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+    """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
+    link = head.header.commit
+    for tail in islice(head.tails_around_edits(), 1):
+        _, new, link = freeze_tail(head, tail, "seal", now, link)
+        repo.objects.put(new)
+    base, new, link = freeze(head, operation, now, link)
+    repo.objects.put(new)
+    return base, link
+
+
+def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
+    """Apply a change to a head's messages; the objects of the result are written."""
+    old = head.messages
+    if splice.drop == splice.saved and not splice.appends:
+        draft = Draft(repo.objects, repo.sizes)
+        draft.extend(splice.lines)
+        draft.finish()
+        return Content(draft.base(), draft.loose)
+    start = head.start + splice.drop
+    start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
+    draft = old.draft(head.start + splice.keep)
+    draft.extend(splice.lines)
+    if splice.resume < splice.saved:
+        draft.splice(old, head.start + splice.resume)
+    draft.finish()
+    return Content(*hide(draft, start, start_bytes))
+
+
+def hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]:
+    """Hide the first messages of a draft; a base can only hide what is in it, so hidden inline lines move there."""
+    base, lines = draft.base(), draft.loose
+    if start > base.messages:
+        messages = MessageList(draft.objects, draft.sizes, base, lines)
+        base, new = messages.freeze()
+        draft.objects.put(new)
+        lines = []
+    return replace(base, start=start, start_bytes=start_bytes), lines
+
+
+def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Return a head's metadata with changes in it."""
+    return {**head.metadata, **stamped(repo, head, metadata)}
+
+
+def stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+    """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock.
+
+    A stamp beyond the horizon loses against any other, so it need not be surpassed.
+    """
+    if not metadata:
+        return {}
+    horizon = repo.horizon()
+    newest = max((item.stamp for item in head.metadata.values() if item.stamp < horizon), default="")
+    stamp = repo.now(after=newest)
+    return {key: Stamped(stamp, value) for key, value in metadata.items()}

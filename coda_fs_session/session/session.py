@@ -1,0 +1,531 @@
+"""Sessions: what users hold in their hands."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol, Self
+
+from ..errors import InvalidMessageError, SessionError, SessionTooLargeError
+from ..format.jsonl import encode_value
+from ..format.names import normalise_name
+from ..format.records import utc_time
+from .metadata import WorkingMetadata, encode_metadata
+from .working_copy import FoundMessages, MessageSource, Splice, WorkingCopy
+
+_NO_LIMIT = 2**62
+CHARACTERS_PER_TOKEN = 4
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass
+class SessionInfo:
+    """What is known of a session without loading its messages.
+
+    Attributes:
+        created_at, updated_at: naive local time.
+        size_bytes: logical size of the messages as JSON lines; `SessionManager.stats` tells the use of the disk.
+        parent: the session it was branched from; forked_at: how many messages it took over.
+        replica: which replica wrote the newest state.
+        error: why the session cannot be loaded, or may lack what a damaged file held; None for a good one.
+        diverged_from: the name that the session was written under, where it goes by a derived one because another
+            machine continued that name differently.
+        undecided: something that has not arrived yet would tell whether it continues another session, or that it.
+        survived_delete: it was deleted on one machine, and continued on another that did not know.
+        reverted: this machine had saved more, and an older copy has come to stand in the store; what is missing is put
+            back when a manager opens the store or writes to the session.
+        sides: what the other sides of the same conversation go by, the one that kept the name first: sessions of one
+            name, or of a name that one of them had, that were continued (or begun) apart on several machines.
+        diverged_at: how many messages the last state had that it and all its sides went through; None where there are
+            none. A branch is no side: `forked_at` is where that began.
+    """
+
+    name: str
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    metadata: dict[str, Any]
+    size_bytes: int
+    parent: str | None = None
+    forked_at: int | None = None
+    replica: str | None = None
+    error: SessionError | None = None
+    diverged_from: str | None = None
+    undecided: bool = False
+    survived_delete: bool = False
+    reverted: bool = False
+    sides: tuple[str, ...] = ()
+    diverged_at: int | None = None
+
+
+class SessionOwner(Protocol):
+    """What a session asks of the manager that opened it; see `open_sessions.OpenSessions`."""
+
+    def touched(self, session: Session) -> None:
+        """Note that the session may have unsaved changes."""
+        ...
+
+    def reload(self, session: Session) -> None: ...
+
+
+class SessionHooks(Protocol):
+    """What a session, and the storage that saves it, ask of the hooks of its manager; see `hooks.Hooks`."""
+
+    def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]: ...
+
+    def before_save(
+        self, session: Session, splice: Splice, metadata: dict[str, bytes | None]
+    ) -> tuple[Splice, dict[str, bytes | None]]: ...
+
+    def before_create(self, session: Session) -> tuple[list[bytes], dict[str, bytes]]: ...
+
+
+class Session:
+    """A conversation: an ordered list of message dicts, and metadata.
+
+    Nothing is written before `SessionManager.save_session`. Use one session from one thread at a time;
+    autosave is safe beside it.
+
+    `copy.deepcopy` and `pickle` give a session that no manager has opened, with all messages, the metadata and both
+    times; `copy.copy` as well, with the very dicts in a list of its own. To save such a copy creates a session, so it
+    raises `SessionExistsError` while its name is taken.
+
+    Args:
+        name: 1 to 255 characters, compared in Unicode NFC.
+        messages: initial messages; the list itself becomes `messages`, it is not copied.
+        metadata: initial metadata.
+        created_at, updated_at: naive datetimes are local time; now where not given.
+
+    Raises:
+        InvalidNameError: the name is none.
+        InvalidMessageError: `messages` or `metadata` hold what JSON cannot.
+        ValueError: a time in year 1 or 9999, parts of which have no local time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        messages: list[dict[str, Any]] | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> None:
+        self._name = normalise_name(name)
+        self._copy = WorkingCopy()
+        self._metadata = WorkingMetadata()
+        self._created = utc_time(created_at) if created_at else datetime.now(UTC)
+        # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
+        self._moment: datetime | str | int = utc_time(updated_at) if updated_at else self._created
+        self._parent: str | None = None
+        self._diverged_from: str | None = None
+        self._missing = 0
+        self._be_nobodys()
+        if messages is not None:
+            self._copy.assign(_checked_list(messages))
+            for _ in self._copy.lines():
+                pass
+        if metadata is not None:
+            # Not by the property: that would move updated_at.
+            self._metadata.assign(metadata)
+
+    @classmethod
+    def _stored(
+        cls,
+        name: str,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        *,
+        created: datetime,
+        updated: datetime,
+        parent: str | None,
+    ) -> Session:
+        """Make the session that a storage has, with nothing loaded but the metadata."""
+        session = cls.__new__(cls)
+        session._name = name
+        session._copy = WorkingCopy(source)
+        session._metadata = WorkingMetadata(metadata)
+        session._created, session._updated = created, updated
+        session._parent = parent
+        session._diverged_from = None
+        session._missing = 0
+        session._be_nobodys()
+        return session
+
+    def _be_nobodys(self) -> None:
+        """Be a session that no manager has opened."""
+        self._owner: SessionOwner | None = None
+        self._hooks: SessionHooks | None = None
+        # The process that had unsaved changes when it forked this one, as long as they are unsaved; see `forks`.
+        self._left_to = 0
+        self._limit = _NO_LIMIT
+        self._count_tokens: Callable[[str], int] | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """The session's name, in Unicode NFC."""
+        return self._name
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation as one plain list of dicts; change it as you like, `save_session` stores what it holds then.
+
+        Reading it loads every message; `get_messages` and `add_message` do not.
+        """
+        with self._lock:
+            live = self._copy.live()
+            self._touch()
+            return live
+
+    @messages.setter
+    def messages(self, messages: list[dict[str, Any]]) -> None:
+        with self._lock:
+            self._copy.assign(_checked_list(messages))
+            self._changed()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata as one plain dict; change it as you like."""
+        self._touch()
+        return self._metadata.live
+
+    @metadata.setter
+    def metadata(self, metadata: dict[str, Any]) -> None:
+        with self._lock:
+            self._metadata.assign(metadata)
+            self._changed()
+
+    @property
+    def created_at(self) -> datetime:
+        """When the session was created, naive local time."""
+        return _local(self._created)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When messages or metadata last changed, naive local time."""
+        return _local(self._updated)
+
+    @property
+    def _updated(self) -> datetime:
+        moment = self._moment
+        if isinstance(moment, int):
+            return _EPOCH + timedelta(microseconds=moment // 1000)
+        return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+
+    @_updated.setter
+    def _updated(self, moment: datetime) -> None:
+        self._moment = moment
+
+    @property
+    def parent(self) -> str | None:
+        """Name of the session that this one was branched from."""
+        return self._parent
+
+    @property
+    def diverged_from(self) -> str | None:
+        """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
+        return self._diverged_from
+
+    @property
+    def missing(self) -> int:
+        """How many messages `load_session(name, partial=True)` had to leave out; such a session cannot be saved."""
+        return self._missing
+
+    @property
+    def has_unsaved_changes(self) -> bool:
+        """True when `save_session` would write something."""
+        with self._lock:
+            if self._copy.changed():
+                return True
+            try:
+                return bool(self._metadata.change())
+            except InvalidMessageError:
+                return True
+
+    def add_message(self, message: dict[str, Any]) -> None:
+        """Add a copy of a message at the end.
+
+        Raises:
+            InvalidMessageError: it is no dict, or holds a value that would not come back from JSON equal.
+            SessionTooLargeError: the session would pass `max_session_size`; it is as before.
+        """
+        with self._lock:
+            if self._hooks is not None:
+                message = self._hooks.message_added(self, message)
+            if self._copy.append(message, limit=self._limit) < 0:
+                raise self._too_large()
+            self._changed()
+
+    def get_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return deep copies of all messages, or of the last `limit`.
+
+        Raises:
+            ValueError: `limit` is negative.
+            StoreError: a message could not be read; never fewer messages without an error.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit must be 0 or more, not {limit}")
+        with self._lock:
+            return self._copy.last(len(self._copy) if limit is None else limit)
+
+    def clear_messages(self) -> None:
+        """Remove all messages."""
+        self.truncate_messages(0)
+
+    def truncate_messages(self, max_messages: int) -> None:
+        """Keep only the last `max_messages` messages; 0 removes all.
+
+        Raises:
+            ValueError: `max_messages` is negative.
+        """
+        if max_messages < 0:
+            raise ValueError(f"max_messages must be 0 or more, not {max_messages}")
+        with self._lock:
+            if max_messages < len(self._copy):
+                self._copy.keep_last(max_messages)
+                self._changed()
+
+    def update_metadata(self, metadata: dict[str, Any]) -> None:
+        """Set metadata keys to copies of the given values; other keys stay.
+
+        Raises:
+            InvalidMessageError: a value would not come back from JSON equal; nothing was changed.
+        """
+        with self._lock:
+            if self._metadata.update(metadata):
+                self._changed()
+
+    def get_token_count(self) -> int:
+        """Return about how many tokens the messages' content takes up: a quarter of its characters, rounded up.
+
+        With a `token_counter` given to the manager, the sum of what that says of each message's content.
+        Content that is no text counts as its JSON.
+        """
+        texts = [content_text(message) for message in self.get_messages()]
+        if self._count_tokens is not None:
+            return sum(self._count_tokens(text) for text in texts)
+        return -(-sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
+
+    def reload(self) -> None:
+        """Take the state that the storage has now; unsaved changes are dropped.
+
+        Raises:
+            SessionNotFoundError: the session is not stored any more.
+            SessionError: the session was not opened by a manager.
+        """
+        if self._owner is None:
+            raise SessionError(
+                f"session {self._name!r} was not opened by a manager: there is nothing to reload it from"
+            )
+        with self._lock:
+            self._owner.reload(self)
+
+    def __len__(self) -> int:
+        return len(self._copy)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield deep copies of the messages in order; of what is saved, one chunk at a time is in memory."""
+        return self._copy.messages()
+
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        with self._lock:
+            # Both are to hold the same dicts, so there must be some; and what is edited here is then to be saved there.
+            self._copy.live()
+            copied.__setstate__(self.__getstate__())
+            self._touch()
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has, in plain values: nothing of a manager or a storage."""
+        with self._lock:
+            lines, messages = self._copy.content()
+            return {
+                "name": self._name,
+                "lines": lines,
+                "messages": messages,
+                "metadata": dict(self._metadata.live),
+                "created": self._created,
+                "updated": self._updated,
+                "parent": self._parent,
+                "diverged_from": self._diverged_from,
+                "missing": self._missing,
+                # What a program has put on it, or a class of its own.
+                "more": {key: value for key, value in vars(self).items() if key not in _FIELDS},
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._name, self._parent, self._diverged_from = state["name"], state["parent"], state["diverged_from"]
+        self._copy = WorkingCopy.holding(state["lines"], state["messages"])
+        self._metadata = WorkingMetadata()
+        self._metadata.live = state["metadata"]
+        self._created, self._updated = state["created"], state["updated"]
+        self._missing = state["missing"]
+        self._be_nobodys()
+        vars(self).update(state["more"])
+
+    def __bool__(self) -> bool:
+        # An empty session is still a session: `if session:` must not depend on its length.
+        return True
+
+    def __repr__(self) -> str:
+        left_out = f", {self._missing} more not here" if self._missing else ""
+        return f"<Session {self._name!r}: {len(self)} messages{left_out}>"
+
+    def _changed(self) -> None:
+        self._moment = time.time_ns()
+        if self._owner is not None:
+            self._owner.touched(self)
+
+    def _touch(self) -> None:
+        if self._owner is not None:
+            self._owner.touched(self)
+
+    def _seems_changed(self) -> bool:
+        """Do as `has_unsaved_changes`, without reading what is saved: True also where only that could tell."""
+        try:
+            return self._copy.seems_changed() or bool(self._metadata.change())
+        except Exception:
+            # Whatever a program has put in: right after a fork nobody could be told.
+            return True
+
+    def _unsaved(self) -> str:
+        """Tell how much of it is unsaved."""
+        count = self._copy.unsaved()
+        return f"{count} unsaved message{'' if count == 1 else 's'}"
+
+    def _too_large(self) -> SessionTooLargeError:
+        return SessionTooLargeError(
+            f"session {self._name!r} would pass max_session_size ({self._limit / 2**20:g} MB); nothing was changed: "
+            "raise the option (0 is no limit), truncate_messages(), or go on in a new session"
+        )
+
+    def _splice(self) -> Splice:
+        """Return how the messages changed.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
+        """
+        splice = self._copy.splice()
+        if splice.size > self._limit and splice.lines:
+            raise self._too_large()
+        return splice
+
+    def _splice_all(self) -> Iterator[bytes]:
+        """Yield every message as a line, for a storage that has none of them yet.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
+        """
+        size = 0
+        for line in self._copy.lines():
+            size += len(line) + 1
+            if size > self._limit:
+                raise self._too_large()
+            yield line
+
+    def _check(self) -> None:
+        """Make sure that everything can be saved, before anything is.
+
+        Raises:
+            InvalidMessageError, SessionTooLargeError: it cannot.
+        """
+        for _ in self._splice_all():
+            pass
+        encode_metadata(self._metadata.live)
+
+    def _rebase(
+        self, source: MessageSource, metadata: dict[str, bytes], sent: Mapping[str, bytes | None] | None
+    ) -> None:
+        """Compare with a state that has changes of this session's in it; what the session holds of its own stays.
+
+        Args:
+            sent: the metadata in those changes; what else is new in `metadata` others have set, and shows here too.
+                None: everything in `metadata` is this session's.
+        """
+        self._copy.rebase(source)
+        self._metadata.rebase(metadata, sent)
+
+    def _show(
+        self,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        *,
+        created: datetime,
+        updated: datetime,
+        parent: str | None,
+    ) -> None:
+        """Take the state of the storage, dropping everything unsaved; the live list and dict keep their identity."""
+        self._copy.show(source)
+        self._metadata.show(metadata)
+        self._created, self._updated, self._parent = created, updated, parent
+
+    def _advance(self, count: int, found: FoundMessages, updated: str) -> None:
+        """Take the messages as saved at the end of the same source; nothing else was to be saved.
+
+        Args:
+            count, found: see `WorkingCopy.advance`.
+        """
+        self._copy.advance(count, found)
+        self._moment = updated
+
+    def _settle(
+        self,
+        source: MessageSource,
+        metadata: dict[str, bytes],
+        updated: datetime,
+        found: Found,
+        *,
+        merged: bool = False,
+    ) -> None:
+        """Take what a save has found as saved; see `WorkingCopy.settle`."""
+        self._copy.settle(source, found.messages, merged=merged)
+        self._metadata.settle(metadata, found.metadata)
+        self._updated = updated
+
+    def _settle_whole(self, found: Found | None = None) -> None:
+        """Take what a save has found, or everything, as kept by a storage that has a copy of its own."""
+        self._copy.settle(None, found.messages if found else None)
+        self._metadata.saved = found.metadata if found else encode_metadata(self._metadata.live)
+
+    def _found(self) -> Found:
+        """Return what changes were last looked for in: what comes into the session from now on is no part of it."""
+        return Found(self._copy.found, self._metadata.found)
+
+
+class Found(NamedTuple):
+    """What a session held when its changes were found, for a save of them."""
+
+    messages: FoundMessages
+    metadata: dict[str, bytes]
+
+
+_FIELDS = frozenset(vars(Session("a")))
+"""What a session is made of: all but what others have put on it."""
+
+
+def _checked_list(messages: Any) -> list[dict[str, Any]]:
+    if not isinstance(messages, list):
+        raise InvalidMessageError("messages", f"must be a list of dicts, not {type(messages).__name__}")
+    if set(map(type, messages)) <= {dict}:
+        return messages
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")
+    return messages
+
+
+def content_text(message: dict[str, Any]) -> str:
+    """Return the content of a message as text, as `Session.get_token_count` counts it: its JSON where it is no text."""
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return content or ""
+    return encode_value(content, "content").decode()
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone().replace(tzinfo=None)

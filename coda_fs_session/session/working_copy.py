@@ -1,0 +1,521 @@
+"""A session's messages as they stand in memory, against what its storage has.
+
+As in jj, the working copy is compared with the saved state only when that is asked for; until somebody
+wants the live list, nothing is loaded and appending costs the same at any length.
+"""
+
+from __future__ import annotations
+
+import copy
+import marshal
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from ..errors import InvalidMessageError
+from ..format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
+
+_MARSHAL_VERSION = 2
+"""Types and values exactly, no references and no interning: equal lists give equal bytes."""
+_QUICK_VERSION = 4
+"""As exact, and faster, but equal lists give equal bytes only as long as nobody holds other parts of them."""
+_BLOCK = 256
+"""Messages in one print: few enough for it to be made in the processor's cache."""
+_FRONT_CANDIDATES = 16
+
+
+FoundMessages: TypeAlias = "tuple[int, list[_Print | None]]"
+"""How many messages there were when changes were looked for, and the prints of those in the live list.
+
+What comes into a session since then is no part of the save.
+"""
+
+
+class MessageSource(Protocol):
+    """Saved messages, read when they are needed; positions are those of the live messages."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield message lines without newlines."""
+        ...
+
+    def size(self, start: int, stop: int) -> int:
+        """Return the size in bytes of these messages as lines with newlines."""
+        ...
+
+
+class Splice(NamedTuple):
+    """How the live messages differ from the `saved` ones: ``saved[drop:keep] + lines + saved[resume:]``.
+
+    Attributes:
+        size: bytes of the resulting messages as lines with newlines.
+    """
+
+    drop: int
+    keep: int
+    lines: list[bytes]
+    resume: int
+    saved: int
+    size: int
+
+    @property
+    def appends(self) -> bool:
+        """True when everything saved stays and at most something is added at the end."""
+        return self.drop == 0 and self.keep == self.saved
+
+    @property
+    def empty(self) -> bool:
+        return self.appends and not self.lines
+
+    def result_count(self) -> int:
+        return self.keep - self.drop + len(self.lines) + self.saved - self.resume
+
+
+class WorkingCopy:
+    """The messages of one session: saved ones by reference, added ones as lines, or all of them as a live list.
+
+    Attributes:
+        found: what `splice` or `lines` has looked at last.
+    """
+
+    def __init__(self, source: MessageSource | None = None, live: list[dict[str, Any]] | None = None) -> None:
+        self._source = source
+        self._saved = len(source) if source is not None else 0
+        self._first = 0
+        self._added: list[bytes] = []
+        self._added_bytes = 0
+        # -1 while nobody has asked for it.
+        self._saved_bytes = -1
+        self._live = live
+        # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
+        self._prints: list[_Print | None] = []
+        self.found: FoundMessages = (0, [])
+
+    @classmethod
+    def holding(cls, lines: list[bytes], messages: list[dict[str, Any]] | None) -> WorkingCopy:
+        """Return one of messages that no storage has; see `content`."""
+        copied = cls(live=messages)
+        copied._added, copied._added_bytes = lines, sum(map(len, lines)) + len(lines)
+        return copied
+
+    @property
+    def source(self) -> MessageSource | None:
+        """What has the saved messages."""
+        return self._source
+
+    def __len__(self) -> int:
+        return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
+
+    def live(self) -> list[dict[str, Any]]:
+        """Return the one list that callers may change in place."""
+        if self._live is None:
+            messages = decode_all(self._read_saved(self._first))
+            prints, count = _prints_of(messages), len(self._added)
+            messages.extend(decode_all(self._added[:count]))
+            # A signal handler may have asked for it, or added something, meanwhile.
+            if self._live is None:
+                self._prints, self._live, rest, self._added = prints, messages, self._added[count:], []
+                messages.extend(decode_all(rest))
+        return self._live
+
+    def assign(self, messages: list[dict[str, Any]]) -> None:
+        """Let `messages` be the live list from now on."""
+        self._live = messages
+        self._added, self._added_bytes = [], 0
+
+    def append(self, message: dict[str, Any], *, limit: int) -> int:
+        """Check and copy one message and add it.
+
+        Returns:
+            The size the messages have now, as far as it is known without looking for changes in the live list,
+            or -1, with nothing added, where that would pass `limit`.
+
+        Raises:
+            InvalidMessageError: it would not come back as it went in.
+        """
+        size = self.size()
+        line = encode_within(message, self, limit - size - 1)
+        if line is None and self._live is not None:
+            size = sum(len(other) + 1 for other in self.lines())
+            line = encode_within(message, self, limit - size - 1)
+        if line is None:
+            return -1
+        added = len(line) + 1
+        if self._live is None:
+            self._added.append(line)
+        else:
+            self._live.append(decode(line))
+        self._added_bytes += added
+        return size + added
+
+    def replace_added(self, lines: list[bytes]) -> bool:
+        """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
+        if self._live is not None:
+            return False
+        before = self.found[0] - (self._saved - self._first)
+        size = _size_of(lines) - _size_of(self._added[:before])
+        self._added[:before], self._added_bytes = lines, self._added_bytes + size
+        return True
+
+    def keep_last(self, count: int) -> None:
+        """Forget all but the last `count` messages."""
+        if count >= len(self):
+            return
+        if self._live is not None:
+            del self._live[: len(self._live) - count]
+            return
+        from_added = min(count, len(self._added))
+        gone, first = len(self._added) - from_added, self._saved - (count - from_added)
+        size = self._added_bytes - _size_of(self._added[:gone])
+        # All at once, or nothing: an interrupt must not take a part of it.
+        self._added[:gone], self._first, self._added_bytes, self._saved_bytes = [], first, size, -1
+
+    def size(self) -> int:
+        """Return the size of the messages in bytes, changes made in the live list apart."""
+        if self._saved_bytes < 0:
+            self._saved_bytes = self._source.size(self._first, self._saved) if self._source is not None else 0
+        return self._saved_bytes + self._added_bytes
+
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """Return deep copies of the last `count` messages."""
+        count = min(count, len(self))
+        if self._live is not None:
+            return _copies(self._live[len(self._live) - count :])
+        added = self._added[max(len(self._added) - count, 0) :]
+        lines = self._read_saved(self._saved - (count - len(added)))
+        return decode_all(chain(lines, added))
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield deep copies of all messages, reading saved ones as it goes."""
+        if self._live is not None:
+            for message in list(self._live):
+                yield from _copies([message])
+        else:
+            added = list(self._added)
+            for line in self._read_saved(self._first):
+                yield decode(line)
+            for line in added:
+                yield decode(line)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every message as a line, checked.
+
+        Raises:
+            InvalidMessageError: a message in the live list would not come back as it went in.
+        """
+        if self._live is None:
+            added = list(self._added)
+            self.found = (self._saved - self._first + len(added), [])
+            yield from self._read_saved(self._first)
+            yield from added
+        else:
+            snapshot = list(self._live)
+            prints: list[_Print | None] = []
+            self.found = (len(snapshot), prints)
+            for start in range(0, len(snapshot), _BLOCK):
+                lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
+                prints.append(print_)
+                yield from lines
+
+    def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
+        """Return the messages as lines, or where there is a live list, its dicts as they are in another list."""
+        return ([], list(self._live)) if self._live is not None else (list(self.lines()), None)
+
+    def changed(self) -> bool:
+        """Tell whether the messages differ from the saved ones."""
+        if self._live is None:
+            return bool(self._added or self._first)
+        if self._first > 0 or len(self._live) != self._saved:
+            return True
+        snapshot = list(self._live)
+        if self._unchanged(snapshot) == len(snapshot):
+            return False
+        try:
+            return not self.splice().empty
+        except InvalidMessageError:
+            return True
+
+    def seems_changed(self) -> bool:
+        """Do as `changed`, without reading what is saved: True also where only that could tell."""
+        if self._live is None:
+            return bool(self._added or self._first)
+        snapshot = list(self._live)
+        return self._first > 0 or len(snapshot) != self._saved or self._unchanged(snapshot) < len(snapshot)
+
+    def unsaved(self) -> int:
+        """Return how many messages the storage lacks; all from the first change on where it cannot be told exactly."""
+        if self._live is None:
+            return len(self._added)
+        try:
+            return len(self.splice().lines)
+        except Exception:
+            snapshot = list(self._live)
+            return len(snapshot) - self._unchanged(snapshot)
+
+    def extend(self, lines: list[bytes]) -> None:
+        """Add messages that were checked before."""
+        if self._live is None:
+            self._added = [*self._added, *lines]
+        else:
+            self._live.extend(decode_all(lines))
+        self._added_bytes += sum(map(len, lines)) + len(lines)
+
+    def splice(self) -> Splice:
+        """Find what changed since the last save: cheap where nothing did but appending, exact always.
+
+        Raises:
+            InvalidMessageError: a changed message would not come back as it went in.
+        """
+        if self._live is None:
+            added = list(self._added)
+            self.found = (self._saved - self._first + len(added), [])
+            return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
+        snapshot = list(self._live)
+        same = self._unchanged(snapshot)
+        prints = self._prints[: -(-same // _BLOCK)]
+        start, partial = same, None
+        if same < len(snapshot) and same % _BLOCK:
+            # A block that is not full yet gets a new print together with what follows it.
+            start, partial = same - same % _BLOCK, prints.pop()
+        lines: list[bytes] = []
+        for first in range(start, len(snapshot), _BLOCK):
+            block, print_ = _encode_block(snapshot[first : first + _BLOCK], first, skip=max(same - first, 0))
+            lines += block
+            prints.append(print_)
+        if partial is not None and not partial.matches(snapshot[start:same]):
+            # Another thread has changed it meanwhile.
+            return self.splice()
+        self.found = (len(snapshot), prints)
+        return self._compare(same, lines)
+
+    def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
+        """Return how many messages at the front are known to be as saved."""
+        same = 0
+        for print_ in self._prints:
+            if print_ is None or not print_.matches(snapshot[same : same + print_.count]):
+                break
+            same += print_.count
+        return same
+
+    def _compare(self, same: int, lines: list[bytes]) -> Splice:
+        """Find the change where the first `same` live messages are the saved ones and `lines` are the others."""
+        saved = list(self._read_saved(self._first + same))
+        shorter = min(len(saved), len(lines))
+        prefix = next((i for i in range(shorter) if saved[i] != lines[i]), shorter)
+        if same + prefix == 0 and lines:
+            front = _front_dropped(saved, lines)
+            if front:
+                return self._splice(self._first + front, self._saved, lines[len(saved) - front :], self._saved)
+        if same == 0 and not lines:
+            return self._splice(self._saved, self._saved, [], self._saved)
+        rest = shorter - prefix
+        suffix = next((i for i in range(rest) if saved[-1 - i] != lines[-1 - i]), rest)
+        changed = lines[prefix : len(lines) - suffix]
+        return self._splice(self._first, self._first + same + prefix, changed, self._saved - suffix)
+
+    def _splice(self, drop: int, keep: int, lines: list[bytes], resume: int) -> Splice:
+        size = sum(map(len, lines)) + len(lines)
+        if self._source is not None:
+            size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
+        return Splice(drop, keep, lines, resume, self._saved, size)
+
+    def settle(self, source: MessageSource | None, found: FoundMessages | None = None, *, merged: bool = False) -> None:
+        """Take what a save has found as saved; `source` has it from now on (None: a storage that keeps its own copy).
+
+        What has come in since then is not saved yet, and stays. May be called again with the same source after an
+        interrupt, as often as it takes.
+
+        Args:
+            found: what the save was about; None: what was found last, or all that is there for a storage of that kind.
+            merged: others' changes came in with the save; the live list, if there is one, then shows them too.
+        """
+        if source is None:
+            live = self.live()
+            self._saved, self._prints = found or (len(live), _prints_of(live))
+            self._first = 0
+            return
+        total, prints = found or self.found
+        if merged or self._live is None:
+            self._show(source, total)
+            return
+        else:
+            self._prints, self._saved = prints, len(source)
+        self._source, self._first, self._saved_bytes, self._added, self._added_bytes = source, 0, -1, [], 0
+
+    def advance(self, count: int, found: FoundMessages) -> None:
+        """Take messages as saved at the end of the same source, which has grown by just them.
+
+        As `settle`, it may be called again.
+
+        Args:
+            count: how many the source has now.
+        """
+        if self._live is None:
+            gone = count - self._saved
+            size = self._added_bytes if gone == len(self._added) else _size_of(self._added[:gone])
+            # If it is not known yet, what was added will be asked for together with the rest.
+            known = self._saved_bytes + size if self._saved_bytes >= 0 else -1
+            # In one step, and in place: a signal handler may add a message right before it.
+            rest = self._added_bytes - size
+            self._added[:gone], self._saved, self._saved_bytes, self._added_bytes = [], count, known, rest
+        else:
+            self._prints, self._saved, self._saved_bytes = found[1], count, -1
+            self._added, self._added_bytes = [], 0
+
+    def rebase(self, source: MessageSource) -> None:
+        """Compare with what `source` has from now on, changing nothing in memory."""
+        self.live()
+        self._source, self._saved, self._first, self._saved_bytes, self._prints = source, len(source), 0, -1, []
+
+    def show(self, source: MessageSource) -> None:
+        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
+        self._show(source, None)
+
+    def _show(self, source: MessageSource, replacing: int | None) -> None:
+        """Take what `source` has in place of the first messages, all where it is not said how many; see `settle`."""
+        saved = len(source)
+        if self._live is not None:
+            # Before anything changes: it may fail.
+            fresh = decode_all(source.read(0, saved))
+            prints = _prints_of(fresh)
+            if self._source is not source:
+                before = self._live[:replacing]
+                self._live[: len(before)], self._source = _keeping(before, fresh), source
+            self._saved, self._first, self._saved_bytes, self._added, self._added_bytes = saved, 0, -1, [], 0
+            self._prints = prints
+        elif self._source is not source:
+            gone = len(self._added) if replacing is None else max(replacing - (self._saved - self._first), 0)
+            size = self._added_bytes - _size_of(self._added[:gone])
+            self._prints, self._saved_bytes = [], -1
+            self._added[:gone], self._added_bytes, self._saved, self._first, self._source = [], size, saved, 0, source
+
+    def replace(self, fresh: list[dict[str, Any]], replaced: list[dict[str, Any]]) -> None:
+        """Put messages in the place of those at the front of the live list.
+
+        Those that are as they were, at the same place or at the end, stay the same objects: a caller may hold some,
+        and edit them.
+        """
+        self.live()[: len(replaced)] = _keeping(replaced, fresh)
+
+    def _read_saved(self, start: int) -> Iterator[bytes]:
+        return self._source.read(start, self._saved) if self._source is not None else iter(())
+
+
+def _keeping(replaced: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return `fresh` with the objects of `replaced` that hold the same at the same place, or at the end."""
+    count = len(replaced)
+    front = _alike(replaced, fresh)
+    end = _alike(replaced[front:][::-1], fresh[front:][::-1])
+    between = [
+        before if _alike([before], [now]) else now
+        for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
+    ]
+    return [
+        *replaced[:front],
+        *between,
+        *fresh[front + len(between) : len(fresh) - end],
+        *replaced[count - end :],
+    ]
+
+
+def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
+    """Return how many messages at the front of two lists hold the same, types and key order included."""
+    for start in range(0, min(len(one), len(other)), _BLOCK):
+        stop = min(start + _BLOCK, len(one), len(other))
+        if _data_of(one[start:stop]) == _data_of(other[start:stop]) is not None:
+            continue
+        for place in range(start, stop):
+            if (data := _data_of(one[place])) is None or data != _data_of(other[place]):
+                return place
+    return min(len(one), len(other))
+
+
+def _data_of(value: Any) -> bytes | None:
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, TypeError):
+        return None
+
+
+def _size_of(lines: list[bytes]) -> int:
+    """Return the size of lines with newlines."""
+    return sum(map(len, lines)) + len(lines)
+
+
+def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:
+    """Return how many messages were taken from the front, if that (and appending) is all that happened, else 0."""
+    candidates = 0
+    for front in range(1, len(saved)):
+        if saved[front] == lines[0]:
+            if saved[front:] == lines[: len(saved) - front]:
+                return front
+            candidates += 1
+            if candidates == _FRONT_CANDIDATES:
+                break
+    return 0
+
+
+class _Print:
+    """What a run of messages held at some moment, types and key order included.
+
+    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list.
+    """
+
+    __slots__ = ("_bytes", "count")
+
+    def __init__(self, count: int, data: bytes) -> None:
+        self.count = count
+        self._bytes = data
+
+    def matches(self, messages: list[Any]) -> bool:
+        """Tell whether these hold the same."""
+        try:
+            if marshal.dumps(messages, _QUICK_VERSION) == self._bytes:
+                return True
+            before = marshal.dumps(marshal.loads(self._bytes), _MARSHAL_VERSION)
+            return marshal.dumps(messages, _MARSHAL_VERSION) == before
+        except (ValueError, TypeError):
+            return False
+
+
+def _print_of(messages: list[Any]) -> _Print | None:
+    """Return None where a value is none of the plain types."""
+    try:
+        return _Print(len(messages), marshal.dumps(messages, _QUICK_VERSION))
+    except (ValueError, TypeError):
+        return None
+
+
+def _prints_of(messages: list[Any]) -> list[_Print | None]:
+    return [_print_of(messages[start : start + _BLOCK]) for start in range(0, len(messages), _BLOCK)]
+
+
+def _encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[bytes], _Print | None]:
+    """Return the lines of all but the first `skip` messages, and the print of all of them at that moment.
+
+    Args:
+        start: the position of the first one.
+
+    Raises:
+        InvalidMessageError: a message would not come back as it went in.
+    """
+    try:
+        # The lines are written from the print, which one call takes: under autosave, another thread may take something
+        # out of a message and put it back, and what was written down meanwhile must not pass for what is there then.
+        data = marshal.dumps(block, _QUICK_VERSION)
+        new = marshal.loads(data)[skip:]
+        lines = list(encode_unchecked(new))
+    except (TypeError, ValueError):
+        return encode_all(block[skip:], start + skip), None
+    if not all_plain(new):
+        return encode_all(block[skip:], start + skip), None
+    return trimmed(lines), _Print(len(block), data)
+
+
+def _copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    try:
+        copied: list[dict[str, Any]] = marshal.loads(marshal.dumps(messages, _MARSHAL_VERSION))
+    except (ValueError, TypeError):
+        return copy.deepcopy(messages)
+    return copied

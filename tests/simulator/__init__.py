@@ -1,0 +1,1 @@
+"""Machines, clocks and sync tools, in histories that a seed repeats."""
