@@ -295,7 +295,10 @@ class SessionMachine(RuleBasedStateMachine):
         held = next((e for e in self.open if e.manager == which and e.session.name == name), None)
         self.manager[which].delete_session(name)
         del self.stored[name]
-        if held is not None and revive:
+        if held is not None and held.session.name != name:
+            # It is of a session that others have renamed, which had this name before: it goes by its own.
+            self.open.remove(held)
+        elif held is not None and revive:
             self.manager[which].save_session(held.session)
             self.stored[name] = Stored(*copy.deepcopy((held.messages, held.metadata)), version=self.next_version())
             held.base = copy.deepcopy(self.stored[name])

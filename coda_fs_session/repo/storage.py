@@ -270,7 +270,10 @@ class RepoStorage(Uncopied, SessionStorage):
             # What it stands on may be gone from the store; otherwise it was read just now.
             head.messages.secure()
         metadata = refs.merged(self.repo, head, change)
-        return self._open(Shown(name, lifecycle.fork(self.repo, head, splice, name, metadata=metadata, at=at)))
+        # A side's name that was made up for a list is not written down; a rename that came meanwhile is.
+        origin = head.name if head.name in origins(parent.name) else parent.name
+        forked = lifecycle.fork(self.repo, head, splice, name, parent=origin, metadata=metadata, at=at)
+        return self._open(Shown(name, forked))
 
     def rename(self, old: str, new: str) -> None:
         before = self._open_as(old)

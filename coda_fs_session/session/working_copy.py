@@ -24,13 +24,6 @@ _BLOCK = 256
 _FRONT_CANDIDATES = 16
 
 
-FoundMessages: TypeAlias = "tuple[int, list[_Print | None]]"
-"""How many messages there were when changes were looked for, and the prints of those in the live list.
-
-What comes into a session since then is no part of the save.
-"""
-
-
 class MessageSource(Protocol):
     """Saved messages, read when they are needed; positions are those of the live messages."""
 
@@ -477,6 +470,13 @@ class _Print:
             return marshal.dumps(messages, _MARSHAL_VERSION) == before
         except (ValueError, TypeError):
             return False
+
+
+FoundMessages: TypeAlias = tuple[int, list[_Print | None]]
+"""How many messages there were when changes were looked for, and the prints of those in the live list.
+
+What comes into a session since then is no part of the save.
+"""
 
 
 def _print_of(messages: list[Any]) -> _Print | None:

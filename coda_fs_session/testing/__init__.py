@@ -1,7 +1,7 @@
 """Tools for people who write a backend or a storage.
 
 `BackendTests` and `SessionStorageTests` are base classes: subclass one in a test module of yours and say how to
-make what it tests. They need pytest, `strategies` needs hypothesis (both are in the extra "testing"); nothing else
+make what it tests. They need pytest, which is in the extra "testing"; nothing else
 here does.
 """
 

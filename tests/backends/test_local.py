@@ -18,10 +18,10 @@ from storekit import message, objects_of, open_store, ref_of
 
 from coda_fs_session import CorruptionError, StoreError
 from coda_fs_session.backends.base import Backend, RefChangedError, RefKey, Token
-from coda_fs_session.backends.disk import locks
+from coda_fs_session.backends.disk import locks, ref_files
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.disk.zstd import compress
-from coda_fs_session.backends.files import listing, ref_files
+from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.files.locked_refs import OPEN_REFS
 from coda_fs_session.backends.machine.own_refs import FileRecord

@@ -40,6 +40,21 @@ def test_a_branch_at_every_message(here: Machine, length: int) -> None:
     assert here.read(f"at {length}") == [*numbers(length), "aside"]
 
 
+def test_a_branch_of_a_session_that_was_renamed_elsewhere(here: Machine) -> None:
+    """Bug: a branch of an open object with changes was listed as of the name that its session had had before."""
+    here.create("before", said(0, 1, 2, 3))
+    manager = here.manager()
+    session = manager.load_session("before")
+    session.messages = said(5, 6, 7)
+    here.manager().rename_session("before", "after")
+    manager.delete_session("before", missing_ok=True)
+    assert session.name == "after"
+    manager.create_session("branch", branch_from="after")
+    info = here.manager().get_session_info("branch")
+    assert info is not None
+    assert (info.parent, info.forked_at, here.read("branch")) == ("after", 3, ["5", "6", "7"])
+
+
 def test_a_branch_takes_unsaved_changes(here: Machine) -> None:
     """A branch has what the parent's open object holds, edits included; the parent stays as it is stored."""
     here.create("main", said(*range(12)))

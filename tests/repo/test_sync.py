@@ -20,9 +20,9 @@ from coda_fs_session import (
     StoreFormatError,
     SyncProgress,
 )
-from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.files import listing
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.refs import Save, encode_save
 from coda_fs_session.repo.repository import Repository, Settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ...coda_fs_session.manager.manager import SessionManager
-from ...coda_fs_session.session.session import Session
+from coda_fs_session.manager.manager import SessionManager
+from coda_fs_session.session.session import Session
+
 from .places import Place
 from .reader import StoredRef
 from .views import View

@@ -13,15 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from ...coda_fs_session.backends.base import Backend, MachineState, RefKey
-from ...coda_fs_session.backends.disk.files import Files
-from ...coda_fs_session.backends.files.backend import LocalBackend
-from ...coda_fs_session.backends.machine.state import LocalState
-from ...coda_fs_session.backends.memory import MemoryBackend, MemoryState
-from ...coda_fs_session.format.chunks import Sizes
-from ...coda_fs_session.manager.manager import SessionManager
-from ...coda_fs_session.repo.repository import Repository, Settings
-from ...coda_fs_session.repo.storage import RepoStorage
+from coda_fs_session.backends.base import Backend, MachineState, RefKey
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.machine.state import LocalState
+from coda_fs_session.backends.memory import MemoryBackend, MemoryState
+from coda_fs_session.format.chunks import Sizes
+from coda_fs_session.manager.manager import SessionManager
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
 
 SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3)
 """A few messages make a chunk, and a few chunks a list node: every structure of the format in a small store."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from ...coda_fs_session.errors import SessionError, SessionWarning
-from ...coda_fs_session.manager.manager import SessionManager
-from ...coda_fs_session.session.session import Session, SessionInfo
+from coda_fs_session.errors import SessionError, SessionWarning
+from coda_fs_session.manager.manager import SessionManager
+from coda_fs_session.session.session import Session, SessionInfo
 
 
 @dataclass(frozen=True)

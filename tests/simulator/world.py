@@ -12,15 +12,16 @@ from typing import Any
 
 import orjson
 
-from ...coda_fs_session.errors import (
+from coda_fs_session.errors import (
     ObjectNotYetHereError,
     SessionConflictError,
     SessionExistsError,
     SessionNotFoundError,
     SessionWarning,
 )
-from ...coda_fs_session.session import session as session_module
-from ...coda_fs_session.session.session import Session
+from coda_fs_session.session import session as session_module
+from coda_fs_session.session.session import Session
+
 from . import invariants
 from .invariants import Acknowledged
 from .machines import Clock, Replica

@@ -93,6 +93,7 @@ def fork(
     splice: Splice,
     name: str,
     *,
+    parent: str,
     metadata: dict[str, Stamped],
     at: int | None,
     attempted: dict[str, Attempt] | None = None,
@@ -100,6 +101,9 @@ def fork(
     """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
 
     Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
+
+    Args:
+        parent: what the parent is called now.
     """
     messages, start = head.messages, head.start
     count = splice.result_count() if at is None else at
@@ -122,8 +126,8 @@ def fork(
         draft.finish()
         content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
     total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
-    parent = Parent(head.name, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=parent, objects=new, attempted=attempted)
+    origin = Parent(parent, total.count - start, start, total.chain_at(total.count))
+    return create(repo, name, content, metadata, parent=origin, objects=new, attempted=attempted)
 
 
 class WhatWasShown:

@@ -172,7 +172,8 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
             raise
     if not repo.has(head):
         head.messages.secure()
-    child = fork(repo, head, splice, name, metadata=merged(repo, head, metadata), at=None, attempted=head.attempted)
+    change = merged(repo, head, metadata)
+    child = fork(repo, head, splice, name, parent=head.name, metadata=change, at=None, attempted=head.attempted)
     _warn_of_branch(head.name, name)
     return child
 
