@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "interchange.": ("errors", FORMAT, "session.", "storage", "backends.disk.files"),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
-    "manager.open_sessions": ("errors", "process.", "session.", "storage", "hooks.", "manager.autosave"),
+    "manager.open_sessions": ("errors", "process.", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),
     "manager.open_store": (*ENGINE, "config", "backends"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),

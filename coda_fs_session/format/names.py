@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 from ..errors import InvalidNameError
@@ -20,6 +21,11 @@ _DEVICES = frozenset(
     + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
 _SLUG_CHARACTERS = 40
+_DIGITS = (8, 12, 16, 24, 32, 64)
+"""How much of an id a derived name has: more, where less is taken."""
+_DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
+_LONGEST_DERIVED = 4096
+"""Characters: a name of the greatest length, and derived from that more than fifty times."""
 _REF_FILE = re.compile(r"([a-z0-9-]{1,42}\.[0-9a-f]{16}|[a-z0-9][a-z0-9_-]{0,62})(?:\.[0-9]+)?\.jsonl\Z")
 
 
@@ -58,6 +64,31 @@ def checked_name(name: object) -> str:
     """
     # A derived name is its label and a suffix, and may be longer than a name that somebody chose.
     return normalise_name(name, derived=isinstance(name, str) and "~" in name)
+
+
+def derived(name: str, identity: str) -> Iterator[str]:
+    """Yield the names that may be derived from one with an id: each is for where all before it are taken."""
+    return (f"{name}~{identity[:digits]}" for digits in _DIGITS)
+
+
+def is_lengthened(label: str, name: str) -> bool:
+    """Tell whether a name, as it was derived from another one, is longer than it had to be, as less was taken."""
+    return len(label) > len(name) + 1 + _DIGITS[0]
+
+
+def origin(name: str) -> str | None:
+    """Return what a name may be derived from, judged by its form; None where it does not have that form."""
+    # What others write into a header must not keep us busy: it may be any length.
+    match = _DERIVED.match(name) if "~" in name and len(name) <= _LONGEST_DERIVED else None
+    return match[1] if match else None
+
+
+def origins(name: str) -> Iterator[str]:
+    """Yield a name, and if it has the form of a derived one, what it may be derived from."""
+    known: str | None = name
+    while known is not None:
+        yield known
+        known = origin(known)
 
 
 def session_key(name: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
+from ..format.names import origin
 from ..process import forks
 from ..process.interrupts import give_up
 from ..process.operations import Operations, operation
@@ -68,11 +69,11 @@ class OpenSessions(Uncopied):
     def get(self, name: str) -> Session | None:
         """Return the open object of a session as it is, if there is one."""
         session = self._by_name.get(name)
-        if session is None and "~" in name:
+        if session is None and (before := origin(name)):
             # One that is kept under the name it had may go by this one now, since others went on with it too.
             for ref in self._by_name.valuerefs():
                 each = ref()
-                if each is not None and name.startswith(f"{each.diverged_from or each.name}~"):
+                if each is not None and before == (each.diverged_from or each.name):
                     # Whoever opens that one is told what is wrong with it.
                     with suppress(StoreError):
                         self._update_name(each)

@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import TypeVar
 
 from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
+from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..process.uncopied import Uncopied
@@ -21,7 +22,7 @@ from .ancestry.resolve import Shown
 from .content.messages import Draft
 from .content.state import Attempt, Head, Written
 from .lookup.listing import find_info, list_infos
-from .lookup.names import Resolved, follow, origins, related, resolve
+from .lookup.names import Resolved, follow, related, resolve
 from .lookup.own_side import find_own_side, own_side
 from .repository import Repository
 from .reverts import put_back, verdict

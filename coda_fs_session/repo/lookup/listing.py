@@ -11,6 +11,7 @@ import orjson
 
 from ...backends.base import RefKey
 from ...errors import SessionError, StoreError
+from ...format.names import is_lengthened
 from ...session.session import SessionInfo
 from ..ancestry.resolve import Shown, View
 from ..ancestry.sides import sides_of
@@ -23,8 +24,6 @@ from .names import read_refs, related, view_of
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
-_SHORTEST = len("~12345678")
-"""What a derived name has more than the name, where it is not taken."""
 
 
 def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
@@ -110,7 +109,7 @@ def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, S
     complete = complete and all_told
     views = [_view_row(shown, *others) for shown, others in zip(resolved.sessions, sides, strict=True)]
     # Where a name was taken, it can become free without a change of these refs.
-    if complete and all(len(shown.label) <= len(shown.head.name) + _SHORTEST for shown in resolved.sessions):
+    if complete and not any(is_lengthened(shown.label, shown.head.name) for shown in resolved.sessions):
         repo.index.keep_view(rows, [*views, *map(_view_row, resolved.deleted)])
     doubt = next(iter(refs.doubts.values()), None)
     errors = [shown.head.damage or doubt for shown in resolved.sessions]
