@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.reverts.": (
         *("errors", FORMAT, "session.", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.index.", "repo.repository", "repo.lookup.", "repo.reverts."),
+        *("repo.index.", "repo.repository", "repo.lookup.", "repo.writing.refs", "repo.reverts."),
     ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.storage", "repo.events.", "repo.sync."),
+        *("repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
     ),
     "repo": (),
     # The one in front that writes a file: as the store does, through the same calls.

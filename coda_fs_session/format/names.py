@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 
 from ..errors import InvalidNameError
 
@@ -109,6 +110,11 @@ def session_key(name: str) -> str:
 def ref_path(replica: str, key: str, number: int) -> str:
     """Return the path, below the refs, of the `number`-th ref that a replica makes for a key, from 1."""
     return f"{replica}/{key}.jsonl" if number == 1 else f"{replica}/{key}.{number}.jsonl"
+
+
+def ref_paths(replica: str, key: str, first: int = 1) -> Iterator[str]:
+    """Yield the paths that a replica gives its refs for a key, one after the other."""
+    return (ref_path(replica, key, number) for number in count(first))
 
 
 @lru_cache(maxsize=4096)
