@@ -14,7 +14,7 @@ from ..backends.base import Backend, MachineState, RecordAheadError, RefKey, Sna
 from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
-from ..format.refs import parse_ref, parse_saves
+from ..format.refs import line_end, parse_ref, parse_saves
 from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Head
@@ -156,10 +156,9 @@ class Repository(Uncopied):
     def has(self, head: Head) -> bool:
         """Tell whether a ref is in the store as it was read."""
         try:
-            end = self.backend.ref_end(head.key)
+            return head.ends_as(self.backend.ref_end(head.key))
         except (KeyError, StoreError):
             return False
-        return end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n')
 
     def reread(self, head: Head) -> Head:
         """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
@@ -170,7 +169,7 @@ class Repository(Uncopied):
         snapshot = self.backend.read_ref(head.key)
         # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
-        same = snapshot.token == head.token and snapshot.data.endswith(head.last_id.encode() + b'"}\n', 0, head.size)
+        same = snapshot.token == head.token and snapshot.data.endswith(line_end(head.last_id), 0, head.size)
         if same:
             # Nobody else writes to it any more.
             head.seen = None
