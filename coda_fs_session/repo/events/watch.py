@@ -18,10 +18,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from ...errors import SessionError, StoreGoneError
+from ...errors import SessionError, StoreGoneError, UnsupportedError
 from ...process.uncopied import Uncopied
 from ...storage import SessionStorage
-from ..storage import RepoStorage
+from ..storage import engine_of
 from .changes import SessionEvent, changes_between, concerns, view_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Watch(Uncopied):
         listing: float = _LIST,
     ) -> None:
         self._storage = storage
-        self._backend = storage.repo.backend if isinstance(storage, RepoStorage) else None
+        engine = engine_of(storage)
+        self._backend = engine.repo.backend if engine is not None else None
         self._name = name
         self._listing = listing
         self._mutex = threading.Lock()
@@ -90,7 +91,7 @@ class Watch(Uncopied):
         except RuntimeError as error:
             self._thread = None
             self.stop()
-            raise SessionError(
+            raise UnsupportedError(
                 f"a watch with a callback needs a thread, and none can be started ({error}): watch without a callback, "
                 "and iterate over the events"
             ) from error
