@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.record": ("backends.keys",),
     "backends.streak": (),
     "backends.memory": ("errors", "process.", *BASE),
-    DISK: ("errors", *BASE, DISK),
+    DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
     "backends.files.": ("errors", "process.", *BASE, "backends.streak", DISK, MACHINE, "backends.files."),
     # The one that parses refs: a row of its table tells what a ref says.
@@ -293,6 +293,13 @@ def test_refs_change_in_one_room(name: str, module: ast.Module) -> None:
     """In the engine, only `writing/`, the putting back and the side of a sync write a ref: what only looks cannot."""
     if matches(name, "repo.") and not any(matches(name, room) for room in MAY_WRITE_REFS):
         assert ref_changes(name, module) == []
+
+
+@pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
+def test_forks_are_seen_in_one_place(name: str, module: ast.Module) -> None:
+    """What a child of `os.fork` makes anew is in one registry, which tells the order."""
+    calls = [node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)]
+    assert "register_at_fork" not in calls or name == "process.forks"
 
 
 @pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")

@@ -60,7 +60,7 @@ class OpenSessions(Uncopied):
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         # What was said of sessions that were left to the parent.
         self._told: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
-        _all.add(self)
+        forks.renew(self, forks.Floor.FRONT)
 
     def __iter__(self) -> Iterator[Session]:
         # Not values(), which fails where another thread opens a session meanwhile.
@@ -306,7 +306,8 @@ class OpenSessions(Uncopied):
         self._storage.recover()
         give_up(self.lock)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In a child of os.fork: what is unsaved is left to the parent."""
         self.lock = threading.RLock()
         self._told.clear()
         self.operations.after_fork()
@@ -319,14 +320,3 @@ class OpenSessions(Uncopied):
                 session._left_to = 0
             elif not session._left_to:
                 session._left_to = forks.parent()
-
-
-_all: weakref.WeakSet[OpenSessions] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for sessions in list(_all):
-        sessions._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

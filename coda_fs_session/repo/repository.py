@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import line_end, parse_ref, parse_saves
+from ..process import forks
 from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Head
@@ -53,7 +52,7 @@ class Repository(Uncopied):
         )
         self.index = Index(backend, machine, self.read, self.horizon)
         self._replica: str | None = None
-        _repositories.add(self)
+        forks.renew(self, forks.Floor.ENGINE)
 
     @property
     def replica(self) -> str | None:
@@ -95,6 +94,11 @@ class Repository(Uncopied):
         self.objects.recover()
         self.backend.recover()
         self.machine.recover()
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self.objects.after_fork()
+        self.index.after_fork()
 
     def find_replica(self) -> str | None:
         """Find out anew which replica we are, be it one whose refs are all gone; None for one yet to be chosen.
@@ -194,15 +198,3 @@ class Repository(Uncopied):
         except ValueError:
             return None
         return newer
-
-
-_repositories: weakref.WeakSet[Repository] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for repo in list(_repositories):
-        repo.objects.after_fork()
-        repo.index.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

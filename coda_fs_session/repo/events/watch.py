@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from ...errors import SessionError, StoreGoneError, UnsupportedError
+from ...process import forks
 from ...process.uncopied import Uncopied
 from ...storage import SessionStorage
 from ..storage import engine_of
@@ -79,6 +80,7 @@ class Watch(Uncopied):
         self._due = time.monotonic() + listing
         self._thread: threading.Thread | None = None
         _all.add(self)
+        forks.renew(self, forks.Floor.FRONT)
         if callback is not None:
             self._thread = threading.Thread(
                 target=self._call, args=(callback,), name="coda_fs_session watch", daemon=True
@@ -204,7 +206,8 @@ class Watch(Uncopied):
         except SessionError:
             return object()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In a child of os.fork: it is stopped."""
         self._mutex = threading.Lock()
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._stopped.set()
@@ -301,10 +304,4 @@ def _at_exit() -> None:
         watch.stop()
 
 
-def _after_fork_in_child() -> None:
-    for watch in list(_all):
-        watch._after_fork()
-
-
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork_in_child)
