@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from .errors import (
         ConfigError,
         CorruptionError,
+        ExportError,
         InvalidMessageError,
         InvalidNameError,
         ObjectNotYetHereError,
+        PartialSessionError,
         SessionConflictError,
         SessionError,
         SessionExistsError,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         StoreFullError,
         StoreGoneError,
         StoreReadOnlyError,
+        UnsupportedError,
     )
     from .hooks.hooks import PendingSave, SessionHook
     from .hooks.redact import Redact
@@ -59,9 +62,11 @@ __all__ = [
     "Breakdown",
     "ConfigError",
     "CorruptionError",
+    "ExportError",
     "InvalidMessageError",
     "InvalidNameError",
     "ObjectNotYetHereError",
+    "PartialSessionError",
     "PendingSave",
     "Redact",
     "Session",
@@ -89,6 +94,7 @@ __all__ = [
     "SyncTransfer",
     "Template",
     "Templates",
+    "UnsupportedError",
     "Watch",
     "__version__",
 ]

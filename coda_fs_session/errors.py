@@ -11,10 +11,13 @@
         ├── InvalidNameError               (ValueError)   mend the name
         ├── InvalidMessageError            (ValueError)   mend the message at .value_path
         ├── ConfigError                    (ValueError)   mend the option or the template
+        ├── ExportError                    (ValueError)   .path          look at the file to be imported
+        ├── UnsupportedError                              do it in the way that the text names
         └── StoreError                     .path          look at the disk
             ├── StoreFormatError                          not a store, or one of a newer version
             ├── StoreGoneError                            put its disk or folder back, try again
             ├── StoreReadOnlyError                        make it writable
+            │   └── PartialSessionError    .missing           load the session whole, and save that
             ├── StoreFullError                            make room, save again
             ├── CorruptionError            .path .line .expected .actual   restore the file
             └── ObjectNotYetHereError                     wait for the sync, try again
@@ -66,14 +69,6 @@ def _rebuild(kind: type[SessionError], args: tuple[object, ...], fields: dict[st
 def printable(text: str) -> str:
     r"""Return a text with what is no text in it, as in some names of files, as ``\udce9`` in letters."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def under_way() -> SessionError:
-    """Return the error for a call that could only wait for its own thread."""
-    return SessionError(
-        "an operation is under way in this thread, and a signal handler or a finalizer has come in between: nothing "
-        "was done. Let the handler set a flag, and do it when the operation has returned"
-    )
 
 
 class SessionNotFoundError(SessionError, LookupError):
@@ -130,6 +125,35 @@ class ConfigError(SessionError, ValueError):
     """An option in ``[session]`` or a part of a template is not accepted, or a template is asked for what it lacks."""
 
 
+class ExportError(SessionError, ValueError):
+    """The file to be imported is no exported session; nothing was changed.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, problem: str, path: os.PathLike[str] | str) -> None:
+        super().__init__(printable(f"{os.fspath(path)} {problem}"))
+        self._path = os.fspath(path)
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file."""
+        return pathlib.Path(self._path)
+
+
+class UnsupportedError(SessionError):
+    """The call is not possible with this storage or session, or at this moment of the thread; nothing was done."""
+
+
+def under_way() -> UnsupportedError:
+    """Return the error for a call that could only wait for its own thread."""
+    return UnsupportedError(
+        "an operation is under way in this thread, and a signal handler or a finalizer has come in between: nothing "
+        "was done. Let the handler set a flag, and do it when the operation has returned"
+    )
+
+
 class StoreError(SessionError):
     """Something is wrong with the store on disk.
 
@@ -167,7 +191,22 @@ class StoreGoneError(StoreError):
 
 
 class StoreReadOnlyError(StoreError):
-    """The store cannot be written: permissions or a read-only mount; or the session lacks messages. Reading works."""
+    """The store cannot be written: permissions or a read-only mount. Reading works."""
+
+
+class PartialSessionError(StoreReadOnlyError):
+    """The session was loaded without the messages that could not be read, and is for reading only.
+
+    Attributes:
+        missing: how many they are.
+    """
+
+    def __init__(self, name: str, missing: int) -> None:
+        super().__init__(
+            f"session {name!r} lacks {missing} messages that were not here when it was loaded with partial=True, and "
+            "is for reading only: load_session() it, and save that"
+        )
+        self.missing = missing
 
 
 class StoreFullError(StoreError):

@@ -80,6 +80,13 @@ class SessionStorage(ABC):
     def list_all(self) -> list[SessionInfo]:
         """Return what is known of every session, in any order."""
 
+    def engine(self) -> object | None:
+        """Return the storage of this package that keeps the sessions, for verbs that need more than this interface.
+
+        None where there is none. A storage that passes everything on to another one returns that one's.
+        """
+        return None
+
     def meant(self, name: str) -> str:
         """Return the name of the session that a name means to this user, where that is not simply the one that has it.
 

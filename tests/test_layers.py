@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.record": ("backends.keys",),
     "backends.streak": (),
     "backends.memory": ("errors", "process.", *BASE),
-    DISK: ("errors", *BASE, DISK),
+    DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
     "backends.files.": ("errors", "process.", *BASE, "backends.streak", DISK, MACHINE, "backends.files."),
     # The one that parses refs: a row of its table tells what a ref says.
@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.reverts.": (
         *("errors", FORMAT, "session.", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.index.", "repo.repository", "repo.lookup.", "repo.reverts."),
+        *("repo.index.", "repo.repository", "repo.lookup.", "repo.writing.refs", "repo.reverts."),
     ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
@@ -74,14 +74,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.storage", "repo.events.", "repo.sync."),
+        *("repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
     ),
     "repo": (),
     # The one in front that writes a file: as the store does, through the same calls.
     "interchange.": ("errors", FORMAT, "session.", "storage", "backends.disk.files"),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
-    "manager.open_sessions": ("errors", "process.", "session.", "storage", "hooks.", "manager.autosave"),
+    "manager.open_sessions": ("errors", "process.", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),
     "manager.open_store": (*ENGINE, "config", "backends"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
@@ -293,6 +293,13 @@ def test_refs_change_in_one_room(name: str, module: ast.Module) -> None:
     """In the engine, only `writing/`, the putting back and the side of a sync write a ref: what only looks cannot."""
     if matches(name, "repo.") and not any(matches(name, room) for room in MAY_WRITE_REFS):
         assert ref_changes(name, module) == []
+
+
+@pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
+def test_forks_are_seen_in_one_place(name: str, module: ast.Module) -> None:
+    """What a child of `os.fork` makes anew is in one registry, which tells the order."""
+    calls = [node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)]
+    assert "register_at_fork" not in calls or name == "process.forks"
 
 
 @pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")

@@ -17,9 +17,11 @@ import coda_fs_session
 from coda_fs_session import (
     ConfigError,
     CorruptionError,
+    ExportError,
     InvalidMessageError,
     InvalidNameError,
     ObjectNotYetHereError,
+    PartialSessionError,
     Session,
     SessionConflictError,
     SessionError,
@@ -36,6 +38,7 @@ from coda_fs_session import (
     StoreGoneError,
     StoreReadOnlyError,
     StoreStats,
+    UnsupportedError,
 )
 
 ERRORS = {name: getattr(coda_fs_session, name) for name in coda_fs_session.__all__ if name.endswith("Error")}
@@ -52,7 +55,7 @@ def test_all_is_sorted_and_complete() -> None:
         *("SessionError", "SessionNotFoundError", "SessionExistsError", "SessionConflictError"),
         *("SessionTooLargeError", "InvalidNameError", "InvalidMessageError", "ConfigError"),
         *("StoreError", "StoreFormatError", "StoreGoneError", "StoreReadOnlyError", "StoreFullError"),
-        *("CorruptionError", "ObjectNotYetHereError"),
+        *("CorruptionError", "ObjectNotYetHereError", "PartialSessionError", "ExportError", "UnsupportedError"),
     }
 
 
@@ -118,6 +121,9 @@ def test_reading_loads_only_what_it_needs(tmp_path: Path) -> None:
         (StoreError, (SessionError,)),
         (StoreFormatError, (StoreError,)),
         (StoreReadOnlyError, (StoreError,)),
+        (PartialSessionError, (StoreReadOnlyError,)),
+        (ExportError, (SessionError, ValueError)),
+        (UnsupportedError, (SessionError,)),
         (StoreFullError, (StoreError,)),
         (StoreGoneError, (StoreError,)),
         (CorruptionError, (StoreError,)),
@@ -171,6 +177,8 @@ def test_an_invalid_message_is_located() -> None:
         StoreGoneError("the store is gone", Path("chats")),
         CorruptionError("wrong id", Path("refs/x.jsonl"), line=3, expected="aa", actual="bb"),
         ObjectNotYetHereError("0" * 64, Path("objects/00")),
+        PartialSessionError("chat", 3),
+        ExportError("is not JSON", Path("chat.json")),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 
 from ..errors import CorruptionError, ObjectNotYetHereError
+from ..process import forks
 from ..process.interrupts import give_up
 from .base import (
     Backend,
@@ -39,7 +38,7 @@ class MemoryBackend(Backend):
         self._placed = 0
         self._serial = next(_serials)
         self._mutex = threading.RLock()
-        _all.add(self)
+        forks.renew(self, forks.Floor.BACKEND)
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
@@ -127,7 +126,7 @@ class MemoryState(MachineState):
     def __init__(self, replica: str = "memory-00000000") -> None:
         self._replica = replica
         self._lock = threading.RLock()
-        _all.add(self)
+        forks.renew(self, forks.Floor.BACKEND)
 
     def after_fork(self) -> None:
         """As that of `MemoryBackend`."""
@@ -153,14 +152,3 @@ class MemoryState(MachineState):
 
     def set_aside(self, key: str, data: bytes) -> None:
         return
-
-
-_all: weakref.WeakSet[MemoryBackend | MemoryState] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for each in list(_all):
-        each.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

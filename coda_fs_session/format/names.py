@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 
 from ..errors import InvalidNameError
 
@@ -20,6 +22,11 @@ _DEVICES = frozenset(
     + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
 _SLUG_CHARACTERS = 40
+_DIGITS = (8, 12, 16, 24, 32, 64)
+"""How much of an id a derived name has: more, where less is taken."""
+_DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
+_LONGEST_DERIVED = 4096
+"""Characters: a name of the greatest length, and derived from that more than fifty times."""
 _REF_FILE = re.compile(r"([a-z0-9-]{1,42}\.[0-9a-f]{16}|[a-z0-9][a-z0-9_-]{0,62})(?:\.[0-9]+)?\.jsonl\Z")
 
 
@@ -60,6 +67,31 @@ def checked_name(name: object) -> str:
     return normalise_name(name, derived=isinstance(name, str) and "~" in name)
 
 
+def derived(name: str, identity: str) -> Iterator[str]:
+    """Yield the names that may be derived from one with an id: each is for where all before it are taken."""
+    return (f"{name}~{identity[:digits]}" for digits in _DIGITS)
+
+
+def is_lengthened(label: str, name: str) -> bool:
+    """Tell whether a name, as it was derived from another one, is longer than it had to be, as less was taken."""
+    return len(label) > len(name) + 1 + _DIGITS[0]
+
+
+def origin(name: str) -> str | None:
+    """Return what a name may be derived from, judged by its form; None where it does not have that form."""
+    # What others write into a header must not keep us busy: it may be any length.
+    match = _DERIVED.match(name) if "~" in name and len(name) <= _LONGEST_DERIVED else None
+    return match[1] if match else None
+
+
+def origins(name: str) -> Iterator[str]:
+    """Yield a name, and if it has the form of a derived one, what it may be derived from."""
+    known: str | None = name
+    while known is not None:
+        yield known
+        known = origin(known)
+
+
 def session_key(name: str) -> str:
     """Return the file key of a normalised name: the name itself where that is safe on every disk, else slug and hash.
 
@@ -78,6 +110,11 @@ def session_key(name: str) -> str:
 def ref_path(replica: str, key: str, number: int) -> str:
     """Return the path, below the refs, of the `number`-th ref that a replica makes for a key, from 1."""
     return f"{replica}/{key}.jsonl" if number == 1 else f"{replica}/{key}.{number}.jsonl"
+
+
+def ref_paths(replica: str, key: str, first: int = 1) -> Iterator[str]:
+    """Yield the paths that a replica gives its refs for a key, one after the other."""
+    return (ref_path(replica, key, number) for number in count(first))
 
 
 @lru_cache(maxsize=4096)

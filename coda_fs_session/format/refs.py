@@ -34,7 +34,8 @@ from .records import (
 BEGIN = b'{"'
 """What every ref begins with."""
 
-_ID_FIELD = b',"id":"'
+_PREVIOUS = b'{"prev":"'
+_ID_FIELD, _ID_END = b',"id":"', b'"}\n'
 _ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
 _SECTOR = 512
 _PLAIN_APPEND = re.compile(rb'\{"prev":"([0-9a-f]{16})","time":"([-+:.T0-9]{32})","messages":\[\Z')
@@ -126,7 +127,7 @@ def encode_save(save: Save) -> tuple[bytes, str]:
     Each message stands between two tab characters, which JSON text otherwise never contains, so that
     ``tr '\\t' '\\n'`` lays the messages bare without touching a byte of them.
     """
-    line = b'{"prev":"%b","time":"%b"' % (save.previous.encode(), save.time.encode())
+    line = b'%b%b","time":"%b"' % (_PREVIOUS, save.previous.encode(), save.time.encode())
     if save.replace is not None:
         line += b',"replace":%d' % save.replace
     if save.messages:
@@ -141,6 +142,16 @@ def encode_save(save: Save) -> tuple[bytes, str]:
 def _finish(before: bytes) -> tuple[bytes, str]:
     identity = line_id(before)
     return b'%b,"id":"%b"}\n' % (before, identity.encode()), identity
+
+
+def line_end(identity: str) -> bytes:
+    """Return how the line of this id ends."""
+    return identity.encode() + _ID_END
+
+
+def previous_of(line: bytes) -> str:
+    """Return the id that a save's line follows, whatever comes after it; any text for bytes that are no save."""
+    return line[len(_PREVIOUS) : len(_PREVIOUS) + 16].decode("ascii", "replace")
 
 
 class Ref(NamedTuple):
@@ -268,7 +279,7 @@ def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
 def _verify(line: bytes) -> str:
     # A view: the line may be long, and is not to be copied for its hash.
     before, field_and_id = memoryview(line)[: -_ID_BYTES - 1], line[-_ID_BYTES - 1 :]
-    if not (field_and_id.startswith(_ID_FIELD) and field_and_id.endswith(b'"}\n')):
+    if not (field_and_id.startswith(_ID_FIELD) and field_and_id.endswith(_ID_END)):
         raise ValueError("the line does not end with its id")
     identity = line_id(before)
     if field_and_id[len(_ID_FIELD) : -3] != identity.encode():

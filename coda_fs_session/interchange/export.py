@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ..backends.disk.files import Files, discard, publish, start_temporary, write_all
-from ..errors import InvalidMessageError, SessionError
+from ..errors import ExportError, InvalidMessageError
 from ..format.jsonl import encode_value
 from ..format.records import utc_time
 from ..session.session import Session
@@ -82,7 +82,7 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
     Raises:
         OSError: it cannot be read.
         InvalidNameError, InvalidMessageError: it holds what no session can.
-        SessionError: it is no such file, or none that can be read to an end: a pipe, a device.
+        ExportError: it is no such file, or none that can be read to an end: a pipe, a device.
     """
     path = Path(source).expanduser()
     data = _read_regular(path)
@@ -90,18 +90,18 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
         # Not orjson: it would read an integer of more than 64 bits as a float. Now the check of messages finds it.
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise SessionError(f"{path} is not JSON: {error}") from error
+        raise ExportError(f"is not JSON: {error}", path) from error
     if not isinstance(document, dict) or not isinstance(document.get("messages"), list):
-        raise SessionError(f"{path} is no exported session: it must be a JSON object with a list of messages")
+        raise ExportError("is no exported session: it must be a JSON object with a list of messages", path)
     for index, message in enumerate(document["messages"]):
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", f"a message in {path} must be an object")
     written, metadata = document.get("name"), document.get("metadata") or {}
     if not isinstance(metadata, dict) or not (written is None or isinstance(written, str)):
-        raise SessionError(f"{path} is no exported session: name must be text and metadata an object")
+        raise ExportError("is no exported session: name must be text and metadata an object", path)
     chosen = written if name is None else name
     if chosen is None:
-        raise SessionError(f"{path} does not say the session's name: give one with name=")
+        raise ExportError("does not say the session's name: give one with name=", path)
     created, updated = (_time(document, key, path) for key in ("created_at", "updated_at"))
     return Session(chosen, document["messages"], metadata, created_at=created, updated_at=updated)
 
@@ -114,7 +114,7 @@ def _read_regular(path: Path) -> bytes:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
-            raise SessionError(f"{path} is no regular file: copy what it gives into one, and import that")
+            raise ExportError("is no regular file: copy what it gives into one, and import that", path)
         with open(descriptor, "rb", closefd=False) as file:
             return file.read()
     finally:
@@ -128,6 +128,6 @@ def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:
     try:
         return utc_time(datetime.fromisoformat(text))
     except TypeError as error:
-        raise SessionError(f"{path}: {key} is no time: {text!r}") from error
+        raise ExportError(f"has something else than a time as {key}: {text!r}", path) from error
     except ValueError as error:
-        raise SessionError(f"{path}: {key}: {error}") from error
+        raise ExportError(f"has a {key} that is no time: {error}", path) from error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 
 from ..errors import tell, warn
+from ..process import forks
 from ..process.interrupts import give_up
 from ..process.uncopied import Uncopied
 from ..session.holders import is_held, is_held_inside
@@ -38,7 +37,7 @@ class Autosave(Uncopied):
         self._thread: threading.Thread | None = None
         # When to try next to start the timer, in monotonic seconds; 0 as long as no attempt has failed.
         self._next_start = 0.0
-        _all.add(self)
+        forks.renew(self, forks.Floor.FRONT)
 
     def touched(self, session: Session) -> None:
         """Hold a session that may have changed."""
@@ -167,7 +166,8 @@ class Autosave(Uncopied):
         """Give back what an interrupted operation of this thread holds."""
         give_up(self._mutex)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In a child of os.fork: the threads are the parent's."""
         self._mutex = threading.RLock()
         self._thread = None
         self._wake = threading.Event()
@@ -200,7 +200,6 @@ def _log_failure(name: str) -> None:
 _CROWD = 16
 """Sessions held before it is worth looking for some that need not be."""
 
-_all: weakref.WeakSet[Autosave] = weakref.WeakSet()
 _pending: set[Autosave] = set()
 """Keeps what still has to be saved alive until the interpreter ends."""
 
@@ -210,10 +209,4 @@ def _at_exit() -> None:
         autosave.save_all(at_exit=True)
 
 
-def _after_fork_in_child() -> None:
-    for autosave in list(_all):
-        autosave._after_fork()
-
-
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork_in_child)

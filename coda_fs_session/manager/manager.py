@@ -9,11 +9,11 @@ from contextlib import nullcontext
 from typing import Any, Literal, Self, TypeVar
 
 from ..config import Config, local_path, read_config, read_toml
-from ..errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreError, StoreReadOnlyError
+from ..errors import InvalidNameError, PartialSessionError, SessionExistsError, SessionNotFoundError, StoreError
 from ..format.names import checked_name, normalise_name
 from ..process.operations import operation
 from ..process.uncopied import Uncopied
-from ..repo.storage import RepoStorage
+from ..repo.storage import engine_of
 from ..session.session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats, name_taken, with_origin
 from . import late
@@ -69,6 +69,7 @@ class SessionManager(Uncopied):
     def _open(self, config: Config, storage: SessionStorage | None, counter: Callable[[str], int] | None) -> None:
         self._config = config
         self._storage = storage if storage is not None else open_storage(config)
+        self._engine = engine_of(self._storage)
         self._count_tokens = counter
         self._autosave = Autosave(config.autosave_interval, self._save_unasked)
         self._sessions = OpenSessions(
@@ -104,7 +105,7 @@ class SessionManager(Uncopied):
             session = self._sessions.find(name, making=True)
             if session is not None:
                 return session
-            session = Session(name)
+            session = Session(name, created_at=self._engine.now() if self._engine is not None else None)
             try:
                 self._storage.create(session)
             except SessionExistsError:
@@ -144,7 +145,8 @@ class SessionManager(Uncopied):
             SessionExistsError: this manager did not open the session, and its name is taken.
             SessionConflictError: it was changed elsewhere so that these changes do not apply; nothing was written.
             InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
-            StoreReadOnlyError: the store cannot be written, or the session lacks messages (`Session.missing`).
+            StoreReadOnlyError: the store cannot be written; as PartialSessionError, the session lacks messages
+                (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
         """
         if not isinstance(session, Session):
@@ -153,10 +155,7 @@ class SessionManager(Uncopied):
 
     def _save(self, session: Session) -> None:
         if session._missing:
-            raise StoreReadOnlyError(
-                f"session {session.name!r} lacks {session.missing} messages that were not here when it was loaded with "
-                "partial=True, and is for reading only: load_session() it, and save that"
-            )
+            raise PartialSessionError(session.name, session.missing)
         with session._lock:
             if session._owner is not self._sessions:
                 self._sessions.create(session)
@@ -287,7 +286,7 @@ class SessionManager(Uncopied):
 
         Raises:
             SessionExistsError: the name is taken, and `on_exists` is "raise".
-            SessionError: the file is no exported session.
+            ExportError: the file is no exported session.
             OSError: it cannot be read.
         """
         if on_exists not in ("raise", "replace", "skip"):
@@ -379,7 +378,7 @@ class SessionManager(Uncopied):
             StoreFormatError: the target is a folder of something else, or a store of a newer version.
             StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
                 there is no store.
-            SessionError: a storage that is not one of this package's cannot be synced.
+            UnsupportedError: a storage that is not one of this package's cannot be synced.
         """
         if direction not in ("both", "push", "pull"):
             raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
@@ -519,7 +518,7 @@ class SessionManager(Uncopied):
             return False
 
     def __repr__(self) -> str:
-        if not isinstance(self._storage, RepoStorage):
+        if self._engine is None:
             return f"<SessionManager: {type(self._storage).__name__}>"
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"

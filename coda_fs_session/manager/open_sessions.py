@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
+from ..format.names import origin
 from ..process import forks
 from ..process.interrupts import give_up
 from ..process.operations import Operations, operation
@@ -59,7 +60,7 @@ class OpenSessions(Uncopied):
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         # What was said of sessions that were left to the parent.
         self._told: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
-        _all.add(self)
+        forks.renew(self, forks.Floor.FRONT)
 
     def __iter__(self) -> Iterator[Session]:
         # Not values(), which fails where another thread opens a session meanwhile.
@@ -68,11 +69,11 @@ class OpenSessions(Uncopied):
     def get(self, name: str) -> Session | None:
         """Return the open object of a session as it is, if there is one."""
         session = self._by_name.get(name)
-        if session is None and "~" in name:
+        if session is None and (before := origin(name)):
             # One that is kept under the name it had may go by this one now, since others went on with it too.
             for ref in self._by_name.valuerefs():
                 each = ref()
-                if each is not None and name.startswith(f"{each.diverged_from or each.name}~"):
+                if each is not None and before == (each.diverged_from or each.name):
                     # Whoever opens that one is told what is wrong with it.
                     with suppress(StoreError):
                         self._update_name(each)
@@ -305,7 +306,8 @@ class OpenSessions(Uncopied):
         self._storage.recover()
         give_up(self.lock)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In a child of os.fork: what is unsaved is left to the parent."""
         self.lock = threading.RLock()
         self._told.clear()
         self.operations.after_fork()
@@ -318,14 +320,3 @@ class OpenSessions(Uncopied):
                 session._left_to = 0
             elif not session._left_to:
                 session._left_to = forks.parent()
-
-
-_all: weakref.WeakSet[OpenSessions] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for sessions in list(_all):
-        sessions._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

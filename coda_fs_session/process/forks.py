@@ -1,10 +1,59 @@
-"""What a child of `os.fork` has in memory of its parent, and whether that is still there to save it."""
+"""`os.fork`: what is made anew in a child, and in which order; and what a child knows of its parent."""
 
 from __future__ import annotations
 
 import os
+import weakref
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Protocol
 
 _own, _parent = os.getpid(), 0
+
+
+class Floor(IntEnum):
+    """Where something stands: a child makes it anew after all that is on the floors below."""
+
+    DISK = 0
+    BACKEND = 1
+    ENGINE = 2
+    FRONT = 3
+
+
+class Forked(Protocol):
+    """What has locks, threads or descriptors, and so cannot go on in a child as it is."""
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+
+
+class Quiet(Forked, Protocol):
+    """What must also be at rest while the process forks; it makes itself anew only in a child of a fork that it saw."""
+
+    def before_fork(self) -> None: ...
+
+    def after_fork_in_parent(self) -> None: ...
+
+
+_forked: dict[Floor, weakref.WeakSet[Forked]] = {floor: weakref.WeakSet() for floor in Floor}
+_quiet: weakref.WeakSet[Quiet] = weakref.WeakSet()
+_at_rest: list[Quiet] = []
+_calls: list[Callable[[], object]] = []
+
+
+def renew(each: Forked, floor: Floor) -> None:
+    """Have something made anew in every child from now on, as long as anybody holds it."""
+    _forked[floor].add(each)
+
+
+def rest(each: Quiet) -> None:
+    """Have something at rest at every fork from now on, as long as anybody holds it; it is then made anew first."""
+    _quiet.add(each)
+
+
+def call(function: Callable[[], object]) -> None:
+    """Have a function called in every child from now on, before anything else is made anew."""
+    _calls.append(function)
 
 
 def parent() -> int:
@@ -38,9 +87,29 @@ def _is_zombie(process: int) -> bool:
     return False
 
 
+def _before_fork() -> None:
+    _at_rest[:] = list(_quiet)
+    for each in _at_rest:
+        each.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for each in _at_rest:
+        each.after_fork_in_parent()
+    _at_rest.clear()
+
+
 def _after_fork_in_child() -> None:
     global _own, _parent
     _parent, _own = _own, os.getpid()
+    for function in _calls:
+        function()
+    for resting in _at_rest:
+        resting.after_fork()
+    _at_rest.clear()
+    for floor in Floor:
+        for each in list(_forked[floor]):
+            each.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -138,6 +138,8 @@ def operation(method: Callable[Concatenate[_Self, _P], _R]) -> Callable[Concaten
 
 
 _code: CodeType | None = None
+_SESSION = f"{__name__.partition('.')[0]}.session.session"
+"""The module of `Session`, which stands above this one."""
 
 
 def _is_on_stack(operations: Operations) -> bool:
@@ -156,7 +158,7 @@ def _is_in_session() -> bool:
     while frame is not None and frame.f_code is not _code:
         frame = frame.f_back
     while frame is not None:
-        if frame.f_globals.get("__name__") == f"{__package__}.session":
+        if frame.f_globals.get("__name__") == _SESSION:
             return True
         frame = frame.f_back
     return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +12,8 @@ from ..backends.base import Backend, MachineState, RecordAheadError, RefKey, Sna
 from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
-from ..format.refs import parse_ref, parse_saves
+from ..format.refs import line_end, parse_ref, parse_saves
+from ..process import forks
 from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Head
@@ -53,7 +52,7 @@ class Repository(Uncopied):
         )
         self.index = Index(backend, machine, self.read, self.horizon)
         self._replica: str | None = None
-        _repositories.add(self)
+        forks.renew(self, forks.Floor.ENGINE)
 
     @property
     def replica(self) -> str | None:
@@ -95,6 +94,11 @@ class Repository(Uncopied):
         self.objects.recover()
         self.backend.recover()
         self.machine.recover()
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self.objects.after_fork()
+        self.index.after_fork()
 
     def find_replica(self) -> str | None:
         """Find out anew which replica we are, be it one whose refs are all gone; None for one yet to be chosen.
@@ -156,10 +160,9 @@ class Repository(Uncopied):
     def has(self, head: Head) -> bool:
         """Tell whether a ref is in the store as it was read."""
         try:
-            end = self.backend.ref_end(head.key)
+            return head.ends_as(self.backend.ref_end(head.key))
         except (KeyError, StoreError):
             return False
-        return end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n')
 
     def reread(self, head: Head) -> Head:
         """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
@@ -170,7 +173,7 @@ class Repository(Uncopied):
         snapshot = self.backend.read_ref(head.key)
         # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
-        same = snapshot.token == head.token and snapshot.data.endswith(head.last_id.encode() + b'"}\n', 0, head.size)
+        same = snapshot.token == head.token and snapshot.data.endswith(line_end(head.last_id), 0, head.size)
         if same:
             # Nobody else writes to it any more.
             head.seen = None
@@ -195,15 +198,3 @@ class Repository(Uncopied):
         except ValueError:
             return None
         return newer
-
-
-_repositories: weakref.WeakSet[Repository] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for repo in list(_repositories):
-        repo.objects.after_fork()
-        repo.index.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,11 +6,13 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from typing import TypeVar
 
 from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
+from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..process.uncopied import Uncopied
@@ -21,13 +23,13 @@ from .ancestry.resolve import Shown
 from .content.messages import Draft
 from .content.state import Attempt, Head, Written
 from .lookup.listing import find_info, list_infos
-from .lookup.names import Resolved, follow, origins, related, resolve
+from .lookup.names import Resolved, follow, related, resolve
 from .lookup.own_side import find_own_side, own_side
 from .repository import Repository
 from .reverts import put_back, verdict
 from .source import HeadSource, refuse_too_large
 from .writing import lifecycle, refs
-from .writing import save as engine
+from .writing import save as saving
 from .writing.attempts import AttemptLandedError, check_attempts
 
 _T = TypeVar("_T")
@@ -60,6 +62,13 @@ class RepoStorage(Uncopied, SessionStorage):
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
         put_back.at_open(repo)
 
+    def engine(self) -> RepoStorage:
+        return self
+
+    def now(self) -> datetime:
+        """Return the time by the clock of the store; raises as `Repository.now`."""
+        return decode_time(self.repo.now())
+
     def save(self, session: Session) -> None:
         head = self._heads.get(session)
         if head is None:
@@ -74,13 +83,13 @@ class RepoStorage(Uncopied, SessionStorage):
                 head = self._heads[session]
             # What comes into the session from now on is no part of this save.
             messages, values = session._copy.found, session._metadata.found
-            saved: engine.Saved | None = None
+            saved: saving.Saved | None = None
             written: Written | None = None
             try:
                 if (splice.lines or metadata) or not splice.empty:
-                    written = engine.append(self.repo, head, splice, metadata)
+                    written = saving.append(self.repo, head, splice, metadata)
                     if written is None:
-                        saved = engine.save(self.repo, head, splice, metadata)
+                        saved = saving.save(self.repo, head, splice, metadata)
                 else:
                     # What was taken back after an error may be in the store all the same.
                     check_attempts(self.repo, head)
@@ -101,7 +110,7 @@ class RepoStorage(Uncopied, SessionStorage):
                     raise
                 head.attempted = {}
             else:
-                self._settle(session, saved or engine.Saved(head, written), Found(messages, values))
+                self._settle(session, saved or saving.Saved(head, written), Found(messages, values))
             return
 
     def meant(self, name: str) -> str:
@@ -255,7 +264,7 @@ class RepoStorage(Uncopied, SessionStorage):
             self._rebase(session, landed)
             self.save(session)
         else:
-            self._settle(session, engine.Saved(head), found)
+            self._settle(session, saving.Saved(head), found)
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
         head = self._heads.get(parent)
@@ -421,7 +430,7 @@ class RepoStorage(Uncopied, SessionStorage):
             found[tail.id, tail.bytes] += 1
         return found
 
-    def _settle(self, session: Session, saved: engine.Saved, found: Found) -> None:
+    def _settle(self, session: Session, saved: saving.Saved, found: Found) -> None:
         """Let a session stand on the head that its save led to."""
         head, written, merged = saved
         source = self._source(head)
@@ -472,6 +481,13 @@ class RepoStorage(Uncopied, SessionStorage):
             self._heads[session] = head
 
         _complete(take)
+
+
+def engine_of(storage: SessionStorage) -> RepoStorage | None:
+    """Return the engine behind a storage, None where there is none."""
+    engine = storage.engine()
+    assert engine is None or isinstance(engine, RepoStorage), "what `SessionStorage.engine` promises"
+    return engine
 
 
 def _complete(step: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, Self
 
-from ..errors import InvalidMessageError, SessionError, SessionTooLargeError
+from ..errors import InvalidMessageError, SessionError, SessionTooLargeError, UnsupportedError
 from ..format.jsonl import encode_value
 from ..format.names import normalise_name
 from ..format.records import utc_time
@@ -315,10 +315,10 @@ class Session:
 
         Raises:
             SessionNotFoundError: the session is not stored any more.
-            SessionError: the session was not opened by a manager.
+            UnsupportedError: the session was not opened by a manager.
         """
         if self._owner is None:
-            raise SessionError(
+            raise UnsupportedError(
                 f"session {self._name!r} was not opened by a manager: there is nothing to reload it from"
             )
         with self._lock:

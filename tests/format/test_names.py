@@ -9,7 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coda_fs_session import InvalidNameError, SessionManager
-from coda_fs_session.format.names import key_of_ref, normalise_name, ref_path, session_key
+from coda_fs_session.format.names import (
+    derived,
+    is_lengthened,
+    key_of_ref,
+    normalise_name,
+    origin,
+    origins,
+    ref_path,
+    session_key,
+)
 
 letters = st.characters(exclude_categories=("Cs", "Cc"))
 names = st.text(letters, min_size=1, max_size=60) | st.text("aAbB-_.cConflict019 ~/", min_size=1, max_size=80)
@@ -134,6 +143,20 @@ def test_length_counts_composed_characters() -> None:
 def test_derived_names_may_be_longer() -> None:
     """A label with a hash after it passes the limit that holds for chosen names."""
     assert normalise_name("a" * 255 + "~0123abcd", derived=True)
+
+
+def test_derived_names_tell_what_they_are_derived_from() -> None:
+    """Of as many digits as it takes, each longer than the one before; what has another form is derived from nothing."""
+    identity = "0123456789abcdef" * 4
+    found = list(derived("chat", identity))
+    assert [len(name.removeprefix("chat~")) for name in found] == [8, 12, 16, 24, 32, 64]
+    assert {origin(name) for name in found} == {"chat"}
+    assert [is_lengthened(name, "chat") for name in found] == [False, True, True, True, True, True]
+    assert list(origins("a~01234567~89abcdef")) == ["a~01234567~89abcdef", "a~01234567", "a"]
+    assert [
+        origin(name) for name in ("chat", "~01234567", "chat~0123456", "chat~ABCDEF01", "chat~" + identity + "0")
+    ] == ([None] * 5)
+    assert origin("a" * 5000 + "~01234567") is None
 
 
 @pytest.mark.parametrize("backend", ["memory", "files"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from storekit import Opener, message, open_store
 
+from coda_fs_session import Session, SessionHook
 from coda_fs_session.process.interrupts import Section, give_up
 
 LIMIT = 30.0
@@ -49,6 +50,22 @@ def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pyte
     manager.save_session(session)
     thread.join(LIMIT)
     assert answers == [False]
+
+
+def test_an_operation_within_a_method_of_a_session_leaves_its_lock(make: Opener, tmp_path: Path) -> None:
+    """A hook of `add_message` may call the manager, also in vain: the session's lock stays with `add_message`."""
+    manager = make()
+
+    class Looks(SessionHook):
+        def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any] | None:
+            with pytest.raises(FileNotFoundError):
+                manager.import_session(tmp_path / "nothing.json")
+            return None
+
+    manager.use(Looks())
+    session = manager.create_session("chat")
+    session.add_message(message(1))
+    assert len(session) == 1
 
 
 def test_a_view_is_kept_whole(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from storekit import untouched
 
 from coda_fs_session import (
     ObjectNotYetHereError,
+    PartialSessionError,
     SessionError,
     SessionNotFoundError,
     SessionWarning,
     StoreFormatError,
-    StoreReadOnlyError,
 )
 
 from .machines import Machine, contents, said
@@ -168,19 +168,20 @@ def test_a_partial_session_is_never_saved(chat: tuple[Machine, list[str], list[P
     manager = here.manager()
     session = manager.load_session("chat", partial=True)
     with untouched(here.store):
-        with pytest.raises(StoreReadOnlyError, match="partial"):
+        with pytest.raises(PartialSessionError, match="partial") as caught:
             manager.save_session(session)
+        assert caught.value.missing == session.missing > 0
         session.add_message(said("more")[0])
-        with pytest.raises(StoreReadOnlyError, match="partial"):
+        with pytest.raises(PartialSessionError, match="partial"):
             manager.save_session(session)
-        with pytest.raises(StoreReadOnlyError, match="partial"):
+        with pytest.raises(PartialSessionError, match="partial"):
             here.manager().save_session(session)
         with pytest.raises(SessionError):
             session.reload()
         manager.save_all()
         manager._autosave.save_all()
     manager.delete_session("chat")
-    with pytest.raises(StoreReadOnlyError, match="partial"):
+    with pytest.raises(PartialSessionError, match="partial"):
         manager.save_session(session)
     manager.close()
     assert here.names() == []

@@ -302,6 +302,21 @@ def test_a_branch_that_was_made_although_its_save_failed(here: Machine, monkeypa
     assert contents(manager.load_session("chat")) == here.read("chat") == [*numbers(3), "theirs"]
 
 
+def test_branches_that_begin_alike_take_longer_and_longer_names(here: Machine) -> None:
+    """The names are those that FORMAT.md gives to sides: 8, 12, 16, 24, 32 and 64 digits."""
+    opened(here, 3)
+    managers = [here.manager(on_conflict="branch") for _ in range(6)]
+    sessions = [manager.load_session("chat") for manager in managers]
+    here.change("chat", "theirs")
+    for manager, session in zip(managers, sessions, strict=True):
+        session.add_message(said("mine")[0])
+        with pytest.warns(SessionWarning, match="is now the session 'chat~"):
+            manager.save_session(session)
+    digits = [session.name.removeprefix("chat~") for session in sessions]
+    assert list(map(len, digits)) == [8, 12, 16, 24, 32, 64]
+    assert all(digits[-1].startswith(each) for each in digits)
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_unsaved_changes_follow_a_rename_elsewhere_and_one_here(here: Machine, live: bool) -> None:
     """The object goes by the session's name then, also where another session has taken its first one meanwhile."""

@@ -12,13 +12,14 @@ import pytest
 
 from coda_fs_session import (
     CorruptionError,
-    SessionError,
+    Session,
     SessionInfo,
     SessionManager,
     SessionStorage,
     StoreError,
     StoreFormatError,
     SyncProgress,
+    UnsupportedError,
 )
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.files import listing
@@ -459,8 +460,39 @@ def test_storages_without_an_engine(here: Machine) -> None:
 
     custom = SessionManager(storage=Nowhere())
     for one, other in ((custom, here.manager()), (here.manager(), custom)):
-        with pytest.raises(SessionError, match="Nowhere cannot be synced"):
+        with pytest.raises(UnsupportedError, match="Nowhere cannot be synced"):
             one.sync(other)
+
+
+def test_a_storage_that_passes_on_to_an_engine(here: Machine, there: Machine) -> None:
+    """A storage in front of one of this package's lends it to what needs an engine: a sync, a watch."""
+
+    class InFront(SessionStorage):
+        def __init__(self, behind: SessionStorage) -> None:
+            self._behind = behind
+
+        def engine(self) -> object | None:
+            return self._behind.engine()
+
+        def save(self, session: Session) -> None:
+            self._behind.save(session)
+
+        def load(self, name: str) -> Session | None:
+            return self._behind.load(name)
+
+        def delete(self, name: str) -> None:
+            self._behind.delete(name)
+
+        def list_all(self) -> list[SessionInfo]:
+            return self._behind.list_all()
+
+    some_sessions(here)
+    manager = SessionManager(storage=InFront(there.manager()._storage))
+    with manager.watch() as watch:
+        assert here.manager().sync(manager).pushed
+        event = watch.next(timeout=10)
+    assert event is not None
+    assert there.names() == here.names() != []
 
 
 def test_another_disk_at_the_same_place(here: Machine, there: Machine, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 import random
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime, tzinfo
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -19,7 +19,6 @@ from coda_fs_session.errors import (
     SessionNotFoundError,
     SessionWarning,
 )
-from coda_fs_session.session import session as session_module
 from coda_fs_session.session.session import Session
 
 from . import invariants
@@ -36,22 +35,6 @@ NAMES = ("a", "b", "Wörk/1", "twig")
 _ROUNDS = 6
 
 OpenPlace = Callable[[str, Callable[[], datetime]], Place]
-
-
-@contextmanager
-def _time_of(clock: Clock) -> Iterator[None]:
-    """Let sessions take their times from a machine's clock, so that a history has the same bytes whenever it is run."""
-
-    class Moment(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return clock().astimezone(tz)
-
-    real, session_module.datetime = session_module.datetime, Moment  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        session_module.datetime = real  # type: ignore[attr-defined]
 
 
 class HistoryFailed(AssertionError):
@@ -90,7 +73,7 @@ class World(ToolSteps):
         replica = self.replicas[which % len(self.replicas)]
         before, known = replica.view, replica.refs
         replica.clock.tick()
-        with warnings.catch_warnings(), _time_of(replica.clock):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", SessionWarning)
             try:
                 outcome = getattr(self, f"_{verb}")(replica, *numbers)

@@ -8,6 +8,7 @@ import os
 import threading
 
 from ...errors import under_way
+from ...process import forks
 
 _holders: dict[int, int] = {}
 """Which thread has locked an open file: one that waited for itself would wait for ever."""
@@ -61,4 +62,4 @@ def _is_of(descriptor: int, file: os.stat_result) -> bool:
         return False
 
 
-os.register_at_fork(after_in_child=_holders.clear)
+forks.call(_holders.clear)

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import os
 import threading
-import weakref
 from collections import OrderedDict
 
 from ...errors import StoreError
+from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
 from ..base import RefChangedError, Snapshot, Token
@@ -254,7 +254,7 @@ class OpenRefs(Uncopied):
         self._stand_ins = stand_ins
         self._refs: OrderedDict[str, OpenRef] = OrderedDict()
         self._mutex = threading.RLock()
-        _all.add(self)
+        forks.renew(self, forks.Floor.BACKEND)
         note_keeper(self)
 
     def acquire(self, path: str) -> OpenRef:
@@ -366,7 +366,7 @@ class OpenRefs(Uncopied):
         finally:
             ref.mutex.release()
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """In a child of os.fork: close what is the parent's too, and leave the locks on it to the parent."""
         self._mutex = threading.RLock()
         for ref in self._refs.values():
@@ -377,14 +377,3 @@ class OpenRefs(Uncopied):
 def _end_of(descriptor: int, size: int) -> tuple[int, bytes]:
     length = min(_SUFFIX_BYTES, size)
     return size, read_bytes(descriptor, length, size - length)
-
-
-_all: weakref.WeakSet[OpenRefs] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for refs in list(_all):
-        refs.forget()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

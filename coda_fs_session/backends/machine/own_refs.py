@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
 from ...errors import StoreError, warn
+from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
 from ..base import END_BYTES, Record, RefEnd, RefKey, Token, replica_of
@@ -87,7 +87,7 @@ class FileRecord(Record):
         self._given_up: set[RefKey] = set()
         self._warned = False
         self._mutex = threading.RLock()
-        _all.add(self)
+        forks.renew(self, forks.Floor.BACKEND)
         note_keeper(self)
 
     # For the engine
@@ -371,14 +371,3 @@ def end_of(descriptor: int, size: int) -> RefEnd:
     """Return how an open file of `size` bytes ends."""
     length = min(END_BYTES, size)
     return RefEnd(size, read_bytes(descriptor, length, size - length))
-
-
-_all: weakref.WeakSet[FileRecord] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for record in list(_all):
-        record.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -10,12 +10,12 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import StoreError, StoreGoneError
+from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
 from ..disk.descriptors import note_keeper
@@ -57,7 +57,7 @@ class Database(Uncopied):
         check_database_folder(folder)
         warn_if_open_to_all(folder)
         self.exists()
-        _all.add(self)
+        forks.rest(self)
         note_keeper(self)
 
     def _start_anew(self) -> None:
@@ -310,34 +310,11 @@ class Database(Uncopied):
         self._gate.open()
         self._mutex.release()
 
-    def after_fork_in_child(self) -> None:
+    def after_fork(self) -> None:
         # What a thread that is gone held is not given back: that would end the parent's transaction.
         _inherited.append(self._local)
         self._connections.after_fork()
         self._start_anew()
 
 
-_all: weakref.WeakSet[Database] = weakref.WeakSet()
-_forking: list[Database] = []
 _inherited: list[object] = []
-
-
-def _before_fork() -> None:
-    _forking[:] = list(_all)
-    for database in _forking:
-        database.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for database in _forking:
-        database.after_fork_in_parent()
-    _forking.clear()
-
-
-def _after_fork_in_child() -> None:
-    for database in _forking:
-        database.after_fork_in_child()
-    _forking.clear()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

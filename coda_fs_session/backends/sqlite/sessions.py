@@ -12,10 +12,7 @@ import orjson
 
 from ...errors import StoreError
 from ...format.records import Metadata, Stamped
-from ...format.refs import Save, parse_ref, parse_saves
-
-_PREV = b'{"prev":"'
-_PREV_END = len(_PREV) + 16
+from ...format.refs import Save, parse_ref, parse_saves, previous_of
 
 
 class Growth(NamedTuple):
@@ -69,7 +66,7 @@ def describe(data: bytes) -> dict[str, Any] | None:
 
 def growth(data: bytes) -> Growth | None:
     """Return what appended lines add, None where that takes the rest of the ref to tell."""
-    previous = data[len(_PREV) : _PREV_END].decode("ascii", "replace")
+    previous = previous_of(data)
     saves, ids, rest = parse_saves(data, previous, "", offset=0, first_line=1)
     if rest.rest or not saves or any(save.replace is not None for save in saves):
         return None

@@ -12,14 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from ...errors import StoreError
+from ...format.names import derived
 from ...format.records import Stamped, stamp_order
 from ..content.state import Head
 from .ancestors import same_life
 from .covers import Newest, Order, compare
 from .lineage import Path, Step, UndecidedError, last_common, path_of, step_order, were_one
-
-_DIGITS = (8, 12, 16, 24, 32, 64)
-"""How much of a step's id a derived name has: more, where less is taken."""
 
 
 class Shown(NamedTuple):
@@ -207,8 +205,10 @@ def _named(
 
 def _derived(name: str, identity: str, is_taken: Callable[[str], bool]) -> str:
     """Return a label that is not taken, of as little of a step's id as that takes."""
-    labels = (f"{name}~{identity[:digits]}" for digits in _DIGITS)
-    return next((label for label in labels if not is_taken(label)), f"{name}~{identity}")
+    for label in derived(name, identity):
+        if not is_taken(label):
+            break
+    return label
 
 
 def _outlived(path: Path, tombstone: Path) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from ...backends.base import RefKey, Token
+from ...backends.base import RefEnd, RefKey, Token
 from ...errors import CorruptionError
 from ...format.chunks import Sizes, size_of
 from ...format.commits import TailEdit
 from ...format.ids import Chain
 from ...format.records import GenerationId, Metadata, Stamped
-from ...format.refs import Header, Ref, Save
+from ...format.refs import Header, Ref, Save, line_end
 from .messages import MessageList
 from .objects import Objects
 
@@ -210,6 +210,10 @@ class Head:
     @property
     def last_id(self) -> str:
         return self.line_ids[-1]
+
+    def ends_as(self, end: RefEnd) -> bool:
+        """Tell whether a ref, or what is recorded of one, ends as this head does."""
+        return end.size == self.size and end.end.endswith(line_end(self.last_id))
 
     @property
     def count(self) -> int:

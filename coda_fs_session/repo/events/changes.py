@@ -9,7 +9,7 @@ from typing import Literal
 from ...errors import SessionConflictError
 from ...session.session import SessionInfo
 from ...storage import SessionStorage, with_origin
-from ..storage import RepoStorage
+from ..storage import engine_of
 
 EventKind = Literal["created", "advanced", "diverged", "deleted", "renamed"]
 
@@ -42,8 +42,9 @@ def view_of(storage: SessionStorage) -> View:
     Raises:
         StoreError: the store cannot be listed.
     """
-    if isinstance(storage, RepoStorage):
-        return {info.name: info for info in storage.look()}
+    engine = engine_of(storage)
+    if engine is not None:
+        return {info.name: info for info in engine.look()}
     return {info.name: with_origin(info) for info in storage.list_all() or ()}
 
 
@@ -89,10 +90,11 @@ def _content(info: SessionInfo) -> tuple[object, ...]:
 
 def _renames(storage: SessionStorage, gone: View, come: set[str]) -> Iterator[tuple[str, str]]:
     """Yield the new and the old name of each session that is listed under another one now, where refs tell that."""
-    if not isinstance(storage, RepoStorage):
+    engine = engine_of(storage)
+    if engine is None:
         return
     names = {label_of(info): name for name, info in gone.items()} | {name: name for name in gone}
-    for row in storage.repo.index.rows():
+    for row in engine.repo.index.rows():
         former = next((name for name in reversed(row.former_names) if name in names), None)
         if row.name in come and former is not None and not row.deleted:
             yield row.name, names.pop(former)

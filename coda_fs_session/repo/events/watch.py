@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from ...errors import SessionError, StoreGoneError
+from ...errors import SessionError, StoreGoneError, UnsupportedError
+from ...process import forks
 from ...process.uncopied import Uncopied
 from ...storage import SessionStorage
-from ..storage import RepoStorage
+from ..storage import engine_of
 from .changes import SessionEvent, changes_between, concerns, view_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Watch(Uncopied):
         listing: float = _LIST,
     ) -> None:
         self._storage = storage
-        self._backend = storage.repo.backend if isinstance(storage, RepoStorage) else None
+        engine = engine_of(storage)
+        self._backend = engine.repo.backend if engine is not None else None
         self._name = name
         self._listing = listing
         self._mutex = threading.Lock()
@@ -78,6 +80,7 @@ class Watch(Uncopied):
         self._due = time.monotonic() + listing
         self._thread: threading.Thread | None = None
         _all.add(self)
+        forks.renew(self, forks.Floor.FRONT)
         if callback is not None:
             self._thread = threading.Thread(
                 target=self._call, args=(callback,), name="coda_fs_session watch", daemon=True
@@ -90,7 +93,7 @@ class Watch(Uncopied):
         except RuntimeError as error:
             self._thread = None
             self.stop()
-            raise SessionError(
+            raise UnsupportedError(
                 f"a watch with a callback needs a thread, and none can be started ({error}): watch without a callback, "
                 "and iterate over the events"
             ) from error
@@ -203,7 +206,8 @@ class Watch(Uncopied):
         except SessionError:
             return object()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In a child of os.fork: it is stopped."""
         self._mutex = threading.Lock()
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._stopped.set()
@@ -300,10 +304,4 @@ def _at_exit() -> None:
         watch.stop()
 
 
-def _after_fork_in_child() -> None:
-    for watch in list(_all):
-        watch._after_fork()
-
-
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -22,7 +22,7 @@ from ...process.interrupts import Section
 from ..content.state import Head
 from ..notes import decode_note, encode_note
 
-_VERSION = 7
+_VERSION = 8
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
 from ...backends.base import RefKey
 from ...errors import SessionError, StoreError
+from ...format.names import is_lengthened
 from ...session.session import SessionInfo
 from ..ancestry.resolve import Shown, View
 from ..ancestry.sides import sides_of
@@ -20,11 +24,28 @@ from ..repository import Repository
 from ..reverts import verdict
 from .names import read_refs, related, view_of
 
+_COLUMNS: dict[str, Callable[[ViewRow], object]] = {
+    "name": attrgetter("label"),
+    "message_count": attrgetter("row.messages"),
+    "created_at": lambda view: view.row.created or 0,
+    "updated_at": lambda view: view.row.updated or 0,
+    "metadata": lambda view: orjson.Fragment(view.row.metadata),
+    "size_bytes": attrgetter("row.size"),
+    "parent": attrgetter("row.parent"),
+    "forked_at": attrgetter("row.forked_at"),
+    "replica": lambda view: view.row.replica or None,
+    "diverged_from": attrgetter("diverged_from"),
+    "undecided": attrgetter("undecided"),
+    "survived_delete": attrgetter("survived_delete"),
+}
+"""What is kept of every session, by the field of `SessionInfo` that it becomes. A field in no table has its default."""
+_OF_FEW = ("sides", "diverged_at")
+"""What is kept of the sessions that have some, called alike in both."""
+_TIMES = ("created_at", "updated_at")
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
-_SHORTEST = len("~12345678")
-"""What a derived name has more than the name, where it is not taken."""
 
 
 def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
@@ -110,7 +131,7 @@ def _views(repo: Repository, rows: Sequence[Row]) -> tuple[list[tuple[ViewRow, S
     complete = complete and all_told
     views = [_view_row(shown, *others) for shown, others in zip(resolved.sessions, sides, strict=True)]
     # Where a name was taken, it can become free without a change of these refs.
-    if complete and all(len(shown.label) <= len(shown.head.name) + _SHORTEST for shown in resolved.sessions):
+    if complete and not any(is_lengthened(shown.label, shown.head.name) for shown in resolved.sessions):
         repo.index.keep_view(rows, [*views, *map(_view_row, resolved.deleted)])
     doubt = next(iter(refs.doubts.values()), None)
     errors = [shown.head.damage or doubt for shown in resolved.sessions]
@@ -135,25 +156,9 @@ def _view_row(shown: Shown, sides: tuple[str, ...] = (), diverged_at: int | None
 
 def _answer(views: Sequence[ViewRow]) -> bytes:
     """Return sessions as the index keeps them."""
-    rows = [view.row for view in views]
-    return orjson.dumps(
-        [
-            [view.label for view in views],
-            [row.messages for row in rows],
-            [row.created or 0 for row in rows],
-            [row.updated or 0 for row in rows],
-            [orjson.Fragment(row.metadata) for row in rows],
-            [row.size for row in rows],
-            [row.parent for row in rows],
-            [row.forked_at for row in rows],
-            [row.replica or None for row in rows],
-            [view.diverged_from for view in views],
-            [view.undecided for view in views],
-            [view.survived_delete for view in views],
-            # Of the few that have some.
-            [(number, view.sides, view.diverged_at) for number, view in enumerate(views) if view.sides],
-        ]
-    )
+    columns = [list(map(of, views)) for of in _COLUMNS.values()]
+    few = [(number, *(getattr(view, name) for name in _OF_FEW)) for number, view in enumerate(views) if view.sides]
+    return orjson.dumps([columns, few])
 
 
 def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[SessionInfo]:
@@ -167,29 +172,13 @@ def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[Sessi
 
 def _infos_of(answer: bytes) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    # Columns by name and by place, and no more of them: what `map` is given too many of it would end early by.
-    labels, messages, created, updated, *described, diverged_from, undecided, survived, sides = orjson.loads(answer)
-    metadata, sizes, parents, forked_at, replicas = described
-    infos = list(
-        map(
-            SessionInfo,
-            labels,
-            messages,
-            map(_local, created),
-            map(_local, updated),
-            metadata,
-            sizes,
-            parents,
-            forked_at,
-            replicas,
-            repeat(None),
-            diverged_from,
-            undecided,
-            survived,
-        )
-    )
-    for number, others, diverged_at in sides:
-        infos[number].sides, infos[number].diverged_at = tuple(others), diverged_at
+    columns, few = orjson.loads(answer)
+    known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True))
+    known |= {name: map(_local, known[name]) for name in _TIMES}
+    # By place: by name, a long list takes twice as long.
+    infos = list(map(SessionInfo, *(known.get(each.name, repeat(each.default)) for each in fields(SessionInfo))))
+    for number, sides, diverged_at in few:
+        infos[number].sides, infos[number].diverged_at = tuple(sides), diverged_at
     return infos
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
 from ...backends.base import RefKey
 from ...errors import SessionError
-from ...format.names import key_of_ref
+from ...format.names import key_of_ref, origins
 from ...format.records import LARGEST_WRITTEN
 from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
@@ -18,10 +17,6 @@ from ..content.state import Head
 from ..index.groups import groups
 from ..index.index import Row, ViewRow
 from ..repository import Repository
-
-_DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
-_LONGEST_DERIVED = 4096
-"""Characters: a name of the greatest length, and derived from that more than fifty times."""
 
 
 class Resolved(NamedTuple):
@@ -123,15 +118,6 @@ def follow(repo: Repository, head: Head) -> Resolved:
     return Resolved(None, repo, shown) if shown.head.deleted else Resolved(shown, repo)
 
 
-def origins(name: str) -> Iterator[str]:
-    """Yield a name, and if it has the form of a derived one, what it may be derived from."""
-    yield name
-    # What others write into a header must not keep us busy: it may be any length.
-    while len(name) <= _LONGEST_DERIVED and (derived := _DERIVED.match(name)):
-        name = derived[1]
-        yield name
-
-
 def related(repo: Repository, name: str, *, making: bool = False) -> list[Row]:
     """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones.
 
@@ -147,7 +133,7 @@ def related(repo: Repository, name: str, *, making: bool = False) -> list[Row]:
         rows.update((row.path, row) for row in found)
         pending = []
         for known in chain.from_iterable((row.name, *row.former_names) for row in found):
-            for other in origins(known) if "~" in known else (known,):
+            for other in origins(known):
                 if other not in names:
                     names.add(other)
                     pending.append(other)

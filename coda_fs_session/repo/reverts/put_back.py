@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from ...backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError, warn
-from ...format.names import ref_path, session_key
+from ...format.names import ref_paths, session_key
 from ..lookup.names import related
 from ..notes import decode_note, encode_note
 from ..repository import Repository
+from ..writing.refs import create_free
 from .verdict import Standing, Verdict, agrees, standing_of
 from .which_store import sort_records
 
@@ -249,14 +250,7 @@ def _place(repo: Repository, name: str, data: bytes) -> RefKey:
 
 def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of this replica; the name's lock must be held."""
-    number = 1
-    while True:
-        key = RefKey(ref_path(replica, session_key(name), number))
-        try:
-            repo.backend.create_ref(key, data)
-            return key
-        except (RefTakenError, RecordAheadError):
-            number += 1
+    return create_free(repo.backend, ref_paths(replica, session_key(name)), data)[0]
 
 
 def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:

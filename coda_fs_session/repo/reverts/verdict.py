@@ -60,7 +60,7 @@ def is_reverted(repo: Repository, head: Head) -> bool:
 def differs(repo: Repository, head: Head) -> bool:
     """Tell whether a ref ends otherwise than this machine's record of it; False where there is none."""
     end = repo.machine.record.end(head.key)
-    return end is not None and not (end.size == head.size and end.end.endswith(head.last_id.encode() + b'"}\n'))
+    return end is not None and not head.ends_as(end)
 
 
 def agrees(repo: Repository, key: RefKey) -> bool:

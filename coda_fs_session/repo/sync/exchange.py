@@ -12,11 +12,11 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 from ...backends.base import NewObject, RefChangedError, RefKey, Token
-from ...errors import CorruptionError, ObjectNotYetHereError, SessionError, StoreError
+from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, UnsupportedError
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
 from ..content.state import Head
-from ..storage import RepoStorage
+from ..storage import RepoStorage, engine_of
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
 from .side import Found, Side
@@ -38,11 +38,12 @@ def syncable(storage: SessionStorage) -> RepoStorage:
     """Return a storage that can be synced.
 
     Raises:
-        SessionError: this one cannot, since it is not one of this package's.
+        UnsupportedError: this one cannot, since it is not one of this package's.
     """
-    if isinstance(storage, RepoStorage):
-        return storage
-    raise SessionError(
+    engine = engine_of(storage)
+    if engine is not None:
+        return engine
+    raise UnsupportedError(
         f"a {type(storage).__name__} cannot be synced: only stores of this package can; "
         "export_session and import_session carry its sessions over"
     )

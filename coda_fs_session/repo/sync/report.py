@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from ...errors import StoreError
+from ...format.names import origin
 from ..events.changes import SessionEvent, label_of
 
 Direction = Literal["both", "push", "pull"]
@@ -94,7 +95,7 @@ def transfer_of(
     for event in events:
         label = label_of(event.info) if event.info is not None else event.name
         # Others may be at work in the same store. Of a derived name that is gone only the name itself is left.
-        if touched & {label, event.previous_name, event.name.rpartition("~")[0]}:
+        if touched & {label, event.previous_name, origin(event.name)}:
             names.setdefault(event.kind, []).append(event.name)
     created, advanced, diverged, deleted, renamed = (
         tuple(names.get(kind, ())) for kind in ("created", "advanced", "diverged", "deleted", "renamed")

@@ -8,13 +8,14 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from ...backends.base import RefKey, RefTakenError, Snapshot, Token
+from ...backends.base import RefKey, Snapshot, Token
 from ...errors import CorruptionError, StoreError, StoreFormatError
-from ...format.names import session_key
+from ...format.names import ref_paths, session_key
 from ...format.refs import parse_ref
 from ..content.state import Head
 from ..events.changes import View, changes_between, view_of
 from ..storage import RepoStorage
+from ..writing.refs import create_free
 from .report import SyncTransfer, transfer_of
 
 _BAD_NAME = frozenset([errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG])
@@ -136,18 +137,10 @@ class Side:
     def create_beside(self, found: Found, taken: Container[str]) -> None:
         """Write a ref under a free path of its family that is none of `taken`."""
         self._begin()
-        number = 1
-        while True:
-            number += 1
-            path = f"{_stem(found.path)}.{number}.jsonl"
-            if path in taken:
-                continue
-            try:
-                token = self.backend.create_ref(RefKey(path), found.data)
-            except RefTakenError:
-                continue
-            self._wrote(found, path, token, len(found.data))
-            return
+        folder, _, key = _stem(found.path).partition("/")
+        paths = (path for path in ref_paths(folder, key, 2) if path not in taken)
+        written, token = create_free(self.backend, paths, found.data)
+        self._wrote(found, written.path, token, len(found.data))
 
     def advance(self, old: Found, new: Found) -> None:
         """Bring a ref forward to a state that contains the one it has.

@@ -9,7 +9,7 @@ from functools import partial
 
 from ...backends.base import NewObject, RecordAheadError
 from ...errors import ObjectNotYetHereError, StoreError, warn
-from ...format.names import session_key
+from ...format.names import origins, session_key
 from ...format.records import Base, Operation, Parent, Stamped
 from ...format.refs import Header
 from ...session.working_copy import Splice
@@ -17,7 +17,7 @@ from ...storage import name_taken
 from ..ancestry.ancestors import covers
 from ..content.messages import MessageList
 from ..content.state import Attempt, Head
-from ..lookup.names import Resolved, origins, resolve
+from ..lookup.names import Resolved, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import check_landed

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from ...backends.base import NewObject, RefChangedError, RefKey, RefTakenError, Token
+from ...backends.base import Backend, NewObject, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError
-from ...format.names import ref_path, session_key
+from ...format.names import ref_paths, session_key
 from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.working_copy import Splice
@@ -62,29 +63,45 @@ def publish(
                     repo.machine.set_aside(session_key(target.name), target.torn)
                 key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
             else:
-                key, token = _create(repo, replica, session_key(header.name), data)
+                paths = ref_paths(replica, session_key(header.name))
+                key, token = create_free(repo.backend, paths, data, taken=partial(_expect_taken, repo, data))
     head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head
 
 
-def _create(repo: Repository, replica: str, key: str, data: bytes) -> tuple[RefKey, Token]:
-    number = 1
-    while True:
-        ref_key = RefKey(ref_path(replica, key, number))
+def create_free(
+    backend: Backend,
+    paths: Iterable[str],
+    data: bytes,
+    *,
+    taken: Callable[[RefKey, RefTakenError | RecordAheadError], None] = lambda key, error: None,
+) -> tuple[RefKey, Token]:
+    """Write a ref under the first of these paths that is free, and of which there is no record either.
+
+    Args:
+        taken: is told of each path that is not, before the next one is tried.
+    """
+    for key in map(RefKey, paths):
         try:
-            return ref_key, repo.backend.create_ref(ref_key, data)
-        except RefTakenError as error:
-            # Ours it can be where making it has failed and yet left it there.
-            if repo.index.has_come(ref_key) and not _holds(repo, ref_key, data):
-                # Since names were looked at: whoever makes a session is to decide anew.
-                raise RefChangedError(ref_key) from error
-            number += 1
+            return key, backend.create_ref(key, data)
+        except (RefTakenError, RecordAheadError) as error:
+            taken(key, error)
+    raise AssertionError("paths do not end")
 
 
-def _holds(repo: Repository, key: RefKey, data: bytes) -> bool:
+def _expect_taken(repo: Repository, data: bytes, key: RefKey, error: RefTakenError | RecordAheadError) -> None:
+    """Raise where a path is taken by what names were looked at without: what makes a session is to decide anew."""
+    if isinstance(error, RecordAheadError):
+        raise error
+    # Ours it can be where making it has failed and yet left it there.
+    if repo.index.has_come(key) and not _holds(repo.backend, key, data):
+        raise RefChangedError(key) from error
+
+
+def _holds(backend: Backend, key: RefKey, data: bytes) -> bool:
     try:
-        return repo.backend.read_ref(key).data == data
+        return backend.read_ref(key).data == data
     except (KeyError, StoreError):
         return False
 

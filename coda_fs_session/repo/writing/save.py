@@ -13,7 +13,7 @@ from ...backends.base import RecordAheadError, RefChangedError
 from ...errors import CorruptionError, warn
 from ...format.chunks import holds_cut, size_of
 from ...format.ids import chain_message
-from ...format.names import session_key
+from ...format.names import derived, session_key
 from ...format.records import Base, Operation
 from ...format.refs import Save, encode_save
 from ...session.working_copy import Splice
@@ -160,8 +160,7 @@ def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splic
 def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
     """Keep a stale append as a session of its own: its label is derived from its first own message."""
     step = chain_message(head.chain, splice.lines[0])
-    for digits in (8, 12, 16, 64):
-        name = f"{head.name}~{step[:digits]}"
+    for name in derived(head.name, step):
         taken = resolve(repo, name).head
         if taken is None:
             break
