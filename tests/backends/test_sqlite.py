@@ -33,7 +33,7 @@ from coda_fs_session.backends.sqlite import refs, schema
 from coda_fs_session.backends.sqlite.backend import SqliteBackend
 from coda_fs_session.backends.sqlite.connections import Connections
 from coda_fs_session.backends.sqlite.waiting import Queue
-from coda_fs_session.repo.index import index
+from coda_fs_session.repo.index import freshness
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, new_object
 
@@ -832,7 +832,7 @@ def test_making_many_refs_is_told_from_what_others_do(tmp_path: Path) -> None:
 
 def test_sessions_made_in_a_row_do_not_list_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Making one takes as long whether there are ten or ten thousand."""
-    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    monkeypatch.setattr(freshness, "_A_MOMENT", 1000.0)
     with open_store(tmp_path, backend="sqlite") as manager:
         for name in ("first", "second"):
             manager.create_session(name)

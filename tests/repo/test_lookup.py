@@ -15,7 +15,7 @@ from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine import own_refs
 from coda_fs_session.repo import repository
-from coda_fs_session.repo.index import index
+from coda_fs_session.repo.index import file, freshness
 
 from .machines import Machine, contents, said
 
@@ -148,7 +148,7 @@ def making(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> Se
     there.create("of there", said(1))
     manager = here.manager()
     manager.create_session("before")
-    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    monkeypatch.setattr(freshness, "_A_MOMENT", 1000.0)
     time.sleep(SETTLED)
     for number in range(2):
         manager.create_session(f"session {number}")
@@ -204,7 +204,7 @@ def test_another_file_name_among_ours_is_noticed_after_a_moment(
 ) -> None:
     """Only that can pass unseen while sessions are made in a row, and not for long."""
     (here.store / "refs" / here.replica / "chat (copy).jsonl").write_bytes(restored)
-    later = time.monotonic() + 2 * index._A_MOMENT
+    later = time.monotonic() + 2 * freshness._A_MOMENT
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert contents(making.create_session("chat")) == ["1", "2"]
 
@@ -261,7 +261,7 @@ def test_a_file_that_is_there_but_not_listed(
     ref.write_bytes(restored)
     for verb in ("ref_identities", "ref_tokens"):
         hide(monkeypatch, verb, f"{here.replica}/chat.jsonl")
-    making._storage.repo.index._good_until = 0.0
+    making._storage.repo.index._freshness._good_until = 0.0
     making.create_session("chat")
     assert ref.with_name("chat.2.jsonl").exists()
 
@@ -296,7 +296,7 @@ def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -
 
 def test_rows_without_a_token_are_kept_beside_the_others() -> None:
     tokens = map(Token, [(1, 2, 3), (), (1, 2, 3, 4)])
-    assert list(index._settled(tokens)) == [(1, 2, 3), (-1, -1, -1), (-1, -1, -1)]
+    assert list(file._settled(tokens)) == [(1, 2, 3), (-1, -1, -1), (-1, -1, -1)]
 
 
 def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:

@@ -16,7 +16,7 @@ from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
 from ..content.state import Head
 from ..index.groups import groups
-from ..index.index import Row, ViewRow
+from ..index.rows import Row, ViewRow
 from ..repository import Repository
 
 _DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)

@@ -10,7 +10,7 @@ from ...errors import SessionError, SessionNotFoundError, StoreError
 from ...format.names import key_of_ref, session_key
 from ...session.session import SessionInfo
 from ..content.state import Head
-from ..index.index import Row, row_of
+from ..index.rows import Row, row_of
 from ..lookup.listing import find_info, infos_of_rows
 from ..lookup.names import read_refs, related, view_of
 from ..repository import Repository
