@@ -16,8 +16,10 @@ from typing import NamedTuple
 from ..errors import CorruptionError
 from ..process.uncopied import Uncopied
 from .keys import END_BYTES as END_BYTES
+from .keys import NO_TOKEN as NO_TOKEN
 from .keys import RefEnd as RefEnd
 from .keys import RefKey as RefKey
+from .keys import Sign as Sign
 from .keys import Token as Token
 from .record import Record as Record
 from .record import replica_of as replica_of
@@ -66,7 +68,7 @@ class Place(NamedTuple):
     """
 
     path: str
-    store: Token | None
+    store: Sign | None
 
 
 class Capabilities(NamedTuple):
@@ -165,8 +167,8 @@ class Backend(Uncopied, ABC):
     def objects(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up as stored."""
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
-        """Yield the first two digits of the ids that there are, with a token that changes when one comes or goes.
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
+        """Yield the first two digits of the ids that there are, with what changes when one comes or goes.
 
         The default lists every object; override it where that can be told without.
         """
@@ -175,7 +177,7 @@ class Backend(Uncopied, ABC):
             groups.setdefault(identity[:2], []).append(identity)
         for group, found in groups.items():
             digest = hashlib.sha256("".join(sorted(found)).encode()).digest()
-            yield group, Token((len(found), int.from_bytes(digest[:7])))
+            yield group, Sign((len(found), int.from_bytes(digest[:7])))
 
     def object_ids(self, group: str) -> Iterator[str]:
         """Yield the id of each object that begins with these two digits."""
@@ -198,7 +200,7 @@ class Backend(Uncopied, ABC):
 
     @abstractmethod
     def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
-        """Return the identity of every ref by path: the first number of its token, which appending does not change.
+        """Return the identity of every ref by path; see `Token.identity`.
 
         Args:
             marker: what the last call, perhaps of another process, returned with its identities; None at first.

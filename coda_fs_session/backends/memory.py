@@ -20,6 +20,7 @@ from .base import (
     RefChangedError,
     RefKey,
     RefTakenError,
+    Sign,
     Snapshot,
     Token,
     mismatch,
@@ -49,7 +50,7 @@ class MemoryBackend(Backend):
         return
 
     def place(self) -> Place:
-        return Place(f"memory:{self._serial}", Token((self._serial,)))
+        return Place(f"memory:{self._serial}", Sign((self._serial,)))
 
     def locate(self, key: RefKey | str) -> str:
         return f"memory:refs/{key.path}" if isinstance(key, RefKey) else f"memory:objects/{key}"
@@ -79,7 +80,7 @@ class MemoryBackend(Backend):
         with self._mutex:
             if marker == self._placed:
                 return marker, None
-            return self._placed, {key.path: snapshot.token[0] for key, snapshot in self._refs.items()}
+            return self._placed, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
 
     def ref_sizes(self) -> Iterator[int]:
         yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
@@ -96,7 +97,7 @@ class MemoryBackend(Backend):
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         with self._mutex:
             before = self._expected(key, expected)
-            token = Token((expected[0], expected[1] + len(data)))
+            token = expected._replace(size=expected.size + len(data))
             self._refs[key] = Snapshot(before + data, token)
             return token
 
@@ -116,7 +117,7 @@ class MemoryBackend(Backend):
 
     def _place(self, key: RefKey, data: bytes) -> Token:
         self._placed += 1
-        token = Token((self._placed, len(data)))
+        token = Token(self._placed, len(data))
         self._refs[key] = Snapshot(data, token)
         return token
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Snapshot, Token
+from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
 from ..errors import StoreError
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class WrapperBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self.call("objects", self.inner.objects)
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
         return self.call("object_groups", self.inner.object_groups)
 
     def object_ids(self, group: str) -> Iterator[str]:

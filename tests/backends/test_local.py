@@ -418,7 +418,7 @@ def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) ->
 def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing changed since, the refs are not listed; and whatever changed is noticed all the same."""
     # Else nothing that was just made vouches for anything.
-    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
     backend.create_ref(KEY, b"one\n")
     known = backend.replica_marker(KEY.replica)
     assert known

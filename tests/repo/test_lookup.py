@@ -10,12 +10,13 @@ import orjson
 import pytest
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends.base import Token
+from coda_fs_session.backends.base import NO_TOKEN, Token
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine import own_refs
 from coda_fs_session.repo import repository
 from coda_fs_session.repo.index import file, freshness
+from coda_fs_session.repo.index.rows import Row
 
 from .machines import Machine, contents, said
 
@@ -214,7 +215,7 @@ def test_what_comes_during_a_look_is_noticed_by_the_next(
 ) -> None:
     """What stands beside is looked at before the names are."""
     # Else the folder would count as one that cannot tell yet.
-    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
     listed, looked = LocalBackend.ref_identities, []
 
     def list_and_receive(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
@@ -294,9 +295,13 @@ def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -
     assert sum(size > 0 for size in tokens[1]) >= 5
 
 
-def test_rows_without_a_token_are_kept_beside_the_others() -> None:
-    tokens = map(Token, [(1, 2, 3), (), (1, 2, 3, 4)])
-    assert list(file._settled(tokens)) == [(1, 2, 3), (-1, -1, -1), (-1, -1, -1)]
+def test_a_token_that_is_not_settled_is_not_kept() -> None:
+    """The file has the row, and the next process reads its ref again."""
+    tokens = [Token(1, 2, 3), NO_TOKEN, Token(1, 2, 3, 4)]
+    rows = {str(number): Row(str(number), token, "chat", "chat") for number, token in enumerate(tokens)}
+    kept = file.decode(file.encode("", None, rows, {}, None))
+    assert list(kept.tokens.values()) == [tokens[0], NO_TOKEN, NO_TOKEN]
+    assert file.decode_rest(kept) == ({path: row._replace(token=kept.tokens[path]) for path, row in rows.items()}, {})
 
 
 def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:

@@ -27,6 +27,7 @@ from ..base import (
     RefEnd,
     RefKey,
     RefTakenError,
+    Sign,
     Snapshot,
     Token,
 )
@@ -89,7 +90,7 @@ class SqliteBackend(Backend):
         _, inode = self._database.identity() or (0, 0)
         with self._database.reading() as connection:
             number, _ = self._store(connection)
-        return Place(path, Token((number, inode)))
+        return Place(path, Sign((number, inode)))
 
     def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
         row = run(connection, _STORE).fetchone()
@@ -117,7 +118,7 @@ class SqliteBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
         return self._objects.groups()
 
     def object_ids(self, group: str) -> Iterator[str]:
@@ -140,11 +141,11 @@ class SqliteBackend(Backend):
             if marker == now:
                 return marker, None
             found = run(connection, rows.LIST_REFS).fetchall()
-            return now, {rows.path_of(number, path): rows.token_of(*token)[0] for number, path, *token in found}
+            return now, {rows.path_of(number, path): rows.token_of(*token).identity for number, path, *token in found}
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
-            yield token[1]
+            yield token.size
 
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
@@ -156,7 +157,7 @@ class SqliteBackend(Backend):
         lines = [row[3] for row in found if row[3] is not None]
         data = rows.joined(lines)
         # Not left to the ids in the lines: what looks like a write that was cut short is damage here.
-        if data is None or min(token) < 0 or rows.mark_of(lines) != token[2]:
+        if data is None or min(token) < 0 or rows.mark_of(lines) != token.stamp:
             raise CorruptionError(
                 "the lines of the ref are not those that were written: restore the database from a backup, or sync it "
                 "from another store",
@@ -181,7 +182,7 @@ class SqliteBackend(Backend):
         if found is None:
             raise KeyError(key)
         token, end = found
-        return RefEnd(token[1], end)
+        return RefEnd(token.size, end)
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         before, (token,), after = self._create([(key, data)], record=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ...backends.base import Token
+from ...backends.base import NO_TOKEN, Token
 from ..notes import decode_note, encode_note
 from .rows import KnownRef, Row, ViewRow
 
@@ -38,7 +38,8 @@ class Kept(NamedTuple):
 
 def encode(horizon: str, marker: object, rows: Mapping[str, Row], views: Views, answer: bytes | None) -> bytes:
     """Return the file."""
-    tokens = _settled(row.token for row in rows.values())
+    # One that is not settled is good for no later comparison.
+    tokens = [(row.token if row.token.settled else NO_TOKEN)[:3] for row in rows.values()]
     kept = [(paths, [_encode_view(each, rows) for each in view]) for paths, view in views.items()]
     # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
     first = encode_note([_VERSION, horizon, marker, list(rows), _columns(tokens)])
@@ -53,7 +54,7 @@ def decode(data: bytes | None) -> Kept:
         version, horizon, marker, paths, tokens = decode_note(first)
         if version != _VERSION:
             return Kept()
-        by_path = dict(zip(paths, map(Token, zip(*tokens, strict=True)), strict=True)) if paths else {}
+        by_path = dict(zip(paths, map(Token, *tokens), strict=True)) if paths else {}
     except (ValueError, TypeError):
         # The index is only a copy of what the refs say: those are read again.
         return Kept()
@@ -80,13 +81,6 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _settled(tokens: Iterable[Token]) -> Iterable[tuple[int, ...]]:
-    """Return tokens of one length: longer ones mark what changed just now, and are good for no later comparison."""
-    tokens = list(tokens)
-    length = min(filter(None, map(len, tokens)), default=0)
-    return [token if len(token) == length else (-1,) * length for token in tokens]
-
-
 def _encode_view(view: ViewRow, rows: Mapping[str, Row]) -> tuple[object, ...]:
     label, row, *rest = view
     return label, row.path if rows.get(row.path) == row else row, *rest
@@ -100,6 +94,6 @@ def _decode_view(fields: list[Any], rows: Mapping[str, Row]) -> ViewRow:
 
 
 def _decode_row(fields: list[Any]) -> Row:
-    fields[1] = tuple(fields[1])
+    fields[1] = Token(*fields[1])
     fields[4] = tuple(fields[4])
     return Row._make(fields)

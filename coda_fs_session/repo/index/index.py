@@ -211,7 +211,7 @@ class Index:
             if path in self._suspect or self._backend.ref_token(key) != row.token:
                 self._read_row(key, row.token)
         before, read = self._freshness.marker, 0
-        if self._freshness.look(lambda: {path: row.token[0] for path, row in self._rows.items()}):
+        if self._freshness.look(lambda: {path: row.token.identity for path, row in self._rows.items()}):
             marker = self._freshness.marker
             read = self._compare(self._backend.ref_tokens())
             self._freshness.marker = marker
