@@ -199,11 +199,13 @@ class Backend(Uncopied, ABC):
             yield RefKey(path), token
 
     @abstractmethod
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         """Return the identity of every ref by path; see `Token.identity`.
 
         Args:
             marker: what the last call, perhaps of another process, returned with its identities; None at first.
+            but: a replica. The markers of such calls need not tell what this backend does to its refs, nor what
+                programs that are not of this package do.
 
         Returns:
             A marker for the next call, which can be kept as JSON, and the identities; None in their place where no
@@ -231,15 +233,6 @@ class Backend(Uncopied, ABC):
         """
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
-
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        """Return what stays equal as long as only this very backend, by `create_ref`, brings refs, all of one replica.
-
-        And how many these are so far. Any other change of which refs there are makes the first another, except that a
-        backend need not notice what a program that is not of this package does to that replica's own refs, or where no
-        replica writes. None where it cannot tell, or not yet.
-        """
-        return None
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
@@ -38,6 +39,7 @@ class MemoryBackend(Backend):
         self._objects: dict[str, bytes] = {}
         self._refs: dict[RefKey, Snapshot] = {}
         self._placed = 0
+        self._placed_of: Counter[str | None] = Counter()
         self._serial = next(_serials)
         self._mutex = threading.RLock()
         _all.add(self)
@@ -76,11 +78,12 @@ class MemoryBackend(Backend):
         with self._mutex:
             return {key.path: snapshot.token for key, snapshot in self._refs.items()}
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         with self._mutex:
-            if marker == self._placed:
+            now = self._placed - self._placed_of[but]
+            if marker == now:
                 return marker, None
-            return self._placed, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
+            return now, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
 
     def ref_sizes(self) -> Iterator[int]:
         yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
@@ -117,6 +120,7 @@ class MemoryBackend(Backend):
 
     def _place(self, key: RefKey, data: bytes) -> Token:
         self._placed += 1
+        self._placed_of[key.replica] += 1
         token = Token(self._placed, len(data))
         self._refs[key] = Snapshot(data, token)
         return token

@@ -74,8 +74,8 @@ class WrapperBackend(Backend):
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         return self.call("refs", self.inner.refs)
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
-        return self.call("ref_identities", lambda: self.inner.ref_identities(marker))
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+        return self.call("ref_identities", lambda: self.inner.ref_identities(marker, but=but))
 
     def ref_token(self, key: RefKey) -> Token | None:
         return self.call("ref_token", lambda: self.inner.ref_token(key))
@@ -88,9 +88,6 @@ class WrapperBackend(Backend):
 
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
-
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        return self.call("state_beside", lambda: self.inner.state_beside(replica))
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))

@@ -135,9 +135,11 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     made: list[object] = []
     listed = LocalBackend.ref_identities
 
-    def count(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
-        made.append(marker)
-        return listed(backend, marker)
+    def count(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+        found = listed(backend, *args, **options)
+        if found[1] is not None:
+            made.append(found)
+        return found
 
     monkeypatch.setattr(LocalBackend, "ref_identities", count)
     return made
@@ -218,8 +220,8 @@ def test_what_comes_during_a_look_is_noticed_by_the_next(
     monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
     listed, looked = LocalBackend.ref_identities, []
 
-    def list_and_receive(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
-        found = listed(backend, marker)
+    def list_and_receive(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+        found = listed(backend, *args, **options)
         looked.append(found)
         if len(looked) == 2:
             (here.store / "refs" / there.replica / "another.jsonl").write_bytes(restored)
@@ -270,9 +272,9 @@ def test_a_file_that_is_there_but_not_listed(
 def hide(monkeypatch: pytest.MonkeyPatch, verb: str, hidden: str) -> None:
     real = getattr(LocalBackend, verb)
 
-    def without(*arguments: Any) -> Any:
-        found = real(*arguments)
-        (found[1] if isinstance(found, tuple) else found or {}).pop(hidden, None)
+    def without(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
+        ((found[1] if isinstance(found, tuple) else found) or {}).pop(hidden, None)
         return found
 
     monkeypatch.setattr(LocalBackend, verb, without)

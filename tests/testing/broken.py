@@ -116,8 +116,8 @@ class TestAnOldMarkerIsGood(OverMemory):
     noticed_by = ("test_identities",)
 
     class broken(MemoryBackend):
-        def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
-            return (marker, None) if marker is not None else super().ref_identities(None)
+        def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+            return (marker, None) if marker is not None else super().ref_identities(None, but=but)
 
 
 class TestLeavesOutTakenRefs(OverMemory):
@@ -339,11 +339,12 @@ class TestEveryReplicaIsHere(OverMemory):
 
 
 class TestNothingComes(OverMemory):
-    noticed_by = ("test_state_beside",)
+    noticed_by = ("test_identities_but_of_one_replica",)
 
     class broken(MemoryBackend):
-        def state_beside(self, replica: str) -> tuple[object, int] | None:
-            return None, len([key for key, _ in self.refs() if key.replica == replica])
+        def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+            found = super().ref_identities(None if but is None else marker)
+            return found if but is None or marker is None else (marker, None)
 
 
 class OverFiles(OfFiles):

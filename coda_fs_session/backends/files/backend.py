@@ -54,8 +54,7 @@ from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token, token_of
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from ..streak import Streak
-from .listing import list_identities, list_tokens, replica_marker, states_beside, walk_groups
+from .listing import list_identities, list_tokens, replica_marker, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .objects import ObjectFiles
 
@@ -96,7 +95,6 @@ class LocalBackend(Backend):
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._stand_ins = StandIns(self._paths.root, self._record.state)
         self._open_refs = OpenRefs(self._files, self._stand_ins)
-        self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
@@ -196,9 +194,10 @@ class LocalBackend(Backend):
             return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
         return None
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            found = list_identities(self._paths.refs, marker)
+            # Without a state folder nobody counts what other processes do to this replica's refs.
+            found = list_identities(self._paths.refs, marker, but if self._record.changes() else None)
             if found[1] is not None:
                 self._presence.check()
             return found
@@ -236,14 +235,6 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        made = self._streak.since(replica, self._record.changes())
-        if made is None:
-            return None
-        with store_errors("list", self._paths.refs, reading=True):
-            others = states_beside(self._paths.refs, self._paths.ref(replica))
-        return None if others is None else ((made[0], others), made[1])
-
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         with store_errors("list", self._paths.refs, reading=True):
             return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
@@ -272,7 +263,7 @@ class LocalBackend(Backend):
                     # A file whose name may not last was not made: the caller tries again, and wants the name free.
                     discard(self._files, path)
                     raise
-                self._count_new(key.replica)
+                self._record.count_change()
                 self._presence.met(key.replica)
                 self._record.keep(key, data)
                 return token
@@ -283,13 +274,6 @@ class LocalBackend(Backend):
             raise
         finally:
             os.close(descriptor)
-
-    def _count_new(self, replica: str) -> None:
-        number = self._record.count_change()
-        if number:
-            self._streak.made(replica, number - 1, number)
-        else:
-            self._streak.lost()
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []

@@ -58,7 +58,7 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int,
                     raise
 
 
-def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] | None]:
+def list_identities(root: str, marker: object, but: str | None) -> tuple[object, dict[str, int] | None]:
     """Do what `Backend.ref_identities` promises, for a folder of refs."""
     if isinstance(marker, list) and all(_folder_state(root + folder) == state for folder, state in marker):
         return marker, None
@@ -66,22 +66,10 @@ def list_identities(root: str, marker: object) -> tuple[object, dict[str, int] |
     found: dict[str, int] = {}
     folders: list[tuple[str, FolderState]] = []
     _collect_identities(root, "", found, folders, _DEPTH)
+    if but is not None:
+        folders = [each for each in folders if not f"{each[0]}/".startswith(f"/{but}/")]
     settled = all(state is None or not is_recent(state[1], now) for _, state in folders)
     return ([list(each) for each in folders] if settled else None), found
-
-
-def states_beside(root: str, own: str) -> list[tuple[str, FolderState]] | None:
-    """Return what differs once refs came, went or were replaced outside of the folder `own`; None for not yet.
-
-    What somebody has put deeper than a replica writes is not looked at.
-    """
-    with contextlib.suppress(FileNotFoundError), scan(root) as entries:
-        others = [entry.path for entry in entries if entry.path != own and entry.is_dir(follow_symlinks=False)]
-        states = [(folder, _folder_state(folder)) for folder in (root, *others)]
-        now = time.time_ns()
-        if not any(state is None or is_recent(state[1], now) for _, state in states):
-            return states
-    return None
 
 
 def replica_marker(root: str, format_file: str, folder: str, known: list[int] | None) -> list[int] | None:

@@ -6,7 +6,9 @@ gives the same token for its ref.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 
 from ...backends.base import Backend, MachineState, RefKey, Token
@@ -40,6 +42,7 @@ class Index:
         self._read = read
         self._horizon_now = horizon
         self._freshness = Freshness(backend, machine.record)
+        self._making = threading.local()
         self._section = Section(self._forget_all)
         self._forget_all()
 
@@ -66,20 +69,10 @@ class Index:
             self._answer = answer
             self._dirty = True
 
-    def named(self, *names: str, maker: str | None = None) -> list[Row]:
-        """Return the rows of refs that have, or had, one of these names, or may have had it before they were damaged.
-
-        Args:
-            maker: the replica that is to make a ref of the name if it is free. Names looked at a moment ago then do,
-                so that many can be made in a row; what a sync tool has put among that replica's own refs meanwhile
-                counts as having come a moment later.
-        """
+    def named(self, *names: str) -> list[Row]:
+        """Return the rows of refs that have or had one of these names, or may have had it before they were damaged."""
         with self._section:
-            if maker is None:
-                self._refresh_names()
-            elif not self._freshness.was_just_looked_at(maker):
-                self._freshness.begin_making(maker)
-                self._refresh_names()
+            self._refresh_names()
             by_name = self._paths_by_name()
             found = dict.fromkeys(chain.from_iterable(filter(None, map(by_name.get, names))))
             unreadable = [self._rows[path] for path in self._unreadable]
@@ -89,10 +82,22 @@ class Index:
                 found.update((row.path, None) for row in sorted(unreadable) if row.name in keys)
             return [self._rows[path] for path in found]
 
-    def was_just_looked_at(self, maker: str) -> bool:
-        """Tell whether nobody but a sync tool, and only among the refs of `maker`, can have changed a name since."""
-        with self._section:
-            return self._freshness.was_just_looked_at(maker)
+    @contextmanager
+    def making(self, maker: str | None) -> Iterator[None]:
+        """Let look-ups of this thread in the block serve a replica that is to make a ref: see `Freshness.look`.
+
+        So that many can be made in a row, whose time does not grow with how many there are.
+        """
+        self._making.maker = maker
+        try:
+            yield
+        finally:
+            self._making.maker = None
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether a look-up in `making` is likely to be quick."""
+        return self._freshness.is_recent
 
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
@@ -142,9 +147,8 @@ class Index:
     def note(self, head: Head) -> None:
         """Take in a ref that was just written."""
         with self._section:
-            new = head.key.path not in self._rows
             self._set(row_of(head))
-            self._freshness.note(new=new)
+            self._freshness.note()
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
@@ -166,6 +170,7 @@ class Index:
 
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""
+        self._making.maker = None
         self._section.recover()
 
     def _forget_all(self) -> None:
@@ -211,7 +216,8 @@ class Index:
             if path in self._suspect or self._backend.ref_token(key) != row.token:
                 self._read_row(key, row.token)
         before, read = self._freshness.marker, 0
-        if self._freshness.look(lambda: {path: row.token.identity for path, row in self._rows.items()}):
+        maker = getattr(self._making, "maker", None)
+        if self._freshness.look(lambda: {path: row.token.identity for path, row in self._rows.items()}, maker=maker):
             marker = self._freshness.marker
             read = self._compare(self._backend.ref_tokens())
             self._freshness.marker = marker
