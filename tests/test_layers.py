@@ -32,14 +32,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
     "backends.record": ("backends.keys",),
-    "backends.streak": (),
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
-    "backends.files.": ("errors", "process.", *BASE, "backends.streak", DISK, MACHINE, "backends.files."),
+    "backends.files.": ("errors", "process.", *BASE, DISK, MACHINE, "backends.files."),
     # The one that parses refs: a row of its table tells what a ref says.
     "backends.sqlite.sessions": ("errors", FORMAT, "backends.sqlite."),
-    "backends.sqlite.": ("errors", "process.", *BASE, "backends.streak", DISK, MACHINE, "backends.sqlite."),
+    "backends.sqlite.": ("errors", "process.", *BASE, DISK, MACHINE, "backends.sqlite."),
     "backends": ("errors", "backends."),
     # The engine, from the lowest room up.
     "repo.notes": (),

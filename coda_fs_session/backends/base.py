@@ -16,8 +16,10 @@ from typing import NamedTuple
 from ..errors import CorruptionError
 from ..process.uncopied import Uncopied
 from .keys import END_BYTES as END_BYTES
+from .keys import NO_TOKEN as NO_TOKEN
 from .keys import RefEnd as RefEnd
 from .keys import RefKey as RefKey
+from .keys import Sign as Sign
 from .keys import Token as Token
 from .record import Record as Record
 from .record import replica_of as replica_of
@@ -66,7 +68,7 @@ class Place(NamedTuple):
     """
 
     path: str
-    store: Token | None
+    store: Sign | None
 
 
 class Capabilities(NamedTuple):
@@ -165,8 +167,8 @@ class Backend(Uncopied, ABC):
     def objects(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up as stored."""
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
-        """Yield the first two digits of the ids that there are, with a token that changes when one comes or goes.
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
+        """Yield the first two digits of the ids that there are, with what changes when one comes or goes.
 
         The default lists every object; override it where that can be told without.
         """
@@ -175,7 +177,7 @@ class Backend(Uncopied, ABC):
             groups.setdefault(identity[:2], []).append(identity)
         for group, found in groups.items():
             digest = hashlib.sha256("".join(sorted(found)).encode()).digest()
-            yield group, Token((len(found), int.from_bytes(digest[:7])))
+            yield group, Sign((len(found), int.from_bytes(digest[:7])))
 
     def object_ids(self, group: str) -> Iterator[str]:
         """Yield the id of each object that begins with these two digits."""
@@ -197,11 +199,13 @@ class Backend(Uncopied, ABC):
             yield RefKey(path), token
 
     @abstractmethod
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
-        """Return the identity of every ref by path: the first number of its token, which appending does not change.
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+        """Return the identity of every ref by path; see `Token.identity`.
 
         Args:
             marker: what the last call, perhaps of another process, returned with its identities; None at first.
+            but: a replica. The markers of such calls need not tell what this backend does to its refs, nor what
+                programs that are not of this package do.
 
         Returns:
             A marker for the next call, which can be kept as JSON, and the identities; None in their place where no
@@ -229,15 +233,6 @@ class Backend(Uncopied, ABC):
         """
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
-
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        """Return what stays equal as long as only this very backend, by `create_ref`, brings refs, all of one replica.
-
-        And how many these are so far. Any other change of which refs there are makes the first another, except that a
-        backend need not notice what a program that is not of this package does to that replica's own refs, or where no
-        replica writes. None where it cannot tell, or not yet.
-        """
-        return None
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.

@@ -6,8 +6,38 @@ from typing import NamedTuple, NewType
 
 END_BYTES = 32
 
-Token = NewType("Token", tuple[int, ...])
-"""Changes whenever a ref's content does; compared, never looked into."""
+Sign = NewType("Sign", tuple[int, ...])
+"""Changes whenever what it stands for does; compared, never looked into."""
+
+
+class Token(NamedTuple):
+    """What tells one state of a ref from every other.
+
+    Attributes:
+        identity: stays as it is when the ref is appended to, and changes when it is replaced.
+        size: of the ref, in bytes.
+        stamp: tells states of one size apart.
+        listed: when the token was made, where the stamp may hide a later change: then it equals no other token. 0
+            otherwise.
+    """
+
+    identity: int
+    size: int
+    stamp: int = 0
+    listed: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether a state that has this token later is the same state."""
+        return not self.listed
+
+    def numbers(self) -> list[int]:
+        """Return what to keep in JSON, which equals that of no other token."""
+        return [*(self if self.listed else self[:3])]
+
+
+NO_TOKEN = Token(-1, -1, -1)
+"""That of no ref."""
 
 
 class RefKey(NamedTuple):

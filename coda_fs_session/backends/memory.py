@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
@@ -19,6 +20,7 @@ from .base import (
     RefChangedError,
     RefKey,
     RefTakenError,
+    Sign,
     Snapshot,
     Token,
     mismatch,
@@ -36,6 +38,7 @@ class MemoryBackend(Backend):
         self._objects: dict[str, bytes] = {}
         self._refs: dict[RefKey, Snapshot] = {}
         self._placed = 0
+        self._placed_of: Counter[str | None] = Counter()
         self._serial = next(_serials)
         self._mutex = threading.RLock()
         forks.renew(self, forks.Floor.BACKEND)
@@ -48,7 +51,7 @@ class MemoryBackend(Backend):
         return
 
     def place(self) -> Place:
-        return Place(f"memory:{self._serial}", Token((self._serial,)))
+        return Place(f"memory:{self._serial}", Sign((self._serial,)))
 
     def locate(self, key: RefKey | str) -> str:
         return f"memory:refs/{key.path}" if isinstance(key, RefKey) else f"memory:objects/{key}"
@@ -74,11 +77,12 @@ class MemoryBackend(Backend):
         with self._mutex:
             return {key.path: snapshot.token for key, snapshot in self._refs.items()}
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         with self._mutex:
-            if marker == self._placed:
+            now = self._placed - self._placed_of[but]
+            if marker == now:
                 return marker, None
-            return self._placed, {key.path: snapshot.token[0] for key, snapshot in self._refs.items()}
+            return now, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
 
     def ref_sizes(self) -> Iterator[int]:
         yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
@@ -95,7 +99,7 @@ class MemoryBackend(Backend):
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         with self._mutex:
             before = self._expected(key, expected)
-            token = Token((expected[0], expected[1] + len(data)))
+            token = expected._replace(size=expected.size + len(data))
             self._refs[key] = Snapshot(before + data, token)
             return token
 
@@ -115,7 +119,8 @@ class MemoryBackend(Backend):
 
     def _place(self, key: RefKey, data: bytes) -> Token:
         self._placed += 1
-        token = Token((self._placed, len(data)))
+        self._placed_of[key.replica] += 1
+        token = Token(self._placed, len(data))
         self._refs[key] = Snapshot(data, token)
         return token
 

@@ -102,7 +102,7 @@ class SessionManager(Uncopied):
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
         with self._sessions.lock:
-            session = self._sessions.find(name, making=True)
+            session = self._sessions.find(name) if self._may_exist(name) else None
             if session is not None:
                 return session
             session = Session(name, created_at=self._engine.now() if self._engine is not None else None)
@@ -540,7 +540,7 @@ class SessionManager(Uncopied):
 
     def _branch(self, name: str, parent_name: str, at: int | None) -> Session:
         with self._sessions.lock:
-            if self._sessions.get(name) is not None or self._storage.may_exist(name):
+            if self._may_exist(name):
                 there = self._branch_there(name, parent_name, at)
                 if there is not None:
                     return there
@@ -571,6 +571,9 @@ class SessionManager(Uncopied):
         if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
             return self._load(name)
         raise name_taken(name)
+
+    def _may_exist(self, name: str) -> bool:
+        return self._sessions.get(name) is not None or self._storage.may_exist(name)
 
     @operation
     def _within(self, work: Callable[[], _T]) -> _T:

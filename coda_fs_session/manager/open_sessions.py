@@ -113,13 +113,10 @@ class OpenSessions(Uncopied):
         if session.name != before and self._by_name.get(before) is session:
             self._move(before, session)
 
-    def find(self, name: str, *, making: bool = False) -> Session | None:
+    def find(self, name: str) -> Session | None:
         """Return the open object of a session in its newest state, or open it; None where there is no such session.
 
         An open object is what its name means as long as it goes by it.
-
-        Args:
-            making: it is to be made if there is none.
         """
         session = self.get(name)
         if session is not None and session.name != name:
@@ -141,8 +138,6 @@ class OpenSessions(Uncopied):
                         return session
                 else:
                     self.let_go(session)
-        if making and not self._storage.may_exist(name):
-            return None
         loaded = self._storage.load_meant(name)
         if loaded is None:
             return None

@@ -180,9 +180,10 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def may_exist(self, name: str) -> bool:
         # Only where that is quicker than loading, which looks as well.
-        maker = self.repo.replica
-        quick = maker is not None and self.repo.index.was_just_looked_at(maker)
-        return not quick or bool(related(self.repo, name, making=True))
+        if not self.repo.index.is_recent:
+            return True
+        with self.repo.index.making(self.repo.replica):
+            return bool(related(self.repo, name))
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Snapshot, Token
+from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
 from ..errors import StoreError
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class WrapperBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self.call("objects", self.inner.objects)
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
         return self.call("object_groups", self.inner.object_groups)
 
     def object_ids(self, group: str) -> Iterator[str]:
@@ -74,8 +74,8 @@ class WrapperBackend(Backend):
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         return self.call("refs", self.inner.refs)
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
-        return self.call("ref_identities", lambda: self.inner.ref_identities(marker))
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+        return self.call("ref_identities", lambda: self.inner.ref_identities(marker, but=but))
 
     def ref_token(self, key: RefKey) -> Token | None:
         return self.call("ref_token", lambda: self.inner.ref_token(key))
@@ -88,9 +88,6 @@ class WrapperBackend(Backend):
 
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
-
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        return self.call("state_beside", lambda: self.inner.state_beside(replica))
 
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))

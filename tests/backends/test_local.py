@@ -418,7 +418,7 @@ def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) ->
 def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing changed since, the refs are not listed; and whatever changed is noticed all the same."""
     # Else nothing that was just made vouches for anything.
-    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
     backend.create_ref(KEY, b"one\n")
     known = backend.replica_marker(KEY.replica)
     assert known
@@ -434,26 +434,30 @@ def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: p
     assert backend.replica_marker(KEY.replica, known) is None
 
 
-def test_the_state_beside_a_replica(tmp_path: Path) -> None:
+def test_what_stands_beside_a_replica(tmp_path: Path) -> None:
     """It tells nothing while the time of another replica's folder could hide a further change."""
     backend = LocalBackend(tmp_path / "store", record=FileRecord(lambda: str(tmp_path / "state")))
     backend.prepare()
     backend.create_ref(KEY, b"one\n")
     there = tmp_path / "store" / "refs" / OTHER.replica
     there.mkdir()
-    assert backend.state_beside(KEY.replica) is None
+    assert backend.ref_identities(None, but=KEY.replica)[0] is None
     time.sleep(0.1)
-    state = backend.state_beside(KEY.replica)
-    assert state is not None
+    marker, _ = backend.ref_identities(None, but=KEY.replica)
+    assert marker is not None
     backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-    assert backend.state_beside(KEY.replica) == (state[0], 2)
+    assert backend.ref_identities(marker, but=KEY.replica) == (marker, None)
     (there / "chat.jsonl").touch()
     time.sleep(0.1)
-    assert backend.state_beside(KEY.replica) not in ((state[0], 2), None)
+    _, found = backend.ref_identities(marker, but=KEY.replica)
+    assert found is not None
+    assert found.keys() == {KEY.path, f"{KEY.replica}/another.jsonl", f"{OTHER.replica}/chat.jsonl"}
 
 
 def test_without_a_state_folder_nothing_is_written_elsewhere(backend: LocalBackend, files_made: list[str]) -> None:
     """Nor told of what stands beside a replica: nobody counts then what other processes do."""
     backend.create_ref(KEY, b"one\n")
-    assert backend.state_beside(KEY.replica) is None
+    marker, _ = backend.ref_identities(None, but=KEY.replica)
+    backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
+    assert backend.ref_identities(marker, but=KEY.replica)[1] is not None
     assert all(path.startswith(backend._paths.root) for path in files_made)

@@ -27,7 +27,7 @@ def write_raw(backend: Backend, where: RefKey | str, data: bytes | None) -> None
         del backend._refs[where]
     else:
         # A token that the backend itself never gives.
-        backend._refs[where] = Snapshot(data, Token((-1, len(data))))
+        backend._refs[where] = Snapshot(data, Token(-1, len(data)))
 
 
 class TestMemory(BackendTests):

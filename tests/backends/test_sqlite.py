@@ -33,7 +33,7 @@ from coda_fs_session.backends.sqlite import refs, schema
 from coda_fs_session.backends.sqlite.backend import SqliteBackend
 from coda_fs_session.backends.sqlite.connections import Connections
 from coda_fs_session.backends.sqlite.waiting import Queue
-from coda_fs_session.repo.index import index
+from coda_fs_session.repo.index import freshness
 from coda_fs_session.testing import BackendTests
 from coda_fs_session.testing.kit.case import KEY, new_object
 
@@ -802,41 +802,35 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_making_many_refs_is_told_from_what_others_do(tmp_path: Path) -> None:
-    """Only a backend's own new refs of a replica, with nothing in between, leave the state beside them as it was."""
+    """Only a backend's own new refs of a replica, with nothing in between, leave the marker beside them good."""
     ours, others = SqliteBackend(tmp_path / "store"), SqliteBackend(tmp_path / "store")
     keys = (RefKey(f"{KEY.replica}/{number}.jsonl") for number in count())
-
-    def state() -> object:
-        beside = ours.state_beside(KEY.replica)
-        return beside and beside[0]
-
-    ours.create_ref(next(keys), b"one\n")
-    before = state()
-    assert before is not None
-    for made in (2, 3, 4):
-        token = ours.create_ref(last := next(keys), b"two\n")
-        assert ours.state_beside(KEY.replica) == (before, made)
-    assert ours.state_beside("there-00000002") is None
+    token = ours.create_ref(last := next(keys), b"one\n")
     for change in (
         lambda: others.create_ref(next(keys), b"three\n"),
         lambda: ours.create_refs([(next(keys), b"four\n")]),
         lambda: ours.replace_ref(last, token, b"five\n"),
         lambda: others.create_refs([(next(keys), b"six\n")]),
     ):
-        before = state()
+        marker, found = ours.ref_identities(None, but=KEY.replica)
+        for _ in range(3):
+            ours.create_ref(next(keys), b"two\n")
+            assert ours.ref_identities(marker, but=KEY.replica) == (marker, None)
+        assert ours.ref_identities(marker, but="there-00000002")[1] is not None
+        marker, _ = ours.ref_identities(None, but=KEY.replica)
         change()
-        assert state() is None
         ours.create_ref(next(keys), b"seven\n")
-        assert state() not in (before, None)
+        _, found = ours.ref_identities(marker, but=KEY.replica)
+        assert found == {path: each.identity for path, each in ours.ref_tokens().items()}
 
 
 def test_sessions_made_in_a_row_do_not_list_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Making one takes as long whether there are ten or ten thousand."""
-    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    monkeypatch.setattr(freshness, "_A_MOMENT", 1000.0)
     with open_store(tmp_path, backend="sqlite") as manager:
         for name in ("first", "second"):
             manager.create_session(name)
-        monkeypatch.setattr(SqliteBackend, "ref_identities", None)
+        monkeypatch.setattr(refs, "LIST_REFS", None)
         monkeypatch.setattr(SqliteBackend, "ref_tokens", None)
         for number in range(20):
             manager.create_session(f"session {number}")

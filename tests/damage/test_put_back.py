@@ -18,8 +18,8 @@ from repo.machines import Machine, contents, said
 from storekit import untouched
 
 from coda_fs_session import ObjectNotYetHereError, SessionWarning, StoreFormatError
+from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.machine.state import LocalState
 
 
@@ -135,7 +135,7 @@ def test_one_ref_overwritten_in_place(here: Machine, monkeypatch: pytest.MonkeyP
     here.manager().close()
     ref = next(here.store.glob("refs/*/chat.jsonl"))
     # What is looked at within a tick of the clock counts as not looked at.
-    monkeypatch.setattr(listing, "_TICK_NS", 0)
+    monkeypatch.setattr(tokens, "TICK_NS", 0)
     here.manager().close()
     ref.write_bytes((backup_of(here) / ref.relative_to(here.store)).read_bytes())
     with told():

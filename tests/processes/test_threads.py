@@ -72,7 +72,7 @@ def test_threads_at_one_ref_leave_no_descriptor_open(backend: LocalBackend) -> N
         holder.join()
         other.join(20)
         assert isinstance(results[0], tuple)
-        token = Token(results[0])
+        token = Token(*results[0])
     assert descriptors_of(backend.locate(KEY)) == 1
     backend.close()
     assert descriptors_of(backend.locate(KEY)) == 0

@@ -13,7 +13,8 @@ import pytest
 
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.files import listing
-from coda_fs_session.repo.index.index import Index, ViewRow
+from coda_fs_session.repo.index.index import Index
+from coda_fs_session.repo.index.rows import ViewRow
 
 from .machines import Machine, said
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from coda_fs_session.backends.base import RefKey, Token
+from coda_fs_session.backends.base import NO_TOKEN, RefKey
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.format.chunks import STANDARD
 from coda_fs_session.format.ids import CHAIN_START, Chain, chain_message
@@ -206,7 +206,7 @@ def test_forks_inside_forks_without_end() -> None:
     """A name with more sides, one inside the other, than Python may recurse: each gets its label."""
     store = Objects(MemoryBackend(), cached_messages=0, compress_threshold=0)
     header, _ = encode_header(Header("chat", "x", TIME, TIME))
-    head = Head.of(RefKey("x/chat.jsonl"), Token(()), parse_ref(header, "x"), store, STANDARD)
+    head = Head.of(RefKey("x/chat.jsonl"), NO_TOKEN, parse_ref(header, "x"), store, STANDARD)
     trunk = [Chain(f"{number:064x}") for number in range(SIDES)]
     sides = [
         Way(head, [Run(head.messages, 0, [*trunk[:number], Chain(f"{number:08x}" + "f" * 56)])])

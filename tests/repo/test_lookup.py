@@ -10,12 +10,13 @@ import orjson
 import pytest
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends.base import Token
+from coda_fs_session.backends.base import NO_TOKEN, Token
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine import own_refs
 from coda_fs_session.repo import repository
-from coda_fs_session.repo.index import index
+from coda_fs_session.repo.index import file, freshness
+from coda_fs_session.repo.index.rows import Row
 
 from .machines import Machine, contents, said
 
@@ -134,9 +135,11 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     made: list[object] = []
     listed = LocalBackend.ref_identities
 
-    def count(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
-        made.append(marker)
-        return listed(backend, marker)
+    def count(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+        found = listed(backend, *args, **options)
+        if found[1] is not None:
+            made.append(found)
+        return found
 
     monkeypatch.setattr(LocalBackend, "ref_identities", count)
     return made
@@ -148,7 +151,7 @@ def making(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> Se
     there.create("of there", said(1))
     manager = here.manager()
     manager.create_session("before")
-    monkeypatch.setattr(index, "_A_MOMENT", 1000.0)
+    monkeypatch.setattr(freshness, "_A_MOMENT", 1000.0)
     time.sleep(SETTLED)
     for number in range(2):
         manager.create_session(f"session {number}")
@@ -204,7 +207,7 @@ def test_another_file_name_among_ours_is_noticed_after_a_moment(
 ) -> None:
     """Only that can pass unseen while sessions are made in a row, and not for long."""
     (here.store / "refs" / here.replica / "chat (copy).jsonl").write_bytes(restored)
-    later = time.monotonic() + 2 * index._A_MOMENT
+    later = time.monotonic() + 2 * freshness._A_MOMENT
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert contents(making.create_session("chat")) == ["1", "2"]
 
@@ -214,11 +217,11 @@ def test_what_comes_during_a_look_is_noticed_by_the_next(
 ) -> None:
     """What stands beside is looked at before the names are."""
     # Else the folder would count as one that cannot tell yet.
-    monkeypatch.setattr(listing, "_is_recent", lambda changed, now: False)
+    monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
     listed, looked = LocalBackend.ref_identities, []
 
-    def list_and_receive(backend: LocalBackend, marker: object) -> tuple[object, dict[str, int] | None]:
-        found = listed(backend, marker)
+    def list_and_receive(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+        found = listed(backend, *args, **options)
         looked.append(found)
         if len(looked) == 2:
             (here.store / "refs" / there.replica / "another.jsonl").write_bytes(restored)
@@ -261,7 +264,7 @@ def test_a_file_that_is_there_but_not_listed(
     ref.write_bytes(restored)
     for verb in ("ref_identities", "ref_tokens"):
         hide(monkeypatch, verb, f"{here.replica}/chat.jsonl")
-    making._storage.repo.index._good_until = 0.0
+    making._storage.repo.index._freshness._good_until = 0.0
     making.create_session("chat")
     assert ref.with_name("chat.2.jsonl").exists()
 
@@ -269,9 +272,9 @@ def test_a_file_that_is_there_but_not_listed(
 def hide(monkeypatch: pytest.MonkeyPatch, verb: str, hidden: str) -> None:
     real = getattr(LocalBackend, verb)
 
-    def without(*arguments: Any) -> Any:
-        found = real(*arguments)
-        (found[1] if isinstance(found, tuple) else found or {}).pop(hidden, None)
+    def without(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
+        ((found[1] if isinstance(found, tuple) else found) or {}).pop(hidden, None)
         return found
 
     monkeypatch.setattr(LocalBackend, verb, without)
@@ -294,9 +297,13 @@ def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -
     assert sum(size > 0 for size in tokens[1]) >= 5
 
 
-def test_rows_without_a_token_are_kept_beside_the_others() -> None:
-    tokens = map(Token, [(1, 2, 3), (), (1, 2, 3, 4)])
-    assert list(index._settled(tokens)) == [(1, 2, 3), (-1, -1, -1), (-1, -1, -1)]
+def test_a_token_that_is_not_settled_is_not_kept() -> None:
+    """The file has the row, and the next process reads its ref again."""
+    tokens = [Token(1, 2, 3), NO_TOKEN, Token(1, 2, 3, 4)]
+    rows = {str(number): Row(str(number), token, "chat", "chat") for number, token in enumerate(tokens)}
+    kept = file.decode(file.encode("", None, rows, {}, None))
+    assert list(kept.tokens.values()) == [tokens[0], NO_TOKEN, NO_TOKEN]
+    assert file.decode_rest(kept) == ({path: row._replace(token=kept.tokens[path]) for path, row in rows.items()}, {})
 
 
 def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:

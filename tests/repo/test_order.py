@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coda_fs_session import StoreError
-from coda_fs_session.backends.base import RefKey, Token
+from coda_fs_session.backends.base import NO_TOKEN, RefKey
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.format.chunks import STANDARD
 from coda_fs_session.format.ids import CHAIN_START
@@ -104,7 +104,7 @@ def files_of(drawn: Sequence[Any]) -> dict[str, bytes]:
 def _heads(drawn: Sequence[Any]) -> list[Head]:
     objects = Objects(MemoryBackend(), cached_messages=0, compress_threshold=8192)
     return [
-        Head.of(RefKey(path), Token(()), parse_ref(data, path), objects, STANDARD)
+        Head.of(RefKey(path), NO_TOKEN, parse_ref(data, path), objects, STANDARD)
         for path, data in files_of(drawn).items()
     ]
 

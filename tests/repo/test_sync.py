@@ -22,6 +22,7 @@ from coda_fs_session import (
     UnsupportedError,
 )
 from coda_fs_session.backends.base import RefKey
+from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
@@ -653,8 +654,9 @@ def test_young_files_are_looked_at_again(here: Machine, there: Machine, monkeypa
     here.create("chat", said(1))
     # Every file is young now, and no file is the next time.
     for length in (10**18, 0):
-        for tick in ("_TICK_NS", "_COARSE_TICK_NS"):
-            monkeypatch.setattr(listing, tick, length)
+        monkeypatch.setattr(tokens, "TICK_NS", length)
+        for module in (tokens, listing):
+            monkeypatch.setattr(module, "COARSE_TICK_NS", length)
         if length:
             here.manager().sync(there.store)
     ref, status = there.only_ref(), there.only_ref().stat()

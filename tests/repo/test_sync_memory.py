@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from coda_fs_session.backends.base import Place, Token
+from coda_fs_session.backends.base import Place, Sign
 from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.repo.sync import memory
 from coda_fs_session.repo.sync.memory import Memory
 
-HERE, THERE = Place("/here", Token((1, 2))), Place("/there", Token((3, 4)))
+HERE, THERE = Place("/here", Sign((1, 2))), Place("/there", Sign((3, 4)))
 
 
 class Remembering(MemoryState):
@@ -45,7 +45,7 @@ def test_it_is_recalled(machine: Remembering) -> None:
 
 @pytest.mark.parametrize(
     ("here", "there"),
-    [(HERE._replace(store=Token((9, 9))), THERE), (HERE, THERE._replace(store=Token((9, 9))))],
+    [(HERE._replace(store=Sign((9, 9))), THERE), (HERE, THERE._replace(store=Sign((9, 9))))],
     ids=["here", "there"],
 )
 def test_another_store_at_one_of_the_places(machine: Remembering, here: Place, there: Place) -> None:

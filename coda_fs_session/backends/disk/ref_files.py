@@ -6,8 +6,9 @@ import errno
 import os
 
 from ...errors import CorruptionError
-from ..base import Snapshot, Token
+from ..base import Snapshot
 from .files import read_bytes
+from .tokens import token_of
 
 _REF_LIMIT = 2**31
 _AT_ONCE = 1024 * 1024
@@ -80,7 +81,3 @@ def _end_of_zeros(descriptor: int, position: int, size: int) -> int:
             return position
         position += len(piece)
     return size
-
-
-def token_of(status: os.stat_result) -> Token:
-    return Token((status.st_ino, status.st_size, status.st_mtime_ns))

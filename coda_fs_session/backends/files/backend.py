@@ -25,6 +25,7 @@ from ..base import (
     RefEnd,
     RefKey,
     RefTakenError,
+    Sign,
     Snapshot,
     Token,
 )
@@ -48,12 +49,12 @@ from ..disk.folders import OwnFolders
 from ..disk.parallel import in_parallel
 from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ..disk.presence import Presence
-from ..disk.ref_files import read_ref, token_of
+from ..disk.ref_files import read_ref
 from ..disk.store_check import check_store, warn_if_open_to_all
-from ..machine.own_refs import FileRecord, end_of
+from ..disk.tokens import end_of, listed_token, token_of
+from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from ..streak import Streak
-from .listing import list_identities, list_tokens, listed_token, replica_marker, states_beside, walk_groups
+from .listing import list_identities, list_tokens, replica_marker, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .objects import ObjectFiles
 
@@ -94,7 +95,6 @@ class LocalBackend(Backend):
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._stand_ins = StandIns(self._paths.root, self._record.state)
         self._open_refs = OpenRefs(self._files, self._stand_ins)
-        self._streak = Streak()
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
         self._prepared = False
@@ -133,7 +133,7 @@ class LocalBackend(Backend):
         except OSError:
             store = None
         else:
-            store = Token((status.st_ino, status.st_mtime_ns))
+            store = Sign((status.st_ino, status.st_mtime_ns))
         return Place(os.path.realpath(self._paths.root), store)
 
     def watched_folder(self) -> str:
@@ -162,7 +162,7 @@ class LocalBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
         with store_errors("list", self._paths.objects, reading=True):
             yield from walk_groups(self._paths.objects)
 
@@ -194,16 +194,17 @@ class LocalBackend(Backend):
             return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
         return None
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         with store_errors("list", self._paths.refs, reading=True):
-            found = list_identities(self._paths.refs, marker)
+            # Without a state folder nobody counts what other processes do to this replica's refs.
+            found = list_identities(self._paths.refs, marker, but if self._record.changes() else None)
             if found[1] is not None:
                 self._presence.check()
             return found
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
-            yield token[1]
+            yield token.size
 
     def read_ref(self, key: RefKey) -> Snapshot:
         path = self._paths.ref(key.path)
@@ -234,14 +235,6 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        made = self._streak.since(replica, self._record.changes())
-        if made is None:
-            return None
-        with store_errors("list", self._paths.refs, reading=True):
-            others = states_beside(self._paths.refs, self._paths.ref(replica))
-        return None if others is None else ((made[0], others), made[1])
-
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         with store_errors("list", self._paths.refs, reading=True):
             return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
@@ -270,7 +263,7 @@ class LocalBackend(Backend):
                     # A file whose name may not last was not made: the caller tries again, and wants the name free.
                     discard(self._files, path)
                     raise
-                self._count_new(key.replica)
+                self._record.count_change()
                 self._presence.met(key.replica)
                 self._record.keep(key, data)
                 return token
@@ -281,13 +274,6 @@ class LocalBackend(Backend):
             raise
         finally:
             os.close(descriptor)
-
-    def _count_new(self, replica: str) -> None:
-        number = self._record.count_change()
-        if number:
-            self._streak.made(replica, number - 1, number)
-        else:
-            self._streak.lost()
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []
@@ -371,7 +357,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            if not self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1])):
+            if not self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected.size)):
                 raise RecordAheadError(key)
             if path in self._doubtful:
                 return self._rescue(ref, key, expected, data)
@@ -380,9 +366,9 @@ class LocalBackend(Backend):
             except OSError as error:
                 # Nothing after the last good line was acknowledged; what cannot be cut off counts as torn.
                 with contextlib.suppress(OSError):
-                    self._files.truncate(ref.descriptor, expected[1])
+                    self._files.truncate(ref.descriptor, expected.size)
                 raise translate(error, "append to", path) from error
-            self._record.append(key, data, partial(read_bytes, ref.descriptor, expected[1] + len(data)))
+            self._record.append(key, data, partial(read_bytes, ref.descriptor, expected.size + len(data)))
             # From here on others may append: whichever of us syncs the file makes both lines durable, and the disk
             # can do so for all who wait at once.
             ref.unlock()
@@ -401,7 +387,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            even = self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected[1]))
+            even = self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected.size))
             if not even and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
@@ -432,21 +418,21 @@ class LocalBackend(Backend):
         self._doubtful.add(ref.path)
         if not ref.locked:
             ref.lock()
-        end = expected[1] + len(data)
+        end = expected.size + len(data)
         with store_errors("sync", ref.path):
             size = ref.size_at_path()
             # What others have appended to our line stays; it follows from ours, which comes from memory.
             others = read_bytes(ref.descriptor, size - end, end)
-            if size not in (expected[1], end) and not (others and ref.has(data, expected[1])):
+            if size not in (expected.size, end) and not (others and ref.has(data, expected.size)):
                 raise RefChangedError(ref.path)
-            whole = read_bytes(ref.descriptor, expected[1]) + data + others
+            whole = read_bytes(ref.descriptor, expected.size) + data + others
             try:
                 token = self._swap(ref, whole)
             except OSError:
                 if not others:
                     with contextlib.suppress(OSError):
-                        self._files.truncate(ref.descriptor, expected[1])
-                    self._record.cut(key, expected[1])
+                        self._files.truncate(ref.descriptor, expected.size)
+                    self._record.cut(key, expected.size)
                 raise
         self._record.keep(key, whole)
         self._doubtful.discard(ref.path)

@@ -12,15 +12,15 @@ from ...errors import StoreError
 from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
-from ..base import RefChangedError, Snapshot, Token
+from ..base import END_BYTES, NO_TOKEN, RefChangedError, Snapshot, Token
 from ..disk import locks
 from ..disk.descriptors import note_keeper
 from ..disk.files import Files, open_with_status, read_bytes
-from ..disk.ref_files import read_whole, token_of
+from ..disk.ref_files import read_whole
+from ..disk.tokens import end_of, token_of
 from ..machine.stand_ins import StandIns
 
 OPEN_REFS = 64
-_SUFFIX_BYTES = 32
 _TRIES = 3
 
 
@@ -51,14 +51,14 @@ class OpenRef(Uncopied):
         self.descriptor = self.incoming = -1
         self.inode = self.device = 0
         self.locked = self.unnumbered = False
-        self.token = Token(())
+        self.token = NO_TOKEN
         self.suffix = b""
-        self.now = Token(())
+        self.now = NO_TOKEN
 
     def open(self, files: Files) -> None:
         self.close()
         self.descriptor, status = open_with_status(self.path, append=files)
-        length = min(_SUFFIX_BYTES, status.st_size)
+        length = min(END_BYTES, status.st_size)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
         self.suffix = read_bytes(self.descriptor, length, status.st_size - length)
@@ -120,12 +120,12 @@ class OpenRef(Uncopied):
     def _has_same_end(self) -> bool:
         descriptor, there = open_with_status(self.path)
         try:
-            return _end_of(descriptor, there.st_size) == _end_of(self.descriptor, os.fstat(self.descriptor).st_size)
+            return end_of(descriptor, there.st_size) == end_of(self.descriptor, os.fstat(self.descriptor).st_size)
         finally:
             os.close(descriptor)
 
     def _as_ours(self, there: os.stat_result) -> Token:
-        return Token((self.inode, *token_of(there)[1:]))
+        return token_of(there)._replace(identity=self.inode)
 
     def catch_up(self, files: Files) -> Token:
         """Open the file that is at the path instead of an orphan, and wait for its lock; return its token.
@@ -162,25 +162,25 @@ class OpenRef(Uncopied):
             raise RefChangedError(self.path) from error
         if token is None:
             raise RefChangedError(self.path)
-        return token[1]
+        return token.size
 
     def has(self, data: bytes, offset: int) -> bool:
         return read_bytes(self.descriptor, len(data), offset) == data
 
     def outdated(self, size: int) -> Token:
         """Return a token for the first `size` bytes of a file that has more: one that no file has."""
-        return Token((self.inode, size, -1))
+        return Token(self.inode, size, -1)
 
     def expect(self, expected: Token) -> None:
         """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
         if self.unnumbered:
-            expected = Token((self.inode, *expected[1:]))
+            expected = expected._replace(identity=self.inode)
         if self.now != expected:
             raise RefChangedError(expected)
         if self.token == expected:
             # The same inode, size and time can still be an older copy, written back in place.
             length = len(self.suffix)
-            end = os.pread(self.descriptor, length, expected[1] - length)
+            end = os.pread(self.descriptor, length, expected.size - length)
             if end != self.suffix:
                 # The caller will read these bytes, and try again with the very same token.
                 self.suffix = end
@@ -197,11 +197,11 @@ class OpenRef(Uncopied):
             token = self.look()
         except FileNotFoundError as error:
             raise RefChangedError(self.path) from error
-        end = expected[1] + len(data)
-        if token is None or token[1] < end or (token[1] > end and not self.has(data, expected[1])):
+        end = expected.size + len(data)
+        if token is None or token.size < end or (token.size > end and not self.has(data, expected.size)):
             raise RefChangedError(self.path)
-        self.token = token if token[1] == end else self.outdated(end)
-        self.suffix = data[-_SUFFIX_BYTES:]
+        self.token = token if token.size == end else self.outdated(end)
+        self.suffix = data[-END_BYTES:]
         return self.token
 
     def take_over(self, data: bytes) -> None:
@@ -213,7 +213,7 @@ class OpenRef(Uncopied):
         status = os.fstat(self.descriptor)
         self.inode, self.device = status.st_ino, status.st_dev
         self.token = token_of(status)
-        self.suffix = data[-_SUFFIX_BYTES:]
+        self.suffix = data[-END_BYTES:]
 
     def close(self) -> None:
         self.drop_incoming()
@@ -296,7 +296,7 @@ class OpenRefs(Uncopied):
         try:
             if not ref.locked:
                 return None
-            data, whole = read_whole(ref.descriptor, ref.now[1], path, begin)
+            data, whole = read_whole(ref.descriptor, ref.now.size, path, begin)
             same = whole and ref.look() == ref.now
             return Snapshot(data, ref.now) if same else None
         except FileNotFoundError:
@@ -372,8 +372,3 @@ class OpenRefs(Uncopied):
         for ref in self._refs.values():
             ref.forget()
         self._refs = OrderedDict()
-
-
-def _end_of(descriptor: int, size: int) -> tuple[int, bytes]:
-    length = min(_SUFFIX_BYTES, size)
-    return size, read_bytes(descriptor, length, size - length)

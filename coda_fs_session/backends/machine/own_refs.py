@@ -17,7 +17,7 @@ from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
-from ..base import END_BYTES, Record, RefEnd, RefKey, Token, replica_of
+from ..base import END_BYTES, NO_TOKEN, Record, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import names_in, note_keeper, scan
 from ..disk.files import (
     Files,
@@ -31,7 +31,7 @@ from ..disk.files import (
     write_file,
 )
 from ..disk.paths import is_hidden, is_replica_id
-from ..disk.ref_files import token_of
+from ..disk.tokens import TICK_NS, end_of, token_of
 from .aside import move_aside, move_back
 from .kept import keep, kept
 
@@ -40,7 +40,6 @@ _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
 _MARKER, _CHECKED, _CHANGES, _NOTE = ".marker", ".checked", ".changes", ".store"
 _MOST_CHANGES = 2**20
-_TICK_NS = 20_000_000
 
 _T = TypeVar("_T")
 
@@ -58,7 +57,7 @@ class _OpenCopy(Uncopied):
         self.path = path
         self.descriptor = descriptor
         self.inode = os.fstat(descriptor).st_ino
-        self.even = Token(())
+        self.even = NO_TOKEN
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -117,9 +116,9 @@ class FileRecord(Record):
         return found
 
     def newest(self) -> list[RefKey]:
-        times = {key: token[-1] for replica in self.replicas() for key, token in self.tokens(replica).items()}
+        times = {key: token.stamp for replica in self.replicas() for key, token in self.tokens(replica).items()}
         last = max(times.values(), default=0)
-        return [key for key, written in times.items() if last - written < _TICK_NS]
+        return [key for key, written in times.items() if last - written < TICK_NS]
 
     def end(self, key: RefKey) -> RefEnd | None:
         return self._read(key, end_of)
@@ -229,7 +228,7 @@ class FileRecord(Record):
         known = self._open.get(key)
         if (known is not None and known.even == token) or not self._is_kept(key):
             return True
-        size = token[1]
+        size = token.size
         with self._mutex:
             try:
                 descriptor = self._descriptor(key)
@@ -365,9 +364,3 @@ class FileRecord(Record):
             return kept(f"{self._folder()}/{name}")
         except StoreError:
             return None
-
-
-def end_of(descriptor: int, size: int) -> RefEnd:
-    """Return how an open file of `size` bytes ends."""
-    length = min(END_BYTES, size)
-    return RefEnd(size, read_bytes(descriptor, length, size - length))

@@ -27,12 +27,12 @@ from ..base import (
     RefEnd,
     RefKey,
     RefTakenError,
+    Sign,
     Snapshot,
     Token,
 )
 from ..disk.files import Files
 from ..machine.own_refs import FileRecord
-from ..streak import Streak
 from . import refs as rows
 from .database import Database
 from .objects import ObjectRows
@@ -77,7 +77,9 @@ class SqliteBackend(Backend):
             os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
         )
         self._objects = ObjectRows(self._database, compress=compress)
-        self._streak = Streak()
+        # A replica, a marker since which only its refs were created, all here, and the state after the last of them. In
+        # one value, so that threads see all of it or nothing.
+        self._made: tuple[str, object, object] = ("", None, None)
 
     def prepare(self) -> None:
         self._database.prepare()
@@ -89,7 +91,7 @@ class SqliteBackend(Backend):
         _, inode = self._database.identity() or (0, 0)
         with self._database.reading() as connection:
             number, _ = self._store(connection)
-        return Place(path, Token((number, inode)))
+        return Place(path, Sign((number, inode)))
 
     def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
         row = run(connection, _STORE).fetchone()
@@ -117,7 +119,7 @@ class SqliteBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         return self._objects.sizes()
 
-    def object_groups(self) -> Iterator[tuple[str, Token]]:
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
         return self._objects.groups()
 
     def object_ids(self, group: str) -> Iterator[str]:
@@ -131,20 +133,22 @@ class SqliteBackend(Backend):
             for number, path, *token in self._database.rows(rows.LIST_REFS)
         }
 
-    def ref_identities(self, marker: object) -> tuple[object, dict[str, int] | None]:
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         if not self._database.exists():
             return None, {}
         with self._database.reading() as connection:
             # Before the list: what changes in between must not pass for seen.
             now = list(self._store(connection))
-            if marker == now:
+            if marker == now or (but is not None and self._made == (but, marker, now)):
                 return marker, None
+            if but is not None:
+                self._made = (but, now, now)
             found = run(connection, rows.LIST_REFS).fetchall()
-            return now, {rows.path_of(number, path): rows.token_of(*token)[0] for number, path, *token in found}
+            return now, {rows.path_of(number, path): rows.token_of(*token).identity for number, path, *token in found}
 
     def ref_sizes(self) -> Iterator[int]:
         for token in self.ref_tokens().values():
-            yield token[1]
+            yield token.size
 
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
@@ -156,7 +160,7 @@ class SqliteBackend(Backend):
         lines = [row[3] for row in found if row[3] is not None]
         data = rows.joined(lines)
         # Not left to the ids in the lines: what looks like a write that was cut short is damage here.
-        if data is None or min(token) < 0 or rows.mark_of(lines) != token[2]:
+        if data is None or min(token) < 0 or rows.mark_of(lines) != token.stamp:
             raise CorruptionError(
                 "the lines of the ref are not those that were written: restore the database from a backup, or sync it "
                 "from another store",
@@ -181,13 +185,15 @@ class SqliteBackend(Backend):
         if found is None:
             raise KeyError(key)
         token, end = found
-        return RefEnd(token[1], end)
+        return RefEnd(token.size, end)
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         before, (token,), after = self._create([(key, data)], record=True)
         if token is None:
             raise RefTakenError(key)
-        self._streak.made(key.replica, before, after)
+        replica, marker, last = self._made
+        if (replica, last) == (key.replica, before):
+            self._made = (replica, marker, after)
         return token
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
@@ -195,7 +201,7 @@ class SqliteBackend(Backend):
 
     def _create(
         self, refs: Sequence[tuple[RefKey, bytes]], *, record: bool = False
-    ) -> tuple[object, list[Token | None], object]:
+    ) -> tuple[list[int], list[Token | None], list[int]]:
         """Make refs, and return with their tokens the store's row before and after."""
         for key, _ in refs:
             if not rows.as_text(key.path):
@@ -203,14 +209,14 @@ class SqliteBackend(Backend):
                 raise StoreError(f"{where}: a database keeps only text as a path") from OSError(errno.EILSEQ, where)
         self.prepare()
         with self._database.writing("create refs in") as connection:
-            before = self._store(connection)
+            before = list(self._store(connection))
             tokens = [rows.create(connection, key.path, data) for key, data in refs]
             if record and tokens[0] is not None:
                 ((key, data),) = refs
                 if self._record.read(key) not in (None, data):
                     raise RecordAheadError(key)
                 self._database.then(lambda _: self._record.keep(key, data))
-            return before, tokens, self._store(connection)
+            return before, tokens, list(self._store(connection))
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._exists_for(key)
@@ -248,12 +254,6 @@ class SqliteBackend(Backend):
     def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
         first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
         return [] if first and first[0][0] else None
-
-    def state_beside(self, replica: str) -> tuple[object, int] | None:
-        if not self._database.exists():
-            return None
-        with self._database.reading() as connection:
-            return self._streak.since(replica, self._store(connection))
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:

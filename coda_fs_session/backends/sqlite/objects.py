@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from ...errors import CorruptionError, ObjectNotYetHereError
-from ..base import OBJECT_LIMIT, NewObject, Token, mismatch
+from ..base import OBJECT_LIMIT, NewObject, Sign, mismatch
 from ..disk.zstd import compress, compressed, decompress, decompressed, largest_frame
 from .database import Database
 from .schema import new_number, objects
@@ -145,12 +145,12 @@ class ObjectRows:
             if _is_hex(identity, 64):
                 yield identity, size
 
-    def groups(self) -> Iterator[tuple[str, Token]]:
-        """Yield each group with a token; see `Backend.object_groups`."""
+    def groups(self) -> Iterator[tuple[str, Sign]]:
+        """Yield each group with its sign; see `Backend.object_groups`."""
         for group, count, tags in self._database.rows(_GROUPS):
             if _is_hex(group, _GROUP_DIGITS):
                 # Where a tag is no number nobody can tell whether it is the same group: it is not.
-                yield group, Token((count, tags if type(tags) is int else new_number()))
+                yield group, Sign((count, tags if type(tags) is int else new_number()))
 
     def ids(self, group: str) -> Iterator[str]:
         """Yield the ids of a group."""

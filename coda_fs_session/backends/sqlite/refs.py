@@ -97,8 +97,8 @@ def create(connection: sqlite3.Connection, path: str, data: bytes) -> Token | No
 
 def append(connection: sqlite3.Connection, key: RefKey, expected: Token, data: bytes) -> Token:
     """Add lines to a ref, if it still has the expected token, and return the new one."""
-    version, size, mark = _parts(key, expected)
-    token = Token((version, size + len(data), mark_of(_lines(data), mark)))
+    version, size, mark, _ = expected
+    token = Token(version, size + len(data), mark_of(_lines(data), mark))
     ref = _change(connection, key, expected, token)
     _add_lines(connection, ref, size, data)
     _grow_row(connection, ref, data)
@@ -163,8 +163,7 @@ def row_without_path(path: str) -> int | None:
 
 def token_of(version: object, size: object, mark: object) -> Token:
     """Return the token of a row; of one with something else than numbers, one that no good row has."""
-    parts = [part if type(part) is int else -1 for part in (version, size, mark)]
-    return Token(tuple(parts))
+    return Token(*(part if type(part) is int else -1 for part in (version, size, mark)))
 
 
 def as_text(path: str) -> str:
@@ -178,7 +177,7 @@ def as_text(path: str) -> str:
 
 def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token: Token) -> int:
     """Give a ref another token, if it still has the expected one, and return its number."""
-    version, size, mark = _parts(key, expected)
+    version, size, mark, _ = expected
     old = {"key": as_text(key.path), "old_version": version, "old_size": size, "old_mark": mark}
     found = run(connection, _CHANGE, {**old, **_fields(token)}).fetchall()
     if not found:
@@ -186,18 +185,12 @@ def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token:
     return int(found[0][0])
 
 
-def _parts(key: RefKey, token: Token) -> tuple[int, int, int]:
-    if len(token) != len(_TOKEN):
-        raise RefChangedError(key)
-    return token[0], token[1], token[2]
-
-
 def _new_token(data: bytes) -> Token:
-    return Token((new_number(), len(data), mark_of(_lines(data))))
+    return Token(new_number(), len(data), mark_of(_lines(data)))
 
 
 def _fields(token: Token) -> dict[str, int]:
-    return {"version": token[0], "size": token[1], "mark": token[2]}
+    return {"version": token.identity, "size": token.size, "mark": token.stamp}
 
 
 def _lines(data: bytes) -> Iterable[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .index import Row
+from .rows import Row
 
 
 def groups(rows: Iterable[Row]) -> list[list[Row]]:

@@ -19,7 +19,7 @@ from ...session.session import SessionInfo
 from ..ancestry.resolve import Shown, View
 from ..ancestry.sides import sides_of
 from ..index.groups import groups
-from ..index.index import KnownRef, Row, ViewRow, row_of
+from ..index.rows import KnownRef, Row, ViewRow, row_of
 from ..repository import Repository
 from ..reverts import verdict
 from .names import read_refs, related, view_of

@@ -15,7 +15,7 @@ from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
 from ..content.state import Head
 from ..index.groups import groups
-from ..index.index import Row, ViewRow
+from ..index.rows import Row, ViewRow
 from ..repository import Repository
 
 
@@ -65,16 +65,13 @@ class Refs(NamedTuple):
     doubts: dict[RefKey, SessionError]
 
 
-def resolve(repo: Repository, name: str, *, making: bool = False) -> Resolved:
+def resolve(repo: Repository, name: str) -> Resolved:
     """Find what a name stands for.
-
-    Args:
-        making: as in `related`.
 
     Raises:
         StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
-    rows = related(repo, name, making=making)
+    rows = related(repo, name)
     refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
     doubt = next(iter(refs.doubts.values()), None)
@@ -118,18 +115,13 @@ def follow(repo: Repository, head: Head) -> Resolved:
     return Resolved(None, repo, shown) if shown.head.deleted else Resolved(shown, repo)
 
 
-def related(repo: Repository, name: str, *, making: bool = False) -> list[Row]:
-    """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones.
-
-    Args:
-        making: a ref of this name is to be made if there is none; see `Index.named`.
-    """
+def related(repo: Repository, name: str) -> list[Row]:
+    """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
     pending = list(origins(name))
     names = set(pending)
     rows: dict[str, Row] = {}
-    maker = repo.replica if making else None
     while pending:
-        found = [row for row in repo.index.named(*pending, maker=maker) if row.path not in rows]
+        found = [row for row in repo.index.named(*pending) if row.path not in rows]
         rows.update((row.path, row) for row in found)
         pending = []
         for known in chain.from_iterable((row.name, *row.former_names) for row in found):

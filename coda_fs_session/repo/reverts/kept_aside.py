@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from ...backends.base import RefKey, Snapshot, Token
+from ...backends.base import NO_TOKEN, RefKey, Snapshot
 from ...errors import SessionError, SessionNotFoundError, StoreError
 from ...format.names import key_of_ref, session_key
 from ...session.session import SessionInfo
 from ..content.state import Head
-from ..index.index import Row, row_of
+from ..index.rows import Row, row_of
 from ..lookup.listing import find_info, infos_of_rows
 from ..lookup.names import read_refs, related, view_of
 from ..repository import Repository
@@ -26,7 +26,7 @@ def kept_aside(repo: Repository) -> list[SessionInfo]:
             rows.append((row_of(found), found.damage))
         else:
             name = _name_of(key, found)
-            rows.append((Row(key.path, Token(()), name, name, replica=ref_of(key).replica), found))
+            rows.append((Row(key.path, NO_TOKEN, name, name, replica=ref_of(key).replica), found))
     return infos_of_rows(rows)
 
 
@@ -73,7 +73,7 @@ def _entries(repo: Repository) -> Iterator[tuple[RefKey, Head | SessionError]]:
             if data is None:
                 continue
             try:
-                head = repo.fold(key, Snapshot(data, Token(())))
+                head = repo.fold(key, Snapshot(data, NO_TOKEN))
             except SessionError as error:
                 yield key, error
             else:

@@ -136,7 +136,7 @@ def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
     tokens = repo.backend.ref_tokens()
     for key, token in records.items():
         there = tokens.get(key.path)
-        seen = [list(there), list(token)] if there is not None else None
+        seen = [there.numbers(), token.numbers()] if there is not None else None
         if seen is not None and (checked.get(key.path) == seen or agrees(repo, key)):
             found[key.path] = seen
         else:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ...backends.base import RefKey, Snapshot, Token, replica_of
+from ...backends.base import NO_TOKEN, RefKey, Snapshot, replica_of
 from ...errors import CorruptionError, StoreError
 from ..ancestry.ancestors import covers, is_seen_in, same_life
 from ..content.state import Head
@@ -103,7 +103,7 @@ def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> 
 def intact(repo: Repository, key: RefKey, data: bytes) -> Head | None:
     """Fold a ref's bytes; None where they are damaged."""
     try:
-        head = repo.fold(key, Snapshot(data, Token(())))
+        head = repo.fold(key, Snapshot(data, NO_TOKEN))
     except CorruptionError:
         return None
     return head if head.damage is None else None

@@ -117,7 +117,7 @@ class _Sync:
             if other is None:
                 if self._theirs.receives:
                     paths.append(path)
-            elif known.get(path) != [*token, *other]:
+            elif known.get(path) != pair_of(token.numbers(), other.numbers()):
                 paths.append(path)
         if self._ours.receives:
             paths += there.keys() - self._ours.refs.keys()
@@ -333,7 +333,7 @@ class _Sync:
         for path, tokens in self._settled.items():
             # Not of a file so young that another change could hide behind its time: its token equals no other.
             if (here.get(path), there.get(path)) == tokens:
-                refs[path] = pair_of(*tokens)
+                refs[path] = pair_of(tokens[0].numbers(), tokens[1].numbers())
         new = Memory(refs, dict(old.groups), dict(old.verified))
         left, right = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
         for group, good in self._good.items():

@@ -6,19 +6,19 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ...backends.base import MachineState, Place, Token
+from ...backends.base import MachineState, Place, Sign
 from ..notes import decode_note, encode_note
 
 _VERSION = 1
 _DIGITS = 16
 
 Pair = list[int]
-"""A token of our side and, after it, one of theirs, as JSON has them."""
+"""A token, or sign, of our side and after it one of theirs, as JSON has them."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """The tokens under which two stores were last found to hold the same.
+    """The tokens and signs under which two stores were last found to hold the same.
 
     Attributes:
         refs: by path, of refs that said the same on both sides.
@@ -53,10 +53,10 @@ class Memory:
         text = self.verified.get(group, "")
         return {text[start : start + _DIGITS] for start in range(0, len(text), _DIGITS)}
 
-    def note_group(self, group: str, tokens: tuple[Token, Token] | None, ids: Iterable[str]) -> None:
-        """Note which objects are good on both sides; with the tokens under which there are no others."""
-        if tokens is not None:
-            self.groups[group] = pair_of(*tokens)
+    def note_group(self, group: str, signs: tuple[Sign, Sign] | None, ids: Iterable[str]) -> None:
+        """Note which objects are good on both sides; with the signs under which there are no others."""
+        if signs is not None:
+            self.groups[group] = pair_of(*signs)
         else:
             self.groups.pop(group, None)
         self.verified[group] = "".join(sorted(map(short, ids)))
@@ -67,7 +67,7 @@ def short(identity: str) -> str:
     return identity[2 : 2 + _DIGITS]
 
 
-def pair_of(ours: Token, theirs: Token) -> Pair:
+def pair_of(ours: Iterable[int], theirs: Iterable[int]) -> Pair:
     return [*ours, *theirs]
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...backends.base import RefChangedError, Token
+from ...backends.base import NO_TOKEN, RefChangedError
 from ...errors import SessionConflictError
 from ...session.working_copy import Splice
 from ..content.state import Attempt, Head
 from ..lookup.names import resolve
 from ..repository import Repository
-
-_NO_TOKEN = Token(())
-"""Equals that of no file."""
 
 
 class AttemptLandedError(Exception):
@@ -116,7 +113,7 @@ def _as_of(current: Head, place: int) -> Head:
         return current
     base = current.header.base
     messages = replace(current.messages, lines=[])
-    head = Head(current.key, _NO_TOKEN, current.header, messages, dict(base.metadata), current.header.updated, 0, [])
+    head = Head(current.key, NO_TOKEN, current.header, messages, dict(base.metadata), current.header.updated, 0, [])
     head.line_ids.append(current.line_ids[0])
     for save, line_id in zip(current.saves[:place], current.line_ids[1:], strict=False):
         head.fold(save, line_id)

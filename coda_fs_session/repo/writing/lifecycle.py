@@ -62,7 +62,8 @@ def _create(
 ) -> Head:
     name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
-        resolved = resolve(repo, name, making=True)
+        with repo.index.making(repo.replica):
+            resolved = resolve(repo, name)
         if resolved.head is not None:
             check_landed(repo, resolved.head, attempted)
             raise name_taken(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from ...backends.base import Backend, RefKey
 from .case import KEY, OTHER, new_object
 from .objects import ObjectTests
@@ -50,21 +48,24 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
         assert before == [] or backend.replica_marker(KEY.replica) != before
 
-    def test_state_beside(self, backend: Backend) -> None:
-        """It changes with every change but a new ref of the replica itself, if it tells anything."""
+    def test_identities_but_of_one_replica(self, backend: Backend) -> None:
+        """The marker of others' refs changes whenever one of them comes or is replaced."""
         backend.prepare()
         backend.create_ref(KEY, b"one\n")
-        states = [backend.state_beside(KEY.replica)]
-        token = backend.create_ref(OTHER, b"two\n")
-        states.append(backend.state_beside(KEY.replica))
-        backend.replace_ref(OTHER, token, b"three\n")
-        states.append(backend.state_beside(KEY.replica))
-        mine = backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"four\n")
-        states.append(backend.state_beside(KEY.replica))
-        backend.replace_ref(RefKey(f"{KEY.replica}/another.jsonl"), mine, b"five\n")
-        states.append(backend.state_beside(KEY.replica))
-        changes = [*pairwise(states[:3]), tuple(states[3:])]
-        assert all(before is None or after is None or before[0] != after[0] for before, after in changes)
+        marker, found = backend.ref_identities(None, but=KEY.replica)
+        assert found is not None
+        assert found.keys() == {KEY.path}
+        backend.create_ref(mine := RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
+        marker, found = backend.ref_identities(marker, but=KEY.replica)
+        assert found is None or found.keys() == {KEY.path, mine.path}
+        token = backend.create_ref(OTHER, b"three\n")
+        marker, found = backend.ref_identities(marker, but=KEY.replica)
+        assert found is not None
+        assert found.keys() == {KEY.path, mine.path, OTHER.path}
+        replaced = backend.replace_ref(OTHER, token, b"four\n")
+        _, found = backend.ref_identities(marker, but=KEY.replica)
+        assert found is not None
+        assert found[OTHER.path] == replaced.identity
 
     def test_locate(self, backend: Backend) -> None:
         """Errors can say where something is."""

@@ -235,10 +235,10 @@ class RefTests(BackendCase):
         backend.prepare()
         token = backend.create_ref(KEY, b"one\n")
         marker, found = backend.ref_identities(None)
-        assert found == {KEY.path: token[0]}
+        assert found == {KEY.path: token.identity}
         token = backend.append_ref(KEY, token, b"two\n")
         again, unchanged = backend.ref_identities(marker)
-        assert unchanged in (None, {KEY.path: token[0]})
+        assert unchanged in (None, {KEY.path: token.identity})
         backend.create_ref(OTHER, b"three\n")
         replaced = backend.replace_ref(KEY, token, b"one\n")
         _, found = backend.ref_identities(again)

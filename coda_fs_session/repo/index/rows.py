@@ -1,0 +1,104 @@
+"""What the index knows of each ref, and of what several refs add up to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from ...backends.base import Token
+from ...format.names import session_key
+from ...format.records import Parent, decode_time
+from ..content.state import Head
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Row(NamedTuple):
+    """What the index knows of one ref.
+
+    Attributes:
+        name: the session's name; of a ref whose header cannot be read, the key in its file name.
+        key: what the name's file key is.
+        created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
+        metadata: JSON text.
+        problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
+        uneven: this machine's record of the ref differs from it.
+    """
+
+    path: str
+    token: Token
+    name: str
+    key: str
+    former_names: tuple[str, ...] = ()
+    replica: str = ""
+    messages: int = 0
+    size: int = 0
+    created: int | None = None
+    updated: int | None = None
+    metadata: str = "{}"
+    parent: str | None = None
+    forked_at: int | None = None
+    deleted: bool = False
+    problem: str = ""
+    readable: bool = True
+    uneven: bool = False
+
+
+class KnownRef(NamedTuple):
+    """A ref as it was when it was found out what it covers, or what covers it.
+
+    Attributes:
+        line: the id of its last line.
+        merged: its metadata counts; same: it is at the state of the head.
+    """
+
+    path: str
+    line: str
+    merged: bool = False
+    same: bool = False
+
+
+class ViewRow(NamedTuple):
+    """One session, or tombstone, of what several refs add up to; see `repo.resolve.Shown`.
+
+    Attributes:
+        row: of its head, with the metadata of refs that it covers.
+        refs: the head and what it covers; empty where that was not asked, since there is nothing else of the name.
+        sides, diverged_at: see `repo.sides.Sides`.
+    """
+
+    label: str
+    row: Row
+    diverged_from: str | None = None
+    undecided: bool = False
+    survived_delete: bool = False
+    refs: tuple[KnownRef, ...] = ()
+    sides: tuple[str, ...] = ()
+    diverged_at: int | None = None
+
+
+def row_of(head: Head) -> Row:
+    """Return what the index keeps of a head."""
+    header = head.header
+    parent: Parent | None = header.parent
+    values = b",".join(orjson.dumps(key) + b":" + value for key, value in head.values().items())
+    return Row(
+        path=head.key.path,
+        token=head.token,
+        name=header.name,
+        key=session_key(header.name),
+        former_names=header.former_names,
+        replica=header.replica,
+        messages=head.live_count,
+        size=head.live_bytes,
+        created=(decode_time(header.created) - _EPOCH) // _MICROSECOND,
+        updated=(decode_time(head.updated) - _EPOCH) // _MICROSECOND,
+        metadata=(b"{%b}" % values).decode(),
+        parent=parent.name if parent else None,
+        forked_at=parent.messages if parent else None,
+        deleted=head.deleted,
+        problem=str(head.damage) if head.damage else "",
+    )
