@@ -9,7 +9,14 @@ from contextlib import nullcontext
 from typing import Any, Literal, Self, TypeVar
 
 from ..config import Config, local_path, read_config, read_toml
-from ..errors import InvalidNameError, SessionExistsError, SessionNotFoundError, StoreError, StoreReadOnlyError
+from ..errors import (
+    InvalidNameError,
+    SessionExistsError,
+    SessionNotFoundError,
+    StoreError,
+    StoreReadOnlyError,
+    add_notes,
+)
 from ..format.names import checked_name, normalise_name
 from ..process.operations import operation
 from ..process.uncopied import Uncopied
@@ -27,8 +34,9 @@ _T = TypeVar("_T")
 class SessionManager(Uncopied):
     """Sessions in one store.
 
-    May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with``
-    statement, or call `close`, to have everything saved at the end.
+    May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with`` statement, or call
+    `close`, to have everything saved at the end. Leaving the block saves also where its body raises: to drop what that
+    left half-made, call `Session.reload` in the body.
 
     Args:
         config: a mapping with the options under ``"session"``; missing ones have their defaults.
@@ -505,11 +513,17 @@ class SessionManager(Uncopied):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # A body that failed half-way may have left half a turn in memory: that is the caller's to save.
-        if kind is None:
+        """Do as `close`, also where the block was left by an error.
+
+        That error goes on. What else fails, such as saving a session, is added to its notes. Only an interrupt of
+        that saving, such as a second Ctrl-C, is raised in its place.
+        """
+        try:
             self.close()
-        else:
-            self._release()
+        except Exception as failure:
+            if error is None:
+                raise
+            add_notes(error, failure)
 
     @operation
     def __contains__(self, name: object) -> bool:
