@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from ..config import Config, local_path, read_config, read_toml
 from ..errors import (
+    ConfigError,
     InvalidNameError,
     SessionExistsError,
     SessionNotFoundError,
@@ -39,22 +40,25 @@ class SessionManager(Uncopied):
     left half-made, call `Session.reload` in the body.
 
     Args:
-        config: a mapping with the options under ``"session"``; missing ones have their defaults.
+        config: a mapping with the options under ``"session"``, where missing ones have their defaults; or the path of a
+            store, which is the option `storage_path`.
         storage: keep sessions there instead of in the configured backend.
         token_counter: returns the number of tokens of one message's content, for `Session.get_token_count`.
 
     Raises:
-        ConfigError: an option has a type or value that it does not accept.
+        ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.
         StoreFormatError: `storage_path` is a folder of something else, or a store of a newer version.
     """
 
     def __init__(
         self,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
     ) -> None:
+        if storage is not None and isinstance(config, (str, os.PathLike)):
+            raise ConfigError(f"storage= keeps sessions in place of a store at {str(config)!r}: give one of the two")
         self._open(read_config(config), storage, token_counter)
 
     @classmethod
