@@ -43,7 +43,7 @@ class SessionManager(Uncopied):
         config: a mapping with the options under ``"session"``, where missing ones have their defaults; or the path of a
             store, which is the option `storage_path`.
         storage: keep sessions there instead of in the configured backend.
-        token_counter: returns the number of tokens of one message's content, for `Session.get_token_count`.
+        token_counter: returns the number of tokens of one message's text, for `Session.get_token_count`.
 
     Raises:
         ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.

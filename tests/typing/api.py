@@ -210,8 +210,8 @@ assert_type(analytics.get_growth(30), dict[date, int])
 assert_type(analytics.get_sharing(), Sharing)
 breakdown = analytics.get_breakdown()
 assert_type(breakdown, Breakdown)
-assert_type(breakdown.messages_by_role, dict[str, int])
-assert_type(breakdown.unreadable, tuple[str, ...])
+assert_type(breakdown["messages_by_role"], dict[str, int])
+assert_type(breakdown["unreadable"], list[str])
 
 
 # A storage of one's own: four methods, and the manager takes it.
