@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from .errors import StoreError
 from .manager.manager import SessionManager
-from .session.session import CHARACTERS_PER_TOKEN, Session, SessionInfo, content_text
+from .session.session import Session, SessionInfo
+from .session.shapes import CHARACTERS_PER_TOKEN, counted_text
 
 _MEGABYTE = 1024 * 1024
 _MOST_ACTIVE = 5
@@ -32,14 +32,15 @@ class Sharing(NamedTuple):
     shared_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(TypedDict):
     """Who said how much, over all sessions; a branch counts with what it took over, as its sessions show it.
+
+    A plain dict, as that of `SessionAnalytics.get_statistics`.
 
     Attributes:
         messages_by_role, messages_by_model: how many messages have each value of ``role`` and ``model``; those without
             one are not counted there.
-        tokens_by_role, tokens_by_model: about how many tokens their content takes up, as `Session.get_token_count`.
+        tokens_by_role, tokens_by_model: about how many tokens their text takes up, as `Session.get_token_count`.
         messages, tokens: of all messages.
         unreadable: the names of sessions that could not be read, and are not in it.
     """
@@ -50,7 +51,7 @@ class Breakdown:
     messages_by_model: dict[str, int]
     tokens_by_role: dict[str, int]
     tokens_by_model: dict[str, int]
-    unreadable: tuple[str, ...] = ()
+    unreadable: list[str]
 
 
 class _Counts:
@@ -138,7 +139,8 @@ class SessionAnalytics:
 
         Reads the messages of sessions that changed since this object was asked last, a chunk in memory at a time.
         """
-        total, unreadable, known = _Counts(), [], {}
+        total, known = _Counts(), {}
+        unreadable: list[str] = []
         for info in self._manager.list_sessions():
             before = self._known.get(info.name)
             if before is not None and before[0] == info and info.error is None:
@@ -153,7 +155,7 @@ class SessionAnalytics:
                 known[info.name] = (info, counts)
                 total.add(counts)
         self._known = known
-        return self._breakdown(total, tuple(unreadable))
+        return self._breakdown(total, unreadable)
 
     def _read(self, info: SessionInfo) -> _Counts | None:
         """Count one session; None where it has been deleted meanwhile."""
@@ -165,7 +167,7 @@ class SessionAnalytics:
             return None
         counts, count_tokens = _Counts(), self._manager._count_tokens
         for message in session:
-            text = content_text(message)
+            text = counted_text(message)
             amount = len(text) if count_tokens is None else count_tokens(text)
             kinds = [(kind, message.get(kind)) for kind in ("role", "model")]
             for key in (None, *((kind, value) for kind, value in kinds if isinstance(value, str))):
@@ -173,7 +175,7 @@ class SessionAnalytics:
                 counts.amounts[key] += amount
         return counts
 
-    def _breakdown(self, total: _Counts, unreadable: tuple[str, ...]) -> Breakdown:
+    def _breakdown(self, total: _Counts, unreadable: list[str]) -> Breakdown:
         unit = CHARACTERS_PER_TOKEN if self._manager._count_tokens is None else 1
         messages = {kind: _of(total.messages, kind, 1) for kind in ("role", "model")}
         tokens = {kind: _of(total.amounts, kind, unit) for kind in ("role", "model")}

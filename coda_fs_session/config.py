@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, warn
@@ -137,20 +137,28 @@ _RULES: dict[str, _Rule] = {
 _ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}
 
 
-def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> Config:
+def read_config(
+    config: Mapping[str, Any] | str | os.PathLike[str] | None, *, source: str = "config", toml: bool = False
+) -> Config:
     """Check a configuration and fill in the defaults.
 
     Args:
-        config: a mapping with, perhaps, a mapping under ``"session"``; other keys are other programs' business.
+        config: a mapping with, perhaps, a mapping under ``"session"``; other keys are other programs' business. Or the
+            path of a store.
         source: what to call it in errors.
+        toml: it is the content of a TOML file.
 
     Raises:
-        ConfigError: an option has a type or value that it does not accept.
+        ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.
     """
     if config is None:
         config = {}
+    elif isinstance(config, (str, os.PathLike)):
+        config = {"session": {"storage_path": _refuse_toml(config)}}
     if not isinstance(config, Mapping):
-        raise ConfigError(f"{source} must be a dict, not {type(config).__name__}")
+        raise ConfigError(f"{source} must be a dict or the path of a store, not {type(config).__name__}")
+    if "session" not in config:
+        _refuse_misplaced(config, source, toml=toml)
     options = config.get("session")
     if options is None:
         options = {}
@@ -183,6 +191,44 @@ def read_config(config: Mapping[str, Any] | None, *, source: str = "config") -> 
     return result
 
 
+def _refuse_toml(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    if str(path).endswith(".toml"):
+        raise ConfigError(
+            f"{str(path)!r} is not taken for a store: SessionManager.from_toml() reads the options in a file; for a "
+            f"folder of this name give {{'session': {{'storage_path': {str(path)!r}}}}}"
+        )
+    return path
+
+
+def _refuse_misplaced(config: Mapping[str, Any], source: str, *, toml: bool) -> None:
+    """Refuse options outside of ``[session]``: unread, they would leave the sessions in the default folder.
+
+    Raises:
+        ConfigError: there are some at the top, or in a table with "session" in its name.
+    """
+    for place, table in _tables(config):
+        ours = {name: table[name] for name in _RULES if name in table and not isinstance(table[name], Mapping)}
+        if not ours or (place and "session" not in place.lower()):
+            continue
+        if toml:
+            where = f"in [{place}]" if place else "at the top"
+            form = f"call that table [session], or add an empty [session] if [{place}] is another program's"
+            if not place:
+                form = "write [session] on the line above, or add an empty [session] if they are another program's"
+        else:
+            where = f'in "{place}"' if place else "at the top"
+            form = f"give { {'session': ours} }, or add 'session': {{}} if they are another program's"
+        raise ConfigError(f"{source}: options of [session] are not read {where} ({', '.join(ours)}): {form}")
+
+
+def _tables(config: Mapping[str, Any], place: str = "", depth: int = 3) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a configuration and the tables in it, with their dotted names; no deeper than programs have them."""
+    yield place, config
+    for name, value in config.items():
+        if depth and isinstance(value, Mapping):
+            yield from _tables(value, f"{place}.{name}" if place else str(name), depth - 1)
+
+
 def _is_below(path: str, folder: str) -> bool:
     return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
@@ -212,4 +258,4 @@ def read_toml(path: str | os.PathLike[str]) -> Config:
         content = tomllib.loads(where.read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot read the configuration {where}: {error}") from error
-    return read_config(content, source=str(where))
+    return read_config(content, source=str(where), toml=True)

@@ -277,4 +277,22 @@ def tell(message: str) -> None:
             sys.stderr.flush()
 
 
+def add_notes(error: BaseException, failure: Exception) -> None:
+    """Add to an error, which goes on, what failed besides when a manager was closed."""
+
+    def notes_of(each: BaseException | None) -> list[str]:
+        return list(getattr(each, "__notes__", ()))
+
+    known = notes_of(error)
+    # Where releasing failed after saving had, the context tells what was not saved.
+    told = notes_of(failure) or [f"the manager could not be closed: {type(failure).__name__}: {failure}"]
+    for note in (*notes_of(failure.__context__), *told):
+        if note in known:
+            continue
+        error.add_note(note)
+        if not isinstance(error, Exception):
+            # Of sys.exit, a closed generator and a cancelled task Python shows nothing.
+            tell(note)
+
+
 _INSIDE = (__name__.partition(".")[0], "contextlib")

@@ -135,22 +135,23 @@ def test_breakdown(make: Opener) -> None:
     talk(manager, "a")
     talk(manager, "b")
     result = SessionAnalytics(manager).get_breakdown()
-    assert result.messages == 8
-    assert result.messages_by_role == {"assistant": 4, "user": 2}
-    assert result.messages_by_model == {"m1": 2, "m2": 2}
-    assert result.tokens_by_role == {"assistant": 7, "user": 3}
-    assert result.tokens_by_model == {"m1": 5, "m2": 3}
-    assert result.tokens == 10
-    assert result.unreadable == ()
+    assert type(result) is type(SessionAnalytics(manager).get_statistics()) is dict
+    assert result["messages"] == 8
+    assert result["messages_by_role"] == {"assistant": 4, "user": 2}
+    assert result["messages_by_model"] == {"m1": 2, "m2": 2}
+    assert result["tokens_by_role"] == {"assistant": 7, "user": 3}
+    assert result["tokens_by_model"] == {"m1": 5, "m2": 3}
+    assert result["tokens"] == 10
+    assert result["unreadable"] == []
 
 
 def test_breakdown_counts_as_the_manager_does() -> None:
-    """A manager's `token_counter` is asked about each message's content."""
+    """A manager's `token_counter` is asked about each message's text."""
     manager = SessionManager({"session": {"backend": "memory"}}, token_counter=lambda text: len(text) * 100)
     session = talk(manager, "a")
     result = SessionAnalytics(manager).get_breakdown()
-    assert result.tokens == session.get_token_count() == 1900
-    assert result.tokens_by_role == {"assistant": 1400, "user": 500}
+    assert result["tokens"] == session.get_token_count() == 1900
+    assert result["tokens_by_role"] == {"assistant": 1400, "user": 500}
 
 
 def test_breakdown_reads_what_changed(make: Opener, reads: list[str]) -> None:
@@ -171,7 +172,7 @@ def test_breakdown_reads_what_changed(make: Opener, reads: list[str]) -> None:
     reads.clear()
     result = analytics.get_breakdown()
     assert sorted(reads) == ["b", "d"]
-    assert result.messages_by_role == {"assistant": 4, "user": 1, "users": 1}
+    assert result["messages_by_role"] == {"assistant": 4, "user": 1, "users": 1}
     assert result == SessionAnalytics(manager).get_breakdown()
 
 
@@ -203,7 +204,7 @@ def test_nothing_is_opened_or_changed(tmp_path: Path) -> None:
     manager.use(Note())
     before = tree(tmp_path / "store")
     analytics = SessionAnalytics(manager)
-    assert analytics.get_breakdown().messages == 8
+    assert analytics.get_breakdown()["messages"] == 8
     analytics.get_statistics()
     analytics.get_sharing()
     assert tree(tmp_path / "store") == before
@@ -224,7 +225,7 @@ def test_damaged_sessions_are_named(tmp_path: Path) -> None:
     ref.write_bytes(b"{" + intact)
     assert analytics.get_statistics()["damaged_sessions"] == ["b"]
     damaged = analytics.get_breakdown()
-    assert (damaged.messages, damaged.unreadable) == (4, ("b",))
+    assert (damaged["messages"], damaged["unreadable"]) == (4, ["b"])
     ref.write_bytes(intact)
     assert analytics.get_breakdown() == good
 
@@ -235,7 +236,7 @@ def test_custom_storage() -> None:
     talk(manager, "a")
     manager.create_session("b", branch_from="a")
     analytics = SessionAnalytics(manager)
-    assert analytics.get_breakdown().messages == 8
+    assert analytics.get_breakdown()["messages"] == 8
     assert analytics.get_statistics()["total_sessions"] == 2
     assert analytics.get_growth(1) == {datetime.now().date(): 2}
     assert analytics.get_sharing().stored_bytes == 0
@@ -250,7 +251,7 @@ def test_memory_is_a_chunk_at_a_time(tmp_path: Path) -> None:
     analytics = SessionAnalytics(open_store(tmp_path / "store", message_cache_size=0))
     tracemalloc.start()
     try:
-        assert analytics.get_breakdown().messages == 400
+        assert analytics.get_breakdown()["messages"] == 400
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()

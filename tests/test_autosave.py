@@ -329,12 +329,10 @@ def test_a_delete_waits_for_an_autosave(tmp_path: Path, monkeypatch: pytest.Monk
     [
         "manager.delete_session('chat')",
         "manager.delete_session('chat'); session.add_message(message(2))",
-        "manager.__exit__(ZeroDivisionError, ZeroDivisionError(), None)",
     ],
 )
 def test_the_end_saves_nothing_against_the_callers_will(tmp_path: Path, what: str) -> None:
-    """Neither what was deleted while it had changes, nor half a turn that an exception in a `with` body has left, is
-    stored when the interpreter ends."""
+    """What was deleted while it had changes is not stored again when the interpreter ends."""
     script = f"""
         import sys
         from pathlib import Path
@@ -346,7 +344,7 @@ def test_the_end_saves_nothing_against_the_callers_will(tmp_path: Path, what: st
     """
     run = run_python(script, tmp_path / "store")
     assert (run.returncode, run.stderr) == (0, "")
-    assert [info.message_count for info in open_store(tmp_path / "store").list_sessions()] in ([], [0])
+    assert open_store(tmp_path / "store").list_sessions() == []
 
 
 def test_many_sessions_are_let_go_but_for_unsaved_ones(tmp_path: Path) -> None:

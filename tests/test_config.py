@@ -160,11 +160,107 @@ def test_other_tables_are_other_programs_business() -> None:
         SessionManager({"session": {"backend": "memory"}, "sessions": {"backend": 5}, "tool": None, 5: "five"})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("config", ["files", 5, [("session", {})], True])
+@pytest.mark.parametrize("config", [b"files", 5, [("session", {})], True])
 def test_a_config_that_is_no_mapping(config: Any) -> None:
-    """What is no mapping at all is a ConfigError and not some TypeError from within."""
-    with pytest.raises(ConfigError, match="dict"):
+    """What is neither a mapping nor a path is a ConfigError and not some TypeError from within."""
+    with pytest.raises(ConfigError, match="config must be a dict or the path of a store, not "):
         SessionManager(config)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[str] | type[Path]) -> None:
+    """The path of a store is the configuration that most programs need; everything else has its default."""
+    monkeypatch.setenv("CODA_FS_STATE", str(tmp_path / "state"))
+    assert read_config(kind("~/chats")) == read_config({"session": {"storage_path": "~/chats"}})
+    with SessionManager(kind("~/chats")) as manager:
+        manager.create_session("chat")
+    assert (tmp_path / "home" / "chats" / "FORMAT").exists()
+
+
+class _BytesPath(os.PathLike[bytes]):
+    def __fspath__(self) -> bytes:
+        return b"/data"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "s3://chats", "host:chats", "~nobody-has-this-name/x", _BytesPath()])
+def test_a_path_that_is_none(path: Any) -> None:
+    """It is checked like the option that it stands for, and the error names that."""
+    with pytest.raises(ConfigError, match="storage_path"):
+        SessionManager(path)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_path_of_a_toml_file(tmp_path: Path, kind: type[str] | type[Path]) -> None:
+    """A file of options is not taken for a folder of sessions, and the error says what reads it."""
+    with pytest.raises(ConfigError, match=r"SessionManager\.from_toml\("):
+        SessionManager(kind(tmp_path / "settings.toml"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_beside_a_storage() -> None:
+    """Of two places for the sessions neither is left out silently."""
+    with pytest.raises(ConfigError, match="storage="):
+        SessionManager("~/chats", storage=SessionManager({"session": {"backend": "memory"}})._storage)
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"storage_path": "~/chats"}, "at the top"),
+        ({"storage_path": "~/chats", "model": {"name": "gpt-4"}, "replica": "desk"}, "at the top"),
+        ({"sessions": {"storage_path": "~/chats"}}, 'in "sessions"'),
+        ({"Session": {"storage_path": "~/chats"}}, 'in "Session"'),
+        ({"tool": {"coda": {"session": {"storage_path": "~/chats"}}}}, 'in "tool.coda.session"'),
+    ],
+)
+def test_options_that_nobody_would_read(tmp_path: Path, config: dict[str, Any], place: str) -> None:
+    """Bug: the sessions went silently to the default folder. Now an error shows where the options belong."""
+    with pytest.raises(ConfigError) as caught:
+        SessionManager(config)
+    assert place in str(caught.value)
+    assert "'storage_path': '~/chats'" in str(caught.value)
+    assert "{'session': {" in str(caught.value)
+    assert not (tmp_path / "home").exists()
+    # The way out that the error names, where they are another program's.
+    assert read_config({**config, "session": {}}) == read_config({})
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ('storage_path = "~/chats"', "at the top"),
+        ('[sessions]\nstorage_path = "~/chats"', "in [sessions]"),
+        ('[coda.session]\nstorage_path = "~/chats"', "in [coda.session]"),
+        ('[chat_sessions]\ncolour = "red"\nautosave_interval = 5\nstorage_path = "~/chats"', "in [chat_sessions]"),
+    ],
+)
+def test_options_of_a_file_that_nobody_would_read(tmp_path: Path, content: str, place: str) -> None:
+    """The same in TOML, with the file and in its own notation."""
+    path = tmp_path / "config.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        SessionManager.from_toml(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert place in str(caught.value)
+    assert "[session]" in str(caught.value)
+    assert "{" not in str(caught.value)
+    path.write_text(f"{content}\n[session]\n")
+    assert read_toml(path) == read_config({})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"backend": {"port": 80}},
+        {"database": {"backend": "postgres"}},
+        {"sessions": {"colour": "red"}},
+        {"sessions": ["backend"], "session_name": "backend"},
+        {5: {"backend": "five"}},
+    ],
+)
+def test_what_is_no_option_of_ours_is_left_alone(config: dict[Any, Any]) -> None:
+    """Tables of that name, options in a table that has nothing to do with sessions, and texts are nothing of ours."""
+    assert read_config(config) == read_config({})
 
 
 @pytest.mark.parametrize("table", ["files", 5, [], True])

@@ -258,22 +258,6 @@ def test_save_all_saves_the_others_too(make: Opener) -> None:
     assert [session.has_unsaved_changes for session in sessions] == [False, True, False]
 
 
-def test_with_saves_at_the_end(tmp_path: Path) -> None:
-    """`with` saves when its body ends well; after an exception half a turn is not stored behind the caller's back."""
-    store = tmp_path / "store"
-    with open_store(store) as manager:
-        good = manager.create_session("good")
-        good.add_message(message(1))
-    manager = open_store(store)
-    bad = manager.create_session("bad")
-    bad.add_message(message(1))
-    with pytest.raises(ZeroDivisionError), manager:
-        raise ZeroDivisionError
-    manager = open_store(store)
-    assert (len(manager.load_session("good")), len(manager.load_session("bad"))) == (1, 0)
-    assert len(bad) == 1
-
-
 def test_a_closed_manager_can_be_used_again(make: Opener) -> None:
     """`close` releases what is held open, saves first, and may come twice; later work opens it again."""
     manager = make()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
 import time
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from storekit import Opener, message, open_store, say, tree, untouched
 
@@ -13,6 +18,7 @@ from coda_fs_session import (
     Session,
     SessionManager,
     SessionTooLargeError,
+    SessionWarning,
 )
 
 
@@ -165,6 +171,60 @@ def test_too_large_to_create_leaves_nothing_behind(tmp_path: Path) -> None:
     assert tree(store) == {}
 
 
+def _grow(manager: SessionManager, how: str, count: int) -> Session:
+    """Put messages of 10 kB into a session, one after the other, and store them at the end."""
+    session = Session("big") if how == "create" else manager.create_session("big")
+    for number in range(count):
+        if how == "list":
+            session.messages.append(message(number, 10_000))
+        else:
+            session.add_message(message(number, 10_000))
+    manager.save_session(session)
+    return session
+
+
+@pytest.mark.parametrize("how", ["add", "list", "create"])
+def test_a_warning_before_the_limit(make: Opener, how: str) -> None:
+    """From 80 % of `max_session_size` on one warning names the option and says what to do; before there is none."""
+    one = 1 + len(orjson.dumps(message(0, 10_000)))
+    limit = 10 * one / 2**20
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _grow(make(max_session_size=limit), how, 7)
+    manager = make(max_session_size=limit)
+    manager.delete_session("big", missing_ok=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        session = _grow(manager, how, 8)
+        session.add_message(message(8, 10_000))
+        manager.save_session(session)
+    (warning,) = caught
+    assert warning.category is SessionWarning
+    assert str(warning.message).startswith("session 'big' has reached 80% of max_session_size (")
+    assert "raise the option (0 is no limit)" in str(warning.message)
+    assert warning.filename == __file__
+    session.messages = [*session.messages, message(9, 20_000)]
+    with pytest.raises(SessionTooLargeError, match="max_session_size"):
+        manager.save_session(session)
+
+
+def test_the_warning_refuses_nothing(make: Opener, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where warnings are errors the message is in all the same, so stderr tells, and nothing is raised."""
+    session = make(max_session_size=1 / 64).create_session("big")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session.add_message(message(1, 14_000))
+    assert len(session) == 1
+    assert "has reached 80% of max_session_size (0.015625 MB)" in capsys.readouterr().err
+
+
+def test_no_limit_is_no_warning(make: Opener) -> None:
+    """With 0 there is no limit to come near to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _grow(make(max_session_size=0), "list", 20)
+
+
 def test_token_counts(make: Opener) -> None:
     """A quarter of the content's characters, rounded up over all; other content by its JSON; or a counter given."""
     session = make().create_session("chat")
@@ -184,3 +244,66 @@ def test_token_counts(make: Opener) -> None:
     counted.add_message({"content": ["two"]})
     assert counted.get_token_count() == 6
     assert seen == ["one", '["two"]']
+
+
+PICTURE = base64.b64encode(random.Random(1).randbytes(300_000)).decode()
+IMAGES: dict[str, object] = {
+    "OpenAI": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}", "detail": "low"}}],
+    "Anthropic": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}}],
+    "Anthropic, in a result": [
+        {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {"data": PICTURE}}]}
+    ],
+    "Gemini": {"parts": [{"inline_data": {"mime_type": "image/png", "data": PICTURE}}]},
+    "MCP": [{"type": "image", "data": PICTURE, "mimeType": "image/png"}],
+    "audio": [{"type": "input_audio", "input_audio": {"data": PICTURE, "format": "wav"}}],
+    "a file": [{"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PICTURE}"}}],
+    "in lines": [{"type": "image", "data": base64.encodebytes(base64.b64decode(PICTURE)).decode()}],
+    "for URLs": [{"type": "image", "data": PICTURE.replace("+", "-").replace("/", "_")}],
+    "in Markdown": f"Here it is: ![chart](data:image/png;base64,{PICTURE}) as you see.",
+    "in JSON in a text": json.dumps({"screenshot": f"data:image/png;base64,{PICTURE}"}),
+}
+
+
+@pytest.mark.parametrize("form", IMAGES)
+def test_images_are_no_text(form: str) -> None:
+    """Bug: a screenshot in base64 counted as 100,000 tokens of text. What is around it counts."""
+    session = Session("chat", [{"role": "user", "content": IMAGES[form]}])
+    assert 1 < session.get_token_count() < 40
+
+
+def test_what_is_text_counts() -> None:
+    """A long word, base64 in a text that says what it is, and a link are what a model reads."""
+    for content in (
+        "x" * 4000,
+        [{"type": "text", "text": "x" * 4000}],
+        f"Decode this: {PICTURE[:4000]}",
+        [{"type": "text", "text": f"Decode this: {PICTURE[:4000]}"}],
+        [{"type": "image_url", "image_url": {"url": "https://example.org/" + "a/b-c?" * 700}}],
+    ):
+        assert Session("chat", [{"content": content}]).get_token_count() >= 1000
+
+
+def test_tool_calls_are_text() -> None:
+    """Bug: what an assistant writes into its calls counted as nothing."""
+    calls = [{"id": "c1", "type": "function", "function": {"name": "grep", "arguments": '{"pattern": "TODO"}'}}]
+    size = len(orjson.dumps(calls))
+    counted = [{"role": "assistant", "content": None, "tool_calls": calls}, {"role": "assistant", "content": "Done."}]
+    assert Session("chat", counted).get_token_count() == -(-(size + len("Done.")) // 4)
+    old = {"role": "assistant", "content": "", "function_call": {"name": "grep", "arguments": "{}"}}
+    assert Session("chat", [old]).get_token_count() == -(-len('{"name":"grep","arguments":"{}"}') // 4)
+    for nothing in (None, []):
+        assert Session("chat", [{"content": "four", "tool_calls": nothing}]).get_token_count() == 1
+
+
+def test_a_counter_gets_what_is_counted() -> None:
+    """A `token_counter` is given the same text: the calls in, what is binary out."""
+    seen: list[str] = []
+
+    def count(text: str) -> int:
+        seen.append(text)
+        return 1
+
+    manager = SessionManager({"session": {"backend": "memory"}}, token_counter=count)
+    session = manager.create_session("chat")
+    session.add_message({"content": [{"data": PICTURE}], "tool_calls": [{"id": 1}]})
+    assert (session.get_token_count(), seen) == (1, ['[{"data":""}][{"id":1}]'])

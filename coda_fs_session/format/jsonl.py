@@ -104,8 +104,19 @@ def _trim(line: bytes) -> bytes:
 
 def _checked(message: Any, value_path: str) -> Any:
     if not isinstance(message, dict):
-        raise InvalidMessageError(value_path, f"a message must be a dict, not {type(message).__name__}")
+        raise InvalidMessageError(value_path, no_message(message))
     return message
+
+
+def no_message(value: Any) -> str:
+    """Say of a value that it is no message."""
+    kind = type(value).__name__
+    return f"a message must be a dict, not {kind}{': use its .model_dump()' if _dumps_itself(value) else ''}"
+
+
+def _dumps_itself(value: Any) -> bool:
+    """Tell whether a value is a model of pydantic, as the clients of most providers return them."""
+    return callable(getattr(type(value), "model_dump", None))
 
 
 def _encode(value: Any, value_path: str, containers: int | None) -> bytes:
@@ -255,6 +266,8 @@ def _problem(item: Any, depth: int) -> str | None:
     for kinds, hint in _HINTS:
         if isinstance(item, kinds):
             return hint
+    if _dumps_itself(item):
+        return f"{type(item).__name__} has no JSON form: use its .model_dump()"
     return f"{type(item).__name__} has no JSON form: use dict, list, str, int, float, bool or None"
 
 

@@ -9,7 +9,15 @@ from contextlib import nullcontext
 from typing import Any, Literal, Self, TypeVar
 
 from ..config import Config, local_path, read_config, read_toml
-from ..errors import InvalidNameError, PartialSessionError, SessionExistsError, SessionNotFoundError, StoreError
+from ..errors import (
+    ConfigError,
+    InvalidNameError,
+    PartialSessionError,
+    SessionExistsError,
+    SessionNotFoundError,
+    StoreError,
+    add_notes,
+)
 from ..format.names import checked_name, normalise_name
 from ..process.operations import operation
 from ..process.uncopied import Uncopied
@@ -27,26 +35,30 @@ _T = TypeVar("_T")
 class SessionManager(Uncopied):
     """Sessions in one store.
 
-    May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with``
-    statement, or call `close`, to have everything saved at the end.
+    May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with`` statement, or call
+    `close`, to have everything saved at the end. Leaving the block saves also where its body raises: to drop what that
+    left half-made, call `Session.reload` in the body.
 
     Args:
-        config: a mapping with the options under ``"session"``; missing ones have their defaults.
+        config: a mapping with the options under ``"session"``, where missing ones have their defaults; or the path of a
+            store, which is the option `storage_path`.
         storage: keep sessions there instead of in the configured backend.
-        token_counter: returns the number of tokens of one message's content, for `Session.get_token_count`.
+        token_counter: returns the number of tokens of one message's text, for `Session.get_token_count`.
 
     Raises:
-        ConfigError: an option has a type or value that it does not accept.
+        ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.
         StoreFormatError: `storage_path` is a folder of something else, or a store of a newer version.
     """
 
     def __init__(
         self,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
     ) -> None:
+        if storage is not None and isinstance(config, (str, os.PathLike)):
+            raise ConfigError(f"storage= keeps sessions in place of a store at {str(config)!r}: give one of the two")
         self._open(read_config(config), storage, token_counter)
 
     @classmethod
@@ -504,11 +516,17 @@ class SessionManager(Uncopied):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # A body that failed half-way may have left half a turn in memory: that is the caller's to save.
-        if kind is None:
+        """Do as `close`, also where the block was left by an error.
+
+        That error goes on. What else fails, such as saving a session, is added to its notes. Only an interrupt of
+        that saving, such as a second Ctrl-C, is raised in its place.
+        """
+        try:
             self.close()
-        else:
-            self._release()
+        except Exception as failure:
+            if error is None:
+                raise
+            add_notes(error, failure)
 
     @operation
     def __contains__(self, name: object) -> bool:

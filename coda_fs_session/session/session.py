@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, Self
 
-from ..errors import InvalidMessageError, SessionError, SessionTooLargeError, UnsupportedError
-from ..format.jsonl import encode_value
+from ..errors import InvalidMessageError, SessionError, SessionTooLargeError, UnsupportedError, tell, warn
+from ..format.jsonl import no_message
 from ..format.names import normalise_name
 from ..format.records import utc_time
 from .metadata import WorkingMetadata, encode_metadata
 from .working_copy import FoundMessages, MessageSource, Splice, WorkingCopy
 
 _NO_LIMIT = 2**62
-CHARACTERS_PER_TOKEN = 4
+_ALMOST = 0.8
+"""The share of `max_session_size` at which a warning tells that it will be passed."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -162,6 +163,7 @@ class Session:
         # The process that had unsaved changes when it forked this one, as long as they are unsaved; see `forks`.
         self._left_to = 0
         self._limit = _NO_LIMIT
+        self._is_size_told = False
         self._count_tokens: Callable[[str], int] | None = None
         self._lock = threading.RLock()
 
@@ -256,9 +258,12 @@ class Session:
         with self._lock:
             if self._hooks is not None:
                 message = self._hooks.message_added(self, message)
-            if self._copy.append(message, limit=self._limit) < 0:
+            size = self._copy.append(message, limit=self._limit)
+            if size < 0:
                 raise self._too_large()
             self._changed()
+            if size >= _ALMOST * self._limit:
+                self._warn_of_size()
 
     def get_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return deep copies of all messages, or of the last `limit`.
@@ -300,12 +305,15 @@ class Session:
                 self._changed()
 
     def get_token_count(self) -> int:
-        """Return about how many tokens the messages' content takes up: a quarter of its characters, rounded up.
+        """Return about how many tokens the messages' text takes up: a quarter of its characters, rounded up.
 
-        With a `token_counter` given to the manager, the sum of what that says of each message's content.
-        Content that is no text counts as its JSON.
+        With a `token_counter` given to the manager, the sum of what that says of each message's text. The text is the
+        content and the tool calls. What of these is no text counts as its JSON; base64, as of images, does not count.
         """
-        texts = [content_text(message) for message in self.get_messages()]
+        # Late: hardly any program comes here, and the patterns take time to make.
+        from .shapes import CHARACTERS_PER_TOKEN, counted_text
+
+        texts = [counted_text(message) for message in self.get_messages()]
         if self._count_tokens is not None:
             return sum(self._count_tokens(text) for text in texts)
         return -(-sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
@@ -401,8 +409,23 @@ class Session:
     def _too_large(self) -> SessionTooLargeError:
         return SessionTooLargeError(
             f"session {self._name!r} would pass max_session_size ({self._limit / 2**20:g} MB); nothing was changed: "
-            "raise the option (0 is no limit), truncate_messages(), or go on in a new session"
+            f"{_MAKE_ROOM}"
         )
+
+    def _warn_of_size(self) -> None:
+        """Warn, once, that there is little room left below `max_session_size`."""
+        if self._is_size_told:
+            return
+        self._is_size_told = True
+        text = (
+            f"session {self._name!r} has reached {_ALMOST:.0%} of max_session_size ({self._limit / 2**20:g} MB), and "
+            f"what would pass it is refused: {_MAKE_ROOM}"
+        )
+        try:
+            warn(text)
+        except Warning:
+            # Warnings are errors here; but the message is in, and its caller must not take it for refused.
+            tell(text)
 
     def _splice(self) -> Splice:
         """Return how the messages changed.
@@ -411,8 +434,10 @@ class Session:
             InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
         """
         splice = self._copy.splice()
-        if splice.size > self._limit and splice.lines:
-            raise self._too_large()
+        if splice.lines and splice.size >= _ALMOST * self._limit:
+            if splice.size > self._limit:
+                raise self._too_large()
+            self._warn_of_size()
         return splice
 
     def _splice_all(self) -> Iterator[bytes]:
@@ -427,6 +452,8 @@ class Session:
             if size > self._limit:
                 raise self._too_large()
             yield line
+        if size >= _ALMOST * self._limit:
+            self._warn_of_size()
 
     def _check(self) -> None:
         """Make sure that everything can be saved, before anything is.
@@ -504,6 +531,8 @@ class Found(NamedTuple):
     metadata: dict[str, bytes]
 
 
+_MAKE_ROOM = "raise the option (0 is no limit), truncate_messages(), or go on in a new session"
+
 _FIELDS = frozenset(vars(Session("a")))
 """What a session is made of: all but what others have put on it."""
 
@@ -515,16 +544,8 @@ def _checked_list(messages: Any) -> list[dict[str, Any]]:
         return messages
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
-            raise InvalidMessageError(f"messages[{index}]", f"a message must be a dict, not {type(message).__name__}")
+            raise InvalidMessageError(f"messages[{index}]", no_message(message))
     return messages
-
-
-def content_text(message: dict[str, Any]) -> str:
-    """Return the content of a message as text, as `Session.get_token_count` counts it: its JSON where it is no text."""
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return content or ""
-    return encode_value(content, "content").decode()
 
 
 def _local(moment: datetime) -> datetime:

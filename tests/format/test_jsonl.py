@@ -267,3 +267,22 @@ def test_a_message_that_is_none_is_named_by_its_place() -> None:
         encode_within("no dict", [{}, {}, {}], 1000)
     with pytest.raises(InvalidMessageError, match="deeper than 200"):
         encode_within({"a": nested(201)}, [], 10_000)
+
+
+class _Model:
+    """What the clients of providers return has this method, pydantic or not."""
+
+    def model_dump(self) -> dict[str, str]:
+        return {"role": "assistant"}
+
+
+def test_a_model_is_told_of_its_dump() -> None:
+    """A message of a provider's client, or a part of one, is refused with what makes a dict of it."""
+    for value, path in ((_Model(), "messages[0]"), ({"calls": [_Model()]}, "messages[0].calls[0]")):
+        with pytest.raises(InvalidMessageError, match=r"_Model.*: use its \.model_dump\(\)") as caught:
+            encode_message(value, "messages[0]")
+        assert caught.value.value_path == path
+    with pytest.raises(InvalidMessageError, match=r"not _Model: use its \.model_dump\(\)"):
+        Session("chat", [_Model()])  # type: ignore[list-item]
+    with pytest.raises(InvalidMessageError, match=r"not type$"):
+        encode_message(_Model, "messages[0]")

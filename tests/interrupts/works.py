@@ -165,6 +165,14 @@ def leave(manager: SessionManager, name: str) -> Work:
     return Work(lambda: manager.__exit__(None, None, None), [session], {name: ["1", "2"]})
 
 
+def leave_by_an_error(manager: SessionManager, name: str) -> Work:
+    """As at the end of a ``with`` block that Ctrl-C has ended."""
+    session = _begun(manager, name, "1")
+    say(session, "2")
+    error = KeyboardInterrupt()
+    return Work(lambda: manager.__exit__(KeyboardInterrupt, error, None), [session], {name: ["1", "2"]})
+
+
 EVERY: tuple[Maker, ...] = (
     append,
     append_to_the_live_list,
@@ -183,4 +191,5 @@ EVERY: tuple[Maker, ...] = (
     save_all,
     close,
     leave,
+    leave_by_an_error,
 )

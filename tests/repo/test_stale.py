@@ -91,6 +91,37 @@ def test_appends_to_what_is_no_more_become_a_branch(here: Machine, length: int, 
     assert here.read(session.name)[-2:] == ["mine", "more"]
 
 
+@pytest.mark.parametrize("policy", ["append", "raise"])
+def test_errors_say_what_happened_elsewhere(here: Machine, policy: str) -> None:
+    """Bug: what was deleted was "changed", and an append that the option refuses "did not apply"."""
+    here.create("gone", said(1, 2))
+    manager, session = opened(here, 3, on_conflict=policy)
+    gone = manager.load_session("gone")
+    here.manager().delete_session("gone")
+    here.change("chat", "theirs")
+    gone.messages[0]["content"] = "mine"
+    with pytest.raises(SessionConflictError, match=r"'gone' was deleted elsewhere since it was opened\. ") as caught:
+        manager.save_session(gone)
+    assert "delete_session('gone', missing_ok=True) to drop" in str(caught.value)
+    manager.delete_session("gone", missing_ok=True)
+    session.add_message(said("mine")[0])
+    if policy == "raise":
+        with pytest.raises(SessionConflictError, match=r'changed elsewhere .*, and on_conflict = "raise" adds nothing'):
+            manager.save_session(session)
+    session.messages[0]["content"] = "mine"
+    with pytest.raises(SessionConflictError, match=r"changed elsewhere .* this change does not apply"):
+        manager.save_session(session)
+
+
+def test_a_branch_off_what_was_deleted_says_so(here: Machine) -> None:
+    """The warning tells a deletion from a change."""
+    manager, session = opened(here, 3)
+    here.manager().delete_session("chat")
+    session.add_message(said("mine")[0])
+    with pytest.warns(SessionWarning, match=r"'chat' was deleted elsewhere .* is now the session 'chat~"):
+        manager.save_session(session)
+
+
 @LENGTHS
 @pytest.mark.parametrize("elsewhere", ["append", "clear", "delete", "rename and append"])
 @pytest.mark.parametrize("change", ["edit", "truncate", "clear", "remove last"])

@@ -1,4 +1,4 @@
-"""Machine state in the user's state folder: what must not be synced, and costs nothing to lose."""
+"""Machine state in the user's state folder, never synced. Losing it costs time, and copies of the newest messages."""
 
 from __future__ import annotations
 

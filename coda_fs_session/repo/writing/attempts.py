@@ -74,7 +74,7 @@ def rest_of(repo: Repository, head: Head, current: Head | None, splice: Splice) 
         _confirm(repo, current)
     sent = len(attempt.lines)
     if not splice.appends or splice.lines[:sent] != list(attempt.lines):
-        raise stale(head)
+        raise stale(head, current)
     return current, append_to(current, splice.lines[sent:])
 
 
@@ -83,11 +83,23 @@ def append_to(current: Head, lines: list[bytes]) -> Splice:
     return Splice(0, count, lines, count, count, current.live_bytes + sum(map(len, lines)))
 
 
-def stale(head: Head) -> SessionConflictError:
+def stale(head: Head, current: Head, *, refused: bool = False) -> SessionConflictError:
+    """Return the error for a change that is not put on top of the present state.
+
+    Args:
+        head: the state that it was made against; current: the present one.
+        refused: it could be, and an option says that it must not.
+    """
+    problem, drop = "was changed elsewhere since it was opened", "session.reload()"
+    if current.deleted:
+        problem, drop = "was deleted elsewhere since it was opened", f"delete_session({head.name!r}, missing_ok=True)"
+    elif refused:
+        problem += ', and on_conflict = "raise" adds nothing to what it is now'
+    else:
+        problem += ", and this change does not apply to what it is now"
     return SessionConflictError(
-        f"session {head.name!r} was changed elsewhere since it was opened, and this change does not apply to what "
-        "it is now. Nothing was written and nothing is lost: keep your messages under another name with "
-        "create_session(new, branch_from=...), or session.reload() to drop your changes"
+        f"session {head.name!r} {problem}. Nothing was written and nothing is lost: keep your messages under another "
+        f"name with create_session(new, branch_from=...), or {drop} to drop your changes"
     )
 
 

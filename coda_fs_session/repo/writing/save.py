@@ -108,7 +108,7 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
             continue
         except RefChangedError:
             continue
-        return Saved(_branch_off(repo, head, splice, metadata))
+        return Saved(_branch_off(repo, head, splice, metadata, current))
 
 
 def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
@@ -150,14 +150,15 @@ def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splic
         return current, append_to(current, splice.lines)
     if follows and same_messages:
         return current, splice
-    if not splice.appends or splice.empty or policy == "raise":
-        raise stale(head)
+    appends = splice.appends and not splice.empty
+    if not appends or policy == "raise":
+        raise stale(head, current, refused=appends)
     if follows and policy == "append":
         return current, append_to(current, splice.lines)
     return None
 
 
-def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Head:
+def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, current: Head | None) -> Head:
     """Keep a stale append as a session of its own: its label is derived from its first own message."""
     step = chain_message(head.chain, splice.lines[0])
     for name in derived(head.name, step):
@@ -167,18 +168,19 @@ def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: Metadata
         try:
             check_landed(repo, taken, head.attempted)
         except AttemptLandedError:
-            _warn_of_branch(head.name, name)
+            _warn_of_branch(head.name, name, current)
             raise
     if not repo.has(head):
         head.messages.secure()
     change = merged(repo, head, metadata)
     child = fork(repo, head, splice, name, parent=head.name, metadata=change, at=None, attempted=head.attempted)
-    _warn_of_branch(head.name, name)
+    _warn_of_branch(head.name, name, current)
     return child
 
 
-def _warn_of_branch(before: str, after: str) -> None:
-    warn(f"session {before!r} was changed elsewhere since it was opened; what you saved is now the session {after!r}")
+def _warn_of_branch(before: str, after: str, current: Head | None) -> None:
+    how = "deleted" if current is not None and current.deleted else "changed"
+    warn(f"session {before!r} was {how} elsewhere since it was opened; what you saved is now the session {after!r}")
 
 
 def _fits_tail(head: Head, splice: Splice) -> bool:
