@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from itertools import count
 
 from ..errors import CorruptionError, ObjectNotYetHereError
 from ..process.interrupts import give_up
+from ..process.system import register_at_fork
 from .base import (
     Backend,
     Capabilities,
@@ -163,4 +163,4 @@ def _after_fork_in_child() -> None:
         each.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 import weakref
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import tell, warn
 from ..process.interrupts import give_up
+from ..process.system import register_at_fork
 from ..process.uncopied import Uncopied
 from ..session.holders import is_held, is_held_inside
 from ..session.session import Session
@@ -216,4 +216,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

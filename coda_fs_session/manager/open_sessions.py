@@ -13,6 +13,7 @@ from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tel
 from ..process import forks
 from ..process.interrupts import give_up
 from ..process.operations import Operations, operation
+from ..process.system import register_at_fork
 from ..process.uncopied import Uncopied
 from ..session.session import Session
 from ..storage import SessionStorage, carry_former_names, name_taken, note_origin
@@ -328,4 +329,4 @@ def _after_fork_in_child() -> None:
         sessions._after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

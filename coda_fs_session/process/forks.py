@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .system import register_at_fork
+
 _own, _parent = os.getpid(), 0
 
 
@@ -43,4 +45,4 @@ def _after_fork_in_child() -> None:
     _parent, _own = _own, os.getpid()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

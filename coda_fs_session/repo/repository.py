@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from ..errors import CorruptionError, StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import parse_ref, parse_saves
+from ..process.system import register_at_fork
 from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Head
@@ -206,4 +206,4 @@ def _after_fork_in_child() -> None:
         repo.index.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,6 +6,7 @@ import errno
 import os
 
 from ...errors import CorruptionError
+from ...process.system import data_from
 from ..base import Snapshot, Token
 from .files import read_bytes
 
@@ -70,8 +71,7 @@ def _end_of_zeros(descriptor: int, position: int, size: int) -> int:
     """Return from where on, after `position`, there is something else than zeros; `size` for nowhere."""
     while position < size:
         try:
-            # Of a hole the system knows the end.
-            position = max(position, os.lseek(descriptor, position, os.SEEK_DATA))
+            position = max(position, data_from(descriptor, position))
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return size

@@ -11,6 +11,7 @@ from collections import OrderedDict
 
 from ...errors import StoreError
 from ...process.interrupts import give_up
+from ...process.system import pread, register_at_fork
 from ...process.uncopied import Uncopied
 from ..base import RefChangedError, Snapshot, Token
 from ..disk import locks
@@ -180,7 +181,7 @@ class OpenRef(Uncopied):
         if self.token == expected:
             # The same inode, size and time can still be an older copy, written back in place.
             length = len(self.suffix)
-            end = os.pread(self.descriptor, length, expected[1] - length)
+            end = pread(self.descriptor, length, expected[1] - length)
             if end != self.suffix:
                 # The caller will read these bytes, and try again with the very same token.
                 self.suffix = end
@@ -387,4 +388,4 @@ def _after_fork_in_child() -> None:
         refs.forget()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

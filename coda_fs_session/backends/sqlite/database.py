@@ -17,6 +17,7 @@ from typing import Any
 
 from ...errors import StoreError, StoreGoneError
 from ...process.interrupts import give_up
+from ...process.system import register_at_fork
 from ...process.uncopied import Uncopied
 from ..disk.descriptors import note_keeper
 from ..disk.files import Files, make_folders
@@ -340,4 +341,4 @@ def _after_fork_in_child() -> None:
     _forking.clear()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

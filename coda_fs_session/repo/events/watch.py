@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from ...errors import SessionError, StoreGoneError
+from ...process.system import register_at_fork
 from ...process.uncopied import Uncopied
 from ...storage import SessionStorage
 from ..storage import RepoStorage
@@ -306,4 +307,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)
