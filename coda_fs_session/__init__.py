@@ -44,7 +44,11 @@ else:
         if name in __all__:
             # From the lowest layer up: whoever catches an error need not load the engine.
             for module in _MODULES:
-                found = vars(import_module(f"{__name__}.{module}"))
+                try:
+                    found = vars(import_module(f"{__name__}.{module}"))
+                except AttributeError as error:
+                    # One of the module's own would pass for the lack of the name, and `from ... import` tells no more.
+                    raise ImportError(f"cannot import {module} for {name}: {error}", name=__name__) from error
                 if name in found:
                     globals()[name] = found[name]
                     return found[name]

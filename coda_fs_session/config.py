@@ -97,7 +97,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         RuntimeError: there is no such home folder.
     """
     text = os.fspath(path)
-    elsewhere = _ELSEWHERE.match(text)
+    elsewhere = _ELSEWHERE.match(os.path.splitdrive(text)[1])
     if elsewhere:
         kind = "URL" if "://" in text else "place on another host or drive"
         raise ValueError(

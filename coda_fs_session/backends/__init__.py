@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import ConfigError
+from ..process.system import RENAMES_OPEN_FILES
 from .base import Backend, MachineState
 from .disk.files import Files
+from .disk.unwritten import UnwrittenFiles
 from .files.backend import LocalBackend
 from .machine.state import LocalState
 
@@ -35,7 +37,7 @@ class BackendOptions(NamedTuple):
 
 def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
     state = LocalState(options.root, folder=options.state, replica=options.replica)
-    files = Files(durable=options.durable)
+    files = (Files if RENAMES_OPEN_FILES else UnwrittenFiles)(durable=options.durable)
     backend = LocalBackend(
         options.root, files=files, compress=options.compress, record=state.record, begin=options.begin
     )

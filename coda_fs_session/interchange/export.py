@@ -17,6 +17,7 @@ from ..backends.disk.files import Files, discard, publish, start_temporary, writ
 from ..errors import ExportError, InvalidMessageError
 from ..format.jsonl import encode_value
 from ..format.records import utc_time
+from ..process.system import PLAIN
 from ..session.session import Session
 
 
@@ -108,7 +109,7 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
 
 def _read_regular(path: Path) -> bytes:
     """Read a file that has an end, without waiting for one that somebody still has to write to."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | PLAIN)
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
+from .system import register_at_fork
+
 _own, _parent = os.getpid(), 0
 
 
@@ -112,4 +114,4 @@ def _after_fork_in_child() -> None:
             each.after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

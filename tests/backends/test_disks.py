@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib.util
 import itertools
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from crash.stores import open_store as open_small
@@ -24,6 +26,7 @@ from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files import locked_refs
 from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.process import system
 
 REFUSED = [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS]
 NO_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
@@ -42,7 +45,7 @@ def path_of(descriptor: int) -> str:
 
 def without_locks(*folders: Path, code: int = errno.ENOSYS) -> Callable[[int, int], None]:
     """Return a `flock` that the disks of these folders refuse."""
-    real = fcntl.flock
+    real = system.flock
 
     def flock(descriptor: int, operation: int) -> None:
         if path_of(descriptor).startswith(tuple(f"{folder}/" for folder in folders)):
@@ -52,20 +55,29 @@ def without_locks(*folders: Path, code: int = errno.ENOSYS) -> Callable[[int, in
     return flock
 
 
+def system_of_now() -> ModuleType:
+    """Import the module that knows the system once more."""
+    assert system.__spec__ is not None
+    assert system.__spec__.loader is not None
+    module = importlib.util.module_from_spec(system.__spec__)
+    system.__spec__.loader.exec_module(module)
+    return module
+
+
 # Syncs
 
 
 @pytest.mark.parametrize("code", REFUSED, ids=errno.errorcode.get)
 def test_a_disk_that_syncs_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """As SMB and some FUSE disks: everything works, and the content of files is synced all the same."""
-    real, synced = os.fdatasync, list[int]()
+    real, synced = system.sync_data, list[int]()
 
     def fsync(descriptor: int) -> None:
         assert stat.S_ISDIR(os.fstat(descriptor).st_mode)
         raise error_of(code)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (synced.append(descriptor), real(descriptor)))
+    monkeypatch.setattr(system, "sync_data", lambda descriptor: (synced.append(descriptor), real(descriptor)))
     with open_store(tmp_path / "store", durability="full") as manager:
         expected = fill(manager, "chat", 3, size=70_000)
         before = len(synced)
@@ -103,6 +115,7 @@ def test_a_disk_without_full_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(fcntl, "fcntl", full_sync)
     monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("fsync"))
+    monkeypatch.setattr(system, "sync_data", system_of_now().sync_data)
     descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
     try:
         if fails:
@@ -122,7 +135,7 @@ def test_a_disk_without_full_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """Lustre without flock, NFS without lockd, some FUSE disks: every way to write works, with locks elsewhere."""
     store = tmp_path / "store"
-    monkeypatch.setattr(fcntl, "flock", without_locks(store, code=code))
+    monkeypatch.setattr(system, "flock", without_locks(store, code=code))
     with open_store(store) as manager:
         fill(manager, "chat", 3, size=70_000)
         session = manager.load_session("chat")
@@ -148,7 +161,7 @@ def test_no_locks_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside
     with open_store(store) as manager:
         fill(manager, "chat")
     lacking = [Path(f"{store}.state"), *([] if beside else [store])]
-    monkeypatch.setattr(fcntl, "flock", without_locks(*lacking))
+    monkeypatch.setattr(system, "flock", without_locks(*lacking))
     manager = open_store(store)
     session = manager.load_session("chat")
     assert len(session.get_messages()) == 3
@@ -172,7 +185,7 @@ def test_a_lock_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     fill(manager, "chat")
     session = manager.load_session("chat")
     session.add_message(message(3))
-    monkeypatch.setattr(fcntl, "flock", without_locks(store, code=errno.EIO))
+    monkeypatch.setattr(system, "flock", without_locks(store, code=errno.EIO))
     for _ in range(2):
         with within(20), pytest.raises(StoreError):
             manager.save_session(session)
@@ -185,7 +198,7 @@ def test_a_lock_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def write_without_locks(root: Path, state: Path, writer: int, names: list[str], count: int, start: Barrier) -> None:
-    fcntl.flock = without_locks(root)  # type: ignore[assignment]
+    system.flock = without_locks(root)
     write_many(root, state, writer, names, count, start)
 
 

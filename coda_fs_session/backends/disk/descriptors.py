@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import ParamSpec, Protocol, TypeVar
 
+from ...process import system
+
 NONE_LEFT = frozenset((errno.EMFILE, errno.ENFILE))
 
 _P = ParamSpec("_P")
@@ -52,9 +54,9 @@ def opened(call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) ->
     return call(*arguments, **options)
 
 
-def scan(folder: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+def scan(folder: str) -> AbstractContextManager[Iterator[system.FolderEntry]]:
     """Do as `os.scandir`."""
-    return opened(os.scandir, folder)
+    return opened(system.scan, folder)
 
 
 def names_in(folder: str) -> list[str]:

@@ -10,26 +10,22 @@ import contextlib
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...errors import CorruptionError, StoreError, StoreFullError, StoreReadOnlyError
+from ...process import system
 from .descriptors import NONE_LEFT, opened
 from .paths import temporary
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
-# O_NOFOLLOW: a link planted in a synced folder must not lead us elsewhere. O_NONBLOCK: opening a FIFO must not hang.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | system.NO_LINKS | system.PLAIN
+_APPEND = os.O_RDWR | os.O_APPEND | system.NO_LINKS | system.PLAIN
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.NO_LINKS | system.PLAIN
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
-_NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
-"""What a disk answers to a call that it does not know; a call that failed is answered otherwise."""
-
 _READ_ONLY = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 
 
@@ -43,56 +39,44 @@ class Files:
         self.durable = durable
 
     def open_append(self, path: str) -> int:
-        return opened(os.open, path, _APPEND)
+        return opened(system.open_file, path, _APPEND)
 
     def create(self, path: str) -> int:
-        return opened(os.open, path, _CREATE, FILE_MODE)
+        return opened(system.open_file, path, _CREATE, FILE_MODE)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         return os.write(descriptor, data)
 
     def sync_data(self, descriptor: int) -> None:
         """Make the file's content durable."""
-        if not self.durable:
-            return
-        if sys.platform == "darwin":
-            # macOS: fsync leaves the data in the drive's cache, only F_FULLFSYNC empties that.
-            import fcntl
-
-            try:
-                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            except OSError as error:
-                if error.errno not in _NOT_KNOWN:
-                    raise
-                # Network and foreign disks: fsync is all that they offer.
-                os.fsync(descriptor)
-        else:
-            os.fdatasync(descriptor)
+        if self.durable:
+            system.sync_data(descriptor)
 
     def sync_folder(self, path: str) -> None:
-        """Make the names in a folder durable, where the disk knows how: SMB and some FUSE disks do not."""
+        """Make the names in a folder durable, where the disk knows how: SMB, some FUSE disks and Windows do not."""
         if not self.durable:
             return
-        descriptor = open_folder(path)
         try:
-            os.fsync(descriptor)
+            descriptor = opened(system.open_folder, path)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            if error.errno not in _NOT_KNOWN:
+            if error.errno not in system.NOT_KNOWN:
                 raise
-        finally:
-            os.close(descriptor)
 
     def truncate(self, descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
     def rename(self, source: str, target: str) -> None:
-        os.rename(source, target)
+        system.rename(source, target)
 
     def link(self, source: str, target: str) -> None:
         os.link(source, target)
 
     def unlink(self, path: str) -> None:
-        os.unlink(path)
+        system.unlink(path)
 
     def make_folder(self, path: str) -> None:
         os.mkdir(path, FOLDER_MODE)
@@ -138,7 +122,9 @@ def make_folders(files: Files, path: str) -> None:
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path) or os.curdir
-    make_folders(files, parent)
+    # A drive that is not there has itself as its parent.
+    if parent != path:
+        make_folders(files, parent)
     # Another process may be making it at the same time.
     with contextlib.suppress(FileExistsError):
         files.make_folder(path)
@@ -250,7 +236,7 @@ def open_with_status(path: str, *, append: Files | None = None) -> tuple[int, os
         CorruptionError: it is a folder, a link, a FIFO or a device.
     """
     try:
-        descriptor = append.open_append(path) if append else opened(os.open, path, _READ)
+        descriptor = append.open_append(path) if append else opened(system.open_file, path, _READ)
     except OSError as error:
         # ELOOP: a symbolic link; ENXIO: a FIFO or socket; EISDIR: a folder opened for writing.
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
@@ -273,11 +259,6 @@ def read_file(path: str, limit: int) -> bytes:
         os.close(descriptor)
 
 
-def open_folder(path: str) -> int:
-    """Open a folder, to lock or sync it."""
-    return opened(os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
 def wrong_kind(path: str, expected: str = "a regular file") -> CorruptionError:
     """Return the error that says what stands at a path, and what to do about it."""
     kinds = (("a file", stat.S_ISREG), ("a folder", stat.S_ISDIR), ("a symbolic link", stat.S_ISLNK))
@@ -297,7 +278,7 @@ def read_bytes(descriptor: int, size: int, offset: int = 0) -> bytes:
     """Read up to `size` bytes at `offset`; fewer only at the end of the file."""
     parts = []
     while size > 0:
-        part = os.pread(descriptor, size, offset)
+        part = system.pread(descriptor, size, offset)
         if not part:
             break
         parts.append(part)

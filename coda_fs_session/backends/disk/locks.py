@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
 
 from ...errors import under_way
-from ...process import forks
+from ...process import forks, system
 
 _holders: dict[int, int] = {}
 """Which thread has locked an open file: one that waited for itself would wait for ever."""
@@ -24,16 +23,16 @@ def lock(descriptor: int) -> None:
         SessionError: another open file of this very thread does.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.flock(descriptor, system.LOCK_EX | system.LOCK_NB)
     except BlockingIOError:
         _refuse_own(descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        system.flock(descriptor, system.LOCK_EX)
     _holders[descriptor] = threading.get_ident()
 
 
 def unlock(descriptor: int) -> None:
     _holders.pop(descriptor, None)
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    system.flock(descriptor, system.LOCK_UN)
 
 
 def unlock_if_possible(descriptor: int) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 
 from ...errors import CorruptionError
+from ...process.system import data_from
 from ..base import Snapshot
 from .files import read_bytes
 from .tokens import token_of
@@ -71,8 +72,7 @@ def _end_of_zeros(descriptor: int, position: int, size: int) -> int:
     """Return from where on, after `position`, there is something else than zeros; `size` for nowhere."""
     while position < size:
         try:
-            # Of a hole the system knows the end.
-            position = max(position, os.lseek(descriptor, position, os.SEEK_DATA))
+            position = max(position, data_from(descriptor, position))
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return size

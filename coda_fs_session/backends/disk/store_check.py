@@ -7,6 +7,7 @@ import os
 import stat
 
 from ...errors import StoreError, StoreFormatError, warn
+from ...process.system import permissions
 from .descriptors import names_in
 from .files import read_file, store_errors
 from .paths import DATABASE, FORMAT_FILE, READMES, StorePaths, is_hidden
@@ -88,7 +89,7 @@ def check_database_folder(folder: str) -> None:
 def warn_if_open_to_all(root: str) -> None:
     """Warn of a store into whose folder every user of this machine may write."""
     with contextlib.suppress(OSError):
-        if os.stat(root).st_mode & stat.S_IWOTH:
+        if permissions(os.stat(root)) & stat.S_IWOTH:
             warn(
                 f"every user of this machine may write into {root}, and so hide, delete or forge sessions: run "
                 "`chmod o-w` on it, or mount that disk with a umask"

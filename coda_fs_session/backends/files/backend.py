@@ -15,6 +15,7 @@ from functools import partial
 from itertools import islice
 
 from ...errors import StoreError
+from ...process.system import pread
 from ..base import (
     Backend,
     Capabilities,
@@ -482,4 +483,4 @@ class _Hold:
 
 
 def _read_end(descriptor: int, size: int, length: int) -> bytes:
-    return os.pread(descriptor, length, size - length)
+    return pread(descriptor, length, size - length)

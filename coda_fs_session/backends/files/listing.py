@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 
+from ...process.system import FolderEntry
 from ..base import Sign, Token
 from ..disk.descriptors import scan
 from ..disk.paths import REF_ENDING, is_hidden, is_ref_file
@@ -125,7 +126,7 @@ def _within_reach() -> Iterator[None]:
             raise
 
 
-def _may_be_ref(entry: os.DirEntry[str]) -> bool:
+def _may_be_ref(entry: FolderEntry) -> bool:
     """Tell whether an entry below the refs is to be read as one.
 
     What is no regular file but has a ref's name is: reading it raises the error to show.

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from ...errors import StoreError
 from ...process import forks
 from ...process.interrupts import give_up
+from ...process.system import pread
 from ...process.uncopied import Uncopied
 from ..base import END_BYTES, NO_TOKEN, RefChangedError, Snapshot, Token
 from ..disk import locks
@@ -180,7 +181,7 @@ class OpenRef(Uncopied):
         if self.token == expected:
             # The same inode, size and time can still be an older copy, written back in place.
             length = len(self.suffix)
-            end = os.pread(self.descriptor, length, expected.size - length)
+            end = pread(self.descriptor, length, expected.size - length)
             if end != self.suffix:
                 # The caller will read these bytes, and try again with the very same token.
                 self.suffix = end

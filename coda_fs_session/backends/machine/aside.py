@@ -57,7 +57,8 @@ def move_back(files: Files, source: str, target: str) -> bool:
 
 
 def _sync(files: Files, path: str) -> None:
-    descriptor = open_regular(path)
+    # Not only to read: Windows syncs what can be written.
+    descriptor = open_regular(path, append=files)
     try:
         files.sync_data(descriptor)
     finally:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
+from ...process.system import RENAMES_OPEN_FILES, pread
 from ...process.uncopied import Uncopied
 from ..base import END_BYTES, NO_TOKEN, Record, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import names_in, note_keeper, scan
@@ -35,7 +36,8 @@ from ..disk.tokens import TICK_NS, end_of, token_of
 from .aside import move_aside, move_back
 from .kept import keep, kept
 
-_OPEN_COPIES = 64
+# Any process may have to replace a copy.
+_OPEN_COPIES = 64 if RENAMES_OPEN_FILES else 0
 _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
 _MARKER, _CHECKED, _CHANGES, _NOTE = ".marker", ".checked", ".changes", ".store"
@@ -231,10 +233,10 @@ class FileRecord(Record):
         size = token.size
         with self._mutex:
             try:
-                descriptor = self._descriptor(key)
+                copy = self._copy(key)
                 length = min(END_BYTES, size)
                 # One more byte, to see that the record ends there.
-                end = os.pread(descriptor, length + 1, size - length)
+                end = pread(copy.descriptor, length + 1, size - length)
                 return len(end) == length and end == read_end(length)
             except FileNotFoundError:
                 return True
@@ -269,9 +271,9 @@ class FileRecord(Record):
             return
         with self._mutex:
             try:
-                descriptor = self._descriptor(key)
-                if os.fstat(descriptor).st_size > size:
-                    self._files.truncate(descriptor, size)
+                copy = self._copy(key)
+                if os.fstat(copy.descriptor).st_size > size:
+                    self._files.truncate(copy.descriptor, size)
             except FileNotFoundError:
                 return
             except (OSError, StoreError) as error:
@@ -312,8 +314,8 @@ class FileRecord(Record):
         make_folders(self._files, os.path.dirname(path))
         write_file(self._files, path, data, replace=True)
 
-    def _descriptor(self, key: RefKey) -> int:
-        """Return the descriptor of the record that is at its path now; another process may have put a new one there.
+    def _copy(self, key: RefKey) -> _OpenCopy:
+        """Open the record that is at its path now; another process may have put a new one there.
 
         Raises:
             OSError, StoreError: there is none, or it cannot be opened.
@@ -322,14 +324,13 @@ class FileRecord(Record):
         if copy is not None:
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(copy.path, follow_symlinks=False).st_ino == copy.inode:
-                    return copy.descriptor
+                    return copy
             self._close(key)
         path = self._path(key)
-        descriptor = open_regular(path, append=self._files)
-        self._open[key] = _OpenCopy(path, descriptor)
+        copy = self._open[key] = _OpenCopy(path, open_regular(path, append=self._files))
         if len(self._open) > _OPEN_COPIES:
             self._close(next(iter(self._open)))
-        return descriptor
+        return copy
 
     def _close(self, key: RefKey) -> None:
         self._open.pop(key, None)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from ...errors import StoreError, StoreReadOnlyError, warn
+from ...process import system
 from ..base import MachineState, replica_of
 from ..disk import locks
 from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
@@ -116,7 +117,7 @@ class LocalState(MachineState):
                 import tempfile
 
                 with store_errors("make a state folder, for lack of", error.filename):
-                    stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{os.getuid()}"
+                    stand_in = f"{tempfile.gettempdir()}/coda_fs_session-{system.user()}"
                     self._folder = self._make_private(stand_in, own)
                 reason = f"{error.strerror}{_owner_of(error.filename)}"
                 warn(
@@ -144,7 +145,7 @@ class LocalState(MachineState):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), each)
         status = os.stat(folder)
         # Made by another user, where everybody may make folders, and left open for us to step in.
-        if status.st_uid not in (os.geteuid(), 0) and status.st_mode & stat.S_IWOTH:
+        if status.st_uid not in (system.user(), 0) and system.permissions(status) & stat.S_IWOTH:
             raise PermissionError(errno.EPERM, "every user may write into it", folder)
         return folder
 
@@ -154,10 +155,10 @@ class LocalState(MachineState):
         status = os.lstat(stand_in)
         # Anyone may make a folder of this name in a shared temporary folder, before we do.
         if (
-            status.st_uid != os.getuid()
+            status.st_uid != system.user()
             or not os.path.isdir(stand_in)
             or os.path.islink(stand_in)
-            or status.st_mode & 0o77
+            or system.permissions(status) & 0o77
         ):
             import tempfile
 
@@ -205,7 +206,7 @@ class _NameLock:
 def _name(root: str) -> str:
     """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
     slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
-    identity = f"{root}\n{_machine_id()}\n{os.uname().nodename}"
+    identity = f"{root}\n{_machine_id()}\n{system.host()}"
     # A path is bytes, whatever encoding the disk was written in.
     return f"{slug}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}"
 
@@ -227,7 +228,7 @@ def _owner_of(path: str) -> str:
     """Say whose a file is, where it is not ours."""
     with contextlib.suppress(OSError, TypeError):
         owner = os.lstat(path).st_uid
-        if owner != os.geteuid():
+        if owner != system.user():
             return f"; it belongs to the user {owner}"
     return ""
 
@@ -238,7 +239,7 @@ def _machine_id() -> str:
 
 
 def _host() -> str:
-    return _SLUG.sub("-", os.uname().nodename.lower()).strip("-")[:40] or "host"
+    return _SLUG.sub("-", system.host().lower()).strip("-")[:40] or "host"
 
 
 def _user_state_folder() -> str:

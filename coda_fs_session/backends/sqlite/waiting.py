@@ -8,9 +8,10 @@ import weakref
 from contextlib import suppress
 
 from ...process.interrupts import give_up
+from ...process.system import open_to_lock
 from ...process.uncopied import Uncopied
 from ..disk import locks
-from ..disk.files import open_folder
+from ..disk.descriptors import opened
 
 
 class Queue(Uncopied):
@@ -26,7 +27,7 @@ class Queue(Uncopied):
         self._mutex.acquire()
         with suppress(OSError):
             if self._descriptor < 0:
-                self._descriptor = open_folder(self._folder)
+                self._descriptor = opened(open_to_lock, self._folder)
             locks.lock(self._descriptor)
 
     def leave(self) -> None:

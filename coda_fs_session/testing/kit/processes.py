@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
 
 _SECONDS = 60
-_processes = multiprocessing.get_context("fork")
 
 
 def run_processes(count: int, work: Callable[[int], object]) -> None:
@@ -20,13 +21,14 @@ def run_processes(count: int, work: Callable[[int], object]) -> None:
     Raises:
         AssertionError: one of them raised; what, is on standard error. Or it did not come to an end.
     """
-    start = _processes.Barrier(count)
+    processes = _forking()
+    start = processes.Barrier(count)
 
     def run(number: int) -> None:
         start.wait(_SECONDS)
         work(number)
 
-    children = [_processes.Process(target=run, args=(number,), daemon=True) for number in range(count)]
+    children = [processes.Process(target=run, args=(number,), daemon=True) for number in range(count)]
     for child in children:
         child.start()
     for child in children:
@@ -47,13 +49,14 @@ def process_to_kill(work: Callable[[Callable[[int], None]], object], *, part: fl
     Yields:
         A function that waits for the next number that the process acknowledges, and returns it.
     """
-    receiving, sending = _processes.Pipe(duplex=False)
+    processes = _forking()
+    receiving, sending = processes.Pipe(duplex=False)
 
     def run(channel: Connection) -> None:
         receiving.close()
         work(channel.send)
 
-    child = _processes.Process(target=run, args=(sending,), daemon=True)
+    child = processes.Process(target=run, args=(sending,), daemon=True)
     child.start()
     sending.close()
 
@@ -72,7 +75,13 @@ def process_to_kill(work: Callable[[Callable[[int], None]], object], *, part: fl
         yield acknowledged
         time.sleep((moments[-1] - moments[-2]) * part)
     finally:
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join(_SECONDS)
         receiving.close()
+
+
+def _forking() -> Any:
+    """Return what makes processes; a test that needs some is skipped on a system that forks none."""
+    if not hasattr(os, "fork"):
+        pytest.skip("it needs os.fork")
+    return multiprocessing.get_context("fork")
