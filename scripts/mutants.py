@@ -48,14 +48,15 @@ def stages(path: str, root: Path, count: int) -> Iterator[list[str]]:
     """Yield the tests for a file of the package: a list, then one for what survives that; of three as many as asked."""
     parts = Path(path).with_suffix("").parts
     files = sorted(each.relative_to(root).as_posix() for each in (root / "tests").rglob("test_*.py"))
-    module, folder = parts[-1].strip("_"), parts[-2]
+    # The room of the module, and the floor on which that is.
+    module, folder, floor = parts[-1], parts[-2], parts[1]
     imports = re.compile(rf"\b{folder}\.{parts[-1]}\b|from [\w.]*\b{folder} import .*\b{parts[-1]}\b")
     named = [each for each in files if Path(each).stem == f"test_{module}"]
     named += [each for each in files if imports.search((root / each).read_text(encoding="utf-8"))]
     # Those beside it are small; a test of the whole engine may import it too.
-    first = list(dict.fromkeys(each for each in named if each.startswith(f"tests/{folder}/"))) or named[:1]
+    first = list(dict.fromkeys(each for each in named if each.startswith(f"tests/{floor}/"))) or named[:1]
     second = [each for each in dict.fromkeys(named) if each not in first]
-    for each in MATTERS.get(folder, ELSEWHERE).split():
+    for each in MATTERS.get(floor, ELSEWHERE).split():
         second += [file for file in files if file.startswith(each) and file not in first + second]
     yield from (first, second, [each for each in files if each not in first + second])[:count]
 
