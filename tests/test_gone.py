@@ -164,14 +164,17 @@ def test_a_watch_tells_of_no_deletions(pulled: Pulled, caplog: pytest.LogCapture
         assert (event.kind, event.name) == ("advanced", "short")
 
 
-def test_autosave_keeps_trying(tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_autosave_keeps_trying(
+    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """What it cannot save while the store is gone it saves as soon as it is back."""
     store, away = tmp_path / "store", tmp_path / "away"
     manager = open_store(store, backend=backend, autosave_interval=0.05)
     fill(manager, "chat", LONG)
     session = manager.load_session("chat")
     failed = threading.Semaphore(0)
-    caplog.handler.emit = lambda record: failed.release()  # type: ignore[method-assign]
+    # The handler is that of the whole run.
+    monkeypatch.setattr(caplog.handler, "emit", lambda record: failed.release())
     store.rename(away)
     session.add_message(message(LONG))
     del session
