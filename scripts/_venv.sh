@@ -14,6 +14,15 @@ apt_install() {
         DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 }
 
+# Run a command, `logged PROBLEM COMMAND...`; where it fails, one line says so, and which file has what it said.
+logged() {
+    problem=$1 log=$root/$folder.log
+    shift
+    "$@" >"$log" 2>&1 && rm -f "$log" && return
+    [ "${CI:-}" != 1 ] || cat "$log" >&2
+    fail "$problem (it said why in $log)"
+}
+
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
@@ -67,7 +76,7 @@ make_venv() {
     base=$(find_python)
     if [ -z "$base" ]; then
         found=$("${PYTHON:-python3}" --version 2>&1) || found="no ${PYTHON:-python3}"
-        fail "Python 3.11 or newer is needed (found: $found). Install one, or name it: PYTHON=/path/to/python3.12 $0"
+        fail "Python 3.11 or newer is needed (found: $found): install one, or name it: PYTHON=/path/to/python3.12 $0"
     fi
     if ! has_venv "$base"; then
         case $(basename -- "$base") in
@@ -77,15 +86,11 @@ make_venv() {
         if may_apt; then
             apt_install "$package" || fail "apt could not install $package"
         else
-            fail "$base cannot make virtual environments. On Debian and Ubuntu this mends it:
-
-    sudo apt install $package
-
-Then run $0 again."
+            fail "$base cannot make virtual environments: sudo apt install $package, and run $0 again"
         fi
     fi
     say "Making $folder with $("$base" --version) ..."
-    "$base" -m venv --clear "$root/$folder" || fail "could not make $root/$folder (see above)"
+    logged "could not make $root/$folder" "$base" -m venv --clear "$root/$folder"
 }
 
 venv() {
@@ -106,7 +111,7 @@ venv() {
         lowest_versions >"$root/$folder/lowest.txt" || fail "could not read the versions in $root/pyproject.toml"
         set -- --constraint "$root/$folder/lowest.txt"
     fi
-    "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
-        --editable "$root${extra:+[$extra]}" || fail "could not install (see above). This step needs the network once."
+    logged "could not install, which needs the network once: connect, and run $0 again" \
+        "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@" --editable "$root${extra:+[$extra]}"
     printf '%s\n' "$wanted" >"$stamp"
 }

@@ -1,12 +1,14 @@
-"""Text for people: what the demo prints, cut to the columns of a terminal."""
+"""Text for people: what the demo prints, cut to the columns of a terminal, and how far it has come."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 Message = dict[str, Any]
@@ -71,3 +73,50 @@ BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() and "NO_COLOR" not i
 
 def heading(text: str) -> None:
     print(f"\n{BOLD}{text}{PLAIN}\n")
+
+
+class Stopwatch:
+    """Times of the steps, for the table at the end."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[str, float]] = []
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.times.append((what, time.perf_counter() - start))
+
+    @property
+    def last(self) -> str:
+        return duration(self.times[-1][1])
+
+    def show(self) -> None:
+        for what, seconds in self.times:
+            print(f"  {cell(what, 84)}{duration(seconds):>10}")
+
+
+class Progress:
+    """Tells on stderr how far a step has come, if it takes longer than a moment: in one line, or now and then one.
+
+    Args:
+        what: that is counted, such as "messages imported".
+        total: how many there are.
+    """
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._count, self._shown = what, total, 0, False
+        self._live = sys.stderr.isatty()
+        self._next = time.monotonic() + (0.5 if self._live else 5)
+
+    def step(self, count: int = 1) -> None:
+        self._count += count
+        if time.monotonic() >= self._next:
+            line = f"  ... {self._count:,} of {self._total:,} {self._what}"
+            print(f"\r{line}" if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True)
+            self._next = time.monotonic() + (0.1 if self._live else 5)
+            self._shown = True
+
+    def end(self) -> None:
+        if self._live and self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from coda_fs_session import Session, SessionManager
 from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.disk.paths import READMES
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine.state import LocalState
 from coda_fs_session.format.chunks import Sizes
@@ -48,6 +49,10 @@ class Machine:
     manager: SessionManager = field(init=False)
 
     def __post_init__(self) -> None:
+        if not self.root.exists():
+            # The one of the version that these fixtures are of: a store keeps its own, and so do they.
+            self.root.mkdir(parents=True)
+            (self.root / "README.txt").write_bytes(READMES[1])
         backend = LocalBackend(self.root, files=Files(durable=False))
         state = LocalState(self.root, folder=self.state / self.replica, replica=self.replica)
         settings = Settings(

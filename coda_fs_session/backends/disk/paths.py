@@ -28,7 +28,7 @@ The same with jq:               awk 'FNR>1' refs/*/my-chat.jsonl | jq -c '.messa
 The objects with the older:     head -n1 refs/*/my-chat.jsonl | jq -c '.base | .spine, .tail'
 Read an object:                 jq . objects/ab/abcd....jsonl       zstdcat objects/ab/abcd....jsonl.zst | jq .
 Verify an object:               sha256sum objects/ab/abcd....jsonl  zstdcat objects/ab/abcd....jsonl.zst | sha256sum
-Search the newest messages:     cat refs/*/*.jsonl | tr '\t' '\n' | grep 'some words'
+Search the newest messages:     awk 'FNR>1' refs/*/*.jsonl | tr '\t' '\n' | grep 'some words'
 Search all that is plain:       grep -r 'some words' refs objects
 And what is compressed:         find objects -name '*.zst' -exec zstdgrep -H 'some words' {} +
 Search everything at once:      rg -z 'some words' refs objects

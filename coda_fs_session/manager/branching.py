@@ -1,0 +1,46 @@
+"""Branching: a new session that begins with what another one holds, saved or not."""
+
+from __future__ import annotations
+
+from ..errors import SessionExistsError, SessionNotFoundError
+from ..format.names import normalise_name
+from ..session.session import Session
+from ..storage import name_taken
+from .core import Manager
+
+
+def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Session:
+    """Return the branch of a session, made or as it is there; see `SessionManager.create_session`."""
+    with core._sessions.lock:
+        if core._may_exist(name):
+            there = _branch_there(core, name, parent_name, at)
+            if there is not None:
+                return there
+        parent = core._sessions.find(parent_name)
+        if parent is None:
+            raise SessionNotFoundError(parent_name)
+        try:
+            with parent._lock:
+                if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
+                    raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
+                if not core._storage.tracks_changes and parent.has_unsaved_changes:
+                    parent = core._sessions.frozen(parent)
+                return core._sessions.add(core._storage.branch(parent, normalise_name(name), at))
+        except SessionExistsError:
+            # Another process was faster, perhaps with the same branch.
+            there = _branch_there(core, name, parent_name, at)
+            if there is None:
+                raise
+            return there
+
+
+def _branch_there(core: Manager, name: str, parent_name: str, at: int | None) -> Session | None:
+    """Return the session that has a name, if it is this very branch; None where the name is free."""
+    info = core._info(core._storage.meant(name))
+    if info is None:
+        return None
+    if info.error is not None:
+        raise info.error
+    if core._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
+        return core._load(name)
+    raise name_taken(name)

@@ -1,0 +1,187 @@
+"""What carries sessions between a store and elsewhere: files, another store, what is kept aside, who watches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+from ..config import local_path
+from ..format.names import checked_name
+from ..process.operations import operation
+from ..session.session import Session, SessionInfo
+from ..storage import name_taken
+from . import late
+from .core import Manager
+from .open_store import open_storage
+
+
+class Carrying(Manager):
+    """The verbs of a manager that reach beyond its store; see `SessionManager`."""
+
+    @operation
+    def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> late.Path:
+        """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            FileExistsError: the file is there, and `overwrite` is false.
+        """
+        # Late, as in `sync`: a program that only keeps its sessions needs none of it.
+        from ..interchange.export import write_export
+
+        session = self._load(checked_name(name))
+        with session._lock:
+            return write_export(session, path, overwrite=overwrite)
+
+    @operation
+    def import_session(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        on_exists: Literal["raise", "replace", "skip"] = "raise",
+    ) -> Session:
+        """Read a session from a file that `export_session` wrote, and store it.
+
+        Args:
+            name: call it this instead of what the file says.
+            on_exists: what to do when the name is taken; "replace" keeps the replaced messages in the history,
+                "skip" returns the session that is there.
+
+        Raises:
+            SessionExistsError: the name is taken, and `on_exists` is "raise".
+            ExportError: the file is no exported session.
+            OSError: it cannot be read.
+        """
+        if on_exists not in ("raise", "replace", "skip"):
+            raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
+        from ..interchange.export import read_export
+
+        imported = read_export(path, name)
+        with self._sessions.lock:
+            session = self._sessions.find(imported.name)
+            if session is None:
+                session = imported
+            elif on_exists == "raise":
+                raise name_taken(imported.name)
+            elif on_exists == "skip":
+                return session
+            else:
+                self._sessions.replace(session, imported)
+            self._save(session)
+            return session
+
+    @operation
+    def kept_aside(self) -> list[SessionInfo]:
+        """Return what is known of every session that this machine had saved and that is kept outside the store.
+
+        That is so where the store has nothing of what was saved in it: another store is at its place, or everything
+        was taken out of it. A warning told of it. What is aside stays there until `bring_back`, or until the store is
+        back at its place: then it is put back by itself.
+
+        Returns:
+            Newest first, then by name; a name may be there twice. One that cannot be read has `error` set. Always empty
+            for sessions in memory and for a storage of your own.
+        """
+        return self._storage.kept_aside()
+
+    @operation
+    def bring_back(self, name: str | None = None) -> list[SessionInfo]:
+        """Put sessions that are kept aside into the store; durable when this returns, and then aside no more.
+
+        Interrupted anywhere, it can be called again. Where the store has another session of the name, both stay: one of
+        them goes by a derived name (`SessionInfo.diverged_from`).
+
+        Args:
+            name: only those of this name; None for all that can be read.
+
+        Returns:
+            What was brought back, as it is in the store now.
+
+        Raises:
+            SessionNotFoundError: nothing of this name is kept aside.
+            CorruptionError: what has this name is damaged; it stays aside.
+            StoreError: the store cannot be written; what was not brought back stays aside.
+        """
+        name = None if name is None else checked_name(name)
+        with self._sessions.lock:
+            return self._storage.bring_back(name)
+
+    @operation
+    def sync(
+        self,
+        target: str | os.PathLike[str] | Manager,
+        *,
+        direction: late.Direction = "both",
+        progress: late.ProgressCallback | None = None,
+    ) -> late.SyncReport:
+        """Bring this store and another one to hold the same sessions, with their whole history.
+
+        What is saved travels; save first what is not. Nothing is ever removed, a sync may be interrupted anywhere
+        and run again, and both stores may be in use meanwhile, here and on other machines. Of a session that was
+        continued on both sides each side is kept, as after any other way of bringing the files together.
+
+        Args:
+            target: the folder of another store, such as one on a USB stick or a network disk, made if it is absent or
+                empty; or another manager.
+            direction: "push" writes only to the target, "pull" only here.
+            progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
+                sync, which loses nothing.
+
+        Returns:
+            What went where, and what was damaged and left alone.
+
+        Raises:
+            ValueError: the target is this store, or one of them lies within the other; or it is a URL or a host, as
+                ``s3://chats`` or ``host:chats``. A folder of such a name is ``./host:chats``.
+            StoreFormatError: the target is a folder of something else, or a store of a newer version.
+            StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
+                there is no store.
+            UnsupportedError: a storage that is not one of this package's cannot be synced.
+        """
+        if direction not in ("both", "push", "pull"):
+            raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
+        # Late, as in `watch`: a program that only keeps its sessions needs neither.
+        from ..repo.sync.exchange import refuse_overlap, sync, syncable
+
+        ours = syncable(self._storage)
+        told = progress and self._operations.pausing(progress)
+        if isinstance(target, Manager):
+            theirs = syncable(target._storage)
+            refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
+            told = told and target._operations.pausing(told)
+            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
+        folder = local_path(target)
+        refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
+        theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
+        try:
+            return sync(ours, theirs, direction=direction, progress=told)
+        finally:
+            theirs.close()
+
+    def watch(
+        self, callback: Callable[[late.SessionEvent], object] | None = None, name: str | None = None
+    ) -> late.Watch:
+        """Tell what happens to sessions from now on: created, advanced, diverged, deleted, renamed.
+
+        It does not matter who does it: this manager, another process, or a sync tool that carries files into the
+        store. Without a callback, iterate over the result, or ask it for the `Watch.next` event; use it in a ``with``
+        statement, or call `Watch.stop`. Several changes of a session within a moment may come as one event, and the
+        last state always comes.
+
+        Args:
+            callback: is called with each event, in a thread of the watch; an error in it is logged.
+            name: only what happens to the session of this name, and to those that diverge from it.
+
+        Raises:
+            StoreError: the store cannot be listed.
+        """
+        from ..repo.events.watch import Watch
+
+        watch = Watch(self._storage, callback, None if name is None else checked_name(name))
+        self._watches.add(watch)
+        return watch
