@@ -65,11 +65,11 @@ def test_what_tail_shows(home: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("zstdcat") is None, reason="zstdcat is not on this machine: sudo apt install zstd")
 def test_the_reader_is_called_as_shown(home: Path) -> None:
-    """Both lines show what the page says."""
+    """Every line runs; the first two show what the page says."""
     with SessionManager({"session": {"storage_path": "~/chats"}}) as manager:
         session = manager.create_session("holiday")
         session.add_message({"role": "user", "content": "Where is it warm?"})
         manager.save_session(session)
     script = commands("clone").replace("scripts/read_store", f"'{ROOT}/scripts/read_store'")
     done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
-    assert done.stdout == '1\tholiday\n{"role":"user","content":"Where is it warm?"}\n'
+    assert done.stdout.startswith('1\tholiday\n{"role":"user","content":"Where is it warm?"}\n')
