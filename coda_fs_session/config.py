@@ -18,7 +18,7 @@ _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
 class Config(NamedTuple):
-    """Checked options; the README says what each means."""
+    """Checked options; docs/options.md says what each means."""
 
     backend: str = "files"
     storage_path: str = "~/.coda/sessions"

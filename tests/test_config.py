@@ -66,7 +66,7 @@ def test_every_option_is_tested_here() -> None:
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """With nothing said, every option has the default that the README promises."""
+    """With nothing said, every option has the default that the manual promises."""
     assert read_config({}) == Config(
         backend="files",
         storage_path=str(tmp_path / "home" / ".coda" / "sessions"),

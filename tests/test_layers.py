@@ -88,6 +88,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.events.", "repo.sync."),
     ),
+    # The examples are programs of a user, who has the public names.
+    "docs.examples.": ("",),
     # The shipped test tools look everywhere; nothing looks at them.
     "testing.": (*BELOW_REPO, "backends.", "manager.", "testing."),
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-_FENCE = re.compile(r"(?P<indent>\s*)(?P<marks>`{3,}|~{3,})\s*(?P<language>[\w+-]*)[^`]*")
+_FENCE = re.compile(r"(?P<indent>\s*)(?P<marks>`{3,}|~{3,})\s*(?P<language>[\w+-]*)(?P<note>[^`]*)")
 _HEADING = re.compile(r" {0,3}(?P<level>#{1,6})\s+(?P<title>.*?)\s*#*")
 _SIGNATURE = re.compile(r"`?(?P<text>\w+\(.*\)(?:\s*->.*?)?)`?")
 _PROPERTY = re.compile(r"\s*[-*+]\s+`(?P<text>\w+\s*:[^`]+)`.*")
+TOOLS = ("jq", "zstdcat", "zstdgrep", "rg", "sqlite3", "awk", "sha256sum", "tail", "timeout")
 _LANGUAGES = {"py": "python", "python3": "python"}
 
 
@@ -29,6 +31,7 @@ class Passage:
     kind: str
     text: str
     section: tuple[str, ...] = ()  # the headings that it stands under, innermost first
+    note: str = ""  # what stands after the language of a code block
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def read_page(path: Path) -> list[Passage]:
             kind = _LANGUAGES.get(fence["language"].lower(), fence["language"].lower())
             if kind == "python" and _only_declares(text):
                 kind = "listing"
-            passages.append(Passage(path, number + 1, kind, text, section))
+            passages.append(Passage(path, number + 1, kind, text, section, fence["note"].strip()))
         elif heading := _HEADING.fullmatch(line):
             level = len(heading["level"])
             headings = {above: title for above, title in headings.items() if above < level}
@@ -107,3 +110,10 @@ def _is_declaration(member: ast.stmt) -> bool:
 
 def _is_filler(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)  # a docstring, or `...`
+
+
+def missing_tools(passage: Passage) -> list[str]:
+    """Return the tools that a block of commands calls and this machine has not."""
+    script = passage.text if passage.kind == "sh" else ""
+    called = (tool for tool in TOOLS if re.search(rf"(?:^|[|;(]|-exec)\s*{tool}\b", script, re.MULTILINE))
+    return [tool for tool in called if shutil.which(tool) is None]

@@ -1,162 +1,79 @@
-"""The commands in the README.txt of every store work, with the text tools that they name."""
+"""The ref that FORMAT.md shows byte by byte is one: the engine and the reader without the package read it."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-from itertools import pairwise
+import sys
 from pathlib import Path
 
 import pytest
-from storekit import open_store, within
 
-from coda_fs_session.backends.disk.paths import README_FILE, READMES
+from coda_fs_session import SessionManager
+from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
 
-GOLDEN = Path(__file__).parents[2] / "fixtures" / "stores" / "v1"
-EXPECTED = json.loads(GOLDEN.with_name("v1.expected.json").read_bytes())
+from .manual import DOCS, ROOT
 
-_missing = [tool for tool in ("jq", "zstdgrep", "sha256sum", "grep") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(
-    bool(_missing), reason=f"not on this machine: {' '.join(_missing)}; sudo apt install jq zstd"
-)
-
-
-def _commands(label: str) -> list[str]:
-    """Return the commands after a label of README.txt, which stand apart by wide gaps."""
-    (line,) = [line for line in README_FILE.decode().splitlines() if line.startswith(label)]
-    return re.split(r"\s{2,}", line[len(label) :].strip(" :"))
+PAGE = (DOCS.parent / "FORMAT.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (\d+) \| `(.*?)` \|", PAGE, re.MULTILINE)
+REF = "".join(text for _, text in ROWS).replace("⇥", "\t").replace("⏎", "\n").encode()
+MESSAGES = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Green."}]
 
 
-def _run(command: str, *, allowed: tuple[int, ...] = (0,)) -> str:
-    done = subprocess.run(["bash", "-c", command], cwd=GOLDEN, capture_output=True, text=True, check=False)
-    assert done.returncode in allowed, f"{command}\n{done.stderr}"
-    return done.stdout
+@pytest.fixture
+def store(home: Path) -> Path:
+    store = home / "store"
+    (store / "refs" / "desk").mkdir(parents=True)
+    (store / "FORMAT").write_bytes(b'{"coda_fs_session":1}\n')
+    (store / "refs" / "desk" / "tea.jsonl").write_bytes(REF)
+    return store
 
 
-def _for_object(command: str, *, compressed: bool) -> tuple[str, str]:
-    """Put an object's path into a command; return its id too."""
-    path = next(GOLDEN.glob("objects/*/*.jsonl.zst" if compressed else "objects/*/*.jsonl"))
-    return re.sub(r"objects/\S+", path.relative_to(GOLDEN).as_posix(), command), path.name.partition(".")[0]
+def test_its_offsets_are_right() -> None:
+    """Each row begins at the byte that it names."""
+    at = 0
+    for offset, text in ROWS:
+        assert int(offset) == at, text
+        at += len(text.replace("⇥", "\t").replace("⏎", "\n").encode())
 
 
-def test_it_tells_which_conversations_there_are() -> None:
-    """Every name is printed, also those that are no file names."""
-    (command,) = _commands("Which conversations are here")
-    assert EXPECTED["sessions"].keys() <= set(_run(command).splitlines())
+def test_the_engine_reads_it(store: Path) -> None:
+    """It has the messages, metadata and sizes that the text tells."""
+    with SessionManager({"session": {"storage_path": store}}) as manager:
+        session = manager.load_session("tea")
+        assert session.messages == MESSAGES
+        assert session.metadata == {"topic": "tea"}
+        (info,) = manager.list_sessions()
+        assert f"size of the session is {info.size_bytes}." in " ".join(PAGE.split())
 
 
-@pytest.mark.parametrize("label", ["The newest messages of one", "The same with jq"])
-def test_it_tells_the_newest_messages(label: str) -> None:
-    """The messages of the saves are printed, a line each; a save of metadata alone has none, and is no error."""
-    (command,) = _commands(label)
-    messages = [json.loads(line) for line in _run(command.replace("my-chat", "long-talk")).splitlines()]
-    assert [m["content"] for m in messages] == [f"Line {number} of a tail of three saves." for number in range(3)]
-    assert _run(command.replace("my-chat", "metadata-settled")) == ""
-    assert _run(command.replace("my-chat", "metadata")).count("\n") == EXPECTED["sessions"]["metadata"]["messages"]
+def test_the_engine_would_write_it() -> None:
+    """Its lines are, byte for byte, those that the engine makes of the same values."""
+    ref = parse_ref(REF, "tea.jsonl")
+    lines = [encode_header(ref.header)[0], *(encode_save(save)[0] for save in ref.saves)]
+    assert b"".join(lines) == REF
+    assert ref.damage is None
 
 
-def test_it_tells_where_the_older_messages_are() -> None:
-    """The list tree and the tail are printed."""
-    (command,) = _commands("The objects with the older")
-    assert re.search("[0-9a-f]{64}", _run(command.replace("my-chat", "long-talk")))
+@pytest.mark.skipif(shutil.which("zstdcat") is None, reason="zstdcat is not on this machine: sudo apt install zstd")
+def test_the_reader_reads_it(store: Path) -> None:
+    """The program that was made from FORMAT.md alone gives the same messages."""
+    command = [sys.executable, ROOT / "scripts" / "read_store", store, "tea"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == MESSAGES
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_objects_can_be_read_and_verified(compressed: bool) -> None:
-    """An object is JSON lines, and its hash is its name."""
-    command, _ = _for_object(_commands("Read an object")[compressed], compressed=compressed)
-    assert _run(command).lstrip()[0] in "{["
-    command, identity = _for_object(_commands("Verify an object")[compressed], compressed=compressed)
-    assert _run(command).split()[0] == identity
+def test_every_byte_of_it_counts() -> None:
+    """A changed byte is found: what is shown here is no near miss."""
+    at = REF.index(b"Tea?")
+    ref = parse_ref(REF[:at] + b"x" + REF[at + 1 :], "tea.jsonl")
+    assert ref.damage is not None
 
 
-def test_the_newest_messages_can_be_searched() -> None:
-    """What is found is a message, and not the whole save around it."""
-    (command,) = _commands("Search the newest messages")
-    found = _run(command.replace("some words", "tail of three saves")).splitlines()
-    assert [json.loads(line)["content"][:6] for line in found] == ["Line 0", "Line 1", "Line 2"]
-
-
-def test_everything_can_be_searched(tmp_path: Path) -> None:
-    """Bug: `grep -r` alone missed what is compressed. The two commands together, or ripgrep alone, find all."""
-    (plain,), (compressed,), (at_once,) = map(
-        _commands, ("Search all that is plain", "And what is compressed", "Search everything at once")
-    )
-    assert "long-talk.jsonl" in _run(plain.replace("some words", "tail of three saves"))
-    # `find` returns 1 where a file has no hit.
-    found = _run(compressed.replace("some words", "One line of a long output"), allowed=(0, 1))
-    assert found.startswith("objects/9a/")
-    if shutil.which("rg"):
-        assert "objects/9a/" in _run(at_once.replace("some words", "One line of a long output"))
-
-
-def test_it_tells_whose_an_object_is() -> None:
-    """A hit in an object leads to the file of the conversation, from one object to the next that names it."""
-    (command,) = _commands("Whose an object is")
-    names, identity = set(), "9ad094b02a5cc64291f2708adfe2e3b6c1cd110cd9bac28e29311d16f21d0a01"
-    pending = [identity]
-    while pending:
-        for found in _run(command.replace("abcd....", pending.pop())).splitlines():
-            if found.startswith("refs/"):
-                names.add(json.loads((GOLDEN / found).read_bytes().splitlines()[0])["name"])
-            else:
-                pending.append(Path(found).name.partition(".")[0])
-    assert "long-talk" in names
-
-
-def test_it_counts_messages() -> None:
-    """The count is that of the library, with hidden messages, edits and metadata in the file."""
-    label = "How many messages one file has"
-    lines = README_FILE.decode().splitlines()
-    (command,) = [after.strip() for line, after in pairwise(lines) if line.startswith(label)]
-    counted = 0
-    for name in ("long-talk", "shortened", "truncated", "truncated-in-the-tail", "replaced", "metadata", "empty"):
-        (path,) = GOLDEN.glob(f"refs/desk-11111111/{name}.jsonl")
-        assert int(_run(f"{command} {path}")) == EXPECTED["sessions"][name]["messages"], name
-        counted += 1
-    assert counted == 7
-
-
-def test_a_conversation_can_be_watched(tmp_path: Path) -> None:
-    """Bug: `tail -f` fell silent when the file was written anew. With `tail -F` every message comes, some again."""
-    (command,) = _commands("Watch one")
-    # To a terminal it writes line by line anyway.
-    command = command.replace("jq", "jq --unbuffered")
-    store = tmp_path / "store"
-    manager = open_store(store)
-    session = manager.create_session("my-chat")
-    with (
-        within(60),
-        subprocess.Popen(
-            ["bash", "-c", command],
-            cwd=store,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as watching,
-    ):
-        try:
-            assert watching.stdout is not None
-            seen: list[int] = []
-            # Past the 64 saves after which the file is written anew.
-            for number in range(70):
-                session.add_message({"role": "user", "content": number})
-                manager.save_session(session)
-                while number not in seen:
-                    seen.append(json.loads(watching.stdout.readline())["content"])
-        finally:
-            os.killpg(watching.pid, signal.SIGKILL)
-    assert list(dict.fromkeys(seen)) == list(range(70))
-    assert len(seen) > 70
-
-
-def test_every_text_is_known() -> None:
-    """A store keeps the README.txt that it was made with, and each one is known where it arrives alone."""
-    assert len(set(READMES)) == len(READMES) == 3
-    assert READMES[0] == README_FILE
-    assert (GOLDEN / "README.txt").read_bytes() in READMES
-    assert all(len(each) < 4096 for each in READMES)
+def test_its_terms_are_told_apart() -> None:
+    """What crashes leave, what is damaged and what is implied are terms, defined before they are used."""
+    terms = PAGE.split("\n## Terms\n")[1].split("\n## ")[0]
+    for term in ("torn", "damage", "implied chunk", "ref", "save", "tail", "cut"):
+        assert f"\n| {term} | " in terms

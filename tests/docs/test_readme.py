@@ -1,21 +1,17 @@
-"""The README's Python runs as printed."""
+"""The README is short, and runs again on what it left behind (test_pages.py runs it once)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from coda_fs_session import SessionManager
-
-from .examples import Config, run_examples
-from .page import read_page
-
-README = Path(__file__).resolve().parents[2] / "README.md"
+from .manual import README, problems_of
 
 
-def test_examples_of_the_readme_run_twice(config: Config) -> None:
-    """Every Python block of the README runs, and again on the store that the first time left behind."""
-    passages = read_page(README)
-    assert sum(passage.kind == "python" for passage in passages) >= 6
-    for _ in range(2):
-        with SessionManager(config) as manager:
-            assert [str(problem) for problem in run_examples(passages, manager, config)] == []
+def test_it_is_short() -> None:
+    """It leads to the pages, and does not become one."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_it_runs_again(home: Path) -> None:
+    """A reader who comes back on another day finds that the tour still works."""
+    assert [problems_of(README, home) for _ in range(2)] == [[], []]

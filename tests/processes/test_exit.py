@@ -88,19 +88,19 @@ WITHOUT_A_WORD = {
 
 @pytest.mark.parametrize("end", WITHOUT_A_WORD)
 def test_these_ends_run_nothing(tmp_path: Path, end: str) -> None:
-    """What the README says of them holds: Python runs nothing of a program that ends so, and unsaved changes go."""
+    """What the manual says of them holds: Python runs nothing of a program that ends so, and unsaved changes go."""
     done = run(WITHOUT_A_WORD[end], tmp_path / "store", "files")
     assert done.stderr == ""
     assert len(open_store(tmp_path / "store").load_session("chat")) == 0
 
 
 @pytest.mark.parametrize("end", ["return", "SIGTERM", "multiprocessing"])
-def test_the_readme_says_how_to_save_all_the_same(tmp_path: Path, end: str) -> None:
-    """The function that the README shows saves what it has when it returns, at SIGTERM, and in a child that skips
+def test_the_manual_says_how_to_save_all_the_same(tmp_path: Path, end: str) -> None:
+    """The function that the manual shows saves what it has when it returns, at SIGTERM, and in a child that skips
     what is registered for the end."""
     (shown,) = (
         passage.text
-        for passage in read_page(ROOT / "README.md")
+        for passage in read_page(ROOT / "coda_fs_session" / "docs" / "ending.md")
         if passage.kind == "python" and "SIGTERM" in passage.text
     )
     script = f"""

@@ -39,7 +39,8 @@ How many messages one file has (those of the base, and what the saves add or rep
 
 In JSON a quote is \" and the end of a line is \n: search for words between.
 An object is of the conversations whose files in refs name its id. Where another object names it, look for that one.
-`tail -f` falls silent when a save writes the file anew. `tail -F` goes on, and repeats what is not in objects yet.
+`tail -f` falls silent when a save writes the file anew. `tail -F` goes on. It repeats what is not in objects yet, and
+leaves out a message that went straight into one.
 
 Copy or sync this folder with any tool. Do not edit the files in it: every line and object carries a hash
 of its own bytes, and an edited one counts as damaged.

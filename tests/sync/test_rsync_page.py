@@ -1,35 +1,21 @@
-"""What the README says about syncing is what happens."""
+"""The rsync commands of the page on syncing do what it says."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
-import pytest
 from storekit import ROOT
 
 from .stores import Machine, begin, check, diverge, run, tool
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Syncing between machines")[2].partition("\n## ")[0]
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
-
-
-def test_both_sides_write_as_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The output below the example is what it prints."""
-    (example,), (output,) = blocks("python"), blocks("text")
-    exec(compile(example.replace("tempfile.mkdtemp()", repr(str(tmp_path))), "README.md", "exec"), {})
-    assert capsys.readouterr().out == output
+PAGE = (ROOT / "coda_fs_session" / "docs" / "syncing.md").read_text(encoding="utf-8")
 
 
 def test_rsync_as_shown(here: Machine, there: Machine) -> None:
     """Both machines write between two runs of the rsync commands, and once more: both have everything and agree."""
     program = tool("rsync")
-    (script,) = blocks("sh")
+    (script,) = re.findall(r"^```sh machines\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
     def sync() -> None:
         for line in script.splitlines():
