@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from ..content.state import Head
+from ..content.state import State
 from .lineage import Path, Place, UndecidedError, last_common, path_of
 from .resolve import Shown
 
@@ -55,7 +55,7 @@ def sides_of(sessions: Sequence[Shown]) -> tuple[list[Sides], bool]:
     return found, complete
 
 
-def _share_a_name(one: Head, other: Head) -> bool:
+def _share_a_name(one: State, other: State) -> bool:
     if one.name == other.name:
         return True
     # Hardly any session was ever renamed.

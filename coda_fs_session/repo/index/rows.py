@@ -10,7 +10,7 @@ import orjson
 from ...backends.base import Token
 from ...format.names import session_key
 from ...format.records import Parent, decode_time
-from ..content.state import Head
+from ..content.state import State
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -80,7 +80,7 @@ class ViewRow(NamedTuple):
     diverged_at: int | None = None
 
 
-def row_of(head: Head) -> Row:
+def row_of(head: State) -> Row:
     """Return what the index keeps of a head."""
     header = head.header
     parent: Parent | None = header.parent

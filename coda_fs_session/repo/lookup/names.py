@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from ...format.names import key_of_ref, origins
 from ...format.records import LARGEST_WRITTEN
 from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
-from ..content.state import Head
+from ..content.state import Cursor, State
 from ..index.groups import groups
 from ..index.rows import Row, ViewRow
 from ..repository import Repository
@@ -35,17 +36,17 @@ class Resolved(NamedTuple):
     shown: Shown | None
     repo: Repository
     grave: Shown | None = None
-    past: tuple[Head, ...] = ()
+    past: tuple[State, ...] = ()
     life: int = 0
     doubt: SessionError | None = None
     sides: tuple[Shown, ...] = ()
 
     @property
-    def head(self) -> Head | None:
+    def head(self) -> State | None:
         return self.shown.head if self.shown else None
 
     @property
-    def own(self) -> Head | None:
+    def own(self) -> State | None:
         """This replica's ref that the head of the session or grave is or covers; looked for when asked for."""
         found = self.shown or self.grave
         return next((head for head in (found.head, *found.covered) if is_own(self.repo, head)), None) if found else None
@@ -60,7 +61,7 @@ class Refs(NamedTuple):
         doubts: errors of all damaged ones that no later file replaces, by key.
     """
 
-    heads: tuple[Head, ...]
+    heads: tuple[State, ...]
     unreadable: dict[RefKey, SessionError]
     doubts: dict[RefKey, SessionError]
 
@@ -91,16 +92,17 @@ def resolve(repo: Repository, name: str) -> Resolved:
     return Resolved(None, repo, grave, past, life, doubt, sides)
 
 
-def follow(repo: Repository, head: Head) -> Resolved:
+def follow(repo: Repository, cursor: Cursor) -> Resolved:
     """Find the session that goes on from a state, whatever its name is now; the same one's own file first.
 
-    Where that was deleted, `grave` is its tombstone. `head` itself is not read again if its ref did not change.
+    Where that was deleted, `grave` is its tombstone. The state itself is not read again if its ref did not change.
 
     Raises:
         StoreError: refs of its names are damaged, and no good one goes on from it.
     """
+    head = cursor.state
     rows = related(repo, head.name)
-    refs = read_refs(repo, rows, head)
+    refs = read_refs(repo, rows, cursor)
     view = view_of(repo, refs, rows)
     every = (*view.sessions, *view.deleted)
     # What the lines tell needs no object; and our own file is our own conversation, whoever else went on from it.
@@ -132,14 +134,14 @@ def related(repo: Repository, name: str) -> list[Row]:
     return list(rows.values())
 
 
-def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) -> Refs:
-    """Read the refs of some rows; `known`, a head read earlier, is not read again if its ref did not change."""
-    heads: list[Head] = []
+def read_refs(repo: Repository, rows: Iterable[Row], known: Cursor | None = None) -> Refs:
+    """Read the refs of some rows; the one of `known` is not folded again if it did not change."""
+    heads: list[State] = []
     unreadable: dict[RefKey, SessionError] = {}
     for row in rows:
         key = RefKey(row.path)
         try:
-            heads.append(repo.reread(known) if known is not None and known.key == key else repo.read(key))
+            heads.append(repo.reread(known) if known is not None and known.state.key == key else repo.read(key))
         except KeyError:
             continue
         except SessionError as error:
@@ -168,7 +170,7 @@ def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
     )
 
 
-def _view_of_group(repo: Repository, heads: Sequence[Head], rows: Sequence[Row]) -> View:
+def _view_of_group(repo: Repository, heads: Sequence[State], rows: Sequence[Row]) -> View:
     if len(heads) == 1:
         return _view([Shown(heads[0].name, heads[0])])
     # What a list found out stays true, also where an object has gone since that it took to find it.
@@ -190,7 +192,7 @@ def _view(found: Iterable[Shown]) -> View:
     return View(living, deleted)
 
 
-def _found_before(heads: Sequence[Head], known: Sequence[ViewRow], horizon: str) -> View | None:
+def _found_before(heads: Sequence[State], known: Sequence[ViewRow], horizon: str) -> View | None:
     """Return what heads were found to add up to; None where they are not those."""
     then = {(ref.path, ref.line) for each in known for ref in each.refs}
     if {(head.key.path, head.last_id) for head in heads} != then or any(head.damage for head in heads):
@@ -212,15 +214,13 @@ def _with_own(repo: Repository, shown: Shown) -> Shown:
         return shown
     for own in shown.same:
         if is_own(repo, own):
-            head = own
             if (own.metadata, own.updated) != (shown.head.metadata, shown.head.updated):
-                head = own.copy()
-                head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
-            return shown._replace(head=head)
+                own = replace(own, metadata=shown.head.metadata, updated=shown.head.updated)
+            return shown._replace(head=own)
     return shown
 
 
-def _replaces(good: Head, damaged: RefKey) -> bool:
+def _replaces(good: State, damaged: RefKey) -> bool:
     """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
     key = key_of_ref(damaged.path)
     same = key is not None and (good.key.replica, key_of_ref(good.key.path)) == (damaged.replica, key)
@@ -229,7 +229,7 @@ def _replaces(good: Head, damaged: RefKey) -> bool:
     return same and later and good.damage is None
 
 
-def is_own(repo: Repository, head: Head) -> bool:
+def is_own(repo: Repository, head: State) -> bool:
     """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
     return head.damage is None and may_write(repo.replica, head.key.path)
 

@@ -8,7 +8,7 @@ from ...errors import StoreError
 from ...format.names import session_key
 from ..ancestry.ancestors import same_life
 from ..ancestry.resolve import Shown
-from ..content.state import Head
+from ..content.state import State
 from ..repository import Repository
 from .names import may_write, read_refs, related, view_of
 
@@ -47,12 +47,12 @@ def own_side(repo: Repository, sessions: Iterable[Shown], name: str) -> Shown | 
     return newest
 
 
-def _last_save(head: Head) -> str:
-    """Return when a ref was last written; `Head.updated` may be that of another one whose metadata it shows."""
+def _last_save(head: State) -> str:
+    """Return when a ref was last written; `State.updated` may be that of another one whose metadata it shows."""
     return head.saves[-1].time if head.saves else head.header.updated
 
 
-def _lives_on(own: Head, head: Head) -> bool:
+def _lives_on(own: State, head: State) -> bool:
     """Tell whether a ref that a head covers, or is, is of the same session, and not of one that was deleted before."""
     try:
         return same_life(head, own)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...backends.base import NO_TOKEN, RefKey, Snapshot, replica_of
 from ...errors import CorruptionError, StoreError
 from ..ancestry.ancestors import covers, is_seen_in, same_life
-from ..content.state import Head
+from ..content.state import State
 from ..repository import Repository
 
 
@@ -43,12 +43,12 @@ class Standing(NamedTuple):
     key: RefKey
     verdict: Verdict
     snapshot: Snapshot | None
-    current: Head | None = None
-    recorded: Head | None = None
+    current: State | None = None
+    recorded: State | None = None
     data: bytes = b""
 
 
-def is_reverted(repo: Repository, head: Head) -> bool:
+def is_reverted(repo: Repository, head: State) -> bool:
     """Tell whether this machine had saved more than a ref of its own holds."""
     if differs(repo, head):
         with suppress(StoreError):
@@ -57,7 +57,7 @@ def is_reverted(repo: Repository, head: Head) -> bool:
     return False
 
 
-def differs(repo: Repository, head: Head) -> bool:
+def differs(repo: Repository, head: State) -> bool:
     """Tell whether a ref ends otherwise than this machine's record of it; False where there is none."""
     end = repo.machine.record.end(head.key)
     return end is not None and not head.ends_as(end)
@@ -100,7 +100,7 @@ def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> 
     return Standing(key, _verdict(current, recorded), snapshot, current, recorded, data)
 
 
-def intact(repo: Repository, key: RefKey, data: bytes) -> Head | None:
+def intact(repo: Repository, key: RefKey, data: bytes) -> State | None:
     """Fold a ref's bytes; None where they are damaged."""
     try:
         head = repo.fold(key, Snapshot(data, NO_TOKEN))
@@ -109,7 +109,7 @@ def intact(repo: Repository, key: RefKey, data: bytes) -> Head | None:
     return head if head.damage is None else None
 
 
-def has_all_of(newer: Head, older: Head) -> bool:
+def has_all_of(newer: State, older: State) -> bool:
     """Tell whether one state went on from another, metadata included, which plays no part in what covers what.
 
     Raises:
@@ -129,7 +129,7 @@ def ref_of(key: RefKey) -> RefKey:
     return RefKey(f"{replica_of(key.replica)}/{name}")
 
 
-def _verdict(current: Head, recorded: Head) -> Verdict:
+def _verdict(current: State, recorded: State) -> Verdict:
     try:
         if is_seen_in(current, recorded):
             return Verdict.REVERTED

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ...backends.base import RefKey, replica_of
 from ...errors import ObjectNotYetHereError, StoreError, warn
-from ..content.state import Head
+from ..content.state import State
 from ..notes import decode_note
 from ..repository import Repository
 from .verdict import agrees, intact, ref_of, standing_of
@@ -112,7 +112,7 @@ def _as_json(token: tuple[int, ...] | None) -> list[int] | None:
     return None if token is None else list(token)
 
 
-def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, Head | None]]:
+def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, State | None]]:
     """Yield what is recorded in a set; None for what is damaged, or of a newer version."""
     for key in sorted(repo.machine.record.tokens(name)):
         head = None
@@ -131,7 +131,7 @@ def _is_of_one_birth(repo: Repository, key: RefKey) -> bool:
     return current is not None and recorded is not None and current.header.created == recorded.header.created
 
 
-def _names_what_is_here(repo: Repository, head: Head) -> bool:
+def _names_what_is_here(repo: Repository, head: State) -> bool:
     """Tell whether one of the objects that a state is made of is in the store."""
     base, commit = head.header.base, head.header.commit
     identities = [entry.id for level in base.spine.levels for entry in level]

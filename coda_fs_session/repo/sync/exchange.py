@@ -15,7 +15,7 @@ from ...backends.base import NewObject, RefChangedError, RefKey, Token
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, UnsupportedError
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
-from ..content.state import Head
+from ..content.state import State
 from ..storage import RepoStorage, engine_of
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
@@ -351,7 +351,7 @@ class _Sync:
             self._callback(SyncProgress(phase, counts[0], counts[1], moved))
 
 
-def _is_ahead(newer: Head, older: Head) -> bool:
+def _is_ahead(newer: State, older: State) -> bool:
     if not covers(newer, older):
         return False
     # Messages are not all: metadata counts unless the name was deleted or created anew in between.

@@ -12,7 +12,7 @@ from ...backends.base import RefKey, Snapshot, Token
 from ...errors import CorruptionError, StoreError, StoreFormatError
 from ...format.names import ref_paths, session_key
 from ...format.refs import parse_ref
-from ..content.state import Head
+from ..content.state import State
 from ..events.changes import View, changes_between, view_of
 from ..storage import RepoStorage
 from ..writing.refs import create_free
@@ -28,7 +28,7 @@ class Found:
 
     path: str
     snapshot: Snapshot
-    head: Head | None
+    head: State | None
 
     @property
     def token(self) -> Token:
@@ -90,7 +90,7 @@ class Side:
         self.seen[path] = snapshot.token
         where = self.backend.locate(key)
         try:
-            head = Head.of(key, snapshot.token, parse_ref(snapshot.data, where), self.repo.objects, self.repo.sizes)
+            head = State.of(key, snapshot.token, parse_ref(snapshot.data, where), self.repo.objects, self.repo.sizes)
         except StoreError as error:
             # What is no ref by its name either lies there for reasons of its own.
             if path.endswith(".jsonl") or isinstance(error, StoreFormatError):
@@ -163,7 +163,7 @@ class Side:
         self._touched.update((old.head.name, *old.head.header.former_names))
         self._wrote(new, old.path, token, len(written))
 
-    def _lock(self, head: Head) -> AbstractContextManager[object]:
+    def _lock(self, head: State) -> AbstractContextManager[object]:
         """Take the name's lock as this replica's own writers do; nobody else here writes other replicas' refs."""
         own = head.key.replica == self.repo.replica
         return self.repo.machine.lock(session_key(head.name)) if own else nullcontext()

@@ -9,10 +9,12 @@ from ...backends.base import NewObject
 from ...format.commits import Commit, TailEdit
 from ...format.records import Base, CommitLink, Generation, Operation
 from ..ancestry.ancestors import generations
-from ..content.state import FrozenTail, Head
+from ..content.state import FrozenTail, State
 
 
-def freeze(head: Head, reason: str, time: str, previous: CommitLink | None) -> tuple[Base, list[NewObject], CommitLink]:
+def freeze(
+    head: State, reason: str, time: str, previous: CommitLink | None
+) -> tuple[Base, list[NewObject], CommitLink]:
     """Make the commit of a head's present state.
 
     Returns:
@@ -22,7 +24,7 @@ def freeze(head: Head, reason: str, time: str, previous: CommitLink | None) -> t
 
 
 def freeze_tail(
-    head: Head,
+    head: State,
     tail: FrozenTail,
     reason: str,
     time: str,
@@ -52,7 +54,7 @@ def freeze_tail(
     return base, [*new, made], link
 
 
-def next_generation(head: Head, operation: Operation, result: Base, name: str | None = None) -> Generation:
+def next_generation(head: State, operation: Operation, result: Base, name: str | None = None) -> Generation:
     """Return the generation that `operation` begins after the head's present state.
 
     Args:
@@ -70,7 +72,7 @@ def next_generation(head: Head, operation: Operation, result: Base, name: str | 
     )
 
 
-def unused_generation(generation: Generation, others: Sequence[Head]) -> Generation:
+def unused_generation(generation: Generation, others: Sequence[State]) -> Generation:
     """Return a generation like this one that is in the history of none of `others`."""
     known = {generation.id for other in others for generation in generations(other) if generation}
     while generation.id in known:

@@ -16,7 +16,7 @@ from ...session.working_copy import Splice
 from ...storage import name_taken
 from ..ancestry.ancestors import covers
 from ..content.messages import MessageList
-from ..content.state import Attempt, Head
+from ..content.state import Attempt, State
 from ..lookup.names import Resolved, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
@@ -36,7 +36,7 @@ def create(
     parent: Parent | None = None,
     objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
-) -> Head:
+) -> State:
     """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
 
     Args:
@@ -59,7 +59,7 @@ def _create(
     lines: list[bytes],
     objects: Sequence[NewObject],
     attempted: dict[str, Attempt] | None,
-) -> Head:
+) -> State:
     name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
         with repo.index.making(repo.replica):
@@ -90,7 +90,7 @@ def _create(
 
 def fork(
     repo: Repository,
-    head: Head,
+    head: State,
     splice: Splice,
     name: str,
     *,
@@ -98,7 +98,7 @@ def fork(
     metadata: dict[str, Stamped],
     at: int | None,
     attempted: dict[str, Attempt] | None = None,
-) -> Head:
+) -> State:
     """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
 
     Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
@@ -139,14 +139,14 @@ class WhatWasShown:
         done: what the verb does, for people.
     """
 
-    def __init__(self, repo: Repository, known: Sequence[Head], done: str) -> None:
+    def __init__(self, repo: Repository, known: Sequence[State], done: str) -> None:
         self._repo = repo
         self._done = done
         self._known = known
         self._last: Resolved | None = None
         self._first: Resolved | None = None
 
-    def resolve(self, name: str) -> tuple[Head, Head | None] | None:
+    def resolve(self, name: str) -> tuple[State, State | None] | None:
         """Return the state that the verb applies to, with the ref of our own to replace; None where there is none."""
         self._last = found = resolve(self._repo, name)
         first = self._first
@@ -156,7 +156,7 @@ class WhatWasShown:
         # What was put back is in our ref of the name: the verb makes another one.
         return first.head, None
 
-    def _was_shown(self, head: Head, first: Head) -> bool:
+    def _was_shown(self, head: State, first: State) -> bool:
         try:
             return any(covers(shown, head) for shown in (first, *self._known))
         except StoreError:
@@ -172,7 +172,7 @@ class WhatWasShown:
             raise
 
 
-def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) -> Head | None:
+def rename(repo: Repository, old: str, new: str, *, known: Sequence[State] = ()) -> State | None:
     """Give a session another name, in the same ref; None where `old` is not there.
 
     Args:
@@ -184,7 +184,7 @@ def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) 
     return retried(repo, partial(_rename, repo, old, new, WhatWasShown(repo, known, "renamed")))
 
 
-def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head | None:
+def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State | None:
     with shown.attempt(), ExitStack() as stack:
         for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
@@ -198,7 +198,7 @@ def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head |
         return _step(repo, head, target, "rename", new, life=there.life, past=there.past)
 
 
-def steps_from(renamed: Head, before: Head) -> bool:
+def steps_from(renamed: State, before: State) -> bool:
     """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
     generation = renamed.header.generation
     return (
@@ -208,7 +208,7 @@ def steps_from(renamed: Head, before: Head) -> bool:
     )
 
 
-def delete(repo: Repository, name: str, *, known: Sequence[Head] = ()) -> bool:
+def delete(repo: Repository, name: str, *, known: Sequence[State] = ()) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name.
 
     Args:
@@ -231,14 +231,14 @@ def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
 
 def _step(
     repo: Repository,
-    head: Head,
-    target: Head | None,
+    head: State,
+    target: State | None,
     operation: Operation,
     new_name: str | None,
     *,
     life: int = 0,
-    past: Sequence[Head] = (),
-) -> Head:
+    past: Sequence[State] = (),
+) -> State:
     """Begin a generation that changes no message, and that is not one of `past`, which had the new name before.
 
     Args:
