@@ -145,7 +145,7 @@ class RepoStorage(Uncopied, SessionStorage):
         sides = resolved.sides
         if name in self._told or all(shown.label == name for shown in sides):
             return
-        own = own_side(self.repo, sides, name)
+        own = own_side(self.repo.replica, sides, name)
         # What is undecided may turn out to go on from the other one: that is no reason to leave it.
         if own is None or own.label == name or any(shown.undecided for shown in (own, resolved.shown) if shown):
             return
@@ -166,9 +166,9 @@ class RepoStorage(Uncopied, SessionStorage):
             return act()
 
     def _warn_if_reverted(self, name: str, resolved: Resolved) -> None:
-        shown = resolved.shown
+        shown, record = resolved.shown, self.repo.machine.record
         # Which ref is our own takes a longer look than whether one of them differs from what we recorded.
-        if shown is None or not any(verdict.differs(self.repo, head) for head in (shown.head, *shown.covered)):
+        if shown is None or not any(verdict.differs(record, head) for head in (shown.head, *shown.covered)):
             return
         own = resolved.own
         if own is not None and verdict.is_reverted(self.repo, own):
@@ -182,7 +182,7 @@ class RepoStorage(Uncopied, SessionStorage):
         if not self.repo.index.is_recent:
             return True
         with self.repo.index.making(self.repo.replica):
-            return bool(related(self.repo, name))
+            return bool(related(self.repo.index, name))
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.

@@ -114,5 +114,5 @@ def test_a_damaged_file_makes_up_for_none(chat: Machine) -> None:
     for content, doubts in ((data, []), (damaged, ["chat.2.jsonl", "chat.jsonl"])):
         later.write_bytes(content)
         repo = chat.repository()
-        refs = read_refs(repo, related(repo, "chat"))
+        refs = read_refs(repo, related(repo.index, "chat"))
         assert sorted(key.path.rpartition("/")[2] for key in refs.doubts) == doubts

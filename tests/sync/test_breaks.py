@@ -97,8 +97,8 @@ def tombstones_win(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
     """Begin new generations without a commit of the state before."""
 
-    def freeze_all(repo: Any, head: State, operation: Any, now: str) -> Any:
-        base, _ = real(repo, head, operation, now)
+    def freeze_all(head: State, operation: Any, now: str) -> Any:
+        base, _ = real(head, operation, now)
         return base, head.header.commit
 
     real = refs.freeze_all

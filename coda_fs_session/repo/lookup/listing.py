@@ -81,7 +81,7 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
 def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
-    rows = [repo.index.fresh(row) for row in related(repo, name)]
+    rows = [repo.index.fresh(row) for row in related(repo.index, name)]
     for view, error in chain.from_iterable(_views(repo, group)[0] for group in groups(rows)):
         if view.label == name:
             (info,) = _infos_of(_answer([view]))

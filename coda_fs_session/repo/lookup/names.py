@@ -16,6 +16,7 @@ from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
 from ..content.state import Cursor, State
 from ..index.groups import groups
+from ..index.index import Index
 from ..index.rows import Row, ViewRow
 from ..repository import Repository
 
@@ -49,7 +50,10 @@ class Resolved(NamedTuple):
     def own(self) -> State | None:
         """This replica's ref that the head of the session or grave is or covers; looked for when asked for."""
         found = self.shown or self.grave
-        return next((head for head in (found.head, *found.covered) if is_own(self.repo, head)), None) if found else None
+        if found is None:
+            return None
+        replica = self.repo.replica
+        return next((head for head in (found.head, *found.covered) if is_own(replica, head)), None)
 
 
 class Refs(NamedTuple):
@@ -72,7 +76,7 @@ def resolve(repo: Repository, name: str) -> Resolved:
     Raises:
         StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
-    rows = related(repo, name)
+    rows = related(repo.index, name)
     refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
     doubt = next(iter(refs.doubts.values()), None)
@@ -101,7 +105,7 @@ def follow(repo: Repository, cursor: Cursor) -> Resolved:
         StoreError: refs of its names are damaged, and no good one goes on from it.
     """
     head = cursor.state
-    rows = related(repo, head.name)
+    rows = related(repo.index, head.name)
     refs = read_refs(repo, rows, cursor)
     view = view_of(repo, refs, rows)
     every = (*view.sessions, *view.deleted)
@@ -117,13 +121,13 @@ def follow(repo: Repository, cursor: Cursor) -> Resolved:
     return Resolved(None, repo, shown) if shown.head.deleted else Resolved(shown, repo)
 
 
-def related(repo: Repository, name: str) -> list[Row]:
+def related(index: Index, name: str) -> list[Row]:
     """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
     pending = list(origins(name))
     names = set(pending)
     rows: dict[str, Row] = {}
     while pending:
-        found = [row for row in repo.index.named(*pending) if row.path not in rows]
+        found = [row for row in index.named(*pending) if row.path not in rows]
         rows.update((row.path, row) for row in found)
         pending = []
         for known in chain.from_iterable((row.name, *row.former_names) for row in found):
@@ -210,10 +214,10 @@ def _found_before(heads: Sequence[State], known: Sequence[ViewRow], horizon: str
 
 def _with_own(repo: Repository, shown: Shown) -> Shown:
     """Put our own ref in the place of a session's head, if it is at the same state: so a save can just append to it."""
-    if not shown.same or is_own(repo, shown.head):
+    if not shown.same or is_own(repo.replica, shown.head):
         return shown
     for own in shown.same:
-        if is_own(repo, own):
+        if is_own(repo.replica, own):
             if (own.metadata, own.updated) != (shown.head.metadata, shown.head.updated):
                 own = replace(own, metadata=shown.head.metadata, updated=shown.head.updated)
             return shown._replace(head=own)
@@ -229,9 +233,9 @@ def _replaces(good: State, damaged: RefKey) -> bool:
     return same and later and good.damage is None
 
 
-def is_own(repo: Repository, head: State) -> bool:
+def is_own(replica: str | None, head: State) -> bool:
     """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
-    return head.damage is None and may_write(repo.replica, head.key.path)
+    return head.damage is None and may_write(replica, head.key.path)
 
 
 @lru_cache(maxsize=1024)

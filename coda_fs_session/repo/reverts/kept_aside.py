@@ -85,11 +85,11 @@ def _place(repo: Repository, key: RefKey, head: State) -> RefKey:
     """Put a state into a ref of ours, and return that; or the ref of whatever kind that has the state already."""
     data = (repo.machine.record.read(key) or b"")[: head.size]
     with repo.machine.lock(session_key(head.name)):
-        for other in read_refs(repo, related(repo, head.name)).heads:
+        for other in read_refs(repo, related(repo.index, head.name)).heads:
             if _has_it(other, head):
                 return other.key
         with repo.writing() as replica:
-            return put_beside(repo, replica, head.name, data)
+            return put_beside(repo.backend, replica, head.name, data)
 
 
 def _has_it(other: State, head: State) -> bool:
@@ -106,7 +106,7 @@ def _name_of(key: RefKey, found: State | SessionError) -> str:
 
 def _label(repo: Repository, name: str, key: RefKey) -> str | None:
     """Return what the session goes by that a ref is of, None where it was deleted since."""
-    rows = related(repo, name)
+    rows = related(repo.index, name)
     for shown in view_of(repo, read_refs(repo, rows), rows).sessions:
         if key in (shown.head.key, *(head.key for head in shown.covered)):
             return shown.label

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
-from ...backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
+from ...backends.base import Backend, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError, warn
 from ...format.names import ref_paths, session_key
 from ..lookup.names import related
@@ -60,7 +60,7 @@ def _is_as_marked(repo: Repository) -> bool:
 def _has_the_newest(repo: Repository) -> bool:
     """Tell whether a store that can only be reverted as a whole has what this machine saved last."""
     newest = repo.machine.record.newest() if repo.backend.capabilities.whole else []
-    return bool(newest) and all(agrees(repo, key) for key in newest)
+    return bool(newest) and all(agrees(repo.backend, repo.machine.record, key) for key in newest)
 
 
 def _keep(repo: Repository, marker: list[int], found: _Checked) -> None:
@@ -105,7 +105,7 @@ def put_back(repo: Repository) -> None:
 def mend(repo: Repository, name: str) -> bool:
     """Go on from the record where a ref of our own is damaged, in a file beside it; False where that cannot be."""
     with suppress(StoreError):
-        own = [key for row in related(repo, name) if (key := RefKey(row.path)).replica == repo.replica]
+        own = [key for row in related(repo.index, name) if (key := RefKey(row.path)).replica == repo.replica]
         damaged = [key for key in own if standing_of(repo, key).verdict is Verdict.DAMAGED]
         _settle_alone(repo, damaged)
         return bool(damaged)
@@ -137,7 +137,7 @@ def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
     for key, token in records.items():
         there = tokens.get(key.path)
         seen = [there.numbers(), token.numbers()] if there is not None else None
-        if seen is not None and (checked.get(key.path) == seen or agrees(repo, key)):
+        if seen is not None and (checked.get(key.path) == seen or agrees(repo.backend, record, key)):
             found[key.path] = seen
         else:
             uneven.append(key)
@@ -230,10 +230,10 @@ def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
                     repo.backend.create_ref(key, standing.data)
             except (RefChangedError, RefTakenError):
                 return False
-            _tell(repo, key, standing)
+            _tell(repo.backend, key, standing)
             return True
     assert standing.recorded is not None, "it is settled otherwise"
-    _tell(repo, _place(repo, standing.recorded.name, standing.data), standing)
+    _tell(repo.backend, _place(repo, standing.recorded.name, standing.data), standing)
     if standing.snapshot is None or standing.current is None:
         record.forget(key)
     else:
@@ -245,15 +245,15 @@ def _place(repo: Repository, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of ours."""
     assert repo.replica is not None
     with repo.machine.lock(session_key(name)):
-        return put_beside(repo, repo.replica, name, data)
+        return put_beside(repo.backend, repo.replica, name, data)
 
 
-def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey:
+def put_beside(backend: Backend, replica: str, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of this replica; the name's lock must be held."""
-    return create_free(repo.backend, ref_paths(replica, session_key(name)), data)[0]
+    return create_free(backend, ref_paths(replica, session_key(name)), data)[0]
 
 
-def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
+def _tell(backend: Backend, key: RefKey, standing: Standing) -> None:
     recorded, current = standing.recorded, standing.current
     assert recorded is not None
     if current is not None and current.last_id in recorded.line_ids:
@@ -268,6 +268,6 @@ def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
         Verdict.DAMAGED: "is damaged, and stays as it is",
     }.get(standing.verdict, "lacks what this machine had saved")
     warn(
-        f"session {recorded.name!r}: {repo.backend.locate(standing.key)} {reason}; {what} put back"
-        + (f", into {repo.backend.locate(key)}" if key != standing.key else ""),
+        f"session {recorded.name!r}: {backend.locate(standing.key)} {reason}; {what} put back"
+        + (f", into {backend.locate(key)}" if key != standing.key else ""),
     )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ...backends.base import NO_TOKEN, RefKey, Snapshot, replica_of
+from ...backends.base import NO_TOKEN, Backend, Record, RefKey, Snapshot, replica_of
 from ...errors import CorruptionError, StoreError
 from ..ancestry.ancestors import covers, is_seen_in, same_life
 from ..content.state import State
@@ -50,25 +50,25 @@ class Standing(NamedTuple):
 
 def is_reverted(repo: Repository, head: State) -> bool:
     """Tell whether this machine had saved more than a ref of its own holds."""
-    if differs(repo, head):
+    if differs(repo.machine.record, head):
         with suppress(StoreError):
             verdict = standing_of(repo, head.key).verdict
             return verdict not in (Verdict.SETTLED, Verdict.UNTOLD, Verdict.GONE)
     return False
 
 
-def differs(repo: Repository, head: State) -> bool:
+def differs(record: Record, head: State) -> bool:
     """Tell whether a ref ends otherwise than this machine's record of it; False where there is none."""
-    end = repo.machine.record.end(head.key)
+    end = record.end(head.key)
     return end is not None and not head.ends_as(end)
 
 
-def agrees(repo: Repository, key: RefKey) -> bool:
+def agrees(backend: Backend, record: Record, key: RefKey) -> bool:
     """Tell whether a ref ends as its record does; True where there is no record."""
     # The record first: it is written after the ref.
-    end = repo.machine.record.end(key)
+    end = record.end(key)
     try:
-        return end is None or end == repo.backend.ref_end(key)
+        return end is None or end == backend.ref_end(key)
     except KeyError:
         return False
 

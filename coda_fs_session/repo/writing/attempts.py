@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...backends.base import NO_TOKEN, RefChangedError
+from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
 from ...format.refs import Ref
 from ...session.working_copy import Splice
@@ -35,7 +35,7 @@ def check_landed(repo: Repository, current: State, attempted: dict[str, Attempt]
     """Raise AttemptLandedError if one of the attempts is in a ref."""
     place = _last_place(current, attempted) if attempted else -1
     if attempted and place >= 0:
-        current = _confirm(repo, current)
+        current = _confirm(repo.backend, current)
         raise AttemptLandedError(_as_of(current, place), attempted[current.line_ids[place]])
 
 
@@ -73,7 +73,7 @@ def rest_of(repo: Repository, cursor: Cursor, current: State | None, splice: Spl
     if place >= 0 and not attempt.merged:
         check_landed(repo, current, attempted)
     if place >= 0:
-        current = _confirm(repo, current)
+        current = _confirm(repo.backend, current)
     sent = len(attempt.lines)
     if not splice.appends or splice.lines[:sent] != list(attempt.lines):
         raise stale(cursor.state, current)
@@ -130,10 +130,10 @@ def _as_of(current: State, place: int) -> State:
     return State.of(current.key, NO_TOKEN, ref, current.messages.objects, current.messages.sizes)
 
 
-def _confirm(repo: Repository, current: State) -> State:
+def _confirm(backend: Backend, current: State) -> State:
     """Make durable a save that had got into the file although an error was reported for it."""
-    snapshot = repo.backend.read_ref(current.key)
+    snapshot = backend.read_ref(current.key)
     if snapshot.token != current.token:
         raise RefChangedError(current.key)
-    token = repo.backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
+    token = backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
     return replace(current, token=token, torn=b"")

@@ -113,7 +113,7 @@ def fork(
         lines = splice.lines[: count - splice.saved]
         count = splice.saved
     elif not splice.appends:
-        content = spliced(repo, head, splice)
+        content = spliced(head, splice)
         messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
     base, new = messages.freeze(start + count)
     base = replace(base, start=start, start_bytes=messages.base.start_bytes)
@@ -245,7 +245,7 @@ def _step(
         life: for a rename, see `Header.life`.
     """
     now = repo.now()
-    frozen, link = freeze_all(repo, head, operation, now)
+    frozen, link = freeze_all(head, operation, now)
     if operation == "delete":
         header = replace(head.header, updated=now, base=Base())
     else:

@@ -106,34 +106,34 @@ def _holds(backend: Backend, key: RefKey, data: bytes) -> bool:
         return False
 
 
-def keep_edits(repo: Repository, head: State, now: str) -> CommitLink | None:
+def keep_edits(head: State, now: str) -> CommitLink | None:
     """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
     tails = list(head.tails_around_edits())
     if not tails:
         return head.header.commit
     _, new, link = freeze_tail(head, tails[0], "seal", now, head.header.commit)
-    repo.objects.put(new)
+    head.messages.objects.put(new)
     _, new, link = freeze_tail(head, tails[-1], "seal", now, link, head.tail_edits())
-    repo.objects.put(new)
+    head.messages.objects.put(new)
     return link
 
 
-def freeze_all(repo: Repository, head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+def freeze_all(head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
     """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
     link = head.header.commit
     for tail in islice(head.tails_around_edits(), 1):
         _, new, link = freeze_tail(head, tail, "seal", now, link)
-        repo.objects.put(new)
+        head.messages.objects.put(new)
     base, new, link = freeze(head, operation, now, link)
-    repo.objects.put(new)
+    head.messages.objects.put(new)
     return base, link
 
 
-def spliced(repo: Repository, head: State, splice: Splice) -> Content:
+def spliced(head: State, splice: Splice) -> Content:
     """Apply a change to a head's messages; the objects of the result are written."""
     old = head.messages
     if splice.drop == splice.saved and not splice.appends:
-        draft = Draft(repo.objects, repo.sizes)
+        draft = Draft(old.objects, old.sizes)
         draft.extend(splice.lines)
         draft.finish()
         return Content(draft.base(), draft.loose)

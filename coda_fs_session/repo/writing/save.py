@@ -58,7 +58,7 @@ def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataV
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
     """
     head = cursor.state
-    if cursor.shared is None and is_own(repo, head) and _fits_tail(head, splice):
+    if cursor.shared is None and is_own(repo.replica, head) and _fits_tail(head, splice):
         try:
             return _append(repo, cursor, head, splice, metadata)
         except (RefChangedError, CorruptionError):
@@ -79,7 +79,7 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
         AttemptLandedError: nothing was saved now.
     """
     head = cursor.state
-    rewrites = not is_own(repo, head) or not _fits_tail(head, splice)
+    rewrites = not is_own(repo.replica, head) or not _fits_tail(head, splice)
     while True:
         try:
             with ExitStack() as stack:
@@ -91,7 +91,7 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
                 if rest is not None and target is current:
                     # Made durable just now: it has another token.
                     target = rest[0]
-                outcome = rest or _reconcile(repo, head, current, splice)
+                outcome = rest or _reconcile(repo.settings.on_conflict, head, current, splice)
                 if outcome is not None:
                     on, splice_on = outcome
                     merged = splice_on is not splice
@@ -115,7 +115,7 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
 def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State | None, State | None]:
     """Read the session's newest state, and the ref of our own that a rewrite would replace (None: make one)."""
     head = cursor.state
-    if not is_own(repo, head):
+    if not is_own(repo.replica, head):
         if head.damage is not None:
             return head, None
         found = follow(repo, cursor)
@@ -137,11 +137,10 @@ def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State 
     return current, current
 
 
-def _reconcile(repo: Repository, head: State, current: State | None, splice: Splice) -> tuple[State, Splice] | None:
+def _reconcile(policy: str, head: State, current: State | None, splice: Splice) -> tuple[State, Splice] | None:
     """Decide how a change made against `head` applies to `current`; None: as a branch."""
     if current is None or current is head:
         return head, splice
-    policy = repo.settings.on_conflict
     step = current.header.generation
     renamed = step is not None and step.operation == "rename" and step.parent == head.generation_id
     # False where another file, which lacks what we saved, has come to stand at the path.
@@ -266,19 +265,19 @@ def _rewrite(
 ) -> State:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
-    if target is not head and (is_own(repo, head) or not repo.has(head)):
+    if target is not head and (is_own(repo.replica, head) or not repo.has(head)):
         # The file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
     operation = _operation(splice)
     link = head.header.commit
     generation = head.header.generation
     if operation is None:
-        link = keep_edits(repo, head, now)
+        link = keep_edits(head, now)
     else:
-        _, link = freeze_all(repo, head, operation, now)
-    content = spliced(repo, head, splice)
+        _, link = freeze_all(head, operation, now)
+    content = spliced(head, splice)
     if operation is not None:
-        result = _result(repo, head, splice, content)
+        result = _result(head, splice, content)
         generation = next_generation(head, operation, result)
     base = replace(content.base, metadata=merged(repo, head, metadata))
     header = replace(head.header, updated=now, base=base, generation=generation, commit=link)
@@ -294,9 +293,9 @@ def _operation(splice: Splice) -> Operation | None:
     return "truncate" if splice.keep == splice.saved else "edit"
 
 
-def _result(repo: Repository, head: State, splice: Splice, content: Content) -> Base:
+def _result(head: State, splice: Splice, content: Content) -> Base:
     """Return the state right after the operation, before what the same save appended."""
-    messages = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    messages = MessageList(head.messages.objects, head.messages.sizes, content.base, content.lines)
     whole_edit = splice.keep < splice.saved and splice.drop < splice.saved
     count = messages.count if whole_edit else messages.count - len(splice.lines)
     return Base(count, 0, messages.chain_at(count), content.base.start)
