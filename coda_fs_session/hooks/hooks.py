@@ -157,7 +157,7 @@ class Hooks:
                 return lines, metadata
         raise _restless(session)
 
-    def frozen(self, session: Session) -> Session:
+    def as_stored(self, session: Session) -> Session:
         """Return a copy of a session for a storage that reads it by itself, after the hooks have seen it.
 
         A copy, because what a storage reads at its leisure another thread might change after the hooks looked.

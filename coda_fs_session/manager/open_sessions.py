@@ -129,7 +129,7 @@ class OpenSessions(Uncopied):
                 session._left_to = 0
                 before = session._copy.source, session._metadata.saved
                 if self._storage.refresh(session):
-                    self._settle(session)
+                    self._mark_saved(session)
                     if session.name != name:
                         self._move(name, session)
                     if (session._copy.source, session._metadata.saved) != before or before[0] is None:
@@ -157,7 +157,7 @@ class OpenSessions(Uncopied):
         session._hooks = self.hooks
         if not self._storage.tracks_changes:
             note_origin(session)
-        self._settle(session)
+        self._mark_saved(session)
         self._storage.opened(session)
         return session
 
@@ -176,7 +176,7 @@ class OpenSessions(Uncopied):
         session._limit, session._hooks = self._limit, self.hooks
         try:
             session._check()
-            self._storage.create(session if self._storage.tracks_changes else self.frozen(session))
+            self._storage.create(session if self._storage.tracks_changes else self.as_stored(session))
         except BaseException:
             # It may still be another manager's, whose hooks and limit hold for it.
             session._limit, session._hooks = before
@@ -188,7 +188,7 @@ class OpenSessions(Uncopied):
         # Checked before anything changes: what cannot be saved must not stand in an open session.
         other._limit, other._hooks = self._limit, self.hooks
         other._check()
-        other = self.frozen(other)
+        other = self.as_stored(other)
         session.messages, session.metadata = other.messages, other.metadata
 
     def save_whole(self, session: Session) -> None:
@@ -198,11 +198,11 @@ class OpenSessions(Uncopied):
         if changed:
             # What was changed in the live list or dict has moved no time yet.
             session._changed()
-        stored = self.frozen(session) if changed else session
+        stored = self.as_stored(session) if changed else session
         session._metadata.everything()
         found = session._found()
         self._storage.save(stored)
-        session._settle_whole(found)
+        session._mark_all_saved(found)
 
     def is_left_to_parent(self, session: Session) -> bool:
         """Tell whether unsaved changes are left to the process that had them when it forked this one, and say so.
@@ -249,7 +249,7 @@ class OpenSessions(Uncopied):
             carry_former_names(self._storage.info(new), session)
         else:
             self._storage.refresh(session)
-            self._settle(session)
+            self._mark_saved(session)
 
     def use(self, hooks: Hooks) -> None:
         """Have these hooks called for all that is open, and for all that will be."""
@@ -257,9 +257,9 @@ class OpenSessions(Uncopied):
         for session in self:
             session._hooks = hooks
 
-    def frozen(self, session: Session) -> Session:
+    def as_stored(self, session: Session) -> Session:
         """Return what a storage that reads sessions by itself is to store."""
-        return session if self.hooks is None else self.hooks.frozen(session)
+        return session if self.hooks is None else self.hooks.as_stored(session)
 
     @operation
     def reload(self, session: Session) -> None:
@@ -270,7 +270,7 @@ class OpenSessions(Uncopied):
         if session.name != name and self._by_name.get(name) is session:
             self._move(name, session)
         session._left_to = 0
-        self._settle(session)
+        self._mark_saved(session)
         self._show(session)
 
     def _move(self, name: str, session: Session) -> None:
@@ -288,10 +288,10 @@ class OpenSessions(Uncopied):
                 raise
         return session
 
-    def _settle(self, session: Session) -> None:
+    def _mark_saved(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""
         if not self._storage.tracks_changes:
-            session._settle_whole()
+            session._mark_all_saved()
 
     def _recover(self) -> None:
         """Give back what an interrupted operation of this thread holds; see `Operations`."""

@@ -109,7 +109,7 @@ class RepoStorage(Uncopied, SessionStorage):
                     raise
                 cursor.attempted = {}
             else:
-                self._settle(session, saved or saving.Saved(state or cursor.state), Found(messages, values))
+                self._mark_saved(session, saved or saving.Saved(state or cursor.state), Found(messages, values))
             return
 
     def meant(self, name: str) -> str:
@@ -265,7 +265,7 @@ class RepoStorage(Uncopied, SessionStorage):
             self._rebase(session, landed)
             self.save(session)
         else:
-            self._settle(session, saving.Saved(head), found)
+            self._mark_saved(session, saving.Saved(head), found)
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
         cursor = self._cursors.get(parent)
@@ -436,18 +436,18 @@ class RepoStorage(Uncopied, SessionStorage):
             found[tail.id, tail.bytes] += 1
         return found
 
-    def _settle(self, session: Session, saved: saving.Saved, found: Found) -> None:
+    def _mark_saved(self, session: Session, saved: saving.Saved, found: Found) -> None:
         """Let a session stand on the state that its save led to."""
         head = saved.state
         cursor = self._moved(session, head)
         source = self._source(cursor)
 
-        def settle() -> None:
-            session._settle(source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged)
+        def mark() -> None:
+            session._mark_saved(source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged)
             session._parent = head.header.parent.name if head.header.parent else None
             self._stand_on(session, cursor)
 
-        _complete(settle)
+        _complete(mark)
 
     def _rebase(self, session: Session, landed: AttemptLandedError) -> Cursor:
         """Let a session stand on a state that has part of its changes; what it holds stays."""

@@ -500,7 +500,7 @@ class Session:
         self._copy.advance(count, found)
         self._moment = updated
 
-    def _settle(
+    def _mark_saved(
         self,
         source: MessageSource,
         metadata: dict[str, bytes],
@@ -509,14 +509,14 @@ class Session:
         *,
         merged: bool = False,
     ) -> None:
-        """Take what a save has found as saved; see `WorkingCopy.settle`."""
-        self._copy.settle(source, found.messages, merged=merged)
-        self._metadata.settle(metadata, found.metadata)
+        """Take what a save has found as saved; see `WorkingCopy.mark_saved`."""
+        self._copy.mark_saved(source, found.messages, merged=merged)
+        self._metadata.mark_saved(metadata, found.metadata)
         self._updated = updated
 
-    def _settle_whole(self, found: Found | None = None) -> None:
+    def _mark_all_saved(self, found: Found | None = None) -> None:
         """Take what a save has found, or everything, as kept by a storage that has a copy of its own."""
-        self._copy.settle(None, found.messages if found else None)
+        self._copy.mark_saved(None, found.messages if found else None)
         self._metadata.saved = found.metadata if found else encode_metadata(self._metadata.live)
 
     def _found(self) -> Found:

@@ -57,7 +57,7 @@ def assert_as_if_saved_at_once(head: State) -> None:
     for position in range(head.count + 1):
         chain, found = chain_and_chunks(lines[:position])
         assert messages.chain_at(position) == chain
-        frozen, new = messages.freeze(position)
+        frozen, new = messages.in_objects(position)
         messages.objects.put(new)
         assert (frozen.chain, chunks_of(messages.objects, frozen.spine)) == (chain, found)
         again = MessageList(messages.objects, SIZES, frozen, [])

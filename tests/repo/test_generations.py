@@ -267,5 +267,5 @@ def test_a_deleted_session_resolves_to_its_tombstone(here: Machine) -> None:
     resolved = resolve(here.repository(), "chat")
     assert resolved.head is None
     assert here.names() == []
-    assert resolved.grave is not None
-    assert frozen_texts(here, newest_commit(resolved.grave.head)) == ["1"]
+    assert resolved.tombstone is not None
+    assert frozen_texts(here, newest_commit(resolved.tombstone.head)) == ["1"]

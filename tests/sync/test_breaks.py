@@ -97,13 +97,13 @@ def tombstones_win(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
     """Begin new generations without a commit of the state before."""
 
-    def freeze_all(head: State, operation: Any, now: str) -> Any:
+    def commit_all(head: State, operation: Any, now: str) -> Any:
         base, _ = real(head, operation, now)
         return base, head.header.commit
 
-    real = refs.freeze_all
+    real = refs.commit_all
     for module in (save, lifecycle):
-        patch.setattr(module, "freeze_all", freeze_all)
+        patch.setattr(module, "commit_all", commit_all)
 
 
 def reading_merges(patch: pytest.MonkeyPatch) -> None:

@@ -81,12 +81,12 @@ class Path:
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    def step_after(self, place: Place) -> Step | None:
+    def step_after(self, point: Point) -> Step | None:
         """Return what came right after a state that this path went through; None at its end."""
-        run = self.runs[place.run]
-        if place.messages < run.count:
-            return Step("append", self._chain_at(run, place.messages + 1))
-        return self.steps[place.run] if place.run < len(self.steps) else None
+        run = self.runs[point.run]
+        if point.messages < run.count:
+            return Step("append", self._chain_at(run, point.messages + 1))
+        return self.steps[point.run] if point.run < len(self.steps) else None
 
     def run_after_last(self, *operations: str) -> int:
         """Return the run after the last step of some kinds; the first one where there is none."""
@@ -99,7 +99,7 @@ class Path:
             raise UndecidedError(self.head, error) from error
 
 
-class Place(NamedTuple):
+class Point(NamedTuple):
     """A state on a path: after so many messages of a run."""
 
     run: int
@@ -135,7 +135,7 @@ def paths_of(one: State, other: State) -> tuple[Path, Path]:
     return _path(one, commits[0], start), _path(other, commits[1], start)
 
 
-def last_common(one: Path, other: Path) -> Place:
+def last_common(one: Path, other: Path) -> Point:
     """Return the last state that both paths went through; they must have begun at the same one.
 
     Raises:
@@ -144,7 +144,7 @@ def last_common(one: Path, other: Path) -> Place:
     run = 0
     while run < min(len(one.steps), len(other.steps)) and one.steps[run] == other.steps[run]:
         run += 1
-    return Place(run, _common_messages(one, other, run))
+    return Point(run, _common_messages(one, other, run))
 
 
 def were_one(renamed: Path, side: Path) -> bool:
@@ -153,9 +153,9 @@ def were_one(renamed: Path, side: Path) -> bool:
     Raises:
         UndecidedError: as `last_common`.
     """
-    place = last_common(renamed, side)
+    point = last_common(renamed, side)
     since = side.run_after_last("create", "rename")
-    return since <= place.run and (place.messages > 0 or any(run.count for run in side.runs[since : place.run]))
+    return since <= point.run and (point.messages > 0 or any(run.count for run in side.runs[since : point.run]))
 
 
 def _common_messages(one: Path, other: Path, number: int) -> int:

@@ -189,10 +189,10 @@ def _named(
         members, label, step = pending.pop()
         if step is not None:
             label = _derived(name, step.id, is_taken)
-        place = min((last_common(members[0], other) for other in members[1:]), default=None)
+        point = min((last_common(members[0], other) for other in members[1:]), default=None)
         groups: dict[Step | None, list[Path]] = {}
         for side in members:
-            groups.setdefault(side.step_after(place) if place else None, []).append(side)
+            groups.setdefault(side.step_after(point) if point else None, []).append(side)
         if len(groups) == 1:
             # One side alone; or several at one state, of which at most one has the name.
             yield from ((label, side) for side in members)

@@ -194,7 +194,7 @@ class MessageList:
         draft.extend(self.read(uncut, position))
         return draft
 
-    def freeze(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
+    def in_objects(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
         """Return the first `position` messages (default: all) with nothing inline, and the objects that this needs.
 
         No message is copied that stands in an object already; of an unfinished chunk, or of a tail object,
@@ -206,7 +206,7 @@ class MessageList:
         spine, tail = self.base.spine, self.base.tail
         new: list[NewObject] = []
         if position > self.base.messages:
-            spine, tail, new = self.draft(position).freeze()
+            spine, tail, new = self.draft(position).in_objects()
         elif position < spine.messages:
             before = self.prefix(position)
             spine, source = before.spine, before.following
@@ -267,7 +267,7 @@ class Draft:
         self.objects.put(self._new)
         self._new, self._new_bytes = [], 0
 
-    def freeze(self) -> tuple[Spine, Tail | None, list[NewObject]]:
+    def in_objects(self) -> tuple[Spine, Tail | None, list[NewObject]]:
         """Return the tree, `loose` as a tail object, and the objects that have not been written for them."""
         if not self.loose:
             return self.spine, None, self._new

@@ -17,7 +17,7 @@ from .messages import MessageList
 from .objects import Objects
 
 
-class FrozenTail(NamedTuple):
+class PastTail(NamedTuple):
     """What the lines after the base were at some moment, kept because an edit replaced some of them since."""
 
     lines: tuple[bytes, ...]
@@ -122,24 +122,24 @@ class State:
         line_ids, saves = [*self.line_ids, line_id], [*self.saves, save]
         return State(self.key, token, self.header, messages, self.metadata, save.time, size, line_ids, saves)
 
-    def tail(self) -> FrozenTail:
+    def tail(self) -> PastTail:
         """Return what comes after the base now."""
-        return FrozenTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
+        return PastTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
 
-    def tails_around_edits(self) -> Iterator[FrozenTail]:
+    def tails_around_edits(self) -> Iterator[PastTail]:
         """Yield what came after the base before each save that replaced messages, and after the last of those."""
         lines: list[bytes] = []
         metadata, updated = dict(self.header.base.metadata), self.header.updated
         pending = False
         for save, line_id in zip(self.saves, self.line_ids[1:], strict=True):
             if save.replace is not None:
-                yield FrozenTail(tuple(lines), dict(metadata), updated, save.previous)
+                yield PastTail(tuple(lines), dict(metadata), updated, save.previous)
                 del lines[save.replace - self.header.base.messages :]
             lines.extend(save.messages)
             metadata.update(save.metadata)
             updated = save.time
             if save.replace is not None:
-                after = FrozenTail(tuple(lines), dict(metadata), updated, line_id)
+                after = PastTail(tuple(lines), dict(metadata), updated, line_id)
                 pending = True
         if pending:
             yield after
@@ -207,7 +207,7 @@ class State:
         """Return the metadata without stamps and removed keys."""
         return {key: item.value for key, item in self.metadata.items() if item.value is not None}
 
-    def frozen(self, tail: FrozenTail) -> MessageList:
+    def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""
         return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
 

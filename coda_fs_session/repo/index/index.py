@@ -232,7 +232,7 @@ class Index:
             # Before the ref: a save writes the record last.
             end = self._machine.record.end(key)
             row = row_of(self._read(key))
-            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(uneven=True))
+            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(differs=True))
         except KeyError:
             self._forget(key.path)
         except SessionError as error:

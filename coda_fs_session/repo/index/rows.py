@@ -25,7 +25,7 @@ class Row(NamedTuple):
         created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
-        uneven: this machine's record of the ref differs from it.
+        differs: this machine's record of the ref differs from it.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     deleted: bool = False
     problem: str = ""
     readable: bool = True
-    uneven: bool = False
+    differs: bool = False
 
 
 class KnownRef(NamedTuple):

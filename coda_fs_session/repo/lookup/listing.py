@@ -95,7 +95,7 @@ def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:
     """Return the paths of refs that have less than this machine had saved."""
     paths: set[str] = set()
     for row in rows:
-        if row.uneven and RefKey(row.path).replica == repo.replica:
+        if row.differs and RefKey(row.path).replica == repo.replica:
             with suppress(KeyError, SessionError):
                 if verdict.is_reverted(repo, repo.read(RefKey(row.path))):
                     paths.add(row.path)

@@ -26,7 +26,7 @@ class Resolved(NamedTuple):
 
     Attributes:
         shown: the session, None where there is none of this name.
-        grave: the tombstone that has the name, where no session has.
+        tombstone: the tombstone that has the name, where no session has.
         past: refs that had the name: tombstones, and refs renamed since.
         life: what a new session of the name is to have for `Header.life`.
         doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
@@ -36,7 +36,7 @@ class Resolved(NamedTuple):
 
     shown: Shown | None
     repo: Repository
-    grave: Shown | None = None
+    tombstone: Shown | None = None
     past: tuple[State, ...] = ()
     life: int = 0
     doubt: SessionError | None = None
@@ -48,8 +48,8 @@ class Resolved(NamedTuple):
 
     @property
     def own(self) -> State | None:
-        """This replica's ref that the head of the session or grave is or covers; looked for when asked for."""
-        found = self.shown or self.grave
+        """This replica's ref that the head of the session or tombstone is or covers; looked for when asked for."""
+        found = self.shown or self.tombstone
         if found is None:
             return None
         replica = self.repo.replica
@@ -89,17 +89,17 @@ def resolve(repo: Repository, name: str) -> Resolved:
             return Resolved(_with_own(repo, shown), repo, None, past, doubt=doubt, sides=sides)
     if refs.unreadable:
         raise next(reversed(refs.unreadable.values()))
-    grave = next((shown for shown in view.deleted if shown.label == name), None)
+    tombstone = next((shown for shown in view.deleted if shown.label == name), None)
     life = 1 + max((head.header.life for head in refs.heads), default=-1)
     # The largest one, which no program reaches by counting, is shared rather than passed.
     life = min(life, LARGEST_WRITTEN)
-    return Resolved(None, repo, grave, past, life, doubt, sides)
+    return Resolved(None, repo, tombstone, past, life, doubt, sides)
 
 
 def follow(repo: Repository, cursor: Cursor) -> Resolved:
     """Find the session that goes on from a state, whatever its name is now; the same one's own file first.
 
-    Where that was deleted, `grave` is its tombstone. The state itself is not read again if its ref did not change.
+    Where that was deleted, `tombstone` is its tombstone. The state itself is not read again if its ref did not change.
 
     Raises:
         StoreError: refs of its names are damaged, and no good one goes on from it.

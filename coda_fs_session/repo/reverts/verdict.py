@@ -1,4 +1,4 @@
-"""How a ref of our own stands to the record of it: whether it was reverted, is gone, or somebody else writes it."""
+"""How a ref of our own compares with the record of it: whether it was reverted, is gone, or somebody else writes it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..repository import Repository
 
 
 class Verdict(Enum):
-    """How a ref stands to the record of it."""
+    """How a ref compares with the record of it."""
 
-    SETTLED = auto()
+    AGREES = auto()
     """It holds all that the record has."""
     UNTOLD = auto()
     """There is no record, or a damaged one."""
@@ -32,7 +32,7 @@ class Verdict(Enum):
     """Somebody else writes under this replica's id: both have what the other lacks."""
 
 
-class Standing(NamedTuple):
+class Comparison(NamedTuple):
     """A ref beside the record of it, as `Verdict` sums it up.
 
     Attributes:
@@ -52,8 +52,8 @@ def is_reverted(repo: Repository, head: State) -> bool:
     """Tell whether this machine had saved more than a ref of its own holds."""
     if differs(repo.machine.record, head):
         with suppress(StoreError):
-            verdict = standing_of(repo, head.key).verdict
-            return verdict not in (Verdict.SETTLED, Verdict.UNTOLD, Verdict.GONE)
+            verdict = compare(repo, head.key).verdict
+            return verdict not in (Verdict.AGREES, Verdict.UNTOLD, Verdict.GONE)
     return False
 
 
@@ -73,7 +73,7 @@ def agrees(backend: Backend, record: Record, key: RefKey) -> bool:
         return False
 
 
-def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> Standing:
+def compare(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> Comparison:
     """Compare a ref with its record.
 
     Args:
@@ -88,16 +88,16 @@ def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> 
         snapshot = repo.backend.read_ref(ref or key)
     recorded = intact(repo, key, data) if data else None
     if recorded is None:
-        return Standing(key, Verdict.UNTOLD, snapshot, data=data)
+        return Comparison(key, Verdict.UNTOLD, snapshot, data=data)
     data = data[: recorded.size]
     if snapshot is None:
-        return Standing(key, Verdict.GONE, None, None, recorded, data)
+        return Comparison(key, Verdict.GONE, None, None, recorded, data)
     current = intact(repo, ref or key, snapshot.data)
     if current is None:
-        return Standing(key, Verdict.DAMAGED, snapshot, None, recorded, data)
+        return Comparison(key, Verdict.DAMAGED, snapshot, None, recorded, data)
     if snapshot.data.startswith(data):
-        return Standing(key, Verdict.SETTLED, snapshot, current, recorded, data)
-    return Standing(key, _verdict(current, recorded), snapshot, current, recorded, data)
+        return Comparison(key, Verdict.AGREES, snapshot, current, recorded, data)
+    return Comparison(key, _verdict(current, recorded), snapshot, current, recorded, data)
 
 
 def intact(repo: Repository, key: RefKey, data: bytes) -> State | None:
@@ -134,7 +134,7 @@ def _verdict(current: State, recorded: State) -> Verdict:
         if is_seen_in(current, recorded):
             return Verdict.REVERTED
         if has_all_of(current, recorded):
-            return Verdict.SETTLED
+            return Verdict.AGREES
         return Verdict.REVERTED if has_all_of(recorded, current) else Verdict.FOREIGN
     except StoreError:
         return Verdict.APART

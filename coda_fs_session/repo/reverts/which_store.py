@@ -14,7 +14,7 @@ from ...errors import ObjectNotYetHereError, StoreError, warn
 from ..content.state import State
 from ..notes import decode_note
 from ..repository import Repository
-from .verdict import agrees, intact, ref_of, standing_of
+from .verdict import agrees, compare, intact, ref_of
 
 _SHOWN = 3
 _OBJECT_LIMIT = 2**31
@@ -124,10 +124,10 @@ def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, State | Non
 def _is_of_one_birth(repo: Repository, key: RefKey) -> bool:
     """Tell whether a ref and its record are of one session, however they parted."""
     try:
-        standing = standing_of(repo, key, ref=ref_of(key))
+        found = compare(repo, key, ref=ref_of(key))
     except StoreError:
         return True
-    current, recorded = standing.current, standing.recorded
+    current, recorded = found.current, found.recorded
     return current is not None and recorded is not None and current.header.created == recorded.header.created
 
 

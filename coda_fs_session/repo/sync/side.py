@@ -13,7 +13,7 @@ from ...errors import CorruptionError, StoreError, StoreFormatError
 from ...format.names import ref_paths, session_key
 from ...format.refs import parse_ref
 from ..content.state import State
-from ..events.changes import View, changes_between, view_of
+from ..events.changes import Listing, changes_between, listing_of
 from ..storage import RepoStorage
 from ..writing.refs import create_free
 from .report import SyncTransfer, transfer_of
@@ -68,7 +68,7 @@ class Side:
         self._storage = storage
         self._problem = problem
         self._families: dict[str, set[str]] | None = None
-        self._before: View | None = None
+        self._before: Listing | None = None
         self._touched: set[str] = set()
 
     def list_refs(self) -> dict[str, Token]:
@@ -171,7 +171,7 @@ class Side:
     def _begin(self) -> None:
         if self._before is None:
             self.backend.prepare()
-            self._before = view_of(self._storage)
+            self._before = listing_of(self._storage)
 
     def _wrote(self, found: Found, path: str, token: Token, size: int) -> None:
         head = found.head
@@ -188,7 +188,7 @@ class Side:
         """Sum up what was written here."""
         events = []
         if self._before is not None:
-            events = changes_between(self._before, view_of(self._storage), self._storage)
+            events = changes_between(self._before, listing_of(self._storage), self._storage)
         size = self.ref_bytes + self.object_bytes
         return transfer_of(events, self._touched, refs=self.refs_in, objects=self.objects_in, size=size)
 

@@ -9,10 +9,10 @@ from ...backends.base import NewObject
 from ...format.commits import Commit, TailEdit
 from ...format.records import Base, CommitLink, Generation, Operation
 from ..ancestry.ancestors import generations
-from ..content.state import FrozenTail, State
+from ..content.state import PastTail, State
 
 
-def freeze(
+def make_commit(
     head: State, reason: str, time: str, previous: CommitLink | None
 ) -> tuple[Base, list[NewObject], CommitLink]:
     """Make the commit of a head's present state.
@@ -20,23 +20,23 @@ def freeze(
     Returns:
         The frozen base, the objects to write (the commit is the last), and the link to the commit.
     """
-    return freeze_tail(head, head.tail(), reason, time, previous, head.tail_edits())
+    return commit_tail(head, head.tail(), reason, time, previous, head.tail_edits())
 
 
-def freeze_tail(
+def commit_tail(
     head: State,
-    tail: FrozenTail,
+    tail: PastTail,
     reason: str,
     time: str,
     previous: CommitLink | None,
     edits: Sequence[TailEdit] = (),
 ) -> tuple[Base, list[NewObject], CommitLink]:
-    """Make the commit of the state that a head had with another tail; returns as `freeze`.
+    """Make the commit of the state that a head had with another tail; returns as `make_commit`.
 
     Args:
         edits: of the tail, up to that state; those of one ref file go into one commit.
     """
-    base, new = head.frozen(tail).freeze()
+    base, new = head.with_tail(tail).in_objects()
     base = replace(base, metadata=dict(tail.metadata))
     commit = Commit(
         name=head.name,

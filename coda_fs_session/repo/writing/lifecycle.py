@@ -21,8 +21,8 @@ from ..lookup.names import Resolved, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import check_landed
-from .commits import freeze, next_generation, unused_generation
-from .refs import Content, freeze_all, hide, publish, spliced
+from .commits import make_commit, next_generation, unused_generation
+from .refs import Content, commit_all, hide, publish, spliced
 
 
 def create(
@@ -76,12 +76,14 @@ def _create(
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
         before, target, link = resolved.past[0], None, None
         header = replace(header, life=resolved.life)
-        if resolved.grave is not None:
+        if resolved.tombstone is not None:
             # Not where a part of its history has not arrived: the new session does not need it.
             with suppress(ObjectNotYetHereError):
-                _, new, link = freeze(resolved.grave.head, "create", repo.now(), resolved.grave.head.header.commit)
+                _, new, link = make_commit(
+                    resolved.tombstone.head, "create", repo.now(), resolved.tombstone.head.header.commit
+                )
                 repo.objects.put(new)
-                before, target = resolved.grave.head, resolved.own
+                before, target = resolved.tombstone.head, resolved.own
                 header = replace(header, former_names=before.header.former_names, life=before.header.life)
         generation = unused_generation(next_generation(before, "create", result), resolved.past)
         header = replace(header, generation=generation, commit=link)
@@ -115,7 +117,7 @@ def fork(
     elif not splice.appends:
         content = spliced(head, splice)
         messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
-    base, new = messages.freeze(start + count)
+    base, new = messages.in_objects(start + count)
     base = replace(base, start=start, start_bytes=messages.base.start_bytes)
     content = Content(base, [])
     if lines:
@@ -245,7 +247,7 @@ def _step(
         life: for a rename, see `Header.life`.
     """
     now = repo.now()
-    frozen, link = freeze_all(head, operation, now)
+    frozen, link = commit_all(head, operation, now)
     if operation == "delete":
         header = replace(head.header, updated=now, base=Base())
     else:

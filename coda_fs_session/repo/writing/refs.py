@@ -18,7 +18,7 @@ from ...session.working_copy import Splice
 from ..content.messages import Draft, MessageList
 from ..content.state import Attempt, State
 from ..repository import Repository
-from .commits import freeze, freeze_tail
+from .commits import commit_tail, make_commit
 
 MetadataValues = dict[str, bytes | None]
 
@@ -111,20 +111,20 @@ def keep_edits(head: State, now: str) -> CommitLink | None:
     tails = list(head.tails_around_edits())
     if not tails:
         return head.header.commit
-    _, new, link = freeze_tail(head, tails[0], "seal", now, head.header.commit)
+    _, new, link = commit_tail(head, tails[0], "seal", now, head.header.commit)
     head.messages.objects.put(new)
-    _, new, link = freeze_tail(head, tails[-1], "seal", now, link, head.tail_edits())
+    _, new, link = commit_tail(head, tails[-1], "seal", now, link, head.tail_edits())
     head.messages.objects.put(new)
     return link
 
 
-def freeze_all(head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+def commit_all(head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
     """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
     link = head.header.commit
     for tail in islice(head.tails_around_edits(), 1):
-        _, new, link = freeze_tail(head, tail, "seal", now, link)
+        _, new, link = commit_tail(head, tail, "seal", now, link)
         head.messages.objects.put(new)
-    base, new, link = freeze(head, operation, now, link)
+    base, new, link = make_commit(head, operation, now, link)
     head.messages.objects.put(new)
     return base, link
 
@@ -152,7 +152,7 @@ def hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]
     base, lines = draft.base(), draft.loose
     if start > base.messages:
         messages = MessageList(draft.objects, draft.sizes, base, lines)
-        base, new = messages.freeze()
+        base, new = messages.in_objects()
         draft.objects.put(new)
         lines = []
     return replace(base, start=start, start_bytes=start_bytes), lines

@@ -26,7 +26,7 @@ from ..reverts.put_back import put_back
 from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
 from .commits import next_generation
 from .lifecycle import fork
-from .refs import Content, MetadataValues, freeze_all, keep_edits, merged, publish, spliced, stamped
+from .refs import Content, MetadataValues, commit_all, keep_edits, merged, publish, spliced, stamped
 
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
@@ -119,9 +119,9 @@ def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State 
         if head.damage is not None:
             return head, None
         found = follow(repo, cursor)
-        if found.grave is not None:
+        if found.tombstone is not None:
             # Deleted meanwhile: nothing of it may come back under the old name.
-            return found.grave.head, None
+            return found.tombstone.head, None
         return found.head or head, found.own
     try:
         stack.enter_context(repo.backend.hold(head.key))
@@ -274,7 +274,7 @@ def _rewrite(
     if operation is None:
         link = keep_edits(head, now)
     else:
-        _, link = freeze_all(head, operation, now)
+        _, link = commit_all(head, operation, now)
     content = spliced(head, splice)
     if operation is not None:
         result = _result(head, splice, content)
