@@ -14,10 +14,11 @@ from simulator.world import HistoryFailed, run
 
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.format.names import ref_path, session_key
-from coda_fs_session.repo import repository
+from coda_fs_session.process import forks
 from coda_fs_session.repo.ancestry import resolve
 from coda_fs_session.repo.ancestry.covers import Newest, Order
 from coda_fs_session.repo.content.state import State
+from coda_fs_session.repo.repository import Repository
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.repo.writing import lifecycle, refs, save
 
@@ -26,7 +27,8 @@ HISTORIES = 400
 
 def reader_of(head: State) -> str | None:
     """Return the id of the replica that has read a head."""
-    return next(repo.replica for repo in list(repository._repositories) if repo.objects is head.messages.objects)
+    repositories = (each for each in list(forks._forked[forks.Floor.ENGINE]) if isinstance(each, Repository))
+    return next(repo.replica for repo in repositories if repo.objects is head.messages.objects)
 
 
 def names_by(key: Callable[[State], Any]) -> Callable[[pytest.MonkeyPatch], None]:
