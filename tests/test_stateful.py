@@ -391,7 +391,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert len(session) == len(mine.messages)
             assert text(session.get_messages(5)) == text(mine.messages[-5:])
             assert text(session.get_messages()) == text(mine.messages)
-            assert by_key(session._metadata.live) == by_key(mine.metadata)
+            assert by_key(session._state.metadata.live) == by_key(mine.metadata)
             assert session.has_unsaved_changes == mine.changed
 
     @invariant()

@@ -182,7 +182,7 @@ class SessionManager(Carrying):
                     self._save_unasked(session)
             except Exception as error:
                 failure = failure or error
-                failure.add_note(f"session {session.name!r} was not saved ({session._unsaved()}): {error}")
+                failure.add_note(f"session {session.name!r} was not saved ({session._state.unsaved()}): {error}")
         if failure is not None:
             raise failure
 

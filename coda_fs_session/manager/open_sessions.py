@@ -127,12 +127,12 @@ class OpenSessions(Uncopied):
                 if session.has_unsaved_changes:
                     return session
                 session._left_to = 0
-                before = session._copy.source, session._metadata.saved
+                before = session._state.copy.source, session._state.metadata.saved
                 if self._storage.refresh(session):
                     self._mark_saved(session)
                     if session.name != name:
                         self._move(name, session)
-                    if (session._copy.source, session._metadata.saved) != before or before[0] is None:
+                    if (session._state.copy.source, session._state.metadata.saved) != before or before[0] is None:
                         self._show(session)
                     if session.name == name:
                         return session
@@ -150,7 +150,7 @@ class OpenSessions(Uncopied):
         if isinstance(session._owner, OpenSessions) and session._owner is not self:
             session._owner.let_go(session)
         session._owner = self
-        session._limit = self._limit
+        session._state.limit = self._limit
         session._count_tokens = self._count_tokens
         self._by_name[session.name] = session
         # In this order: `use` sets its hooks, then looks who is there.
@@ -172,37 +172,37 @@ class OpenSessions(Uncopied):
         """Store a session that is not open here under its name, which must be free, and open it."""
         if self._storage.meant(session.name) != session.name:
             raise name_taken(session.name)
-        before = session._limit, session._hooks
-        session._limit, session._hooks = self._limit, self.hooks
+        before = session._state.limit, session._hooks
+        session._state.limit, session._hooks = self._limit, self.hooks
         try:
-            session._check()
+            session._state.check()
             self._storage.create(session if self._storage.tracks_changes else self.as_stored(session))
         except BaseException:
             # It may still be another manager's, whose hooks and limit hold for it.
-            session._limit, session._hooks = before
+            session._state.limit, session._hooks = before
             raise
         self.add(session)
 
     def replace(self, session: Session, other: Session) -> None:
         """Let an open session hold what one that is not open does."""
         # Checked before anything changes: what cannot be saved must not stand in an open session.
-        other._limit, other._hooks = self._limit, self.hooks
-        other._check()
+        other._state.limit, other._hooks = self._limit, self.hooks
+        other._state.check()
         other = self.as_stored(other)
         session.messages, session.metadata = other.messages, other.metadata
 
     def save_whole(self, session: Session) -> None:
         """Save an open session to a storage that does not track changes."""
-        session._check()
+        session._state.check()
         changed = session.has_unsaved_changes
         if changed:
             # What was changed in the live list or dict has moved no time yet.
             session._changed()
         stored = self.as_stored(session) if changed else session
-        session._metadata.everything()
-        found = session._found()
+        session._state.metadata.everything()
+        found = session._state.found()
         self._storage.save(stored)
-        session._mark_all_saved(found)
+        session._state.mark_all_saved(found)
 
     def is_left_to_parent(self, session: Session) -> bool:
         """Tell whether unsaved changes are left to the process that had them when it forked this one, and say so.
@@ -219,7 +219,7 @@ class OpenSessions(Uncopied):
                 session._left_to = 0
                 return False
             text = (
-                f"session {session.name!r} was not saved by process {os.getpid()} ({session._unsaved()}): it had "
+                f"session {session.name!r} was not saved by process {os.getpid()} ({session._state.unsaved()}): it had "
                 f"unsaved changes when this process was forked, and is left to process {owner} with all that is "
                 "unsaved; save_session() would store that from here"
             )
@@ -243,7 +243,7 @@ class OpenSessions(Uncopied):
                     self._by_name.setdefault(new, each)
             return
         changed = session.has_unsaved_changes
-        session._name, session._diverged_from = new, None
+        session._state.name, session._state.diverged_from = new, None
         self._by_name[new] = session
         if changed:
             carry_former_names(self._storage.info(new), session)
@@ -291,7 +291,7 @@ class OpenSessions(Uncopied):
     def _mark_saved(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""
         if not self._storage.tracks_changes:
-            session._mark_all_saved()
+            session._state.mark_all_saved()
 
     def _recover(self) -> None:
         """Give back what an interrupted operation of this thread holds; see `Operations`."""
@@ -311,7 +311,7 @@ class OpenSessions(Uncopied):
             session._lock = threading.RLock()
         for session in sessions:
             # A storage that ends with the process is the child's own.
-            if not self._storage.outlives_process or not session._seems_changed():
+            if not self._storage.outlives_process or not session._state.seems_changed():
                 session._left_to = 0
             elif not session._left_to:
                 session._left_to = forks.parent()

@@ -16,8 +16,10 @@ from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..process.uncopied import Uncopied
-from ..session.session import Found, Session, SessionInfo
-from ..session.working_copy import MessageSource
+from ..session.metadata import WorkingMetadata
+from ..session.session import Session, SessionInfo
+from ..session.state import Found, SessionState
+from ..session.working_copy import MessageSource, WorkingCopy
 from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft
@@ -74,15 +76,16 @@ class RepoStorage(Uncopied, SessionStorage):
         if cursor is None:
             self.create(session)
             return
+        held = session._state
         while True:
-            splice = session._splice()
-            metadata = session._metadata.change()
+            splice = held.splice()
+            metadata = held.metadata.change()
             if session._hooks is not None:
                 splice, metadata = session._hooks.before_save(session, splice, metadata)
                 # They may have saved it themselves.
                 cursor = self._cursors[session]
             # What comes into the session from now on is no part of this save.
-            messages, values = session._copy.found, session._metadata.found
+            messages, values = held.copy.found, held.metadata.found
             saved: saving.Saved | None = None
             state: State | None = None
             try:
@@ -96,16 +99,16 @@ class RepoStorage(Uncopied, SessionStorage):
             except AttemptLandedError as landed:
                 cursor = self._rebase(session, landed)
                 continue
-            source = session._copy.source
+            source = held.copy.source
             if state is not None and not metadata and isinstance(source, CursorSource) and source.cursor is cursor:
                 count, updated = splice.result_count(), state.updated
                 # As `_complete`, spelled out for the common case.
                 try:
                     cursor.state = state
-                    session._advance(count, messages, updated)
+                    held.advance(count, messages, updated)
                 except BaseException:
                     cursor.state = state
-                    session._advance(count, messages, updated)
+                    held.advance(count, messages, updated)
                     raise
                 cursor.attempted = {}
             else:
@@ -198,7 +201,7 @@ class RepoStorage(Uncopied, SessionStorage):
         refuse_too_large(head, head.start, head.count, self.repo.settings.max_session_bytes)
         source = PartialSource.of(head)
         session = self._stored(shown, source)
-        session._missing = source.missing
+        session._state.missing = source.missing
         return session
 
     def _open(self, shown: Shown) -> Session:
@@ -213,16 +216,16 @@ class RepoStorage(Uncopied, SessionStorage):
     def _stored(self, shown: Shown, source: MessageSource) -> Session:
         head = shown.head
         parent = head.header.parent
-        session = Session._stored(
+        state = SessionState(
             shown.label,
-            source,
-            dict(head.values()),
+            WorkingCopy(source),
+            WorkingMetadata(dict(head.values())),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
+            diverged_from=shown.diverged_from,
         )
-        session._diverged_from = shown.diverged_from
-        return session
+        return Session._holding(state)
 
     def delete(self, name: str) -> None:
         known = [head for _, head in self._open_as(name)]
@@ -240,14 +243,14 @@ class RepoStorage(Uncopied, SessionStorage):
         return find_info(self.repo, name)
 
     def create(self, session: Session) -> None:
-        draft = Draft(self.repo.objects, self.repo.sizes)
+        draft, held = Draft(self.repo.objects, self.repo.sizes), session._state
         if session._hooks is None:
-            draft.extend(session._splice_all())
-            values = session._metadata.everything()
+            draft.extend(held.splice_all())
+            values = held.metadata.everything()
         else:
             lines, values = session._hooks.before_create(session)
             draft.extend(lines)
-        found = session._found()
+        found = held.found()
         now = self.repo.now()
         metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
@@ -257,8 +260,8 @@ class RepoStorage(Uncopied, SessionStorage):
                 session.name,
                 refs.Content(draft.base(), draft.loose),
                 metadata,
-                created=encode_time(session._created),
-                updated=encode_time(session._updated),
+                created=encode_time(held.created),
+                updated=encode_time(held.updated),
                 attempted=self._attempts.setdefault(session, {}),
             )
         except AttemptLandedError as landed:
@@ -271,7 +274,7 @@ class RepoStorage(Uncopied, SessionStorage):
         cursor = self._cursors.get(parent)
         if cursor is None:
             return super().branch(parent, name, at)
-        splice, change = parent._splice(), parent._metadata.change()
+        splice, change = parent._state.splice(), parent._state.metadata.change()
         if parent._hooks is not None:
             splice, change = parent._hooks.before_save(parent, splice, change)
             # They may have left fewer messages.
@@ -332,7 +335,7 @@ class RepoStorage(Uncopied, SessionStorage):
         seen = (head.key, head.token, head.metadata, head.updated) if head is not None else None
         now = (current.key, current.token, current.metadata, current.updated)
         # A rename may have moved the session on to a head that it does not show yet.
-        if seen != now or session._metadata.saved != current.values():
+        if seen != now or session._state.metadata.saved != current.values():
             self._take(session, current)
         return True
 
@@ -349,7 +352,8 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def catch_up(self, session: Session) -> None:
         cursor = self._cursors.get(session)
-        splice, metadata = session._splice(), session._metadata.change()
+        held = session._state
+        splice, metadata = held.splice(), held.metadata.change()
         if cursor is None or not splice.appends:
             return
         if session._hooks is not None:
@@ -361,8 +365,8 @@ class RepoStorage(Uncopied, SessionStorage):
         there = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, splice.lines, strict=False)))
         if there:
             self._take(session, shown.head)
-            session._copy.extend(splice.lines[there:])
-            session._metadata.apply(metadata)
+            held.copy.extend(splice.lines[there:])
+            held.metadata.apply(metadata)
 
     def _follow(self, session: Session) -> Shown | None:
         """Find where a session has got to, and give it the name that it goes by now."""
@@ -370,7 +374,8 @@ class RepoStorage(Uncopied, SessionStorage):
         shown = (resolve(self.repo, session.name) if cursor is None else follow(self.repo, cursor)).shown
         if shown is None:
             return None
-        before, session._name, session._diverged_from = session.name, shown.label, shown.diverged_from
+        before, held = session.name, session._state
+        held.name, held.diverged_from = shown.label, shown.diverged_from
         if shown.label != before and shown.diverged_from is not None:
             warn(
                 f"session {before!r} was continued on another machine too; what you have open is now called "
@@ -443,8 +448,10 @@ class RepoStorage(Uncopied, SessionStorage):
         source = self._source(cursor)
 
         def mark() -> None:
-            session._mark_saved(source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged)
-            session._parent = head.header.parent.name if head.header.parent else None
+            session._state.mark_saved(
+                source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged
+            )
+            session._state.parent = head.header.parent.name if head.header.parent else None
             self._stand_on(session, cursor)
 
         _complete(mark)
@@ -455,10 +462,10 @@ class RepoStorage(Uncopied, SessionStorage):
         cursor = self._moved(session, head)
         source = self._source(cursor)
         # It may have to be read, which may fail.
-        session._copy.live()
+        session._state.copy.live()
 
         def rebase() -> None:
-            session._rebase(source, dict(head.values()), sent)
+            session._state.rebase(source, dict(head.values()), sent)
             self._stand_on(session, cursor)
 
         _complete(rebase)
@@ -473,7 +480,8 @@ class RepoStorage(Uncopied, SessionStorage):
         """Let a session be that of a state, which may have become a branch of its own."""
         before, name = self._cursors.get(session), cursor.state.name
         if before is None or before.state.name != name:
-            session._name, session._diverged_from = name, None
+            held = session._state
+            held.name, held.diverged_from = name, None
         self._cursors[session] = cursor
 
     def _take(self, session: Session, head: State) -> None:
@@ -483,7 +491,7 @@ class RepoStorage(Uncopied, SessionStorage):
         source = self._source(cursor)
 
         def take() -> None:
-            session._show(
+            session._state.show(
                 source,
                 dict(head.values()),
                 created=decode_time(head.header.created),

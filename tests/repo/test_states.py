@@ -76,7 +76,7 @@ def test_a_save_that_is_interrupted_leaves_the_state(make: Opener, monkeypatch: 
     session = manager.create_session("chat")
     session.add_message(said("first")[0])
     manager.save_session(session)
-    advance, calls = session._copy.advance, []
+    advance, calls = session._state.copy.advance, []
 
     def interrupted(*arguments: Any) -> None:
         calls.append(arguments)
@@ -84,7 +84,7 @@ def test_a_save_that_is_interrupted_leaves_the_state(make: Opener, monkeypatch: 
             raise KeyboardInterrupt
         advance(*arguments)
 
-    monkeypatch.setattr(session._copy, "advance", interrupted)
+    monkeypatch.setattr(session._state.copy, "advance", interrupted)
     session.add_message(said("second")[0])
     with pytest.raises(KeyboardInterrupt):
         manager.save_session(session)
