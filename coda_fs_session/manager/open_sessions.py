@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
@@ -112,6 +112,22 @@ class OpenSessions(Uncopied):
             self._storage.update_name(session)
         if session.name != before and self._by_name.get(before) is session:
             self._move(before, session)
+
+    @contextmanager
+    def around(self, name: str) -> Iterator[tuple[str, Session | None]]:
+        """Let a block change a stored session: gives the name that is meant, and the open object of it, locked.
+
+        Other threads that look a name up wait until the block ends. What is open is to follow in the block: by
+        `renamed`, or by `let_go`.
+
+        Raises:
+            SessionConflictError: see `meant`.
+        """
+        with self.lock:
+            name = self.meant(name)
+            session = self.get(name)
+            with session._lock if session is not None else nullcontext():
+                yield name, session
 
     def find(self, name: str) -> Session | None:
         """Return the open object of a session in its newest state, or open it; None where there is no such session.
