@@ -135,11 +135,11 @@ class SessionStorage(ABC):
             SessionExistsError: the name is taken.
         """
         messages = parent.get_messages()[:at]
-        metadata = copy.deepcopy(parent._metadata.live)
+        metadata = copy.deepcopy(parent._state.metadata.live)
         metadata.pop(FORMER_NAMES, None)
         metadata[BRANCHED_FROM] = {"name": parent.name, "at": len(messages)}
         child = Session(name, messages, metadata)
-        child._parent = parent.name
+        child._state.parent = parent.name
         child._hooks = parent._hooks
         self.create(child)
         return child
@@ -153,7 +153,7 @@ class SessionStorage(ABC):
         session = self.load(old)
         if session is None:
             raise SessionNotFoundError(old)
-        metadata = copy.deepcopy(session._metadata.live)
+        metadata = copy.deepcopy(session._state.metadata.live)
         names = [*former_names(metadata), old]
         if any(with_origin(info).parent in names for info in self.list_all() or ()):
             metadata[FORMER_NAMES] = names
@@ -164,7 +164,7 @@ class SessionStorage(ABC):
             created_at=session.created_at,
             updated_at=session.updated_at,
         )
-        moved._parent = session.parent
+        moved._state.parent = session.parent
         self.create(moved)
         self.delete(old)
 
@@ -238,8 +238,8 @@ def with_origin(info: SessionInfo) -> SessionInfo:
 
 def note_origin(session: Session) -> None:
     """Let a session know its parent, if its metadata does."""
-    if session._parent is None:
-        session._parent, _ = _origin_of(session._metadata.live)
+    if session._state.parent is None:
+        session._state.parent, _ = _origin_of(session._state.metadata.live)
 
 
 def former_names(metadata: dict[str, Any]) -> list[str]:
@@ -252,7 +252,7 @@ def carry_former_names(info: SessionInfo | None, session: Session) -> None:
     """Let a session with unsaved changes have what `rename` has noted in the one that is kept."""
     names = former_names(info.metadata) if info is not None else []
     if names:
-        session._metadata.live[FORMER_NAMES] = names
+        session._state.metadata.live[FORMER_NAMES] = names
 
 
 def _origin_of(metadata: dict[str, Any]) -> tuple[str | None, int | None]:
@@ -264,9 +264,9 @@ def _origin_of(metadata: dict[str, Any]) -> tuple[str | None, int | None]:
 
 def _same(session: Session, other: Session) -> bool:
     return session is other or (
-        (session._created, session._updated) == (other._created, other._updated)
-        and session._metadata.everything() == other._metadata.everything()
-        and list(session._copy.lines()) == list(other._copy.lines())
+        (session._state.created, session._state.updated) == (other._state.created, other._state.updated)
+        and session._state.metadata.everything() == other._state.metadata.everything()
+        and list(session._state.copy.lines()) == list(other._state.copy.lines())
     )
 
 
@@ -274,9 +274,9 @@ def _show(session: Session, fresh: Session) -> None:
     """Take over what another object of the session holds; the list and the dict keep their identity."""
     if fresh is session:
         return
-    session._copy.replace(fresh._copy.live(), session._copy.live())
-    session._metadata.live.clear()
-    session._metadata.live.update(fresh._metadata.live)
-    session._created, session._updated = fresh._created, fresh._updated
-    session._parent = fresh._parent
+    session._state.copy.replace(fresh._state.copy.live(), session._state.copy.live())
+    session._state.metadata.live.clear()
+    session._state.metadata.live.update(fresh._state.metadata.live)
+    session._state.created, session._state.updated = fresh._state.created, fresh._state.updated
+    session._state.parent = fresh._state.parent
     note_origin(session)

@@ -147,7 +147,7 @@ def test_no_copy_closes_a_file(tmp_path: Path, copied: Callable[[Any], Any]) -> 
     for thing in (*backend._open_refs._refs.values(), *backend._record._open.values(), backend._open_refs):
         with pytest.raises(TypeError, match="cannot be copied"):
             copied(thing)
-    for thing in (session._copy, session._copy.source, vars(manager), vars(session)):
+    for thing in (session._state.copy, session._state.copy.source, vars(manager), vars(session)):
         with contextlib.suppress(TypeError):
             copied(thing)
     gc.collect()

@@ -317,7 +317,7 @@ def test_what_hooks_make_is_checked(manager: SessionManager) -> None:
     hook.value = float("nan")
     with pytest.raises(InvalidMessageError, match=r"messages\[1\].score"):
         manager.save_session(session)
-    session._limit = 10_000
+    session._state.limit = 10_000
     hook.value = "x" * 10_000
     with pytest.raises(SessionTooLargeError):
         manager.save_session(session)
@@ -462,7 +462,7 @@ def test_a_save_elsewhere_that_fails_keeps_the_hooks(tmp_path: Path) -> None:
     session.messages.append({"content": "a"})
     first.save_session(session)
     assert stored(first, "chat")[0] == [{"content": "a", "saved": True}]
-    assert session._limit == first._config.max_session_bytes
+    assert session._state.limit == first._config.max_session_bytes
 
 
 def test_a_branch_of_fewer_messages(manager: SessionManager) -> None:

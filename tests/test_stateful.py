@@ -391,7 +391,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert len(session) == len(mine.messages)
             assert text(session.get_messages(5)) == text(mine.messages[-5:])
             assert text(session.get_messages()) == text(mine.messages)
-            assert by_key(session._metadata.live) == by_key(mine.metadata)
+            assert by_key(session._state.metadata.live) == by_key(mine.metadata)
             assert session.has_unsaved_changes == mine.changed
 
     @invariant()
@@ -427,12 +427,12 @@ class SessionMachine(RuleBasedStateMachine):
         """
         reader = self.fresh_manager() if hasattr(self, "stored") else None
         for name in getattr(self, "stored", {}):
-            head = reader._storage._heads[reader.load_session(name)]
+            head = reader._storage._cursors[reader.load_session(name)].state
             lines = list(head.messages.read(0, head.count))
             runs = [len(run) for run, closed in split(lines, SMALL) if closed]
             sealed = [entry.messages for _, entry in _chunks(reader, head)]
             tail = head.header.base.tail
-            if tail is not None and head.tail_bytes - tail.bytes <= SMALL.deferred:
+            if tail is not None and head.messages.tail_bytes - tail.bytes <= SMALL.deferred:
                 runs = runs[: len(sealed)]
             assert sealed == runs
 

@@ -74,7 +74,7 @@ def test_any_new_list_is_found_exactly(
     assert splice.result_count() == len(expected)
     assert splice.saved == len(saved)
     assert splice.empty == (saved == expected) == (not work.changed())
-    work.settle(Saved(expected))
+    work.mark_saved(Saved(expected))
     assert not work.changed()
     assert work.splice().empty
 
@@ -105,7 +105,7 @@ def test_any_history_of_changes(before: list[dict[str, Any]], steps: list[tuple[
             assert work.changed() == (lines_of(model) != saved)
             saved = applied(splice, saved)
             assert saved == lines_of(model)
-            work.settle(Saved(saved))
+            work.mark_saved(Saved(saved))
         elif step == "live":
             work.live()
         else:
@@ -226,7 +226,7 @@ def test_a_list_assigned_after_a_save_is_compared() -> None:
     """
     work = WorkingCopy()
     work.append({"n": 0}, limit=10**9)
-    work.settle(Saved(lines_of([{"n": 0}])))
+    work.mark_saved(Saved(lines_of([{"n": 0}])))
     work.assign([{"n": 1}, {"n": 2}])
     assert work.changed()
     assert applied(work.splice(), lines_of([{"n": 0}])) == lines_of([{"n": 1}, {"n": 2}])
@@ -238,7 +238,7 @@ def test_what_marshal_cannot_write_can_be_saved() -> None:
     work.live().append(OrderedDict(a=1, b=2))
     splice = work.splice()
     assert splice.lines == [b'{"a":1,"b":2}']
-    work.settle(Saved(splice.lines))
+    work.mark_saved(Saved(splice.lines))
     assert not work.changed()
     work.live()[0]["a"] = True
     assert work.changed()
@@ -250,7 +250,7 @@ def test_others_changes_come_into_the_same_list() -> None:
     live = work.live()
     live.append(TEN[5])
     work.splice()
-    work.settle(Saved(lines_of([*TEN[:2], TEN[4], TEN[5]])), merged=True)
+    work.mark_saved(Saved(lines_of([*TEN[:2], TEN[4], TEN[5]])), merged=True)
     assert work.live() is live
     assert live == [*TEN[:2], TEN[4], TEN[5]]
     assert not work.changed()
@@ -296,7 +296,7 @@ def test_what_another_thread_takes_out_and_puts_back() -> None:
             work = WorkingCopy(Saved([]))
             work.assign(live)
             stored = work.splice().lines
-            work.settle(Saved(stored))
+            work.mark_saved(Saved(stored))
             with whole:
                 assert lines_of(live) == complete
                 assert work.changed() == (stored != complete)
@@ -338,7 +338,7 @@ def test_appends_across_blocks(count: int) -> None:
         assert source.reads == 0
         saved = applied(splice, saved)
         source = Saved(saved)
-        work.settle(source)
+        work.mark_saved(source)
         assert not work.changed()
         assert saved == lines_of(live)
     live[count // 2]["n"] = True

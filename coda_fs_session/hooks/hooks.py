@@ -138,26 +138,26 @@ class Hooks:
             passed = self._pass(session, splice.lines, splice.keep - splice.drop, splice.size)
             # What was put back to what is stored, such as a secret into a redacted message, is no change any more. What
             # another thread changed meanwhile, hooks have not seen: only what came from them may be stored.
-            splice, metadata = session._splice(), session._metadata.change()
+            splice, metadata = session._state.splice(), session._state.metadata.change()
             if passed.covers(splice.lines, metadata):
                 return splice, metadata
         raise _restless(session)
 
     def before_create(self, session: Session) -> tuple[list[bytes], dict[str, bytes]]:
         """Return everything in a session after the hooks have seen it, as `before_save` does with changes."""
-        if self._saving and session._copy.source is not None:
-            session._copy.live()
-        lines, metadata = list(session._splice_all()), session._metadata.everything()
+        if self._saving and session._state.copy.source is not None:
+            session._state.copy.live()
+        lines, metadata = list(session._state.splice_all()), session._state.metadata.everything()
         if not self._saving:
             return lines, metadata
         for _ in range(_ATTEMPTS):
             passed = self._pass(session, lines, 0, sum(map(len, lines)) + len(lines))
-            lines, metadata = list(session._splice_all()), session._metadata.everything()
+            lines, metadata = list(session._state.splice_all()), session._state.metadata.everything()
             if passed.covers(lines, metadata):
                 return lines, metadata
         raise _restless(session)
 
-    def frozen(self, session: Session) -> Session:
+    def as_stored(self, session: Session) -> Session:
         """Return a copy of a session for a storage that reads it by itself, after the hooks have seen it.
 
         A copy, because what a storage reads at its leisure another thread might change after the hooks looked.
@@ -165,9 +165,13 @@ class Hooks:
         lines, metadata = self.before_create(session)
         values = {key: decode(value) for key, value in metadata.items()}
         copy = Session(
-            session.name, decode_all(lines), values, created_at=session._created, updated_at=session._updated
+            session.name,
+            decode_all(lines),
+            values,
+            created_at=session._state.created,
+            updated_at=session._state.updated,
         )
-        copy._parent = session._parent
+        copy._state.parent = session._state.parent
         return copy
 
     def _pass(self, session: Session, lines: list[bytes], first: int, size: int) -> _Passed:
@@ -177,20 +181,20 @@ class Hooks:
             lines: the messages to be stored, the first of which is message `first` of the session.
             size: bytes of all messages of the session.
         """
-        before = dict(session._metadata.everything())
+        before = dict(session._state.metadata.everything())
         pending = PendingSave(decode_all(lines), {key: decode(value) for key, value in before.items()})
         with self._calling:
             for call in self._saving:
                 call(session, pending)
         new, metadata = encode_all(pending.messages, first), encode_metadata(pending.metadata)
         size += sum(map(len, new)) + len(new) - sum(map(len, lines)) - len(lines)
-        if new and new != lines and size > session._limit:
-            raise session._too_large()
-        if new != lines and not session._copy.replace_added(new):
-            amend(session._copy.live(), lines, new, first)
+        if new and new != lines and size > session._state.limit:
+            raise session._state.too_large()
+        if new != lines and not session._state.copy.replace_added(new):
+            amend(session._state.copy.live(), lines, new, first)
         if metadata != before:
             old = {key: decode(value) for key, value in before.items()}
-            bring(session._metadata.live, old, {key: decode(value) for key, value in metadata.items()})
+            bring(session._state.metadata.live, old, {key: decode(value) for key, value in metadata.items()})
         return _Passed(frozenset(new), metadata)
 
 

@@ -66,12 +66,12 @@ def _taken(path: Path) -> FileExistsError:
 def _document(session: Session) -> Iterator[bytes]:
     yield b'{\n"name": %b,\n"messages": [' % orjson.dumps(session.name)
     separator = b"\n"
-    for line in session._copy.lines():
+    for line in session._state.copy.lines():
         yield separator + line
         separator = b",\n"
     yield b'\n],\n"metadata": %b,\n' % encode_value(session.metadata, "metadata")
-    yield b'"created_at": %b,\n' % orjson.dumps(session._created.astimezone(UTC).isoformat())
-    yield b'"updated_at": %b\n}\n' % orjson.dumps(session._updated.astimezone(UTC).isoformat())
+    yield b'"created_at": %b,\n' % orjson.dumps(session._state.created.astimezone(UTC).isoformat())
+    yield b'"updated_at": %b\n}\n' % orjson.dumps(session._state.updated.astimezone(UTC).isoformat())
 
 
 def read_export(source: str | os.PathLike[str], name: str | None) -> Session:

@@ -134,7 +134,8 @@ class Autosave(Uncopied):
         except Exception as error:
             _log_failure(session.name)
             if at_exit:
-                tell(f"session {session.name!r} was not saved when the program ended ({session._unsaved()}): {error}")
+                unsaved = session._state.unsaved()
+                tell(f"session {session.name!r} was not saved when the program ended ({unsaved}): {error}")
 
     def _let_go_if_idle(self, identity: int) -> None:
         """Stop holding a session that is saved and that can change no more, since nobody holds anything of it."""
@@ -175,7 +176,7 @@ class Autosave(Uncopied):
 
 def _is_held_in(session: Session) -> bool:
     """Tell whether anybody holds what of a session can be changed without its knowing."""
-    live, metadata = vars(session._copy), vars(session._metadata)
+    live, metadata = vars(session._state.copy), vars(session._state.metadata)
     return (
         is_held(metadata, "live")
         or (live["_live"] is not None and is_held(live, "_live"))

@@ -24,7 +24,7 @@ def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Sessio
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
                 if not core._storage.tracks_changes and parent.has_unsaved_changes:
-                    parent = core._sessions.frozen(parent)
+                    parent = core._sessions.as_stored(parent)
                 return core._sessions.add(core._storage.branch(parent, normalise_name(name), at))
         except SessionExistsError:
             # Another process was faster, perhaps with the same branch.

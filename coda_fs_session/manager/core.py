@@ -55,19 +55,19 @@ class Manager(Uncopied):
         return session
 
     def _save(self, session: Session) -> None:
-        if session._missing:
+        if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:
             if session._owner is not self._sessions:
                 self._sessions.create(session)
                 return
-            name = session._name
+            name = session._state.name
             if self._storage.tracks_changes:
                 self._storage.save(session)
             else:
                 self._sessions.save_whole(session)
             session._left_to = 0
-            if session._name != name:
+            if session._state.name != name:
                 self._sessions.saved_as(session, name)
 
     @operation

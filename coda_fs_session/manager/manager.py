@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, Self
 
 from ..config import Config, read_config, read_toml
@@ -182,7 +181,7 @@ class SessionManager(Carrying):
                     self._save_unasked(session)
             except Exception as error:
                 failure = failure or error
-                failure.add_note(f"session {session.name!r} was not saved ({session._unsaved()}): {error}")
+                failure.add_note(f"session {session.name!r} was not saved ({session._state.unsaved()}): {error}")
         if failure is not None:
             raise failure
 
@@ -195,17 +194,13 @@ class SessionManager(Carrying):
             SessionConflictError: the name is another machine's conversation now, while this machine's side of it, or
                 what is open under the name, goes by another; the error names both, and nothing was deleted.
         """
-        name = checked_name(name)
-        with self._sessions.lock:
-            name = self._sessions.meant(name)
-            live = self._sessions.get(name)
-            with live._lock if live is not None else nullcontext():
-                exists = self._storage.exists(name)
-                if exists:
-                    self._storage.delete(name)
-                # Only now, or a delete that failed would take unsaved messages with it.
-                if live is not None:
-                    self._sessions.let_go(live)
+        with self._sessions.around(checked_name(name)) as (name, live):
+            exists = self._storage.exists(name)
+            if exists:
+                self._storage.delete(name)
+            # Only now, or a delete that failed would take unsaved messages with it.
+            if live is not None:
+                self._sessions.let_go(live)
             if not exists and not missing_ok:
                 raise SessionNotFoundError(name)
 
@@ -219,9 +214,10 @@ class SessionManager(Carrying):
             SessionConflictError: as in `delete_session`; nothing was renamed.
         """
         old, new = checked_name(old), checked_name(new)
-        with self._sessions.lock:
-            if old != new:
-                old = self._sessions.meant(old)
+        if old == new:
+            self._load(old)
+            return
+        with self._sessions.around(old) as (old, _):
             if old == new:
                 self._load(old)
                 return

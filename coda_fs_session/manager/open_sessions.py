@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
@@ -113,6 +113,22 @@ class OpenSessions(Uncopied):
         if session.name != before and self._by_name.get(before) is session:
             self._move(before, session)
 
+    @contextmanager
+    def around(self, name: str) -> Iterator[tuple[str, Session | None]]:
+        """Let a block change a stored session: gives the name that is meant, and the open object of it, locked.
+
+        Other threads that look a name up wait until the block ends. What is open is to follow in the block: by
+        `renamed`, or by `let_go`.
+
+        Raises:
+            SessionConflictError: see `meant`.
+        """
+        with self.lock:
+            name = self.meant(name)
+            session = self.get(name)
+            with session._lock if session is not None else nullcontext():
+                yield name, session
+
     def find(self, name: str) -> Session | None:
         """Return the open object of a session in its newest state, or open it; None where there is no such session.
 
@@ -127,12 +143,12 @@ class OpenSessions(Uncopied):
                 if session.has_unsaved_changes:
                     return session
                 session._left_to = 0
-                before = session._copy.source, session._metadata.saved
+                before = session._state.copy.source, session._state.metadata.saved
                 if self._storage.refresh(session):
-                    self._settle(session)
+                    self._mark_saved(session)
                     if session.name != name:
                         self._move(name, session)
-                    if (session._copy.source, session._metadata.saved) != before or before[0] is None:
+                    if (session._state.copy.source, session._state.metadata.saved) != before or before[0] is None:
                         self._show(session)
                     if session.name == name:
                         return session
@@ -150,14 +166,14 @@ class OpenSessions(Uncopied):
         if isinstance(session._owner, OpenSessions) and session._owner is not self:
             session._owner.let_go(session)
         session._owner = self
-        session._limit = self._limit
+        session._state.limit = self._limit
         session._count_tokens = self._count_tokens
         self._by_name[session.name] = session
         # In this order: `use` sets its hooks, then looks who is there.
         session._hooks = self.hooks
         if not self._storage.tracks_changes:
             note_origin(session)
-        self._settle(session)
+        self._mark_saved(session)
         self._storage.opened(session)
         return session
 
@@ -172,37 +188,37 @@ class OpenSessions(Uncopied):
         """Store a session that is not open here under its name, which must be free, and open it."""
         if self._storage.meant(session.name) != session.name:
             raise name_taken(session.name)
-        before = session._limit, session._hooks
-        session._limit, session._hooks = self._limit, self.hooks
+        before = session._state.limit, session._hooks
+        session._state.limit, session._hooks = self._limit, self.hooks
         try:
-            session._check()
-            self._storage.create(session if self._storage.tracks_changes else self.frozen(session))
+            session._state.check()
+            self._storage.create(session if self._storage.tracks_changes else self.as_stored(session))
         except BaseException:
             # It may still be another manager's, whose hooks and limit hold for it.
-            session._limit, session._hooks = before
+            session._state.limit, session._hooks = before
             raise
         self.add(session)
 
     def replace(self, session: Session, other: Session) -> None:
         """Let an open session hold what one that is not open does."""
         # Checked before anything changes: what cannot be saved must not stand in an open session.
-        other._limit, other._hooks = self._limit, self.hooks
-        other._check()
-        other = self.frozen(other)
+        other._state.limit, other._hooks = self._limit, self.hooks
+        other._state.check()
+        other = self.as_stored(other)
         session.messages, session.metadata = other.messages, other.metadata
 
     def save_whole(self, session: Session) -> None:
         """Save an open session to a storage that does not track changes."""
-        session._check()
+        session._state.check()
         changed = session.has_unsaved_changes
         if changed:
             # What was changed in the live list or dict has moved no time yet.
             session._changed()
-        stored = self.frozen(session) if changed else session
-        session._metadata.everything()
-        found = session._found()
+        stored = self.as_stored(session) if changed else session
+        session._state.metadata.everything()
+        found = session._state.found()
         self._storage.save(stored)
-        session._settle_whole(found)
+        session._state.mark_all_saved(found)
 
     def is_left_to_parent(self, session: Session) -> bool:
         """Tell whether unsaved changes are left to the process that had them when it forked this one, and say so.
@@ -219,7 +235,7 @@ class OpenSessions(Uncopied):
                 session._left_to = 0
                 return False
             text = (
-                f"session {session.name!r} was not saved by process {os.getpid()} ({session._unsaved()}): it had "
+                f"session {session.name!r} was not saved by process {os.getpid()} ({session._state.unsaved()}): it had "
                 f"unsaved changes when this process was forked, and is left to process {owner} with all that is "
                 "unsaved; save_session() would store that from here"
             )
@@ -243,13 +259,13 @@ class OpenSessions(Uncopied):
                     self._by_name.setdefault(new, each)
             return
         changed = session.has_unsaved_changes
-        session._name, session._diverged_from = new, None
+        session._state.name, session._state.diverged_from = new, None
         self._by_name[new] = session
         if changed:
             carry_former_names(self._storage.info(new), session)
         else:
             self._storage.refresh(session)
-            self._settle(session)
+            self._mark_saved(session)
 
     def use(self, hooks: Hooks) -> None:
         """Have these hooks called for all that is open, and for all that will be."""
@@ -257,9 +273,9 @@ class OpenSessions(Uncopied):
         for session in self:
             session._hooks = hooks
 
-    def frozen(self, session: Session) -> Session:
+    def as_stored(self, session: Session) -> Session:
         """Return what a storage that reads sessions by itself is to store."""
-        return session if self.hooks is None else self.hooks.frozen(session)
+        return session if self.hooks is None else self.hooks.as_stored(session)
 
     @operation
     def reload(self, session: Session) -> None:
@@ -270,7 +286,7 @@ class OpenSessions(Uncopied):
         if session.name != name and self._by_name.get(name) is session:
             self._move(name, session)
         session._left_to = 0
-        self._settle(session)
+        self._mark_saved(session)
         self._show(session)
 
     def _move(self, name: str, session: Session) -> None:
@@ -288,10 +304,10 @@ class OpenSessions(Uncopied):
                 raise
         return session
 
-    def _settle(self, session: Session) -> None:
+    def _mark_saved(self, session: Session) -> None:
         """For a storage that does not track changes itself: what the session holds now is what is stored."""
         if not self._storage.tracks_changes:
-            session._settle_whole()
+            session._state.mark_all_saved()
 
     def _recover(self) -> None:
         """Give back what an interrupted operation of this thread holds; see `Operations`."""
@@ -311,7 +327,7 @@ class OpenSessions(Uncopied):
             session._lock = threading.RLock()
         for session in sessions:
             # A storage that ends with the process is the child's own.
-            if not self._storage.outlives_process or not session._seems_changed():
+            if not self._storage.outlives_process or not session._state.seems_changed():
                 session._left_to = 0
             elif not session._left_to:
                 session._left_to = forks.parent()

@@ -9,14 +9,14 @@ from functools import partial
 from typing import NamedTuple
 
 from ..backends.base import Backend, MachineState, RecordAheadError, RefKey, Snapshot
-from ..errors import CorruptionError, StoreError
+from ..errors import StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import line_end, parse_ref, parse_saves
 from ..process import forks
 from ..process.uncopied import Uncopied
 from .content.objects import Objects
-from .content.state import Head
+from .content.state import Cursor, State
 from .index.index import Index
 from .notes import encode_note
 
@@ -140,7 +140,7 @@ class Repository(Uncopied):
         """Return from when on metadata stamps are not believed; see `format.records.horizon`."""
         return horizon(self.settings.clock())
 
-    def read(self, key: RefKey) -> Head:
+    def read(self, key: RefKey) -> State:
         """Read and fold a ref; look at its `damage` before trusting that it is complete.
 
         Raises:
@@ -149,52 +149,47 @@ class Repository(Uncopied):
         """
         return self.fold(key, self.backend.read_ref(key))
 
-    def fold(self, key: RefKey, snapshot: Snapshot) -> Head:
+    def fold(self, key: RefKey, snapshot: Snapshot) -> State:
         """Parse and fold a ref's bytes; raises as `read`."""
         path = self.backend.locate(key)
-        head = Head.of(key, snapshot.token, parse_ref(snapshot.data, path), self.objects, self.sizes)
-        if head.damage is not None and head.damage.path is None:
-            head.damage = CorruptionError(str(head.damage), path, line=head.damage.line)
-        return head
+        return State.of(key, snapshot.token, parse_ref(snapshot.data, path), self.objects, self.sizes)
 
-    def has(self, head: Head) -> bool:
+    def has(self, head: State) -> bool:
         """Tell whether a ref is in the store as it was read."""
         try:
             return head.ends_as(self.backend.ref_end(head.key))
         except (KeyError, StoreError):
             return False
 
-    def reread(self, head: Head) -> Head:
-        """Return the ref's newest state; `head` itself, if nothing happened to it, and otherwise as it was.
+    def reread(self, cursor: Cursor) -> State:
+        """Return the newest state of the ref that a session stands on; that of the cursor if nothing happened to it.
 
         Raises:
             KeyError: the ref is gone.
         """
-        snapshot = self.backend.read_ref(head.key)
+        state = cursor.state
+        snapshot = self.backend.read_ref(state.key)
         # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
         # It does tell an older copy in place, with its inode, size and time, from what we saw.
-        same = snapshot.token == head.token and snapshot.data.endswith(line_end(head.last_id), 0, head.size)
-        if same:
+        if snapshot.token == state.token and snapshot.data.endswith(line_end(state.last_id), 0, state.size):
             # Nobody else writes to it any more.
-            head.seen = None
-            return head
-        newer = self._continued(head, snapshot) or self.fold(head.key, snapshot)
-        newer.seen = snapshot.data if newer.size == len(snapshot.data) else None
+            cursor.shared = None
+            return state
+        newer = _continued(cursor.shared, snapshot) or self.fold(state.key, snapshot)
+        cursor.shared = (newer, snapshot.data) if newer.size == len(snapshot.data) else None
         return newer
 
-    def _continued(self, head: Head, snapshot: Snapshot) -> Head | None:
-        """Fold only what was appended, where that is all that happened; None where it is not known to be."""
-        if head.seen is None or not snapshot.data.startswith(head.seen):
-            return None
-        added, line = snapshot.data[head.size :], len(head.line_ids) + 1
-        saves, ids, rest = parse_saves(added, head.last_id, head.key.path, offset=head.size, first_line=line)
-        if rest.rest:
-            return None
-        newer = head.copy()
-        newer.token, newer.size, newer.attempted = snapshot.token, len(snapshot.data), {}
-        try:
-            for save, line_id in zip(saves, ids, strict=True):
-                newer.fold(save, line_id)
-        except ValueError:
-            return None
-        return newer
+
+def _continued(shared: tuple[State, bytes] | None, snapshot: Snapshot) -> State | None:
+    """Fold only what was appended, where that is all that happened; None where it is not known to be."""
+    if shared is None or not snapshot.data.startswith(shared[1]):
+        return None
+    state, _ = shared
+    added, line = snapshot.data[state.size :], len(state.line_ids) + 1
+    saves, ids, rest = parse_saves(added, state.last_id, state.key.path, offset=state.size, first_line=line)
+    if rest.rest:
+        return None
+    try:
+        return state.after(saves, ids, len(snapshot.data), snapshot.token)
+    except ValueError:
+        return None

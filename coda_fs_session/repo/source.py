@@ -6,38 +6,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import SessionTooLargeError
-from .content.state import Head
+from .content.state import Cursor, State
 from .repository import NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeadSource:
-    """The live messages of a head.
+class CursorSource:
+    """The live messages of the state that a session stands on.
 
     Attributes:
         most_bytes: what is not read at once: somebody else may have written it, and a small file can hold any size.
     """
 
-    head: Head
+    cursor: Cursor
     most_bytes: int = NO_LIMIT
 
     def __len__(self) -> int:
-        return self.head.live_count
+        return self.cursor.state.live_count
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        refuse_too_large(self.head, self.head.start + start, self.head.start + stop, self.most_bytes)
-        return self.head.messages.read(self.head.start + start, self.head.start + stop)
+        head = self.cursor.state
+        refuse_too_large(head, head.start + start, head.start + stop, self.most_bytes)
+        return head.messages.read(head.start + start, head.start + stop)
 
     def size(self, start: int, stop: int) -> int:
         if start == 0 and stop == len(self):
-            return self.head.live_bytes
+            return self.cursor.state.live_bytes
         if start >= stop:
             return 0
-        messages, first = self.head.messages, self.head.start
+        messages, first = self.cursor.state.messages, self.cursor.state.start
         return messages.bytes_before(first + stop) - messages.bytes_before(first + start)
 
 
-def refuse_too_large(head: Head, start: int, stop: int, most_bytes: int) -> None:
+def refuse_too_large(head: State, start: int, stop: int, most_bytes: int) -> None:
     """Refuse to read messages that have more bytes than a session may.
 
     Raises:

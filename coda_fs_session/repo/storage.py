@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,18 +16,20 @@ from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..format.tree import Entry
 from ..process.uncopied import Uncopied
-from ..session.session import Found, Session, SessionInfo
-from ..session.working_copy import MessageSource
+from ..session.metadata import WorkingMetadata
+from ..session.session import Session, SessionInfo
+from ..session.state import Found, SessionState
+from ..session.working_copy import MessageSource, WorkingCopy
 from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft
-from .content.state import Attempt, Head, Written
+from .content.state import Attempt, Cursor, State
 from .lookup.listing import find_info, list_infos
 from .lookup.names import Resolved, follow, related, resolve
 from .lookup.own_side import find_own_side, own_side
 from .repository import Repository
 from .reverts import put_back, verdict
-from .source import HeadSource, refuse_too_large
+from .source import CursorSource, refuse_too_large
 from .writing import lifecycle, refs
 from .writing import save as saving
 from .writing.attempts import AttemptLandedError, check_attempts
@@ -35,7 +37,7 @@ from .writing.attempts import AttemptLandedError, check_attempts
 _T = TypeVar("_T")
 
 
-def _goes_on_from(before: Head, now: Head) -> bool:
+def _goes_on_from(before: State, now: State) -> bool:
     """Tell whether messages were only added to a session since."""
     count = before.messages.count
     return (
@@ -56,7 +58,7 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
-        self._heads: weakref.WeakKeyDictionary[Session, Head] = weakref.WeakKeyDictionary()
+        self._cursors: weakref.WeakKeyDictionary[Session, Cursor] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         self.outlives_process = repo.backend.capabilities.persistent
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
@@ -70,47 +72,47 @@ class RepoStorage(Uncopied, SessionStorage):
         return decode_time(self.repo.now())
 
     def save(self, session: Session) -> None:
-        head = self._heads.get(session)
-        if head is None:
+        cursor = self._cursors.get(session)
+        if cursor is None:
             self.create(session)
             return
+        held = session._state
         while True:
-            splice = session._splice()
-            metadata = session._metadata.change()
+            splice = held.splice()
+            metadata = held.metadata.change()
             if session._hooks is not None:
                 splice, metadata = session._hooks.before_save(session, splice, metadata)
                 # They may have saved it themselves.
-                head = self._heads[session]
+                cursor = self._cursors[session]
             # What comes into the session from now on is no part of this save.
-            messages, values = session._copy.found, session._metadata.found
+            messages, values = held.copy.found, held.metadata.found
             saved: saving.Saved | None = None
-            written: Written | None = None
+            state: State | None = None
             try:
                 if (splice.lines or metadata) or not splice.empty:
-                    written = saving.append(self.repo, head, splice, metadata)
-                    if written is None:
-                        saved = saving.save(self.repo, head, splice, metadata)
+                    state = saving.append(self.repo, cursor, splice, metadata)
+                    if state is None:
+                        saved = saving.save(self.repo, cursor, splice, metadata)
                 else:
                     # What was taken back after an error may be in the store all the same.
-                    check_attempts(self.repo, head)
+                    check_attempts(self.repo, cursor)
             except AttemptLandedError as landed:
-                self._rebase(session, landed)
-                head = landed.head
+                cursor = self._rebase(session, landed)
                 continue
-            source = session._copy.source
-            if written is not None and not metadata and isinstance(source, HeadSource) and source.head is head:
-                count, updated = splice.result_count(), written[0].time
+            source = held.copy.source
+            if state is not None and not metadata and isinstance(source, CursorSource) and source.cursor is cursor:
+                count, updated = splice.result_count(), state.updated
                 # As `_complete`, spelled out for the common case.
                 try:
-                    head.take(written)
-                    session._advance(count, messages, updated)
+                    cursor.state = state
+                    held.advance(count, messages, updated)
                 except BaseException:
-                    head.take(written)
-                    session._advance(count, messages, updated)
+                    cursor.state = state
+                    held.advance(count, messages, updated)
                     raise
-                head.attempted = {}
+                cursor.attempted = {}
             else:
-                self._settle(session, saved or saving.Saved(head, written), Found(messages, values))
+                self._mark_saved(session, saved or saving.Saved(state or cursor.state), Found(messages, values))
             return
 
     def meant(self, name: str) -> str:
@@ -146,7 +148,7 @@ class RepoStorage(Uncopied, SessionStorage):
         sides = resolved.sides
         if name in self._told or all(shown.label == name for shown in sides):
             return
-        own = own_side(self.repo, sides, name)
+        own = own_side(self.repo.replica, sides, name)
         # What is undecided may turn out to go on from the other one: that is no reason to leave it.
         if own is None or own.label == name or any(shown.undecided for shown in (own, resolved.shown) if shown):
             return
@@ -167,9 +169,9 @@ class RepoStorage(Uncopied, SessionStorage):
             return act()
 
     def _warn_if_reverted(self, name: str, resolved: Resolved) -> None:
-        shown = resolved.shown
+        shown, record = resolved.shown, self.repo.machine.record
         # Which ref is our own takes a longer look than whether one of them differs from what we recorded.
-        if shown is None or not any(verdict.differs(self.repo, head) for head in (shown.head, *shown.covered)):
+        if shown is None or not any(verdict.differs(record, head) for head in (shown.head, *shown.covered)):
             return
         own = resolved.own
         if own is not None and verdict.is_reverted(self.repo, own):
@@ -183,7 +185,7 @@ class RepoStorage(Uncopied, SessionStorage):
         if not self.repo.index.is_recent:
             return True
         with self.repo.index.making(self.repo.replica):
-            return bool(related(self.repo, name))
+            return bool(related(self.repo.index, name))
 
     def load_partial(self, name: str) -> Session | None:
         # Imported late: hardly any program comes here.
@@ -199,30 +201,31 @@ class RepoStorage(Uncopied, SessionStorage):
         refuse_too_large(head, head.start, head.count, self.repo.settings.max_session_bytes)
         source = PartialSource.of(head)
         session = self._stored(shown, source)
-        session._missing = source.missing
+        session._state.missing = source.missing
         return session
 
     def _open(self, shown: Shown) -> Session:
-        session = self._stored(shown, self._source(shown.head))
-        self._heads[session] = shown.head
+        cursor = Cursor(shown.head)
+        session = self._stored(shown, self._source(cursor))
+        self._cursors[session] = cursor
         return session
 
-    def _source(self, head: Head) -> HeadSource:
-        return HeadSource(head, self.repo.settings.max_session_bytes)
+    def _source(self, cursor: Cursor) -> CursorSource:
+        return CursorSource(cursor, self.repo.settings.max_session_bytes)
 
     def _stored(self, shown: Shown, source: MessageSource) -> Session:
         head = shown.head
         parent = head.header.parent
-        session = Session._stored(
+        state = SessionState(
             shown.label,
-            source,
-            dict(head.values()),
+            WorkingCopy(source),
+            WorkingMetadata(dict(head.values())),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
             parent=parent.name if parent else None,
+            diverged_from=shown.diverged_from,
         )
-        session._diverged_from = shown.diverged_from
-        return session
+        return Session._holding(state)
 
     def delete(self, name: str) -> None:
         known = [head for _, head in self._open_as(name)]
@@ -240,14 +243,14 @@ class RepoStorage(Uncopied, SessionStorage):
         return find_info(self.repo, name)
 
     def create(self, session: Session) -> None:
-        draft = Draft(self.repo.objects, self.repo.sizes)
+        draft, held = Draft(self.repo.objects, self.repo.sizes), session._state
         if session._hooks is None:
-            draft.extend(session._splice_all())
-            values = session._metadata.everything()
+            draft.extend(held.splice_all())
+            values = held.metadata.everything()
         else:
             lines, values = session._hooks.before_create(session)
             draft.extend(lines)
-        found = session._found()
+        found = held.found()
         now = self.repo.now()
         metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
@@ -257,25 +260,27 @@ class RepoStorage(Uncopied, SessionStorage):
                 session.name,
                 refs.Content(draft.base(), draft.loose),
                 metadata,
-                created=encode_time(session._created),
-                updated=encode_time(session._updated),
+                created=encode_time(held.created),
+                updated=encode_time(held.updated),
                 attempted=self._attempts.setdefault(session, {}),
             )
         except AttemptLandedError as landed:
             self._rebase(session, landed)
             self.save(session)
         else:
-            self._settle(session, saving.Saved(head), found)
+            self._mark_saved(session, saving.Saved(head), found)
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
-        head = self._heads.get(parent)
-        if head is None:
+        cursor = self._cursors.get(parent)
+        if cursor is None:
             return super().branch(parent, name, at)
-        splice, change = parent._splice(), parent._metadata.change()
+        splice, change = parent._state.splice(), parent._state.metadata.change()
         if parent._hooks is not None:
             splice, change = parent._hooks.before_save(parent, splice, change)
             # They may have left fewer messages.
             at = None if at is None else min(at, splice.result_count())
+            cursor = self._cursors[parent]
+        head = cursor.state
         if parent.has_unsaved_changes and not self.repo.has(head):
             # What it stands on may be gone from the store; otherwise it was read just now.
             head.messages.secure()
@@ -291,23 +296,25 @@ class RepoStorage(Uncopied, SessionStorage):
         renamed = self._mended(old, new, act=lambda: lifecycle.rename(self.repo, old, new, known=known))
         if renamed is None:
             raise SessionNotFoundError(old)
-        for session in filter(None, [ref() for ref in self._heads.keyrefs()]):
-            head = self._heads[session]
+        for session, head in self._standing():
             # One without unsaved changes is refreshed by whoever opened it.
             if head.key == renamed.key and lifecycle.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too. And an
                 # object that is still called what the session was called before others renamed it gets its name now.
-                self._stand_on(session, renamed.copy())
+                self._stand_on(session, Cursor(renamed))
         for session, head in before:
             if head.key != renamed.key and lifecycle.steps_from(renamed, head):
                 # What is in the ref that it was read from was not shown, and keeps the name.
-                self._stand_on(session, renamed.copy())
+                self._stand_on(session, Cursor(renamed))
 
-    def _open_as(self, name: str) -> list[tuple[Session, Head]]:
+    def _open_as(self, name: str) -> list[tuple[Session, State]]:
         """Return the open sessions of a name, with the states that they show."""
+        return [(session, head) for session, head in self._standing() if session.name == name]
+
+    def _standing(self) -> Iterator[tuple[Session, State]]:
         # Not items(), which fails where another thread stores a session meanwhile.
-        sessions = filter(None, [ref() for ref in self._heads.keyrefs()])
-        return [(session, self._heads[session]) for session in sessions if session.name == name]
+        for session in filter(None, [ref() for ref in self._cursors.keyrefs()]):
+            yield session, self._cursors[session].state
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         # Recorded is the name that the parent is written under, not one that it went by beside others.
@@ -316,7 +323,8 @@ class RepoStorage(Uncopied, SessionStorage):
         return any(info.parent in row.former_names and row.name == parent for row in self.repo.index.named(parent))
 
     def refresh(self, session: Session) -> bool:
-        head, before = self._heads.get(session), session.name
+        cursor, before = self._cursors.get(session), session.name
+        head = cursor.state if cursor is not None else None
         shown = self._follow(session)
         if shown is None:
             return False
@@ -327,7 +335,7 @@ class RepoStorage(Uncopied, SessionStorage):
         seen = (head.key, head.token, head.metadata, head.updated) if head is not None else None
         now = (current.key, current.token, current.metadata, current.updated)
         # A rename may have moved the session on to a head that it does not show yet.
-        if seen != now or session._metadata.saved != current.values():
+        if seen != now or session._state.metadata.saved != current.values():
             self._take(session, current)
         return True
 
@@ -343,29 +351,31 @@ class RepoStorage(Uncopied, SessionStorage):
         return True
 
     def catch_up(self, session: Session) -> None:
-        head = self._heads.get(session)
-        splice, metadata = session._splice(), session._metadata.change()
-        if head is None or not splice.appends:
+        cursor = self._cursors.get(session)
+        held = session._state
+        splice, metadata = held.splice(), held.metadata.change()
+        if cursor is None or not splice.appends:
             return
         if session._hooks is not None:
             splice, metadata = session._hooks.before_save(session, splice, metadata)
         shown = self._follow(session)
-        if shown is None or not _goes_on_from(head, shown.head):
+        if shown is None or not _goes_on_from(cursor.state, shown.head):
             return
-        stored = self._source(shown.head).read(splice.saved, shown.head.live_count)
+        stored = self._source(Cursor(shown.head)).read(splice.saved, shown.head.live_count)
         there = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, splice.lines, strict=False)))
         if there:
             self._take(session, shown.head)
-            session._copy.extend(splice.lines[there:])
-            session._metadata.apply(metadata)
+            held.copy.extend(splice.lines[there:])
+            held.metadata.apply(metadata)
 
     def _follow(self, session: Session) -> Shown | None:
         """Find where a session has got to, and give it the name that it goes by now."""
-        head = self._heads.get(session)
-        shown = (resolve(self.repo, session.name) if head is None else follow(self.repo, head)).shown
+        cursor = self._cursors.get(session)
+        shown = (resolve(self.repo, session.name) if cursor is None else follow(self.repo, cursor)).shown
         if shown is None:
             return None
-        before, session._name, session._diverged_from = session.name, shown.label, shown.diverged_from
+        before, held = session.name, session._state
+        held.name, held.diverged_from = shown.label, shown.diverged_from
         if shown.label != before and shown.diverged_from is not None:
             warn(
                 f"session {before!r} was continued on another machine too; what you have open is now called "
@@ -414,7 +424,7 @@ class RepoStorage(Uncopied, SessionStorage):
         self.repo.index.keep()
         self.repo.backend.close()
 
-    def _message_objects(self, head: Head) -> Counter[tuple[str, int]]:
+    def _message_objects(self, head: State) -> Counter[tuple[str, int]]:
         """Count how often each object, with its size, is used for a session's messages."""
         # A level at a time, and a node once however often it is named: a small store can say that it has any number.
         nodes: Counter[Entry] = Counter()
@@ -431,55 +441,64 @@ class RepoStorage(Uncopied, SessionStorage):
             found[tail.id, tail.bytes] += 1
         return found
 
-    def _settle(self, session: Session, saved: saving.Saved, found: Found) -> None:
-        """Let a session stand on the head that its save led to."""
-        head, written, merged = saved
-        source = self._source(head)
+    def _mark_saved(self, session: Session, saved: saving.Saved, found: Found) -> None:
+        """Let a session stand on the state that its save led to."""
+        head = saved.state
+        cursor = self._moved(session, head)
+        source = self._source(cursor)
 
-        def settle() -> None:
-            if written is not None:
-                head.take(written)
-            session._settle(source, dict(head.values()), decode_time(head.updated), found, merged=merged)
-            session._parent = head.header.parent.name if head.header.parent else None
-            self._stand_on(session, head)
+        def mark() -> None:
+            session._state.mark_saved(
+                source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged
+            )
+            session._state.parent = head.header.parent.name if head.header.parent else None
+            self._stand_on(session, cursor)
 
-        _complete(settle)
-        head.attempted = {}
+        _complete(mark)
 
-    def _rebase(self, session: Session, landed: AttemptLandedError) -> None:
-        """Let a session stand on a head that has part of its changes; what it holds stays."""
+    def _rebase(self, session: Session, landed: AttemptLandedError) -> Cursor:
+        """Let a session stand on a state that has part of its changes; what it holds stays."""
         head, sent = landed.head, landed.attempt.metadata
-        source = self._source(head)
+        cursor = self._moved(session, head)
+        source = self._source(cursor)
         # It may have to be read, which may fail.
-        session._copy.live()
+        session._state.copy.live()
 
         def rebase() -> None:
-            session._rebase(source, dict(head.values()), sent)
-            self._stand_on(session, head)
+            session._state.rebase(source, dict(head.values()), sent)
+            self._stand_on(session, cursor)
 
         _complete(rebase)
+        return cursor
 
-    def _stand_on(self, session: Session, head: Head) -> None:
-        """Let a session be that of a head, which may have become a branch of its own."""
-        before = self._heads.get(session)
-        if before is None or before.name != head.name:
-            session._name, session._diverged_from = head.name, None
-        self._heads[session] = head
+    def _moved(self, session: Session, head: State) -> Cursor:
+        """Return the cursor of a session that is to stand on another state."""
+        cursor = self._cursors.get(session)
+        return cursor.moved(head) if cursor is not None else Cursor(head)
 
-    def _take(self, session: Session, head: Head) -> None:
-        """Show a head in a session, with nothing of the session's own kept."""
+    def _stand_on(self, session: Session, cursor: Cursor) -> None:
+        """Let a session be that of a state, which may have become a branch of its own."""
+        before, name = self._cursors.get(session), cursor.state.name
+        if before is None or before.state.name != name:
+            held = session._state
+            held.name, held.diverged_from = name, None
+        self._cursors[session] = cursor
+
+    def _take(self, session: Session, head: State) -> None:
+        """Show a state in a session, with nothing of the session's own kept."""
         parent = head.header.parent
-        source = self._source(head)
+        cursor = self._moved(session, head)
+        source = self._source(cursor)
 
         def take() -> None:
-            session._show(
+            session._state.show(
                 source,
                 dict(head.values()),
                 created=decode_time(head.header.created),
                 updated=decode_time(head.updated),
                 parent=parent.name if parent else None,
             )
-            self._heads[session] = head
+            self._cursors[session] = cursor
 
         _complete(take)
 

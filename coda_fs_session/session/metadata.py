@@ -65,7 +65,7 @@ class WorkingMetadata:
         self.found = encode_metadata(self.live)
         return self.found
 
-    def settle(self, saved: dict[str, bytes], found: dict[str, bytes]) -> None:
+    def mark_saved(self, saved: dict[str, bytes], found: dict[str, bytes]) -> None:
         """Take what a save has `found` as saved; `saved` is what the storage has.
 
         What was set here since then is not saved yet, and stays. May be called again after an interrupt.

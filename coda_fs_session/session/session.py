@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol, Self
+from datetime import UTC, datetime
+from typing import Any, Protocol, Self
 
-from ..errors import InvalidMessageError, SessionError, SessionTooLargeError, UnsupportedError, tell, warn
+from ..errors import InvalidMessageError, SessionError, UnsupportedError
 from ..format.jsonl import no_message
 from ..format.names import normalise_name
 from ..format.records import utc_time
-from .metadata import WorkingMetadata, encode_metadata
-from .working_copy import FoundMessages, MessageSource, Splice, WorkingCopy
+from .metadata import WorkingMetadata
+from .state import ALMOST, SessionState
+from .working_copy import Splice, WorkingCopy
 
-_NO_LIMIT = 2**62
-_ALMOST = 0.8
 """The share of `max_session_size` at which a warning tells that it will be passed."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -115,62 +114,39 @@ class Session:
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> None:
-        self._name = normalise_name(name)
-        self._copy = WorkingCopy()
-        self._metadata = WorkingMetadata()
-        self._created = utc_time(created_at) if created_at else datetime.now(UTC)
-        # Nanoseconds, or the text of a save: each as it came, since every save sets it and few ask for it.
-        self._moment: datetime | str | int = utc_time(updated_at) if updated_at else self._created
-        self._parent: str | None = None
-        self._diverged_from: str | None = None
-        self._missing = 0
-        self._be_nobodys()
+        created = utc_time(created_at) if created_at else datetime.now(UTC)
+        updated = utc_time(updated_at) if updated_at else created
+        copy, values = WorkingCopy(), WorkingMetadata()
+        self._be(SessionState(normalise_name(name), copy, values, created=created, updated=updated))
         if messages is not None:
-            self._copy.assign(_checked_list(messages))
-            for _ in self._copy.lines():
+            copy.assign(_checked_list(messages))
+            for _ in copy.lines():
                 pass
         if metadata is not None:
             # Not by the property: that would move updated_at.
-            self._metadata.assign(metadata)
+            values.assign(metadata)
 
     @classmethod
-    def _stored(
-        cls,
-        name: str,
-        source: MessageSource,
-        metadata: dict[str, bytes],
-        *,
-        created: datetime,
-        updated: datetime,
-        parent: str | None,
-    ) -> Session:
-        """Make the session that a storage has, with nothing loaded but the metadata."""
+    def _holding(cls, state: SessionState) -> Session:
+        """Make the session of what a storage has."""
         session = cls.__new__(cls)
-        session._name = name
-        session._copy = WorkingCopy(source)
-        session._metadata = WorkingMetadata(metadata)
-        session._created, session._updated = created, updated
-        session._parent = parent
-        session._diverged_from = None
-        session._missing = 0
-        session._be_nobodys()
+        session._be(state)
         return session
 
-    def _be_nobodys(self) -> None:
+    def _be(self, state: SessionState) -> None:
         """Be a session that no manager has opened."""
+        self._state = state
         self._owner: SessionOwner | None = None
         self._hooks: SessionHooks | None = None
         # The process that had unsaved changes when it forked this one, as long as they are unsaved; see `forks`.
         self._left_to = 0
-        self._limit = _NO_LIMIT
-        self._is_size_told = False
         self._count_tokens: Callable[[str], int] | None = None
         self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
         """The session's name, in Unicode NFC."""
-        return self._name
+        return self._state.name
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -179,74 +155,58 @@ class Session:
         Reading it loads every message; `get_messages` and `add_message` do not.
         """
         with self._lock:
-            live = self._copy.live()
+            live = self._state.copy.live()
             self._touch()
             return live
 
     @messages.setter
     def messages(self, messages: list[dict[str, Any]]) -> None:
         with self._lock:
-            self._copy.assign(_checked_list(messages))
+            self._state.copy.assign(_checked_list(messages))
             self._changed()
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The metadata as one plain dict; change it as you like."""
         self._touch()
-        return self._metadata.live
+        return self._state.metadata.live
 
     @metadata.setter
     def metadata(self, metadata: dict[str, Any]) -> None:
         with self._lock:
-            self._metadata.assign(metadata)
+            self._state.metadata.assign(metadata)
             self._changed()
 
     @property
     def created_at(self) -> datetime:
         """When the session was created, naive local time."""
-        return _local(self._created)
+        return _local(self._state.created)
 
     @property
     def updated_at(self) -> datetime:
         """When messages or metadata last changed, naive local time."""
-        return _local(self._updated)
-
-    @property
-    def _updated(self) -> datetime:
-        moment = self._moment
-        if isinstance(moment, int):
-            return _EPOCH + timedelta(microseconds=moment // 1000)
-        return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-
-    @_updated.setter
-    def _updated(self, moment: datetime) -> None:
-        self._moment = moment
+        return _local(self._state.updated)
 
     @property
     def parent(self) -> str | None:
         """Name of the session that this one was branched from."""
-        return self._parent
+        return self._state.parent
 
     @property
     def diverged_from(self) -> str | None:
         """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
-        return self._diverged_from
+        return self._state.diverged_from
 
     @property
     def missing(self) -> int:
         """How many messages `load_session(name, partial=True)` had to leave out; such a session cannot be saved."""
-        return self._missing
+        return self._state.missing
 
     @property
     def has_unsaved_changes(self) -> bool:
         """True when `save_session` would write something."""
         with self._lock:
-            if self._copy.changed():
-                return True
-            try:
-                return bool(self._metadata.change())
-            except InvalidMessageError:
-                return True
+            return self._state.changed()
 
     def add_message(self, message: dict[str, Any]) -> None:
         """Add a copy of a message at the end.
@@ -258,12 +218,12 @@ class Session:
         with self._lock:
             if self._hooks is not None:
                 message = self._hooks.message_added(self, message)
-            size = self._copy.append(message, limit=self._limit)
+            size = self._state.copy.append(message, limit=self._state.limit)
             if size < 0:
-                raise self._too_large()
+                raise self._state.too_large()
             self._changed()
-            if size >= _ALMOST * self._limit:
-                self._warn_of_size()
+            if size >= ALMOST * self._state.limit:
+                self._state.warn_of_size()
 
     def get_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return deep copies of all messages, or of the last `limit`.
@@ -275,7 +235,7 @@ class Session:
         if limit is not None and limit < 0:
             raise ValueError(f"limit must be 0 or more, not {limit}")
         with self._lock:
-            return self._copy.last(len(self._copy) if limit is None else limit)
+            return self._state.copy.last(len(self._state.copy) if limit is None else limit)
 
     def clear_messages(self) -> None:
         """Remove all messages."""
@@ -290,8 +250,8 @@ class Session:
         if max_messages < 0:
             raise ValueError(f"max_messages must be 0 or more, not {max_messages}")
         with self._lock:
-            if max_messages < len(self._copy):
-                self._copy.keep_last(max_messages)
+            if max_messages < len(self._state.copy):
+                self._state.copy.keep_last(max_messages)
                 self._changed()
 
     def update_metadata(self, metadata: dict[str, Any]) -> None:
@@ -301,7 +261,7 @@ class Session:
             InvalidMessageError: a value would not come back from JSON equal; nothing was changed.
         """
         with self._lock:
-            if self._metadata.update(metadata):
+            if self._state.metadata.update(metadata):
                 self._changed()
 
     def get_token_count(self) -> int:
@@ -327,23 +287,23 @@ class Session:
         """
         if self._owner is None:
             raise UnsupportedError(
-                f"session {self._name!r} was not opened by a manager: there is nothing to reload it from"
+                f"session {self._state.name!r} was not opened by a manager: there is nothing to reload it from"
             )
         with self._lock:
             self._owner.reload(self)
 
     def __len__(self) -> int:
-        return len(self._copy)
+        return len(self._state.copy)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield deep copies of the messages in order; of what is saved, one chunk at a time is in memory."""
-        return self._copy.messages()
+        return self._state.copy.messages()
 
     def __copy__(self) -> Self:
         copied = type(self).__new__(type(self))
         with self._lock:
             # Both are to hold the same dicts, so there must be some; and what is edited here is then to be saved there.
-            self._copy.live()
+            self._state.copy.live()
             copied.__setstate__(self.__getstate__())
             self._touch()
         return copied
@@ -351,29 +311,28 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has, in plain values: nothing of a manager or a storage."""
         with self._lock:
-            lines, messages = self._copy.content()
+            lines, messages = self._state.copy.content()
             return {
-                "name": self._name,
+                "name": self._state.name,
                 "lines": lines,
                 "messages": messages,
-                "metadata": dict(self._metadata.live),
-                "created": self._created,
-                "updated": self._updated,
-                "parent": self._parent,
-                "diverged_from": self._diverged_from,
-                "missing": self._missing,
+                "metadata": dict(self._state.metadata.live),
+                "created": self._state.created,
+                "updated": self._state.updated,
+                "parent": self._state.parent,
+                "diverged_from": self._state.diverged_from,
+                "missing": self._state.missing,
                 # What a program has put on it, or a class of its own.
                 "more": {key: value for key, value in vars(self).items() if key not in _FIELDS},
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._name, self._parent, self._diverged_from = state["name"], state["parent"], state["diverged_from"]
-        self._copy = WorkingCopy.holding(state["lines"], state["messages"])
-        self._metadata = WorkingMetadata()
-        self._metadata.live = state["metadata"]
-        self._created, self._updated = state["created"], state["updated"]
-        self._missing = state["missing"]
-        self._be_nobodys()
+        metadata = WorkingMetadata()
+        metadata.live = state["metadata"]
+        held = WorkingCopy.holding(state["lines"], state["messages"])
+        times = {"created": state["created"], "updated": state["updated"]}
+        known = {key: state[key] for key in ("parent", "diverged_from", "missing")}
+        self._be(SessionState(state["name"], held, metadata, **times, **known))
         vars(self).update(state["more"])
 
     def __bool__(self) -> bool:
@@ -381,11 +340,11 @@ class Session:
         return True
 
     def __repr__(self) -> str:
-        left_out = f", {self._missing} more not here" if self._missing else ""
-        return f"<Session {self._name!r}: {len(self)} messages{left_out}>"
+        left_out = f", {self._state.missing} more not here" if self._state.missing else ""
+        return f"<Session {self._state.name!r}: {len(self)} messages{left_out}>"
 
     def _changed(self) -> None:
-        self._moment = time.time_ns()
+        self._state.moment = time.time_ns()
         if self._owner is not None:
             self._owner.touched(self)
 
@@ -393,145 +352,6 @@ class Session:
         if self._owner is not None:
             self._owner.touched(self)
 
-    def _seems_changed(self) -> bool:
-        """Do as `has_unsaved_changes`, without reading what is saved: True also where only that could tell."""
-        try:
-            return self._copy.seems_changed() or bool(self._metadata.change())
-        except Exception:
-            # Whatever a program has put in: right after a fork nobody could be told.
-            return True
-
-    def _unsaved(self) -> str:
-        """Tell how much of it is unsaved."""
-        count = self._copy.unsaved()
-        return f"{count} unsaved message{'' if count == 1 else 's'}"
-
-    def _too_large(self) -> SessionTooLargeError:
-        return SessionTooLargeError(
-            f"session {self._name!r} would pass max_session_size ({self._limit / 2**20:g} MB); nothing was changed: "
-            f"{_MAKE_ROOM}"
-        )
-
-    def _warn_of_size(self) -> None:
-        """Warn, once, that there is little room left below `max_session_size`."""
-        if self._is_size_told:
-            return
-        self._is_size_told = True
-        text = (
-            f"session {self._name!r} has reached {_ALMOST:.0%} of max_session_size ({self._limit / 2**20:g} MB), and "
-            f"what would pass it is refused: {_MAKE_ROOM}"
-        )
-        try:
-            warn(text)
-        except Warning:
-            # Warnings are errors here; but the message is in, and its caller must not take it for refused.
-            tell(text)
-
-    def _splice(self) -> Splice:
-        """Return how the messages changed.
-
-        Raises:
-            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
-        """
-        splice = self._copy.splice()
-        if splice.lines and splice.size >= _ALMOST * self._limit:
-            if splice.size > self._limit:
-                raise self._too_large()
-            self._warn_of_size()
-        return splice
-
-    def _splice_all(self) -> Iterator[bytes]:
-        """Yield every message as a line, for a storage that has none of them yet.
-
-        Raises:
-            InvalidMessageError, SessionTooLargeError: they cannot be saved as they are.
-        """
-        size = 0
-        for line in self._copy.lines():
-            size += len(line) + 1
-            if size > self._limit:
-                raise self._too_large()
-            yield line
-        if size >= _ALMOST * self._limit:
-            self._warn_of_size()
-
-    def _check(self) -> None:
-        """Make sure that everything can be saved, before anything is.
-
-        Raises:
-            InvalidMessageError, SessionTooLargeError: it cannot.
-        """
-        for _ in self._splice_all():
-            pass
-        encode_metadata(self._metadata.live)
-
-    def _rebase(
-        self, source: MessageSource, metadata: dict[str, bytes], sent: Mapping[str, bytes | None] | None
-    ) -> None:
-        """Compare with a state that has changes of this session's in it; what the session holds of its own stays.
-
-        Args:
-            sent: the metadata in those changes; what else is new in `metadata` others have set, and shows here too.
-                None: everything in `metadata` is this session's.
-        """
-        self._copy.rebase(source)
-        self._metadata.rebase(metadata, sent)
-
-    def _show(
-        self,
-        source: MessageSource,
-        metadata: dict[str, bytes],
-        *,
-        created: datetime,
-        updated: datetime,
-        parent: str | None,
-    ) -> None:
-        """Take the state of the storage, dropping everything unsaved; the live list and dict keep their identity."""
-        self._copy.show(source)
-        self._metadata.show(metadata)
-        self._created, self._updated, self._parent = created, updated, parent
-
-    def _advance(self, count: int, found: FoundMessages, updated: str) -> None:
-        """Take the messages as saved at the end of the same source; nothing else was to be saved.
-
-        Args:
-            count, found: see `WorkingCopy.advance`.
-        """
-        self._copy.advance(count, found)
-        self._moment = updated
-
-    def _settle(
-        self,
-        source: MessageSource,
-        metadata: dict[str, bytes],
-        updated: datetime,
-        found: Found,
-        *,
-        merged: bool = False,
-    ) -> None:
-        """Take what a save has found as saved; see `WorkingCopy.settle`."""
-        self._copy.settle(source, found.messages, merged=merged)
-        self._metadata.settle(metadata, found.metadata)
-        self._updated = updated
-
-    def _settle_whole(self, found: Found | None = None) -> None:
-        """Take what a save has found, or everything, as kept by a storage that has a copy of its own."""
-        self._copy.settle(None, found.messages if found else None)
-        self._metadata.saved = found.metadata if found else encode_metadata(self._metadata.live)
-
-    def _found(self) -> Found:
-        """Return what changes were last looked for in: what comes into the session from now on is no part of it."""
-        return Found(self._copy.found, self._metadata.found)
-
-
-class Found(NamedTuple):
-    """What a session held when its changes were found, for a save of them."""
-
-    messages: FoundMessages
-    metadata: dict[str, bytes]
-
-
-_MAKE_ROOM = "raise the option (0 is no limit), truncate_messages(), or go on in a new session"
 
 _FIELDS = frozenset(vars(Session("a")))
 """What a session is made of: all but what others have put on it."""

@@ -313,7 +313,9 @@ class WorkingCopy:
             size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
         return Splice(drop, keep, lines, resume, self._saved, size)
 
-    def settle(self, source: MessageSource | None, found: FoundMessages | None = None, *, merged: bool = False) -> None:
+    def mark_saved(
+        self, source: MessageSource | None, found: FoundMessages | None = None, *, merged: bool = False
+    ) -> None:
         """Take what a save has found as saved; `source` has it from now on (None: a storage that keeps its own copy).
 
         What has come in since then is not saved yet, and stays. May be called again with the same source after an
@@ -339,7 +341,7 @@ class WorkingCopy:
     def advance(self, count: int, found: FoundMessages) -> None:
         """Take messages as saved at the end of the same source, which has grown by just them.
 
-        As `settle`, it may be called again.
+        As `mark_saved`, it may be called again.
 
         Args:
             count: how many the source has now.
@@ -366,7 +368,7 @@ class WorkingCopy:
         self._show(source, None)
 
     def _show(self, source: MessageSource, replacing: int | None) -> None:
-        """Take what `source` has in place of the first messages, all where it is not said how many; see `settle`."""
+        """Take what `source` has in place of the first messages, or of all; see `mark_saved`."""
         saved = len(source)
         if self._live is not None:
             # Before anything changes: it may fail.

@@ -268,7 +268,7 @@ def _look(root: Path, reader: Machine) -> dict[str, Any]:
     for info in sorted(reader.manager.list_sessions(), key=lambda info: info.name):
         if info.name in GONE:
             continue
-        lines = b"".join(line + b"\n" for line in reader.manager.load_session(info.name)._copy.lines())
+        lines = b"".join(line + b"\n" for line in reader.manager.load_session(info.name)._state.copy.lines())
         sessions[info.name] = {
             "messages": info.message_count,
             "sha256": hashlib.sha256(lines).hexdigest(),

@@ -64,7 +64,7 @@ class Machine:
     def start(self, name: str, messages: Sequence[Message] = (), metadata: dict[str, Any] | None = None) -> Session:
         """Create a session with messages in it."""
         session = Session(name, list(messages), metadata, created_at=self.clock())
-        session._updated = self.clock()
+        session._state.updated = self.clock()
         self.manager.save_session(session)
         self.clock.advance()
         return session

@@ -43,7 +43,7 @@ def read_store(store: Path, *arguments: str) -> bytes:
 def load_lines(manager: SessionManager, name: str) -> bytes:
     """Return a session's message lines as they are stored."""
     session = manager.load_session(name)
-    return b"".join(line + b"\n" for line in session._copy.lines())
+    return b"".join(line + b"\n" for line in session._state.copy.lines())
 
 
 def found_in(manager: SessionManager) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -52,7 +52,7 @@ class Reading:
 
 
 def reading(session: Session) -> Reading:
-    return Reading(tuple(session._copy.lines()), json.dumps(session.metadata))
+    return Reading(tuple(session._state.copy.lines()), json.dumps(session.metadata))
 
 
 def read_all(store: Path) -> dict[str, Reading]:
@@ -88,7 +88,7 @@ class _Writer:
 
     def start(self, name: str, *counts: int, metadata: dict[str, Any] | None = None) -> Session:
         session = Session(name, [], metadata, created_at=datetime(2026, 1, 1, tzinfo=UTC))
-        session._updated = datetime(2026, 1, 1, tzinfo=UTC)
+        session._state.updated = datetime(2026, 1, 1, tzinfo=UTC)
         self.manager.save_session(session)
         for count in counts:
             self.say(session, count)

@@ -31,7 +31,7 @@ def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pyte
     session = manager.create_session("chat")
     session.add_message(message(1))
     half, asked, answers = threading.Event(), threading.Event(), list[bool]()
-    advance = session._copy.advance
+    advance = session._state.copy.advance
 
     def slow(*arguments: Any) -> None:
         half.set()
@@ -39,7 +39,7 @@ def test_what_is_unsaved_is_told_of_whole_states(make: Opener, monkeypatch: pyte
         asked.wait(0.5)
         advance(*arguments)
 
-    monkeypatch.setattr(session._copy, "advance", slow)
+    monkeypatch.setattr(session._state.copy, "advance", slow)
 
     def ask() -> None:
         assert half.wait(LIMIT)

@@ -12,7 +12,7 @@ from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine.state import LocalState
 from coda_fs_session.format.chunks import Sizes
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
@@ -80,7 +80,7 @@ class Machine:
     def names(self) -> list[str]:
         return sorted(info.name for info in self.manager().list_sessions())
 
-    def head(self, name: str) -> Head:
+    def head(self, name: str) -> State:
         """Return what a live session's name stands for."""
         head = resolve(self.repository(), name).head
         assert head is not None

@@ -9,13 +9,13 @@ import pytest
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.repo.ancestry.ancestors import is_seen_in, same_life
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import Cursor, State
 from coda_fs_session.repo.lookup.names import follow, read_refs, related
 
 from .machines import Machine, said
 
 
-def state_of(machine: Machine) -> Head:
+def state_of(machine: Machine) -> State:
     """Return what the one ref of a machine says now, a tombstone too."""
     path = machine.only_ref()
     return machine.repository().read(RefKey(f"{path.parent.name}/{path.name}"))
@@ -88,7 +88,7 @@ def test_a_session_follows_its_own_file(chat: Machine, tmp_path: Path, end: str)
     heads = [chat.repository().read(RefKey(f"{path.parent.name}/{each.name}")) for each in (path, copy)]
 
     def followed() -> list[list[str]]:
-        shown = [follow(chat.repository(), head).shown for head in heads]
+        shown = [follow(chat.repository(), Cursor(head)).shown for head in heads]
         return [chat.read(each.label) for each in shown if each is not None]
 
     copy.unlink()
@@ -114,5 +114,5 @@ def test_a_damaged_file_makes_up_for_none(chat: Machine) -> None:
     for content, doubts in ((data, []), (damaged, ["chat.2.jsonl", "chat.jsonl"])):
         later.write_bytes(content)
         repo = chat.repository()
-        refs = read_refs(repo, related(repo, "chat"))
+        refs = read_refs(repo, related(repo.index, "chat"))
         assert sorted(key.path.rpartition("/")[2] for key in refs.doubts) == doubts

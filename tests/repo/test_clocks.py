@@ -152,7 +152,7 @@ def test_the_last_and_the_first_moment_can_be_stored(here: Machine) -> None:
     for name, moment in (("last", FAR), ("first", datetime(2, 1, 1, tzinfo=UTC))):
         manager = here.manager()
         manager.save_session(Session(name, said("x"), created_at=moment))
-        assert here.manager().load_session(name)._created == moment
+        assert here.manager().load_session(name)._state.created == moment
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from coda_fs_session.format.ids import CHAIN_START, chain_cut, chain_message, ob
 from coda_fs_session.format.tree import Spine, chunks
 from coda_fs_session.repo.content.messages import MessageList
 from coda_fs_session.repo.content.objects import Objects
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
@@ -45,7 +45,7 @@ def chunks_of(objects: Objects, spine: Spine) -> list[str]:
     return [entry.id for _, entry in chunks(spine, 0, spine.messages, objects.node)]
 
 
-def assert_as_if_saved_at_once(head: Head) -> None:
+def assert_as_if_saved_at_once(head: State) -> None:
     """What every ref must be, whatever the steps it was made in."""
     messages, base = head.messages, head.header.base
     lines = list(messages.read(0, head.count))
@@ -57,7 +57,7 @@ def assert_as_if_saved_at_once(head: Head) -> None:
     for position in range(head.count + 1):
         chain, found = chain_and_chunks(lines[:position])
         assert messages.chain_at(position) == chain
-        frozen, new = messages.freeze(position)
+        frozen, new = messages.in_objects(position)
         messages.objects.put(new)
         assert (frozen.chain, chunks_of(messages.objects, frozen.spine)) == (chain, found)
         again = MessageList(messages.objects, SIZES, frozen, [])
@@ -179,7 +179,7 @@ def test_a_fork_with_the_standard_sizes_stays_small(here: Machine) -> None:
     main = manager.create_session("main")
     main.messages = said(*("x" * 400 + f"{number:04d}" for number in range(442)))
     manager.save_session(main)
-    assert here.head("main").tail_bytes > 180 * 1024
+    assert here.head("main").messages.tail_bytes > 180 * 1024
     for number in range(10):
         fork = manager.create_session(f"fork {number}", branch_from="main")
         for _ in range(25):

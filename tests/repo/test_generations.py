@@ -14,7 +14,7 @@ from coda_fs_session.format.commits import Commit
 from coda_fs_session.format.ids import CHAIN_START, chain_cut, chain_message, object_id
 from coda_fs_session.repo.ancestry.ancestors import commit_at
 from coda_fs_session.repo.content.messages import MessageList
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup.names import resolve
 
 from .machines import SMALL, Machine, contents, said
@@ -51,14 +51,14 @@ def delete(manager: SessionManager) -> None:
 STEPS = {step.__name__: step for step in (clear, truncate, edit, rename, delete)}
 
 
-def only_head(machine: Machine) -> Head:
+def only_head(machine: Machine) -> State:
     repo = machine.repository()
     (row,) = repo.index.rows()
     (key,) = [key for key, _ in repo.backend.refs() if key.path == row.path]
     return repo.read(key)
 
 
-def newest_commit(head: Head) -> Commit:
+def newest_commit(head: State) -> Commit:
     assert head.header.commit is not None
     return head.messages.objects.commit(head.header.commit)
 
@@ -267,5 +267,5 @@ def test_a_deleted_session_resolves_to_its_tombstone(here: Machine) -> None:
     resolved = resolve(here.repository(), "chat")
     assert resolved.head is None
     assert here.names() == []
-    assert resolved.grave is not None
-    assert frozen_texts(here, newest_commit(resolved.grave.head)) == ["1"]
+    assert resolved.tombstone is not None
+    assert frozen_texts(here, newest_commit(resolved.tombstone.head)) == ["1"]

@@ -18,7 +18,7 @@ from coda_fs_session.repo.ancestry.lineage import Path as Way
 from coda_fs_session.repo.ancestry.lineage import Run
 from coda_fs_session.repo.ancestry.resolve import _named
 from coda_fs_session.repo.content.objects import Objects
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
 
 from .machines import Machine, contents, said
 
@@ -206,7 +206,7 @@ def test_forks_inside_forks_without_end() -> None:
     """A name with more sides, one inside the other, than Python may recurse: each gets its label."""
     store = Objects(MemoryBackend(), cached_messages=0, compress_threshold=0)
     header, _ = encode_header(Header("chat", "x", TIME, TIME))
-    head = Head.of(RefKey("x/chat.jsonl"), NO_TOKEN, parse_ref(header, "x"), store, STANDARD)
+    head = State.of(RefKey("x/chat.jsonl"), NO_TOKEN, parse_ref(header, "x"), store, STANDARD)
     trunk = [Chain(f"{number:064x}") for number in range(SIDES)]
     sides = [
         Way(head, [Run(head.messages, 0, [*trunk[:number], Chain(f"{number:08x}" + "f" * 56)])])

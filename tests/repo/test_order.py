@@ -26,7 +26,7 @@ from coda_fs_session.format.refs import Header, Save, encode_header, encode_save
 from coda_fs_session.repo.ancestry import resolve
 from coda_fs_session.repo.ancestry.covers import Order, compare
 from coda_fs_session.repo.content.objects import Objects
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup import names as lookup
 
 from .machines import Machine, said
@@ -101,10 +101,10 @@ def files_of(drawn: Sequence[Any]) -> dict[str, bytes]:
     return {f"{'mfzaqk'[number % 6]}-{number}/any.jsonl": b"".join(lines) for number, lines in enumerate(made)}
 
 
-def _heads(drawn: Sequence[Any]) -> list[Head]:
+def _heads(drawn: Sequence[Any]) -> list[State]:
     objects = Objects(MemoryBackend(), cached_messages=0, compress_threshold=8192)
     return [
-        Head.of(RefKey(path), NO_TOKEN, parse_ref(data, path), objects, STANDARD)
+        State.of(RefKey(path), NO_TOKEN, parse_ref(data, path), objects, STANDARD)
         for path, data in files_of(drawn).items()
     ]
 

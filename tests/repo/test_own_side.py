@@ -414,7 +414,7 @@ def test_a_side_that_is_undecided(here: Machine, there: Machine) -> None:
         path.unlink()
     shutil.copytree(here.store / "objects", there.store / "objects", dirs_exist_ok=True)
     session = there.manager(**OWN).load_session("chat")
-    assert session._copy.source.head.key.replica == there.replica  # type: ignore[union-attr]
+    assert session._state.copy.source.cursor.state.key.replica == there.replica  # type: ignore[union-attr]
 
 
 def test_hooks_see_what_came_with_another_name(here: Machine, there: Machine) -> None:

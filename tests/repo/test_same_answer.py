@@ -201,6 +201,6 @@ def test_a_chain_of_names(here: Machine) -> None:
         header = Header(f"{number:03}", str(number), OLD, OLD, former_names=former)
         (folder / "any.jsonl").write_bytes(encode_header(header)[0])
     repo = here.repository()
-    assert {row.name for row in related(repo, "010")} == expected
+    assert {row.name for row in related(repo.index, "010")} == expected
     found = [{row.name for row in group} for group in groups(repo.index.rows())]
     assert sorted(map(sorted, found)) == [sorted(expected), sorted(f"{number:03}" for number in range(1, 40, 2))]

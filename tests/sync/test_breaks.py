@@ -14,27 +14,29 @@ from simulator.world import HistoryFailed, run
 
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.format.names import ref_path, session_key
-from coda_fs_session.repo import repository
+from coda_fs_session.process import forks
 from coda_fs_session.repo.ancestry import resolve
 from coda_fs_session.repo.ancestry.covers import Newest, Order
-from coda_fs_session.repo.content.state import Head
+from coda_fs_session.repo.content.state import State
+from coda_fs_session.repo.repository import Repository
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.repo.writing import lifecycle, refs, save
 
 HISTORIES = 400
 
 
-def reader_of(head: Head) -> str | None:
+def reader_of(head: State) -> str | None:
     """Return the id of the replica that has read a head."""
-    return next(repo.replica for repo in list(repository._repositories) if repo.objects is head.messages.objects)
+    repositories = (each for each in list(forks._forked[forks.Floor.ENGINE]) if isinstance(each, Repository))
+    return next(repo.replica for repo in repositories if repo.objects is head.messages.objects)
 
 
-def names_by(key: Callable[[Head], Any]) -> Callable[[pytest.MonkeyPatch], None]:
+def names_by(key: Callable[[State], Any]) -> Callable[[pytest.MonkeyPatch], None]:
     """Make a break that gives the label to the first head by some order, and derived names to the others."""
 
     def break_it(patch: pytest.MonkeyPatch) -> None:
-        def labels(newest: Sequence[Head], paths: object, is_taken: object) -> dict[Head, str]:
-            named: dict[Head, str] = {}
+        def labels(newest: Sequence[State], paths: object, is_taken: object) -> dict[State, str]:
+            named: dict[State, str] = {}
             for name in {head.name for head in newest}:
                 first, *others = sorted((head for head in newest if head.name == name), key=key)
                 named[first] = name
@@ -67,7 +69,7 @@ def heads_move_between_files(patch: pytest.MonkeyPatch) -> None:
     """Let a replica have one file a name, which goes over to whatever conversation it continues."""
     real = refs.publish
 
-    def one_file_a_name(repo: Any, header: Any, lines: Any, target: Head | None, **options: Any) -> Head:
+    def one_file_a_name(repo: Any, header: Any, lines: Any, target: State | None, **options: Any) -> State:
         if target is None:
             with repo.writing() as replica:
                 key = RefKey(ref_path(replica, session_key(header.name), 1))
@@ -97,13 +99,13 @@ def tombstones_win(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
     """Begin new generations without a commit of the state before."""
 
-    def freeze_all(repo: Any, head: Head, operation: Any, now: str) -> Any:
-        base, _ = real(repo, head, operation, now)
+    def commit_all(head: State, operation: Any, now: str) -> Any:
+        base, _ = real(head, operation, now)
         return base, head.header.commit
 
-    real = refs.freeze_all
+    real = refs.commit_all
     for module in (save, lifecycle):
-        patch.setattr(module, "freeze_all", freeze_all)
+        patch.setattr(module, "commit_all", commit_all)
 
 
 def reading_merges(patch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def reading_merges(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RepoStorage, "list_all", list_all)
 
 
-def resolve_name(storage: RepoStorage, name: str) -> Head | None:
+def resolve_name(storage: RepoStorage, name: str) -> State | None:
     from coda_fs_session.repo.lookup.names import resolve
 
     return resolve(storage.repo, name).head

@@ -8,11 +8,11 @@ from ...errors import StoreError
 from ...format.commits import Commit
 from ...format.records import CommitLink, Generation
 from ..content.objects import Objects
-from ..content.state import Head
+from ..content.state import State
 from .lineage import UndecidedError, last_common, paths_of
 
 
-def covers(newer: Head, older: Head) -> bool:
+def covers(newer: State, older: State) -> bool:
     """Tell whether `older` is `newer` or a state that it went through, so that showing `newer` alone loses nothing.
 
     Raises:
@@ -27,7 +27,7 @@ def covers(newer: Head, older: Head) -> bool:
         raise error.problem from error
 
 
-def is_seen_in(older: Head, newer: Head) -> bool:
+def is_seen_in(older: State, newer: State) -> bool:
     """Tell from lines alone that `newer` went through `older`; False where that takes a look at messages."""
     if older.last_id in newer.line_ids:
         return True
@@ -51,7 +51,7 @@ def commit_at(objects: Objects, link: CommitLink, depth: int) -> Commit:
     return commit
 
 
-def same_life(newer: Head, older: Head) -> bool:
+def same_life(newer: State, older: State) -> bool:
     """Tell whether the name was neither deleted nor created anew between a state and one that covers it."""
     for generation in generations(newer):
         if generation is None or generation.id == older.generation_id:
@@ -61,7 +61,7 @@ def same_life(newer: Head, older: Head) -> bool:
     return True
 
 
-def generations(head: Head) -> Iterator[Generation | None]:
+def generations(head: State) -> Iterator[Generation | None]:
     """Yield the generations of a head's history, newest first; the first one of all is None."""
     yield head.header.generation
     link = head.header.commit

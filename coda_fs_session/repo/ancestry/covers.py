@@ -16,11 +16,11 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ...errors import StoreError
-from ..content.state import Head
+from ..content.state import State
 from .ancestors import is_seen_in
 from .lineage import UndecidedError, last_common, paths_of
 
-Compare = Callable[[Head, Head], tuple[bool, bool]]
+Compare = Callable[[State, State], tuple[bool, bool]]
 
 
 class Newest(NamedTuple):
@@ -31,9 +31,9 @@ class Newest(NamedTuple):
         same: those of them that are the same.
     """
 
-    head: Head
-    covered: tuple[Head, ...] = ()
-    same: tuple[Head, ...] = ()
+    head: State
+    covered: tuple[State, ...] = ()
+    same: tuple[State, ...] = ()
 
 
 class Order:
@@ -48,7 +48,7 @@ class Order:
         undecided: the others, each with what is missing. They play no part in how the rest stand to one another.
     """
 
-    def __init__(self, heads: Iterable[Head], compare: Compare) -> None:
+    def __init__(self, heads: Iterable[State], compare: Compare) -> None:
         ranked = sorted(heads, key=lambda head: (head.damage is not None, head.key))
         found, self.undecided = _compare_all(ranked, compare)
         self.heads = [head for head in ranked if head not in self.undecided]
@@ -63,13 +63,13 @@ class Order:
                 if continued >> through & 1:
                     self._continued[place] = continued | further
 
-    def continues(self, newer: Head, older: Head) -> bool:
+    def continues(self, newer: State, older: State) -> bool:
         return bool(self._continued[self._place[newer]] >> self._place[older] & 1)
 
-    def same(self, one: Head, other: Head) -> bool:
+    def same(self, one: State, other: State) -> bool:
         return self.continues(one, other) and self.continues(other, one)
 
-    def covers(self, newer: Head, older: Head) -> bool:
+    def covers(self, newer: State, older: State) -> bool:
         return self.continues(newer, older) and (
             self._place[newer] < self._place[older] or not self.continues(older, newer)
         )
@@ -84,11 +84,11 @@ class Order:
         return left
 
 
-def _compare_all(heads: Sequence[Head], compare: Compare) -> tuple[list[tuple[Head, Head]], dict[Head, StoreError]]:
+def _compare_all(heads: Sequence[State], compare: Compare) -> tuple[list[tuple[State, State]], dict[State, StoreError]]:
     """Return the pairs of which the first continues the second, without regard to third ones; and what is undecided."""
     names = {head: frozenset((head.name, *head.header.former_names)) for head in heads}
-    found: list[tuple[Head, Head]] = []
-    undecided: dict[Head, StoreError] = {}
+    found: list[tuple[State, State]] = []
+    undecided: dict[State, StoreError] = {}
     for one, other in combinations(heads, 2):
         related = other.name in names[one] or one.name in names[other]
         if not related or one in undecided or other in undecided:
@@ -107,7 +107,7 @@ def _compare_all(heads: Sequence[Head], compare: Compare) -> tuple[list[tuple[He
     return found, undecided
 
 
-def compare(one: Head, other: Head) -> tuple[bool, bool]:
+def compare(one: State, other: State) -> tuple[bool, bool]:
     """Tell whether the first is at a state that the second is at or went through, and the other way round.
 
     Raises:
@@ -122,13 +122,13 @@ def compare(one: Head, other: Head) -> tuple[bool, bool]:
     return _compare_paths(one, other)
 
 
-def _compare_paths(one: Head, other: Head) -> tuple[bool, bool]:
+def _compare_paths(one: State, other: State) -> tuple[bool, bool]:
     path, path_there = paths_of(one, other)
     place = last_common(path, path_there)
     return path.step_after(place) is None, path_there.step_after(place) is None
 
 
-def _is_at_the_state_of(older: Head, newer: Head) -> bool:
+def _is_at_the_state_of(older: State, newer: State) -> bool:
     """Tell whether a head that has another's last line has nothing new but metadata."""
     if older.last_id in newer.line_ids:
         since = newer.saves[newer.line_ids.index(older.last_id) :]

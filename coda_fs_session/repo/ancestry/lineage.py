@@ -18,7 +18,7 @@ from ...format.ids import Chain
 from ...format.records import FIRST_GENERATION, Base, CommitLink, Generation, GenerationId, Operation
 from ...format.tree import Entry, common_messages
 from ..content.messages import MessageList
-from ..content.state import Head
+from ..content.state import State
 
 _RANKS: dict[str, int] = {"append": 0, "rename": 2, "delete": 3}
 """What ranks lower keeps a name; every other operation ranks 1."""
@@ -27,7 +27,7 @@ _RANKS: dict[str, int] = {"append": 0, "rename": 2, "delete": 3}
 class UndecidedError(Exception):
     """Two heads cannot be compared, because of a `problem` with something that `head` names."""
 
-    def __init__(self, head: Head, problem: StoreError) -> None:
+    def __init__(self, head: State, problem: StoreError) -> None:
         super().__init__(head.key.path)
         self.head = head
         self.problem = problem
@@ -77,16 +77,16 @@ class Run:
 class Path:
     """What a head went through: `steps[n]` ended `runs[n]`, and nothing has ended the last run."""
 
-    head: Head
+    head: State
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    def step_after(self, place: Place) -> Step | None:
+    def step_after(self, point: Point) -> Step | None:
         """Return what came right after a state that this path went through; None at its end."""
-        run = self.runs[place.run]
-        if place.messages < run.count:
-            return Step("append", self._chain_at(run, place.messages + 1))
-        return self.steps[place.run] if place.run < len(self.steps) else None
+        run = self.runs[point.run]
+        if point.messages < run.count:
+            return Step("append", self._chain_at(run, point.messages + 1))
+        return self.steps[point.run] if point.run < len(self.steps) else None
 
     def run_after_last(self, *operations: str) -> int:
         """Return the run after the last step of some kinds; the first one where there is none."""
@@ -99,14 +99,14 @@ class Path:
             raise UndecidedError(self.head, error) from error
 
 
-class Place(NamedTuple):
+class Point(NamedTuple):
     """A state on a path: after so many messages of a run."""
 
     run: int
     messages: int
 
 
-def path_of(head: Head) -> Path:
+def path_of(head: State) -> Path:
     """Return the whole path of a head, from before its first message.
 
     Raises:
@@ -115,7 +115,7 @@ def path_of(head: Head) -> Path:
     return _path(head, list(_commits(head, head.header.commit)), None)
 
 
-def paths_of(one: Head, other: Head) -> tuple[Path, Path]:
+def paths_of(one: State, other: State) -> tuple[Path, Path]:
     """Return the paths of two heads from a state on that both went through, their last common commit.
 
     Raises:
@@ -135,7 +135,7 @@ def paths_of(one: Head, other: Head) -> tuple[Path, Path]:
     return _path(one, commits[0], start), _path(other, commits[1], start)
 
 
-def last_common(one: Path, other: Path) -> Place:
+def last_common(one: Path, other: Path) -> Point:
     """Return the last state that both paths went through; they must have begun at the same one.
 
     Raises:
@@ -144,7 +144,7 @@ def last_common(one: Path, other: Path) -> Place:
     run = 0
     while run < min(len(one.steps), len(other.steps)) and one.steps[run] == other.steps[run]:
         run += 1
-    return Place(run, _common_messages(one, other, run))
+    return Point(run, _common_messages(one, other, run))
 
 
 def were_one(renamed: Path, side: Path) -> bool:
@@ -153,9 +153,9 @@ def were_one(renamed: Path, side: Path) -> bool:
     Raises:
         UndecidedError: as `last_common`.
     """
-    place = last_common(renamed, side)
+    point = last_common(renamed, side)
     since = side.run_after_last("create", "rename")
-    return since <= place.run and (place.messages > 0 or any(run.count for run in side.runs[since : place.run]))
+    return since <= point.run and (point.messages > 0 or any(run.count for run in side.runs[since : point.run]))
 
 
 def _common_messages(one: Path, other: Path, number: int) -> int:
@@ -190,7 +190,7 @@ def _common_listed(one: Path, other: Path, number: int, limit: int) -> int:
     return common + sum(takewhile(bool, equal))
 
 
-def _node_reader(head: Head) -> Callable[[Entry], list[Entry]]:
+def _node_reader(head: State) -> Callable[[Entry], list[Entry]]:
     def read(entry: Entry) -> list[Entry]:
         try:
             return head.messages.objects.node(entry)
@@ -200,21 +200,21 @@ def _node_reader(head: Head) -> Callable[[Entry], list[Entry]]:
     return read
 
 
-def _reading(head: Head, messages: MessageList, start: int, stop: int) -> Iterator[bytes]:
+def _reading(head: State, messages: MessageList, start: int, stop: int) -> Iterator[bytes]:
     try:
         yield from messages.told_apart(start, stop)
     except StoreError as error:
         raise UndecidedError(head, error) from error
 
 
-def _commit(head: Head, link: CommitLink) -> Commit:
+def _commit(head: State, link: CommitLink) -> Commit:
     try:
         return head.messages.objects.commit(link)
     except StoreError as error:
         raise UndecidedError(head, error) from error
 
 
-def _commits(head: Head, link: CommitLink | None) -> Iterator[Commit]:
+def _commits(head: State, link: CommitLink | None) -> Iterator[Commit]:
     """Yield the commit that `link` names and all before it, newest first."""
     while link is not None:
         commit = _commit(head, link)
@@ -235,7 +235,7 @@ class _Section:
         return self.generation.id if self.generation else FIRST_GENERATION
 
 
-def _path(head: Head, newest_first: Sequence[Commit], start: Commit | None) -> Path:
+def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> Path:
     objects, sizes = head.messages.objects, head.messages.sizes
     begin = start.base if start else Base()
     sections = [_Section(start.generation if start else None, [], MessageList(objects, sizes, begin, []))]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
 from ...errors import StoreError
 from ...format.names import derived
 from ...format.records import Stamped, stamp_order
-from ..content.state import Head
+from ..content.state import State
 from .ancestors import same_life
 from .covers import Newest, Order, compare
 from .lineage import Path, Step, UndecidedError, last_common, path_of, step_order, were_one
@@ -34,12 +35,12 @@ class Shown(NamedTuple):
     """
 
     label: str
-    head: Head
-    covered: tuple[Head, ...] = ()
+    head: State
+    covered: tuple[State, ...] = ()
     undecided: StoreError | None = None
     survived_delete: bool = False
-    merged: tuple[Head, ...] = ()
-    same: tuple[Head, ...] = ()
+    merged: tuple[State, ...] = ()
+    same: tuple[State, ...] = ()
 
     @property
     def diverged_from(self) -> str | None:
@@ -61,7 +62,7 @@ class View(NamedTuple):
     complete: bool = True
 
 
-def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool], horizon: str) -> View:
+def resolve_heads(heads: Iterable[State], is_taken: Callable[[str], bool], horizon: str) -> View:
     """Find out what heads add up to.
 
     Args:
@@ -74,7 +75,7 @@ def resolve_heads(heads: Iterable[Head], is_taken: Callable[[str], bool], horizo
     """
     heads = tuple(heads)
     known = cache(compare)
-    missing: dict[Head, StoreError] = {}
+    missing: dict[State, StoreError] = {}
     names = {head.name for head in heads if not head.deleted}
     while True:
         order = Order((head for head in heads if head not in missing), known)
@@ -116,7 +117,7 @@ def _named_and_merged(newest: Sequence[Newest], is_taken: Callable[[str], bool],
     return sorted(shown, key=lambda each: (len(each.label), each.label))
 
 
-def _check_all_there(heads: Iterable[Head], found: Iterable[Head]) -> None:
+def _check_all_there(heads: Iterable[State], found: Iterable[State]) -> None:
     keys = {head.key for head in found}
     for head in heads:
         if head.key not in keys:
@@ -127,7 +128,7 @@ def _check_all_there(heads: Iterable[Head], found: Iterable[Head]) -> None:
             )
 
 
-def _labels(heads: Sequence[Head], paths: Mapping[Head, Path], is_taken: Callable[[str], bool]) -> dict[Head, str]:
+def _labels(heads: Sequence[State], paths: Mapping[State, Path], is_taken: Callable[[str], bool]) -> dict[State, str]:
     if len(heads) == 1:
         return {heads[0]: heads[0].name}
     sides: dict[str, list[Path]] = {name: [] for name in sorted({head.name for head in heads})}
@@ -136,7 +137,7 @@ def _labels(heads: Sequence[Head], paths: Mapping[Head, Path], is_taken: Callabl
         sides[head.name].append(paths[head])
         for name in sides.keys() & set(head.header.former_names) - {head.name}:
             renamed[name].append(paths[head])
-    labels: dict[Head, str] = {}
+    labels: dict[State, str] = {}
     for name in sides:
         labels |= _labels_of(name, sides[name], renamed[name], is_taken)
     return labels
@@ -144,9 +145,9 @@ def _labels(heads: Sequence[Head], paths: Mapping[Head, Path], is_taken: Callabl
 
 def _labels_of(
     name: str, having: Sequence[Path], renamed: Sequence[Path], is_taken: Callable[[str], bool]
-) -> dict[Head, str]:
+) -> dict[State, str]:
     """Name the heads that have a name now."""
-    labels: dict[Head, str] = {}
+    labels: dict[State, str] = {}
     given: set[str] = set()
     while having:
         lives = {side: side.head.header.life for side in having}
@@ -188,10 +189,10 @@ def _named(
         members, label, step = pending.pop()
         if step is not None:
             label = _derived(name, step.id, is_taken)
-        place = min((last_common(members[0], other) for other in members[1:]), default=None)
+        point = min((last_common(members[0], other) for other in members[1:]), default=None)
         groups: dict[Step | None, list[Path]] = {}
         for side in members:
-            groups.setdefault(side.step_after(place) if place else None, []).append(side)
+            groups.setdefault(side.step_after(point) if point else None, []).append(side)
         if len(groups) == 1:
             # One side alone; or several at one state, of which at most one has the name.
             yield from ((label, side) for side in members)
@@ -220,10 +221,10 @@ def _outlived(path: Path, tombstone: Path) -> bool:
 
 def shown_as(
     label: str,
-    head: Head,
-    covered: Sequence[Head],
-    merged: Sequence[Head],
-    same: Sequence[Head],
+    head: State,
+    covered: Sequence[State],
+    merged: Sequence[State],
+    same: Sequence[State],
     horizon: str,
     *,
     survived_delete: bool = False,
@@ -250,12 +251,11 @@ def shown_as(
     updated = max(each.updated for each in (head, *sources))
     shown = head
     if metadata != head.metadata or updated != head.updated:
-        shown = head.copy()
-        shown.metadata, shown.updated = metadata, updated
+        shown = replace(head, metadata=metadata, updated=updated)
     return Shown(label, shown, tuple(covered), None, survived_delete, tuple(merged), tuple(same))
 
 
-def _same_life(head: Head, other: Head) -> bool:
+def _same_life(head: State, other: State) -> bool:
     try:
         return same_life(head, other)
     except StoreError as error:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from ..content.state import Head
-from .lineage import Path, Place, UndecidedError, last_common, path_of
+from ..content.state import State
+from .lineage import Path, Point, UndecidedError, last_common, path_of
 from .resolve import Shown
 
 
@@ -31,7 +31,7 @@ def sides_of(sessions: Sequence[Shown]) -> tuple[list[Sides], bool]:
     """
     known = [number for number, shown in enumerate(sessions) if shown.undecided is None]
     labels: list[list[str]] = [[] for _ in sessions]
-    partings: list[list[tuple[Place, int]]] = [[] for _ in sessions]
+    partings: list[list[tuple[Point, int]]] = [[] for _ in sessions]
     paths: dict[int, Path] = {}
     complete = True
     for one, other in combinations(known, 2):
@@ -49,13 +49,13 @@ def sides_of(sessions: Sequence[Shown]) -> tuple[list[Sides], bool]:
                 labels[side].append(sessions[there].label)
                 partings[side].append(parting)
     found = [
-        Sides(tuple(names), min(places)[1]) if places else Sides()
-        for names, places in zip(labels, partings, strict=True)
+        Sides(tuple(names), min(points)[1]) if points else Sides()
+        for names, points in zip(labels, partings, strict=True)
     ]
     return found, complete
 
 
-def _share_a_name(one: Head, other: Head) -> bool:
+def _share_a_name(one: State, other: State) -> bool:
     if one.name == other.name:
         return True
     # Hardly any session was ever renamed.
@@ -63,16 +63,16 @@ def _share_a_name(one: Head, other: Head) -> bool:
     return any(former) and not {one.name, *former[0]}.isdisjoint((other.name, *former[1]))
 
 
-def _parting(one: Path, other: Path) -> tuple[Place, int] | None:
+def _parting(one: Path, other: Path) -> tuple[Point, int] | None:
     """Return the last state that two paths have in common, and how many messages it had; None where they are no sides.
 
     Raises:
         UndecidedError: an object is missing or damaged that decides it.
     """
-    place = last_common(one, other)
+    point = last_common(one, other)
     if one.head.name != other.head.name:
-        steps = one.step_after(place), other.step_after(place)
-        if place == Place(0, 0) or any(step is not None and step.operation == "create" for step in steps):
+        steps = one.step_after(point), other.step_after(point)
+        if point == Point(0, 0) or any(step is not None and step.operation == "create" for step in steps):
             return None
-    hidden = one.runs[place.run].messages.base.start
-    return place, max(place.messages - hidden, 0)
+    hidden = one.runs[point.run].messages.base.start
+    return point, max(point.messages - hidden, 0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...backends.base import NewObject
 from ...errors import CorruptionError
@@ -16,25 +15,58 @@ from .objects import Objects
 _FLUSH_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)
 class MessageList:
     """Message lines in order: whole chunks in a tree, then perhaps a tail object, then inline lines.
 
     Neither the tail object nor inline lines without one hold a cut. Inline lines after a tail object may: they are cut
     when they have become many, so that a short fork need not write a chunk that repeats its tail.
     Positions count from the first message ever, hidden ones included.
+
+    Args:
+        lines: the inline ones; not to be changed any more.
     """
 
-    objects: Objects
-    sizes: Sizes
-    base: Base
-    lines: list[bytes]
-    _chained: tuple[int, Chain] | None = field(default=None, init=False)
-    """A position after the base and the chain hash there: what was appended since is all that is left to hash."""
+    __slots__ = ("_chained", "_inline", "_shared", "_tail_bytes", "base", "objects", "sizes")
+
+    def __init__(self, objects: Objects, sizes: Sizes, base: Base, lines: list[bytes]) -> None:
+        self.objects, self.sizes, self.base = objects, sizes, base
+        # What was made of this list by `extended` has its own lines behind those of this one, in the same Python list.
+        self._shared, self._inline = lines, len(lines)
+        # A position after the base and the chain hash there: what was appended since is all that is left to hash.
+        self._chained: tuple[int, Chain] | None = None
+        self._tail_bytes = -1
+
+    @property
+    def lines(self) -> list[bytes]:
+        """A copy of the inline ones."""
+        return self._shared[: self._inline]
 
     @property
     def count(self) -> int:
-        return self.base.messages + len(self.lines)
+        return self.base.messages + self._inline
+
+    @property
+    def tail_bytes(self) -> int:
+        """Size of the messages after the chunks."""
+        if self._tail_bytes < 0:
+            self._tail_bytes = self.base_tail_bytes() + size_of(self.lines)
+        return self._tail_bytes
+
+    def base_tail_bytes(self) -> int:
+        return self.base.tail.bytes if self.base.tail else 0
+
+    def extended(self, lines: Sequence[bytes]) -> MessageList:
+        """Return the list with more messages at its end; this one stays as it is."""
+        shared, count = self._shared, self._inline
+        shared.extend(lines)
+        if len(shared) != count + len(lines):
+            # Another list has gone on from this one before: what lies behind its lines is read by nobody.
+            shared = [*shared[:count], *lines]
+        longer = MessageList(self.objects, self.sizes, self.base, shared)
+        longer._inline, longer._chained = count + len(lines), self._chained
+        if self._tail_bytes >= 0:
+            longer._tail_bytes = self._tail_bytes + size_of(lines)
+        return longer
 
     def _tail_lines(self) -> list[bytes]:
         tail = self.base.tail
@@ -66,7 +98,8 @@ class MessageList:
         if start < self.base.messages:
             yield from self._tail_lines()[max(start - in_chunks, 0) : stop - in_chunks]
         if stop > self.base.messages:
-            yield from self.lines[max(start - self.base.messages, 0) : stop - self.base.messages]
+            first = self.base.messages
+            yield from self._shared[max(start - first, 0) : min(stop - first, self._inline)]
 
     def told_apart(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield as `read` does, for comparing: of a very large message, which is a chunk of its own, only the id."""
@@ -116,15 +149,18 @@ class MessageList:
         Nor on where they stand: a cut counts where it is, made or not.
         """
         if position >= self.base.messages:
+            known, chain = self._chained or (self.base.messages, self.base.chain)
+            if known == position:
+                return chain
             inline = self.lines[: position - self.base.messages]
             tail = self.base.tail
             if tail and holds_cut(inline, self.sizes, after=tail.bytes):
-                return self.draft(position).chain()
-            known, chain = self._chained or (self.base.messages, self.base.chain)
-            if known > position:
-                known, chain = self.base.messages, self.base.chain
-            for line in inline[known - self.base.messages :]:
-                chain = chain_message(chain, line)
+                chain = self.draft(position).chain()
+            else:
+                if known > position:
+                    known, chain = self.base.messages, self.base.chain
+                for line in inline[known - self.base.messages :]:
+                    chain = chain_message(chain, line)
             self._chained = (position, chain)
             return chain
         before = self.prefix(position)
@@ -132,11 +168,6 @@ class MessageList:
         for line in self.read(before.spine.messages, position):
             chain = chain_message(chain, line)
         return chain
-
-    def drop_inline(self, kept: int) -> None:
-        """Take back all inline lines but the first `kept`."""
-        self.lines = self.lines[:kept]
-        self._chained = None
 
     def prefix(self, position: int) -> Prefix:
         """Split off the whole chunks before `position` whose end is settled by what is in them.
@@ -163,7 +194,7 @@ class MessageList:
         draft.extend(self.read(uncut, position))
         return draft
 
-    def freeze(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
+    def in_objects(self, position: int | None = None) -> tuple[Base, list[NewObject]]:
         """Return the first `position` messages (default: all) with nothing inline, and the objects that this needs.
 
         No message is copied that stands in an object already; of an unfinished chunk, or of a tail object,
@@ -175,7 +206,7 @@ class MessageList:
         spine, tail = self.base.spine, self.base.tail
         new: list[NewObject] = []
         if position > self.base.messages:
-            spine, tail, new = self.draft(position).freeze()
+            spine, tail, new = self.draft(position).in_objects()
         elif position < spine.messages:
             before = self.prefix(position)
             spine, source = before.spine, before.following
@@ -236,7 +267,7 @@ class Draft:
         self.objects.put(self._new)
         self._new, self._new_bytes = [], 0
 
-    def freeze(self) -> tuple[Spine, Tail | None, list[NewObject]]:
+    def in_objects(self) -> tuple[Spine, Tail | None, list[NewObject]]:
         """Return the tree, `loose` as a tail object, and the objects that have not been written for them."""
         if not self.loose:
             return self.spine, None, self._new

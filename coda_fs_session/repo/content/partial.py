@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...errors import CorruptionError, ObjectNotYetHereError
 from ...format.tree import Entry
 from .messages import MessageList
-from .state import Head
+from .state import State
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,12 +19,12 @@ class PartialSource:
         ranges: positions in the head's list, from one up to another; missing: how many messages lie between.
     """
 
-    head: Head
+    head: State
     ranges: Sequence[range]
     missing: int
 
     @classmethod
-    def of(cls, head: Head) -> PartialSource:
+    def of(cls, head: State) -> PartialSource:
         """Find what can be read by reading it, a chunk in memory at a time."""
         found: list[range] = []
         for start, stop in _readable(head.messages):

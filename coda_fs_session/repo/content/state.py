@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 from ...backends.base import RefEnd, RefKey, Token
 from ...errors import CorruptionError
-from ...format.chunks import Sizes, size_of
+from ...format.chunks import Sizes
 from ...format.commits import TailEdit
 from ...format.ids import Chain
 from ...format.records import GenerationId, Metadata, Stamped
@@ -17,7 +17,7 @@ from .messages import MessageList
 from .objects import Objects
 
 
-class FrozenTail(NamedTuple):
+class PastTail(NamedTuple):
     """What the lines after the base were at some moment, kept because an edit replaced some of them since."""
 
     lines: tuple[bytes, ...]
@@ -43,139 +43,103 @@ class Attempt(NamedTuple):
     metadata: Mapping[str, bytes | None] | None = None
 
 
-Written: TypeAlias = tuple[Save, str, int, Token, bytes | None]
-"""A save that is in the file, for the head that it was made on to take in: its line id, and the size, token and `seen`
-of the head with it. A plain tuple, since every save makes one.
-"""
+class _BadSaveError(ValueError):
+    def __init__(self, number: int, position: int) -> None:
+        super().__init__(f"it replaces messages from {position} on")
+        self.number = number
 
 
 @dataclass(slots=True, eq=False)
-class Head:
-    """The newest state of a session as one ref file has it.
+class State:
+    """The value of a ref: the state of a session as one ref file has it. It never changes.
 
-    A head changes only through `fold` and `take`, when a save was read from the file or written to it.
+    The type checker sees to that: a frozen dataclass is made five times as slowly, and every save makes one.
 
     Attributes:
-        key, token, size, line_ids: the file, as last seen.
+        key, token, size, line_ids: the file, as it was read or written.
+        saves: what was folded onto the base, in order.
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
-        saves: what was folded onto the base, in order.
-        seen: the bytes of the whole file, kept once another process was found to write to it too.
-        attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
-            reported or somebody interrupted it, is not to be made twice.
     """
 
-    key: RefKey
-    token: Token
-    header: Header
-    messages: MessageList
-    metadata: dict[str, Stamped]
-    updated: str
-    size: int
-    line_ids: list[str]
-    torn: bytes = b""
-    damage: CorruptionError | None = None
-    saves: list[Save] = field(default_factory=list)
-    seen: bytes | None = None
-    attempted: dict[str, Attempt] = field(default_factory=dict)
-    _tail_bytes: int = -1
-    _chain: tuple[int, Chain] | None = None
+    key: Final[RefKey]
+    token: Final[Token]
+    header: Final[Header]
+    messages: Final[MessageList]
+    metadata: Final[Metadata]
+    updated: Final[str]
+    size: Final[int]
+    line_ids: Final[Sequence[str]]
+    saves: Final[Sequence[Save]] = ()
+    torn: Final[bytes] = b""
+    damage: Final[CorruptionError | None] = None
 
     @classmethod
-    def of(cls, key: RefKey, token: Token, ref: Ref, objects: Objects, sizes: Sizes) -> Head:
+    def of(cls, key: RefKey, token: Token, ref: Ref, objects: Objects, sizes: Sizes) -> State:
         """Fold a parsed ref."""
-        header = ref.header
-        messages = MessageList(objects, sizes, header.base, [])
-        head = cls(key, token, header, messages, dict(header.base.metadata), header.updated, 0, [ref.line_ids[0]])
-        for number, (save, line_id) in enumerate(zip(ref.saves, ref.line_ids[1:], strict=True)):
-            try:
-                head.fold(save, line_id)
-            except ValueError as error:
-                head.damage = CorruptionError(f"the ref is damaged: {error}", key.path, line=number + 2)
-                break
-        head.size = ref.size
-        head.torn = ref.torn
-        head.damage = head.damage or ref.damage
-        return head
+        base, saves, damage = ref.header.base, ref.saves, ref.damage
+        none = MessageList(objects, sizes, base, [])
+        first = cls(key, token, ref.header, none, base.metadata, ref.header.updated, 0, ref.line_ids[:1])
+        try:
+            state = first.after(saves, ref.line_ids[1:], ref.size, token)
+        except _BadSaveError as error:
+            damage = CorruptionError(f"the ref is damaged: {error}", key.path, line=error.number + 2)
+            saves = saves[: error.number]
+            state = first.after(saves, ref.line_ids[1 : len(saves) + 1], ref.size, token)
+        return replace(state, torn=ref.torn, damage=damage) if ref.torn or damage else state
 
-    def copy(self) -> Head:
-        """Return a head that can be folded further without changing this one."""
-        messages = self.messages
-        return Head(
-            self.key,
-            self.token,
-            self.header,
-            MessageList(messages.objects, messages.sizes, messages.base, list(messages.lines)),
-            dict(self.metadata),
-            self.updated,
-            self.size,
-            list(self.line_ids),
-            self.torn,
-            self.damage,
-            list(self.saves),
-            self.seen,
-            self.attempted,
-            self._tail_bytes,
-            self._chain,
-        )
+    def after(self, saves: Sequence[Save], line_ids: Sequence[str], size: int, token: Token) -> State:
+        """Return the state that more saves lead to.
 
-    def fold(self, save: Save, line_id: str) -> None:
-        """Take in one save: all of it, or nothing where somebody interrupts this.
+        Args:
+            size, token: of the file with them.
 
         Raises:
-            ValueError: it replaces messages that are in objects already, or that there are none of.
+            ValueError: one replaces messages that are in objects already, or that there are none of.
         """
-        messages = self.messages
-        lines, metadata, updated = messages.lines, self.metadata, self.updated
-        count, saves = len(lines), len(self.saves)
-        if save.replace is not None:
-            kept = save.replace - self.header.base.messages
-            if not 0 <= kept <= count:
-                raise ValueError(f"it replaces messages from {save.replace} on")
-        try:
+        before, base = self.messages, self.header.base
+        lines, metadata, updated = before.lines, self.metadata, self.updated
+        changes: dict[str, Stamped] = {}
+        for number, save in enumerate(saves):
             if save.replace is not None:
-                messages.drop_inline(kept)
-                self._tail_bytes = -1
-                self._chain = None
-            if self._tail_bytes >= 0:
-                self._tail_bytes += size_of(save.messages)
-            messages.lines.extend(save.messages)
+                kept = save.replace - base.messages
+                if not 0 <= kept <= len(lines):
+                    raise _BadSaveError(number, save.replace)
+                del lines[kept:]
+            lines.extend(save.messages)
             if save.metadata:
-                self.metadata = {**metadata, **save.metadata}
-            self.updated = save.time
-            self.saves.append(save)
-            self.line_ids.append(line_id)
-        except BaseException:
-            messages.lines, self.metadata, self.updated = lines, metadata, updated
-            del lines[count:], self.saves[saves:], self.line_ids[saves + 1 :]
-            self._tail_bytes, self._chain, messages._chained = -1, None, None
-            raise
+                changes.update(save.metadata)
+            updated = save.time
+        messages = MessageList(before.objects, before.sizes, base, lines)
+        if changes:
+            metadata = {**metadata, **changes}
+        ids, saves = [*self.line_ids, *line_ids], [*self.saves, *saves]
+        return State(self.key, token, self.header, messages, metadata, updated, size, ids, saves)
 
-    def take(self, written: Written) -> None:
-        """Take in what was written on top of this head; may be called again after an interrupt."""
-        save, line_id, size, token, seen = written
-        if self.line_ids[-1] != line_id:
-            self.fold(save, line_id)
-        self.size, self.token, self.seen = size, token, seen
+    def appended(self, save: Save, line_id: str, size: int, token: Token) -> State:
+        """Return as `after`, for one save that replaces nothing and no metadata: nearly all are that."""
+        messages = self.messages.extended(save.messages)
+        line_ids, saves = [*self.line_ids, line_id], [*self.saves, save]
+        return State(self.key, token, self.header, messages, self.metadata, save.time, size, line_ids, saves)
 
-    def tail(self) -> FrozenTail:
+    def tail(self) -> PastTail:
         """Return what comes after the base now."""
-        return FrozenTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
+        return PastTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
 
-    def tails_around_edits(self) -> Iterator[FrozenTail]:
+    def tails_around_edits(self) -> Iterator[PastTail]:
         """Yield what came after the base before each save that replaced messages, and after the last of those."""
         lines: list[bytes] = []
         metadata, updated = dict(self.header.base.metadata), self.header.updated
         pending = False
         for save, line_id in zip(self.saves, self.line_ids[1:], strict=True):
             if save.replace is not None:
-                yield FrozenTail(tuple(lines), dict(metadata), updated, save.previous)
+                yield PastTail(tuple(lines), dict(metadata), updated, save.previous)
                 del lines[save.replace - self.header.base.messages :]
             lines.extend(save.messages)
             metadata.update(save.metadata)
             updated = save.time
             if save.replace is not None:
-                after = FrozenTail(tuple(lines), dict(metadata), updated, line_id)
+                after = PastTail(tuple(lines), dict(metadata), updated, line_id)
                 pending = True
         if pending:
             yield after
@@ -191,8 +155,9 @@ class Head:
                     replaced = range(save.replace + 1, messages.count + 1)
                     chains = tuple(map(messages.chain_at, replaced))
                     edits.append(TailEdit(save.replace, save.replace + len(save.messages), chains))
-                    messages.drop_inline(save.replace - base.messages)
-                messages.lines.extend(save.messages)
+                    kept = messages.lines[: save.replace - base.messages]
+                    messages = MessageList(messages.objects, messages.sizes, base, kept)
+                messages = messages.extended(save.messages)
         return edits
 
     @property
@@ -230,31 +195,38 @@ class Head:
 
     @property
     def live_bytes(self) -> int:
-        base = self.header.base
-        return base.bytes - self._base_tail_bytes() + self.tail_bytes - base.start_bytes
-
-    def _base_tail_bytes(self) -> int:
-        tail = self.header.base.tail
-        return tail.bytes if tail else 0
-
-    @property
-    def tail_bytes(self) -> int:
-        """Size of the messages after the chunks."""
-        if self._tail_bytes < 0:
-            self._tail_bytes = self._base_tail_bytes() + size_of(self.messages.lines)
-        return self._tail_bytes
+        messages = self.messages
+        return messages.base.bytes - messages.base_tail_bytes() + messages.tail_bytes - messages.base.start_bytes
 
     @property
     def chain(self) -> Chain:
         """The chain hash at the end; computed when asked for, since a plain save does not need it."""
-        if self._chain is None or self._chain[0] != self.count:
-            self._chain = (self.count, self.messages.chain_at(self.count))
-        return self._chain[1]
+        return self.messages.chain_at(self.count)
 
     def values(self) -> Mapping[str, bytes]:
         """Return the metadata without stamps and removed keys."""
         return {key: item.value for key, item in self.metadata.items() if item.value is not None}
 
-    def frozen(self, tail: FrozenTail) -> MessageList:
+    def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""
         return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
+
+
+@dataclass(slots=True, eq=False)
+class Cursor:
+    """Where a session stands: what this process saw and tried last.
+
+    Attributes:
+        state: what the session shows, but for its unsaved changes.
+        shared: what the file said when it was read last, and its bytes, once another process was found to write to it.
+        attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
+            reported or somebody interrupted it, is not to be made twice.
+    """
+
+    state: State
+    shared: tuple[State, bytes] | None = None
+    attempted: dict[str, Attempt] = field(default_factory=dict)
+
+    def moved(self, state: State) -> Cursor:
+        """Return the cursor of the session at another state, where nothing was tried yet."""
+        return Cursor(state, self.shared if self.shared is not None and self.shared[0].key == state.key else None)

@@ -13,7 +13,7 @@ from ..storage import engine_of
 
 EventKind = Literal["created", "advanced", "diverged", "deleted", "renamed"]
 
-View = Mapping[str, SessionInfo]
+Listing = Mapping[str, SessionInfo]
 """Every session that is listed, by name."""
 
 
@@ -36,7 +36,7 @@ class SessionEvent:
     previous_name: str | None = None
 
 
-def view_of(storage: SessionStorage) -> View:
+def listing_of(storage: SessionStorage) -> Listing:
     """Return what is listed now.
 
     Raises:
@@ -48,8 +48,8 @@ def view_of(storage: SessionStorage) -> View:
     return {info.name: with_origin(info) for info in storage.list_all() or ()}
 
 
-def changes_between(before: View, after: View, storage: SessionStorage) -> list[SessionEvent]:
-    """Return what happened between two views, the second of which is the storage's present one; by name."""
+def changes_between(before: Listing, after: Listing, storage: SessionStorage) -> list[SessionEvent]:
+    """Return what happened between two listings, the second of which is the storage's present one; by name."""
     gone, come = before.keys() - after.keys(), after.keys() - before.keys()
     renamed = dict(_renames(storage, {name: before[name] for name in gone}, come)) if gone and come else {}
     events = [SessionEvent("deleted", name, None) for name in gone - set(renamed.values())]
@@ -88,7 +88,7 @@ def _content(info: SessionInfo) -> tuple[object, ...]:
     return (*counts, info.created_at, info.updated_at, info.parent, info.forked_at, str(info.error or ""))
 
 
-def _renames(storage: SessionStorage, gone: View, come: set[str]) -> Iterator[tuple[str, str]]:
+def _renames(storage: SessionStorage, gone: Listing, come: set[str]) -> Iterator[tuple[str, str]]:
     """Yield the new and the old name of each session that is listed under another one now, where refs tell that."""
     engine = engine_of(storage)
     if engine is None:

@@ -23,7 +23,7 @@ from ...process import forks
 from ...process.uncopied import Uncopied
 from ...storage import SessionStorage
 from ..storage import engine_of
-from .changes import SessionEvent, changes_between, concerns, view_of
+from .changes import SessionEvent, changes_between, concerns, listing_of
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -76,7 +76,7 @@ class Watch(Uncopied):
         # Before the first look: what happens after it must leave a hint.
         self._arm()
         self._tokens = self._refs()
-        self._view = view_of(storage) if self._is_there() else {}
+        self._listed = listing_of(storage) if self._is_there() else {}
         self._due = time.monotonic() + listing
         self._thread: threading.Thread | None = None
         _all.add(self)
@@ -176,8 +176,8 @@ class Watch(Uncopied):
             # A disk that was unplugged, a folder that is being replaced: an absence is not a deletion.
             return
         try:
-            view = view_of(self._storage)
-            events = changes_between(self._view, view, self._storage)
+            listing = listing_of(self._storage)
+            events = changes_between(self._listed, listing, self._storage)
         except StoreGoneError:
             return
         except Exception:
@@ -185,7 +185,7 @@ class Watch(Uncopied):
             _logger.exception("cannot list the sessions that are watched; this is tried again")
             return
         # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
-        self._view, self._due = view, now + (min(_LOOK, self._listing) if hinted else self._listing)
+        self._listed, self._due = listing, now + (min(_LOOK, self._listing) if hinted else self._listing)
         self._pending += [event for event in events if self._name is None or concerns(event, self._name)]
 
     def _arm(self) -> bool:

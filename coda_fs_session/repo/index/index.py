@@ -15,7 +15,7 @@ from ...backends.base import Backend, MachineState, RefKey, Token
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
 from ...format.names import key_of_ref, session_key
 from ...process.interrupts import Section
-from ..content.state import Head
+from ..content.state import State
 from .file import Kept, Views, decode, decode_rest, encode
 from .freshness import Freshness
 from .rows import Row, ViewRow, row_of
@@ -35,7 +35,7 @@ class Index:
     _answer: bytes | None
 
     def __init__(
-        self, backend: Backend, machine: MachineState, read: Callable[[RefKey], Head], horizon: Callable[[], str]
+        self, backend: Backend, machine: MachineState, read: Callable[[RefKey], State], horizon: Callable[[], str]
     ) -> None:
         self._backend = backend
         self._machine = machine
@@ -144,7 +144,7 @@ class Index:
         for path in paths:
             self._views_with.setdefault(path, set()).add(paths)
 
-    def note(self, head: Head) -> None:
+    def note(self, head: State) -> None:
         """Take in a ref that was just written."""
         with self._section:
             self._set(row_of(head))
@@ -232,7 +232,7 @@ class Index:
             # Before the ref: a save writes the record last.
             end = self._machine.record.end(key)
             row = row_of(self._read(key))
-            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(uneven=True))
+            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(differs=True))
         except KeyError:
             self._forget(key.path)
         except SessionError as error:

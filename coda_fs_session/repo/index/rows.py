@@ -10,7 +10,7 @@ import orjson
 from ...backends.base import Token
 from ...format.names import session_key
 from ...format.records import Parent, decode_time
-from ..content.state import Head
+from ..content.state import State
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,7 +25,7 @@ class Row(NamedTuple):
         created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
-        uneven: this machine's record of the ref differs from it.
+        differs: this machine's record of the ref differs from it.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     deleted: bool = False
     problem: str = ""
     readable: bool = True
-    uneven: bool = False
+    differs: bool = False
 
 
 class KnownRef(NamedTuple):
@@ -80,7 +80,7 @@ class ViewRow(NamedTuple):
     diverged_at: int | None = None
 
 
-def row_of(head: Head) -> Row:
+def row_of(head: State) -> Row:
     """Return what the index keeps of a head."""
     header = head.header
     parent: Parent | None = header.parent

@@ -81,7 +81,7 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
 def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
-    rows = [repo.index.fresh(row) for row in related(repo, name)]
+    rows = [repo.index.fresh(row) for row in related(repo.index, name)]
     for view, error in chain.from_iterable(_views(repo, group)[0] for group in groups(rows)):
         if view.label == name:
             (info,) = _infos_of(_answer([view]))
@@ -95,7 +95,7 @@ def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:
     """Return the paths of refs that have less than this machine had saved."""
     paths: set[str] = set()
     for row in rows:
-        if row.uneven and RefKey(row.path).replica == repo.replica:
+        if row.differs and RefKey(row.path).replica == repo.replica:
             with suppress(KeyError, SessionError):
                 if verdict.is_reverted(repo, repo.read(RefKey(row.path))):
                     paths.add(row.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -13,8 +14,9 @@ from ...format.names import key_of_ref, origins
 from ...format.records import LARGEST_WRITTEN
 from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
-from ..content.state import Head
+from ..content.state import Cursor, State
 from ..index.groups import groups
+from ..index.index import Index
 from ..index.rows import Row, ViewRow
 from ..repository import Repository
 
@@ -24,7 +26,7 @@ class Resolved(NamedTuple):
 
     Attributes:
         shown: the session, None where there is none of this name.
-        grave: the tombstone that has the name, where no session has.
+        tombstone: the tombstone that has the name, where no session has.
         past: refs that had the name: tombstones, and refs renamed since.
         life: what a new session of the name is to have for `Header.life`.
         doubt: a ref of the name is damaged, and nobody can tell whether the session has all that it held.
@@ -34,21 +36,24 @@ class Resolved(NamedTuple):
 
     shown: Shown | None
     repo: Repository
-    grave: Shown | None = None
-    past: tuple[Head, ...] = ()
+    tombstone: Shown | None = None
+    past: tuple[State, ...] = ()
     life: int = 0
     doubt: SessionError | None = None
     sides: tuple[Shown, ...] = ()
 
     @property
-    def head(self) -> Head | None:
+    def head(self) -> State | None:
         return self.shown.head if self.shown else None
 
     @property
-    def own(self) -> Head | None:
-        """This replica's ref that the head of the session or grave is or covers; looked for when asked for."""
-        found = self.shown or self.grave
-        return next((head for head in (found.head, *found.covered) if is_own(self.repo, head)), None) if found else None
+    def own(self) -> State | None:
+        """This replica's ref that the head of the session or tombstone is or covers; looked for when asked for."""
+        found = self.shown or self.tombstone
+        if found is None:
+            return None
+        replica = self.repo.replica
+        return next((head for head in (found.head, *found.covered) if is_own(replica, head)), None)
 
 
 class Refs(NamedTuple):
@@ -60,7 +65,7 @@ class Refs(NamedTuple):
         doubts: errors of all damaged ones that no later file replaces, by key.
     """
 
-    heads: tuple[Head, ...]
+    heads: tuple[State, ...]
     unreadable: dict[RefKey, SessionError]
     doubts: dict[RefKey, SessionError]
 
@@ -71,7 +76,7 @@ def resolve(repo: Repository, name: str) -> Resolved:
     Raises:
         StoreError: a ref of the name is damaged, and no good one holds what it held.
     """
-    rows = related(repo, name)
+    rows = related(repo.index, name)
     refs = read_refs(repo, rows)
     view = view_of(repo, refs, rows)
     doubt = next(iter(refs.doubts.values()), None)
@@ -84,23 +89,24 @@ def resolve(repo: Repository, name: str) -> Resolved:
             return Resolved(_with_own(repo, shown), repo, None, past, doubt=doubt, sides=sides)
     if refs.unreadable:
         raise next(reversed(refs.unreadable.values()))
-    grave = next((shown for shown in view.deleted if shown.label == name), None)
+    tombstone = next((shown for shown in view.deleted if shown.label == name), None)
     life = 1 + max((head.header.life for head in refs.heads), default=-1)
     # The largest one, which no program reaches by counting, is shared rather than passed.
     life = min(life, LARGEST_WRITTEN)
-    return Resolved(None, repo, grave, past, life, doubt, sides)
+    return Resolved(None, repo, tombstone, past, life, doubt, sides)
 
 
-def follow(repo: Repository, head: Head) -> Resolved:
+def follow(repo: Repository, cursor: Cursor) -> Resolved:
     """Find the session that goes on from a state, whatever its name is now; the same one's own file first.
 
-    Where that was deleted, `grave` is its tombstone. `head` itself is not read again if its ref did not change.
+    Where that was deleted, `tombstone` is its tombstone. The state itself is not read again if its ref did not change.
 
     Raises:
         StoreError: refs of its names are damaged, and no good one goes on from it.
     """
-    rows = related(repo, head.name)
-    refs = read_refs(repo, rows, head)
+    head = cursor.state
+    rows = related(repo.index, head.name)
+    refs = read_refs(repo, rows, cursor)
     view = view_of(repo, refs, rows)
     every = (*view.sessions, *view.deleted)
     # What the lines tell needs no object; and our own file is our own conversation, whoever else went on from it.
@@ -115,13 +121,13 @@ def follow(repo: Repository, head: Head) -> Resolved:
     return Resolved(None, repo, shown) if shown.head.deleted else Resolved(shown, repo)
 
 
-def related(repo: Repository, name: str) -> list[Row]:
+def related(index: Index, name: str) -> list[Row]:
     """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
     pending = list(origins(name))
     names = set(pending)
     rows: dict[str, Row] = {}
     while pending:
-        found = [row for row in repo.index.named(*pending) if row.path not in rows]
+        found = [row for row in index.named(*pending) if row.path not in rows]
         rows.update((row.path, row) for row in found)
         pending = []
         for known in chain.from_iterable((row.name, *row.former_names) for row in found):
@@ -132,14 +138,14 @@ def related(repo: Repository, name: str) -> list[Row]:
     return list(rows.values())
 
 
-def read_refs(repo: Repository, rows: Iterable[Row], known: Head | None = None) -> Refs:
-    """Read the refs of some rows; `known`, a head read earlier, is not read again if its ref did not change."""
-    heads: list[Head] = []
+def read_refs(repo: Repository, rows: Iterable[Row], known: Cursor | None = None) -> Refs:
+    """Read the refs of some rows; the one of `known` is not folded again if it did not change."""
+    heads: list[State] = []
     unreadable: dict[RefKey, SessionError] = {}
     for row in rows:
         key = RefKey(row.path)
         try:
-            heads.append(repo.reread(known) if known is not None and known.key == key else repo.read(key))
+            heads.append(repo.reread(known) if known is not None and known.state.key == key else repo.read(key))
         except KeyError:
             continue
         except SessionError as error:
@@ -168,7 +174,7 @@ def view_of(repo: Repository, refs: Refs, rows: Iterable[Row]) -> View:
     )
 
 
-def _view_of_group(repo: Repository, heads: Sequence[Head], rows: Sequence[Row]) -> View:
+def _view_of_group(repo: Repository, heads: Sequence[State], rows: Sequence[Row]) -> View:
     if len(heads) == 1:
         return _view([Shown(heads[0].name, heads[0])])
     # What a list found out stays true, also where an object has gone since that it took to find it.
@@ -190,7 +196,7 @@ def _view(found: Iterable[Shown]) -> View:
     return View(living, deleted)
 
 
-def _found_before(heads: Sequence[Head], known: Sequence[ViewRow], horizon: str) -> View | None:
+def _found_before(heads: Sequence[State], known: Sequence[ViewRow], horizon: str) -> View | None:
     """Return what heads were found to add up to; None where they are not those."""
     then = {(ref.path, ref.line) for each in known for ref in each.refs}
     if {(head.key.path, head.last_id) for head in heads} != then or any(head.damage for head in heads):
@@ -208,19 +214,17 @@ def _found_before(heads: Sequence[Head], known: Sequence[ViewRow], horizon: str)
 
 def _with_own(repo: Repository, shown: Shown) -> Shown:
     """Put our own ref in the place of a session's head, if it is at the same state: so a save can just append to it."""
-    if not shown.same or is_own(repo, shown.head):
+    if not shown.same or is_own(repo.replica, shown.head):
         return shown
     for own in shown.same:
-        if is_own(repo, own):
-            head = own
+        if is_own(repo.replica, own):
             if (own.metadata, own.updated) != (shown.head.metadata, shown.head.updated):
-                head = own.copy()
-                head.metadata, head.updated = dict(shown.head.metadata), shown.head.updated
-            return shown._replace(head=head)
+                own = replace(own, metadata=shown.head.metadata, updated=shown.head.updated)
+            return shown._replace(head=own)
     return shown
 
 
-def _replaces(good: Head, damaged: RefKey) -> bool:
+def _replaces(good: State, damaged: RefKey) -> bool:
     """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
     key = key_of_ref(damaged.path)
     same = key is not None and (good.key.replica, key_of_ref(good.key.path)) == (damaged.replica, key)
@@ -229,9 +233,9 @@ def _replaces(good: Head, damaged: RefKey) -> bool:
     return same and later and good.damage is None
 
 
-def is_own(repo: Repository, head: Head) -> bool:
+def is_own(replica: str | None, head: State) -> bool:
     """Tell whether this replica may write the ref: it is ours, not a copy by a sync tool, and not damaged."""
-    return head.damage is None and may_write(repo.replica, head.key.path)
+    return head.damage is None and may_write(replica, head.key.path)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from ...errors import StoreError
 from ...format.names import session_key
 from ..ancestry.ancestors import same_life
 from ..ancestry.resolve import Shown
-from ..content.state import Head
+from ..content.state import State
 from ..repository import Repository
 from .names import may_write, read_refs, related, view_of
 
@@ -19,7 +19,7 @@ def find_own_side(repo: Repository, name: str) -> Shown | None:
     Raises:
         StoreError: a ref of ours is damaged, and nobody can tell what side it was on.
     """
-    rows = related(repo, name)
+    rows = related(repo.index, name)
     key = session_key(name)
     ours = {row.path for row in rows if row.key == key and may_write(repo.replica, row.path)}
     if len(rows) < 2 or not ours:
@@ -28,10 +28,10 @@ def find_own_side(repo: Repository, name: str) -> Shown | None:
     for damaged, error in refs.doubts.items():
         if damaged.path in ours:
             raise error
-    return own_side(repo, view_of(repo, refs, rows).sessions, name)
+    return own_side(repo.replica, view_of(repo, refs, rows).sessions, name)
 
 
-def own_side(repo: Repository, sessions: Iterable[Shown], name: str) -> Shown | None:
+def own_side(replica: str | None, sessions: Iterable[Shown], name: str) -> Shown | None:
     """Return, of the sides of a name, the one that this replica was last at work on; None where it was on none.
 
     Of several that others made of one state of ours, the first.
@@ -41,18 +41,18 @@ def own_side(repo: Repository, sessions: Iterable[Shown], name: str) -> Shown | 
     for shown in sessions:
         if shown.head.name == name:
             for head in (shown.head, *shown.covered):
-                is_ours = head.name == name and may_write(repo.replica, head.key.path)
+                is_ours = head.name == name and may_write(replica, head.key.path)
                 if is_ours and _last_save(head) > when and _lives_on(head, shown.head):
                     newest, when = shown, _last_save(head)
     return newest
 
 
-def _last_save(head: Head) -> str:
-    """Return when a ref was last written; `Head.updated` may be that of another one whose metadata it shows."""
+def _last_save(head: State) -> str:
+    """Return when a ref was last written; `State.updated` may be that of another one whose metadata it shows."""
     return head.saves[-1].time if head.saves else head.header.updated
 
 
-def _lives_on(own: Head, head: Head) -> bool:
+def _lives_on(own: State, head: State) -> bool:
     """Tell whether a ref that a head covers, or is, is of the same session, and not of one that was deleted before."""
     try:
         return same_life(head, own)

@@ -9,7 +9,7 @@ from ...backends.base import NO_TOKEN, RefKey, Snapshot
 from ...errors import SessionError, SessionNotFoundError, StoreError
 from ...format.names import key_of_ref, session_key
 from ...session.session import SessionInfo
-from ..content.state import Head
+from ..content.state import State
 from ..index.rows import Row, row_of
 from ..lookup.listing import find_info, infos_of_rows
 from ..lookup.names import read_refs, related, view_of
@@ -22,7 +22,7 @@ def kept_aside(repo: Repository) -> list[SessionInfo]:
     """Return what is known of every session that is kept aside, newest first; one that is damaged with its error."""
     rows: list[tuple[Row, SessionError | None]] = []
     for key, found in _entries(repo):
-        if isinstance(found, Head):
+        if isinstance(found, State):
             rows.append((row_of(found), found.damage))
         else:
             name = _name_of(key, found)
@@ -52,8 +52,8 @@ def _bring_back(repo: Repository, name: str | None, brought: dict[RefKey, str]) 
         for key, found in _entries(repo):
             if name is not None and _name_of(key, found) != name:
                 continue
-            if not isinstance(found, Head) or found.damage is not None:
-                problem = problem or (found.damage if isinstance(found, Head) else found)
+            if not isinstance(found, State) or found.damage is not None:
+                problem = problem or (found.damage if isinstance(found, State) else found)
                 continue
             brought[_place(repo, key, found)] = found.name
             # Only now that it is in the store, durably.
@@ -64,7 +64,7 @@ def _bring_back(repo: Repository, name: str | None, brought: dict[RefKey, str]) 
         raise problem
 
 
-def _entries(repo: Repository) -> Iterator[tuple[RefKey, Head | SessionError]]:
+def _entries(repo: Repository) -> Iterator[tuple[RefKey, State | SessionError]]:
     """Yield what is kept aside, with what is wrong with it; not that a session was deleted, which is no session."""
     record = repo.machine.record
     for name in record.aside():
@@ -81,32 +81,32 @@ def _entries(repo: Repository) -> Iterator[tuple[RefKey, Head | SessionError]]:
                     yield key, head
 
 
-def _place(repo: Repository, key: RefKey, head: Head) -> RefKey:
+def _place(repo: Repository, key: RefKey, head: State) -> RefKey:
     """Put a state into a ref of ours, and return that; or the ref of whatever kind that has the state already."""
     data = (repo.machine.record.read(key) or b"")[: head.size]
     with repo.machine.lock(session_key(head.name)):
-        for other in read_refs(repo, related(repo, head.name)).heads:
+        for other in read_refs(repo, related(repo.index, head.name)).heads:
             if _has_it(other, head):
                 return other.key
         with repo.writing() as replica:
-            return put_beside(repo, replica, head.name, data)
+            return put_beside(repo.backend, replica, head.name, data)
 
 
-def _has_it(other: Head, head: Head) -> bool:
+def _has_it(other: State, head: State) -> bool:
     try:
         return other.damage is None and has_all_of(other, head)
     except StoreError:
         return False
 
 
-def _name_of(key: RefKey, found: Head | SessionError) -> str:
+def _name_of(key: RefKey, found: State | SessionError) -> str:
     """Return the name of a session; of one whose header cannot be read, the key in the name of its file."""
-    return found.name if isinstance(found, Head) else key_of_ref(ref_of(key).path) or key.path
+    return found.name if isinstance(found, State) else key_of_ref(ref_of(key).path) or key.path
 
 
 def _label(repo: Repository, name: str, key: RefKey) -> str | None:
     """Return what the session goes by that a ref is of, None where it was deleted since."""
-    rows = related(repo, name)
+    rows = related(repo.index, name)
     for shown in view_of(repo, read_refs(repo, rows), rows).sessions:
         if key in (shown.head.key, *(head.key for head in shown.covered)):
             return shown.label

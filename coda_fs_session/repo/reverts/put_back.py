@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
-from ...backends.base import RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
+from ...backends.base import Backend, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError, warn
 from ...format.names import ref_paths, session_key
 from ..lookup.names import related
 from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..writing.refs import create_free
-from .verdict import Standing, Verdict, agrees, standing_of
+from .verdict import Comparison, Verdict, agrees, compare
 from .which_store import sort_records
 
 _T = TypeVar("_T")
@@ -44,8 +44,8 @@ def at_close(repo: Repository) -> None:
         if _is_as_marked(repo) or not repo.machine.record.replicas() or (replica := repo.replica) is None:
             return
         if marker := repo.backend.replica_marker(replica):
-            found, uneven, _ = _uneven(repo)
-            if not uneven:
+            found, differing, _ = _find_differing(repo)
+            if not differing:
                 _keep(repo, marker, found)
 
 
@@ -60,7 +60,7 @@ def _is_as_marked(repo: Repository) -> bool:
 def _has_the_newest(repo: Repository) -> bool:
     """Tell whether a store that can only be reverted as a whole has what this machine saved last."""
     newest = repo.machine.record.newest() if repo.backend.capabilities.whole else []
-    return bool(newest) and all(agrees(repo, key) for key in newest)
+    return bool(newest) and all(agrees(repo.backend, repo.machine.record, key) for key in newest)
 
 
 def _keep(repo: Repository, marker: list[int], found: _Checked) -> None:
@@ -95,8 +95,8 @@ def put_back(repo: Repository) -> None:
     if replica is None or (repo.backend.replica_marker(replica) is None and repo.machine.record.is_empty(replica)):
         # This replica has written nothing yet.
         return
-    found, uneven, before = _uneven(repo)
-    _settle_alone(repo, uneven)
+    found, differing, before = _find_differing(repo)
+    _reconcile_alone(repo, differing)
     marker = repo.backend.replica_marker(replica)
     if marker or (marker is not None and found != before):
         _keep(repo, marker, found)
@@ -105,21 +105,21 @@ def put_back(repo: Repository) -> None:
 def mend(repo: Repository, name: str) -> bool:
     """Go on from the record where a ref of our own is damaged, in a file beside it; False where that cannot be."""
     with suppress(StoreError):
-        own = [key for row in related(repo, name) if (key := RefKey(row.path)).replica == repo.replica]
-        damaged = [key for key in own if standing_of(repo, key).verdict is Verdict.DAMAGED]
-        _settle_alone(repo, damaged)
+        own = [key for row in related(repo.index, name) if (key := RefKey(row.path)).replica == repo.replica]
+        damaged = [key for key in own if compare(repo, key).verdict is Verdict.DAMAGED]
+        _reconcile_alone(repo, damaged)
         return bool(damaged)
     return False
 
 
-def _settle_alone(repo: Repository, keys: list[RefKey]) -> None:
+def _reconcile_alone(repo: Repository, keys: list[RefKey]) -> None:
     if keys:
         with repo.machine.lock(".put-back"):
-            _settle(repo, keys)
+            _reconcile(repo, keys)
         repo.index.look_again(keys)
 
 
-def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
+def _find_differing(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
     """Find the refs that differ from their records, reading only what moved since they were last found to agree.
 
     Returns:
@@ -128,7 +128,7 @@ def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
     record = repo.machine.record
     checked = _load_checked(record.load_checked())
     found: _Checked = {}
-    uneven: list[RefKey] = []
+    differing: list[RefKey] = []
     # Those of an id that we have left, too: another process may have been late to notice.
     records: dict[RefKey, Token] = {}
     for replica in record.replicas():
@@ -137,11 +137,11 @@ def _uneven(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
     for key, token in records.items():
         there = tokens.get(key.path)
         seen = [there.numbers(), token.numbers()] if there is not None else None
-        if seen is not None and (checked.get(key.path) == seen or agrees(repo, key)):
+        if seen is not None and (checked.get(key.path) == seen or agrees(repo.backend, record, key)):
             found[key.path] = seen
         else:
-            uneven.append(key)
-    return found, uneven, checked
+            differing.append(key)
+    return found, differing, checked
 
 
 def _load_checked(data: bytes | None) -> _Checked:
@@ -152,7 +152,7 @@ def _load_checked(data: bytes | None) -> _Checked:
     return checked if isinstance(checked, dict) else {}
 
 
-def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
+def _reconcile(repo: Repository, keys: Iterable[RefKey]) -> None:
     """Make records and refs agree, losing nothing of either; other processes that do the same must be kept waiting.
 
     Raises:
@@ -162,13 +162,13 @@ def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
     repo.backend.prepare()
     # Whoever was here before us may have chosen another id.
     own = repo.find_replica()
-    standings: list[Standing] = []
+    comparisons: list[Comparison] = []
     failures: list[StoreError] = []
     for key in keys:
         with _collecting(failures):
-            standings.append(standing_of(repo, key))
-    foreign = any(standing.verdict is Verdict.FOREIGN for standing in standings)
-    left = {standing.key.replica for standing in standings} - {own}
+            comparisons.append(compare(repo, key))
+    foreign = any(found.verdict is Verdict.FOREIGN for found in comparisons)
+    left = {found.key.replica for found in comparisons} - {own}
     if foreign and own is not None:
         _, is_new = repo.leave_replica()
         warn(
@@ -177,9 +177,9 @@ def _settle(repo: Repository, keys: Iterable[RefKey]) -> None:
         )
         if is_new:
             left.add(own)
-    for standing in standings:
+    for found in comparisons:
         with _collecting(failures):
-            while not _act(repo, standing.key, in_place=standing.key.replica not in left):
+            while not _act(repo, found.key, in_place=found.key.replica not in left):
                 pass
     if failures:
         raise failures[0]
@@ -207,37 +207,37 @@ def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
         if in_place:
             with suppress(RefChangedError):
                 stack.enter_context(repo.backend.hold(key))
-        standing = standing_of(repo, key)
-        if standing.verdict in (Verdict.SETTLED, Verdict.UNTOLD):
-            if standing.data and standing.recorded is None:
+        found = compare(repo, key)
+        if found.verdict in (Verdict.AGREES, Verdict.UNTOLD):
+            if found.data and found.recorded is None:
                 record.set_aside(key.replica, key)
                 warn(
                     f"the record of {repo.backend.locate(key)} is damaged, and cannot tell whether that was reverted; "
                     "it is kept aside, see manager.kept_aside()"
                 )
-            if standing.snapshot is not None:
-                record.keep(key, standing.snapshot.data)
+            if found.snapshot is not None:
+                record.keep(key, found.snapshot.data)
             else:
                 record.forget(key)
             return True
-        if in_place and standing.verdict in (Verdict.REVERTED, Verdict.GONE):
+        if in_place and found.verdict in (Verdict.REVERTED, Verdict.GONE):
             # Nobody may write over what differs from the record; a torn end of that is nothing to put back.
-            record.keep(key, standing.data)
+            record.keep(key, found.data)
             try:
-                if standing.snapshot is not None:
-                    repo.backend.replace_ref(key, standing.snapshot.token, standing.data)
+                if found.snapshot is not None:
+                    repo.backend.replace_ref(key, found.snapshot.token, found.data)
                 else:
-                    repo.backend.create_ref(key, standing.data)
+                    repo.backend.create_ref(key, found.data)
             except (RefChangedError, RefTakenError):
                 return False
-            _tell(repo, key, standing)
+            _tell(repo.backend, key, found)
             return True
-    assert standing.recorded is not None, "it is settled otherwise"
-    _tell(repo, _place(repo, standing.recorded.name, standing.data), standing)
-    if standing.snapshot is None or standing.current is None:
+    assert found.recorded is not None, "it agrees otherwise"
+    _tell(repo.backend, _place(repo, found.recorded.name, found.data), found)
+    if found.snapshot is None or found.current is None:
         record.forget(key)
     else:
-        record.keep(key, standing.snapshot.data)
+        record.keep(key, found.snapshot.data)
     return True
 
 
@@ -245,16 +245,16 @@ def _place(repo: Repository, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of ours."""
     assert repo.replica is not None
     with repo.machine.lock(session_key(name)):
-        return put_beside(repo, repo.replica, name, data)
+        return put_beside(repo.backend, repo.replica, name, data)
 
 
-def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey:
+def put_beside(backend: Backend, replica: str, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of this replica; the name's lock must be held."""
-    return create_free(repo.backend, ref_paths(replica, session_key(name)), data)[0]
+    return create_free(backend, ref_paths(replica, session_key(name)), data)[0]
 
 
-def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
-    recorded, current = standing.recorded, standing.current
+def _tell(backend: Backend, key: RefKey, found: Comparison) -> None:
+    recorded, current = found.recorded, found.current
     assert recorded is not None
     if current is not None and current.last_id in recorded.line_ids:
         lost = len(recorded.line_ids) - 1 - recorded.line_ids.index(current.last_id)
@@ -266,8 +266,8 @@ def _tell(repo: Repository, key: RefKey, standing: Standing) -> None:
         Verdict.GONE: "was gone from the store",
         Verdict.REVERTED: "had been reverted to an older copy",
         Verdict.DAMAGED: "is damaged, and stays as it is",
-    }.get(standing.verdict, "lacks what this machine had saved")
+    }.get(found.verdict, "lacks what this machine had saved")
     warn(
-        f"session {recorded.name!r}: {repo.backend.locate(standing.key)} {reason}; {what} put back"
-        + (f", into {repo.backend.locate(key)}" if key != standing.key else ""),
+        f"session {recorded.name!r}: {backend.locate(found.key)} {reason}; {what} put back"
+        + (f", into {backend.locate(key)}" if key != found.key else ""),
     )

@@ -1,4 +1,4 @@
-"""How a ref of our own stands to the record of it: whether it was reverted, is gone, or somebody else writes it."""
+"""How a ref of our own compares with the record of it: whether it was reverted, is gone, or somebody else writes it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ...backends.base import NO_TOKEN, RefKey, Snapshot, replica_of
+from ...backends.base import NO_TOKEN, Backend, Record, RefKey, Snapshot, replica_of
 from ...errors import CorruptionError, StoreError
 from ..ancestry.ancestors import covers, is_seen_in, same_life
-from ..content.state import Head
+from ..content.state import State
 from ..repository import Repository
 
 
 class Verdict(Enum):
-    """How a ref stands to the record of it."""
+    """How a ref compares with the record of it."""
 
-    SETTLED = auto()
+    AGREES = auto()
     """It holds all that the record has."""
     UNTOLD = auto()
     """There is no record, or a damaged one."""
@@ -32,7 +32,7 @@ class Verdict(Enum):
     """Somebody else writes under this replica's id: both have what the other lacks."""
 
 
-class Standing(NamedTuple):
+class Comparison(NamedTuple):
     """A ref beside the record of it, as `Verdict` sums it up.
 
     Attributes:
@@ -43,37 +43,37 @@ class Standing(NamedTuple):
     key: RefKey
     verdict: Verdict
     snapshot: Snapshot | None
-    current: Head | None = None
-    recorded: Head | None = None
+    current: State | None = None
+    recorded: State | None = None
     data: bytes = b""
 
 
-def is_reverted(repo: Repository, head: Head) -> bool:
+def is_reverted(repo: Repository, head: State) -> bool:
     """Tell whether this machine had saved more than a ref of its own holds."""
-    if differs(repo, head):
+    if differs(repo.machine.record, head):
         with suppress(StoreError):
-            verdict = standing_of(repo, head.key).verdict
-            return verdict not in (Verdict.SETTLED, Verdict.UNTOLD, Verdict.GONE)
+            verdict = compare(repo, head.key).verdict
+            return verdict not in (Verdict.AGREES, Verdict.UNTOLD, Verdict.GONE)
     return False
 
 
-def differs(repo: Repository, head: Head) -> bool:
+def differs(record: Record, head: State) -> bool:
     """Tell whether a ref ends otherwise than this machine's record of it; False where there is none."""
-    end = repo.machine.record.end(head.key)
+    end = record.end(head.key)
     return end is not None and not head.ends_as(end)
 
 
-def agrees(repo: Repository, key: RefKey) -> bool:
+def agrees(backend: Backend, record: Record, key: RefKey) -> bool:
     """Tell whether a ref ends as its record does; True where there is no record."""
     # The record first: it is written after the ref.
-    end = repo.machine.record.end(key)
+    end = record.end(key)
     try:
-        return end is None or end == repo.backend.ref_end(key)
+        return end is None or end == backend.ref_end(key)
     except KeyError:
         return False
 
 
-def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> Standing:
+def compare(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> Comparison:
     """Compare a ref with its record.
 
     Args:
@@ -88,19 +88,19 @@ def standing_of(repo: Repository, key: RefKey, *, ref: RefKey | None = None) -> 
         snapshot = repo.backend.read_ref(ref or key)
     recorded = intact(repo, key, data) if data else None
     if recorded is None:
-        return Standing(key, Verdict.UNTOLD, snapshot, data=data)
+        return Comparison(key, Verdict.UNTOLD, snapshot, data=data)
     data = data[: recorded.size]
     if snapshot is None:
-        return Standing(key, Verdict.GONE, None, None, recorded, data)
+        return Comparison(key, Verdict.GONE, None, None, recorded, data)
     current = intact(repo, ref or key, snapshot.data)
     if current is None:
-        return Standing(key, Verdict.DAMAGED, snapshot, None, recorded, data)
+        return Comparison(key, Verdict.DAMAGED, snapshot, None, recorded, data)
     if snapshot.data.startswith(data):
-        return Standing(key, Verdict.SETTLED, snapshot, current, recorded, data)
-    return Standing(key, _verdict(current, recorded), snapshot, current, recorded, data)
+        return Comparison(key, Verdict.AGREES, snapshot, current, recorded, data)
+    return Comparison(key, _verdict(current, recorded), snapshot, current, recorded, data)
 
 
-def intact(repo: Repository, key: RefKey, data: bytes) -> Head | None:
+def intact(repo: Repository, key: RefKey, data: bytes) -> State | None:
     """Fold a ref's bytes; None where they are damaged."""
     try:
         head = repo.fold(key, Snapshot(data, NO_TOKEN))
@@ -109,7 +109,7 @@ def intact(repo: Repository, key: RefKey, data: bytes) -> Head | None:
     return head if head.damage is None else None
 
 
-def has_all_of(newer: Head, older: Head) -> bool:
+def has_all_of(newer: State, older: State) -> bool:
     """Tell whether one state went on from another, metadata included, which plays no part in what covers what.
 
     Raises:
@@ -129,12 +129,12 @@ def ref_of(key: RefKey) -> RefKey:
     return RefKey(f"{replica_of(key.replica)}/{name}")
 
 
-def _verdict(current: Head, recorded: Head) -> Verdict:
+def _verdict(current: State, recorded: State) -> Verdict:
     try:
         if is_seen_in(current, recorded):
             return Verdict.REVERTED
         if has_all_of(current, recorded):
-            return Verdict.SETTLED
+            return Verdict.AGREES
         return Verdict.REVERTED if has_all_of(recorded, current) else Verdict.FOREIGN
     except StoreError:
         return Verdict.APART

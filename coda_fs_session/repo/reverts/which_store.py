@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from ...backends.base import RefKey, replica_of
+from ...backends.base import Backend, Record, RefKey, replica_of
 from ...errors import ObjectNotYetHereError, StoreError, warn
-from ..content.state import Head
+from ..content.state import State
 from ..notes import decode_note
 from ..repository import Repository
-from .verdict import agrees, intact, ref_of, standing_of
+from .verdict import agrees, compare, intact, ref_of
 
 _SHOWN = 3
 _OBJECT_LIMIT = 2**31
@@ -60,15 +60,14 @@ def _sort(repo: Repository) -> None:
     for each in back:
         for key, head in list(_recorded(repo, each)):
             # A damaged one tells nothing here either.
-            if head is not None and not record.take_back(key) and _has_it(repo, key):
+            if head is not None and not record.take_back(key) and _has_it(record, key):
                 record.forget(key)
         if record.is_empty(each):
             record.forget_replica(each)
 
 
-def _has_it(repo: Repository, key: RefKey) -> bool:
+def _has_it(record: Record, key: RefKey) -> bool:
     """Tell whether the present record of a ref holds what one that is kept aside has."""
-    record = repo.machine.record
     return (record.read(ref_of(key)) or b"").startswith(record.read(key) or b"")
 
 
@@ -87,23 +86,24 @@ def is_of_this_store(repo: Repository, name: str) -> bool:
     if replica in there and not is_given:
         # It was made up for this store.
         return True
-    store, others = _noted(repo, name)
-    if store is not None and store == _as_json(repo.backend.place().store):
+    backend, record = repo.backend, repo.machine.record
+    store, others = _noted(record, name)
+    if store is not None and store == _as_json(backend.place().store):
         return True
     if any(other in there and other != replica for other in others):
         return True
-    if replica in there and any(agrees(repo, key) for key in repo.machine.record.tokens(name) if key == ref_of(key)):
+    if replica in there and any(agrees(backend, record, key) for key in record.tokens(name) if key == ref_of(key)):
         return True
     return any(
-        head is not None and ((replica in there and _is_of_one_birth(repo, key)) or _names_what_is_here(repo, head))
+        head is not None and ((replica in there and _is_of_one_birth(repo, key)) or _names_what_is_here(backend, head))
         for key, head in _recorded(repo, name)
     )
 
 
-def _noted(repo: Repository, name: str) -> tuple[object, list[str]]:
+def _noted(record: Record, name: str) -> tuple[object, list[str]]:
     """Return what `Repository.note_store` kept with a set of records."""
     with suppress(ValueError, TypeError):
-        store, replicas = decode_note(repo.machine.record.noted(name) or b"")
+        store, replicas = decode_note(record.noted(name) or b"")
         return store, list(replicas)
     return None, []
 
@@ -112,7 +112,7 @@ def _as_json(token: tuple[int, ...] | None) -> list[int] | None:
     return None if token is None else list(token)
 
 
-def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, Head | None]]:
+def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, State | None]]:
     """Yield what is recorded in a set; None for what is damaged, or of a newer version."""
     for key in sorted(repo.machine.record.tokens(name)):
         head = None
@@ -124,14 +124,14 @@ def _recorded(repo: Repository, name: str) -> Iterator[tuple[RefKey, Head | None
 def _is_of_one_birth(repo: Repository, key: RefKey) -> bool:
     """Tell whether a ref and its record are of one session, however they parted."""
     try:
-        standing = standing_of(repo, key, ref=ref_of(key))
+        found = compare(repo, key, ref=ref_of(key))
     except StoreError:
         return True
-    current, recorded = standing.current, standing.recorded
+    current, recorded = found.current, found.recorded
     return current is not None and recorded is not None and current.header.created == recorded.header.created
 
 
-def _names_what_is_here(repo: Repository, head: Head) -> bool:
+def _names_what_is_here(backend: Backend, head: State) -> bool:
     """Tell whether one of the objects that a state is made of is in the store."""
     base, commit = head.header.base, head.header.commit
     identities = [entry.id for level in base.spine.levels for entry in level]
@@ -141,7 +141,7 @@ def _names_what_is_here(repo: Repository, head: Head) -> bool:
         identities.append(commit.id)
     for identity in identities:
         try:
-            repo.backend.get_object(identity, size=None, limit=_OBJECT_LIMIT)
+            backend.get_object(identity, size=None, limit=_OBJECT_LIMIT)
         except ObjectNotYetHereError:
             continue
         except StoreError:

@@ -15,7 +15,7 @@ from ...backends.base import NewObject, RefChangedError, RefKey, Token
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, UnsupportedError
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
-from ..content.state import Head
+from ..content.state import State
 from ..storage import RepoStorage, engine_of
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
@@ -78,7 +78,7 @@ class _Sync:
         self._counts = {"objects": [0, 0], "refs": [0, 0]}
         self._memory = Memory()
         # The tokens of refs that say the same on both sides, and by group the objects that are good on both.
-        self._settled: dict[str, tuple[Token, Token]] = {}
+        self._same: dict[str, tuple[Token, Token]] = {}
         self._good: dict[str, set[str]] = {}
 
     def run(self) -> SyncReport:
@@ -89,7 +89,7 @@ class _Sync:
             self._make(theirs)
         # Refs before objects: what a ref names was there before it.
         ours.refs, theirs.refs = ours.list_refs(), theirs.list_refs()
-        paths = self._unsettled()
+        paths = self._differing()
         self._exchange_objects()
         self._exchange_refs(paths)
         self._remember()
@@ -108,7 +108,7 @@ class _Sync:
     def _other(self, side: Side) -> Side:
         return self._theirs if side is self._ours else self._ours
 
-    def _unsettled(self) -> list[str]:
+    def _differing(self) -> list[str]:
         """Return the paths of refs that may have to go somewhere."""
         known, there = self._memory.refs, self._theirs.refs
         paths = []
@@ -227,7 +227,7 @@ class _Sync:
                 if found.path in taken or found.path not in alone:
                     self._bring(side, found)
                 elif found.path in side.seen:
-                    self._settle(found.path)
+                    self._note_same(found.path)
             self._tell("refs", len(batch))
 
     def _batches(self, source: Side, paths: list[str]) -> Iterator[list[Found]]:
@@ -272,7 +272,7 @@ class _Sync:
 
     def _decide(self, left: Found, right: Found) -> None:
         if left.data == right.data:
-            return self._settle(left.path)
+            return self._note_same(left.path)
         newer: Found | None = None
         if left.head and right.head:
             forward, backward = self._contains(left, right), self._contains(right, left)
@@ -288,7 +288,7 @@ class _Sync:
             self._catch_up(self._other(side), [incoming])
             if newer is incoming:
                 side.advance(own, incoming)
-                self._settle(own.path)
+                self._note_same(own.path)
             else:
                 self._bring(side, incoming)
 
@@ -318,19 +318,19 @@ class _Sync:
             self._note_problem(error)
             return False
 
-    def _settle(self, path: str) -> None:
+    def _note_same(self, path: str) -> None:
         """Note that the states that were last read or written at a path say the same."""
-        self._settled[path] = (self._ours.seen[path], self._theirs.seen[path])
+        self._same[path] = (self._ours.seen[path], self._theirs.seen[path])
 
     def _remember(self) -> None:
         """Keep for the next time what is the same on both sides, as far as it still is."""
-        if not self._settled and not self._good:
+        if not self._same and not self._good:
             return
         ours, theirs = self._sides
         old = self._memory
         here, there = ours.list_refs(), theirs.list_refs()
         refs = {path: pair for path, pair in old.refs.items() if path in here and path in there}
-        for path, tokens in self._settled.items():
+        for path, tokens in self._same.items():
             # Not of a file so young that another change could hide behind its time: its token equals no other.
             if (here.get(path), there.get(path)) == tokens:
                 refs[path] = pair_of(tokens[0].numbers(), tokens[1].numbers())
@@ -351,7 +351,7 @@ class _Sync:
             self._callback(SyncProgress(phase, counts[0], counts[1], moved))
 
 
-def _is_ahead(newer: Head, older: Head) -> bool:
+def _is_ahead(newer: State, older: State) -> bool:
     if not covers(newer, older):
         return False
     # Messages are not all: metadata counts unless the name was deleted or created anew in between.

@@ -12,8 +12,8 @@ from ...backends.base import RefKey, Snapshot, Token
 from ...errors import CorruptionError, StoreError, StoreFormatError
 from ...format.names import ref_paths, session_key
 from ...format.refs import parse_ref
-from ..content.state import Head
-from ..events.changes import View, changes_between, view_of
+from ..content.state import State
+from ..events.changes import Listing, changes_between, listing_of
 from ..storage import RepoStorage
 from ..writing.refs import create_free
 from .report import SyncTransfer, transfer_of
@@ -28,7 +28,7 @@ class Found:
 
     path: str
     snapshot: Snapshot
-    head: Head | None
+    head: State | None
 
     @property
     def token(self) -> Token:
@@ -68,7 +68,7 @@ class Side:
         self._storage = storage
         self._problem = problem
         self._families: dict[str, set[str]] | None = None
-        self._before: View | None = None
+        self._before: Listing | None = None
         self._touched: set[str] = set()
 
     def list_refs(self) -> dict[str, Token]:
@@ -90,7 +90,7 @@ class Side:
         self.seen[path] = snapshot.token
         where = self.backend.locate(key)
         try:
-            head = Head.of(key, snapshot.token, parse_ref(snapshot.data, where), self.repo.objects, self.repo.sizes)
+            head = State.of(key, snapshot.token, parse_ref(snapshot.data, where), self.repo.objects, self.repo.sizes)
         except StoreError as error:
             # What is no ref by its name either lies there for reasons of its own.
             if path.endswith(".jsonl") or isinstance(error, StoreFormatError):
@@ -163,7 +163,7 @@ class Side:
         self._touched.update((old.head.name, *old.head.header.former_names))
         self._wrote(new, old.path, token, len(written))
 
-    def _lock(self, head: Head) -> AbstractContextManager[object]:
+    def _lock(self, head: State) -> AbstractContextManager[object]:
         """Take the name's lock as this replica's own writers do; nobody else here writes other replicas' refs."""
         own = head.key.replica == self.repo.replica
         return self.repo.machine.lock(session_key(head.name)) if own else nullcontext()
@@ -171,7 +171,7 @@ class Side:
     def _begin(self) -> None:
         if self._before is None:
             self.backend.prepare()
-            self._before = view_of(self._storage)
+            self._before = listing_of(self._storage)
 
     def _wrote(self, found: Found, path: str, token: Token, size: int) -> None:
         head = found.head
@@ -188,7 +188,7 @@ class Side:
         """Sum up what was written here."""
         events = []
         if self._before is not None:
-            events = changes_between(self._before, view_of(self._storage), self._storage)
+            events = changes_between(self._before, listing_of(self._storage), self._storage)
         size = self.ref_bytes + self.object_bytes
         return transfer_of(events, self._touched, refs=self.refs_in, objects=self.objects_in, size=size)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...backends.base import NO_TOKEN, RefChangedError
+from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
+from ...format.refs import Ref
 from ...session.working_copy import Splice
-from ..content.state import Attempt, Head
+from ..content.state import Attempt, Cursor, State
 from ..lookup.names import resolve
 from ..repository import Repository
 
@@ -24,36 +25,36 @@ class AttemptLandedError(Exception):
         attempt: what was saved.
     """
 
-    def __init__(self, head: Head, attempt: Attempt) -> None:
+    def __init__(self, head: State, attempt: Attempt) -> None:
         super().__init__(head.name)
         self.head = head
         self.attempt = attempt
 
 
-def check_landed(repo: Repository, current: Head, attempted: dict[str, Attempt] | None) -> None:
+def check_landed(repo: Repository, current: State, attempted: dict[str, Attempt] | None) -> None:
     """Raise AttemptLandedError if one of the attempts is in a ref."""
     place = _last_place(current, attempted) if attempted else -1
     if attempted and place >= 0:
-        _confirm(repo, current)
+        current = _confirm(repo.backend, current)
         raise AttemptLandedError(_as_of(current, place), attempted[current.line_ids[place]])
 
 
-def check_attempts(repo: Repository, head: Head) -> None:
-    """Raise AttemptLandedError if one of a head's own attempts is in the store now."""
-    current = resolve(repo, head.name).head if head.attempted else None
+def check_attempts(repo: Repository, cursor: Cursor) -> None:
+    """Raise AttemptLandedError if one of a session's own attempts is in the store now."""
+    current = resolve(repo, cursor.state.name).head if cursor.attempted else None
     if current is None:
         return
     try:
-        check_landed(repo, current, head.attempted)
+        check_landed(repo, current, cursor.attempted)
     except RefChangedError:
-        check_attempts(repo, head)
+        check_attempts(repo, cursor)
 
 
-def rest_of(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:
+def rest_of(repo: Repository, cursor: Cursor, current: State | None, splice: Splice) -> tuple[State, Splice] | None:
     """Find what is left to save of a change when an attempt at it landed among what others wrote.
 
     Args:
-        head: the state that the change was made against; it is not what the attempt was put on top of.
+        cursor: of the state that the change was made against; it is not what the attempt was put on top of.
 
     Returns:
         `current` and an append to it, None where no attempt landed.
@@ -62,28 +63,29 @@ def rest_of(repo: Repository, head: Head, current: Head | None, splice: Splice) 
         AttemptLandedError: one did, and nothing that the session does not know came before it.
         SessionConflictError: one did, and the session is not an append to it any more.
     """
-    if current is None or not head.attempted:
+    attempted = cursor.attempted
+    if current is None or not attempted:
         return None
-    place = _last_place(current, head.attempted)
-    attempt = head.attempted[current.line_ids[place]] if place >= 0 else _sealed(head, current)
+    place = _last_place(current, attempted)
+    attempt = attempted[current.line_ids[place]] if place >= 0 else _sealed(cursor, current)
     if attempt is None:
         return None
     if place >= 0 and not attempt.merged:
-        check_landed(repo, current, head.attempted)
+        check_landed(repo, current, attempted)
     if place >= 0:
-        _confirm(repo, current)
+        current = _confirm(repo.backend, current)
     sent = len(attempt.lines)
     if not splice.appends or splice.lines[:sent] != list(attempt.lines):
-        raise stale(head, current)
+        raise stale(cursor.state, current)
     return current, append_to(current, splice.lines[sent:])
 
 
-def append_to(current: Head, lines: list[bytes]) -> Splice:
+def append_to(current: State, lines: list[bytes]) -> Splice:
     count = current.live_count
     return Splice(0, count, lines, count, count, current.live_bytes + sum(map(len, lines)))
 
 
-def stale(head: Head, current: Head, *, refused: bool = False) -> SessionConflictError:
+def stale(head: State, current: State, *, refused: bool = False) -> SessionConflictError:
     """Return the error for a change that is not put on top of the present state.
 
     Args:
@@ -103,15 +105,16 @@ def stale(head: Head, current: Head, *, refused: bool = False) -> SessionConflic
     )
 
 
-def _last_place(current: Head, attempted: dict[str, Attempt]) -> int:
+def _last_place(current: State, attempted: dict[str, Attempt]) -> int:
     return max((place for place, line_id in enumerate(current.line_ids) if line_id in attempted), default=-1)
 
 
-def _sealed(head: Head, current: Head) -> Attempt | None:
+def _sealed(cursor: Cursor, current: State) -> Attempt | None:
     """Return an attempt whose line somebody has sealed since, told by its messages."""
+    head = cursor.state
     if head.last_id in current.line_ids or current.generation_id != head.generation_id:
         return None
-    for attempt in reversed(list(head.attempted.values())):
+    for attempt in reversed(list(cursor.attempted.values())):
         lines = list(attempt.lines[attempt.earlier :])
         end = attempt.at + len(lines)
         if lines and end <= current.count and list(current.messages.read(attempt.at, end)) == lines:
@@ -119,24 +122,18 @@ def _sealed(head: Head, current: Head) -> Attempt | None:
     return None
 
 
-def _as_of(current: Head, place: int) -> Head:
+def _as_of(current: State, place: int) -> State:
     """Return the head as it was after one of its lines."""
     if place == len(current.line_ids) - 1:
         return current
-    base = current.header.base
-    messages = replace(current.messages, lines=[])
-    head = Head(current.key, NO_TOKEN, current.header, messages, dict(base.metadata), current.header.updated, 0, [])
-    head.line_ids.append(current.line_ids[0])
-    for save, line_id in zip(current.saves[:place], current.line_ids[1:], strict=False):
-        head.fold(save, line_id)
-    head.size = current.size
-    return head
+    ref = Ref(current.header, tuple(current.saves[:place]), tuple(current.line_ids[: place + 1]), current.size)
+    return State.of(current.key, NO_TOKEN, ref, current.messages.objects, current.messages.sizes)
 
 
-def _confirm(repo: Repository, current: Head) -> None:
+def _confirm(backend: Backend, current: State) -> State:
     """Make durable a save that had got into the file although an error was reported for it."""
-    snapshot = repo.backend.read_ref(current.key)
+    snapshot = backend.read_ref(current.key)
     if snapshot.token != current.token:
         raise RefChangedError(current.key)
-    current.token = repo.backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
-    current.torn = b""
+    token = backend.replace_ref(current.key, current.token, snapshot.data[: current.size])
+    return replace(current, token=token, torn=b"")

@@ -9,32 +9,34 @@ from ...backends.base import NewObject
 from ...format.commits import Commit, TailEdit
 from ...format.records import Base, CommitLink, Generation, Operation
 from ..ancestry.ancestors import generations
-from ..content.state import FrozenTail, Head
+from ..content.state import PastTail, State
 
 
-def freeze(head: Head, reason: str, time: str, previous: CommitLink | None) -> tuple[Base, list[NewObject], CommitLink]:
+def make_commit(
+    head: State, reason: str, time: str, previous: CommitLink | None
+) -> tuple[Base, list[NewObject], CommitLink]:
     """Make the commit of a head's present state.
 
     Returns:
         The frozen base, the objects to write (the commit is the last), and the link to the commit.
     """
-    return freeze_tail(head, head.tail(), reason, time, previous, head.tail_edits())
+    return commit_tail(head, head.tail(), reason, time, previous, head.tail_edits())
 
 
-def freeze_tail(
-    head: Head,
-    tail: FrozenTail,
+def commit_tail(
+    head: State,
+    tail: PastTail,
     reason: str,
     time: str,
     previous: CommitLink | None,
     edits: Sequence[TailEdit] = (),
 ) -> tuple[Base, list[NewObject], CommitLink]:
-    """Make the commit of the state that a head had with another tail; returns as `freeze`.
+    """Make the commit of the state that a head had with another tail; returns as `make_commit`.
 
     Args:
         edits: of the tail, up to that state; those of one ref file go into one commit.
     """
-    base, new = head.frozen(tail).freeze()
+    base, new = head.with_tail(tail).in_objects()
     base = replace(base, metadata=dict(tail.metadata))
     commit = Commit(
         name=head.name,
@@ -52,7 +54,7 @@ def freeze_tail(
     return base, [*new, made], link
 
 
-def next_generation(head: Head, operation: Operation, result: Base, name: str | None = None) -> Generation:
+def next_generation(head: State, operation: Operation, result: Base, name: str | None = None) -> Generation:
     """Return the generation that `operation` begins after the head's present state.
 
     Args:
@@ -70,7 +72,7 @@ def next_generation(head: Head, operation: Operation, result: Base, name: str | 
     )
 
 
-def unused_generation(generation: Generation, others: Sequence[Head]) -> Generation:
+def unused_generation(generation: Generation, others: Sequence[State]) -> Generation:
     """Return a generation like this one that is in the history of none of `others`."""
     known = {generation.id for other in others for generation in generations(other) if generation}
     while generation.id in known:

@@ -16,13 +16,13 @@ from ...session.working_copy import Splice
 from ...storage import name_taken
 from ..ancestry.ancestors import covers
 from ..content.messages import MessageList
-from ..content.state import Attempt, Head
+from ..content.state import Attempt, State
 from ..lookup.names import Resolved, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import check_landed
-from .commits import freeze, next_generation, unused_generation
-from .refs import Content, freeze_all, hide, publish, spliced
+from .commits import make_commit, next_generation, unused_generation
+from .refs import Content, commit_all, hide, publish, spliced
 
 
 def create(
@@ -36,7 +36,7 @@ def create(
     parent: Parent | None = None,
     objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
-) -> Head:
+) -> State:
     """Make a session under a free name; where it was deleted before, as a step forward in the same ref.
 
     Args:
@@ -59,7 +59,7 @@ def _create(
     lines: list[bytes],
     objects: Sequence[NewObject],
     attempted: dict[str, Attempt] | None,
-) -> Head:
+) -> State:
     name, base = header.name, header.base
     with repo.machine.lock(session_key(name)):
         with repo.index.making(repo.replica):
@@ -76,12 +76,14 @@ def _create(
         result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
         before, target, link = resolved.past[0], None, None
         header = replace(header, life=resolved.life)
-        if resolved.grave is not None:
+        if resolved.tombstone is not None:
             # Not where a part of its history has not arrived: the new session does not need it.
             with suppress(ObjectNotYetHereError):
-                _, new, link = freeze(resolved.grave.head, "create", repo.now(), resolved.grave.head.header.commit)
+                _, new, link = make_commit(
+                    resolved.tombstone.head, "create", repo.now(), resolved.tombstone.head.header.commit
+                )
                 repo.objects.put(new)
-                before, target = resolved.grave.head, resolved.own
+                before, target = resolved.tombstone.head, resolved.own
                 header = replace(header, former_names=before.header.former_names, life=before.header.life)
         generation = unused_generation(next_generation(before, "create", result), resolved.past)
         header = replace(header, generation=generation, commit=link)
@@ -90,7 +92,7 @@ def _create(
 
 def fork(
     repo: Repository,
-    head: Head,
+    head: State,
     splice: Splice,
     name: str,
     *,
@@ -98,7 +100,7 @@ def fork(
     metadata: dict[str, Stamped],
     at: int | None,
     attempted: dict[str, Attempt] | None = None,
-) -> Head:
+) -> State:
     """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
 
     Copies no message and leaves the parent's ref alone: the costs do not depend on the length.
@@ -113,9 +115,9 @@ def fork(
         lines = splice.lines[: count - splice.saved]
         count = splice.saved
     elif not splice.appends:
-        content = spliced(repo, head, splice)
+        content = spliced(head, splice)
         messages, start = MessageList(repo.objects, repo.sizes, content.base, content.lines), content.base.start
-    base, new = messages.freeze(start + count)
+    base, new = messages.in_objects(start + count)
     base = replace(base, start=start, start_bytes=messages.base.start_bytes)
     content = Content(base, [])
     if lines:
@@ -139,14 +141,14 @@ class WhatWasShown:
         done: what the verb does, for people.
     """
 
-    def __init__(self, repo: Repository, known: Sequence[Head], done: str) -> None:
+    def __init__(self, repo: Repository, known: Sequence[State], done: str) -> None:
         self._repo = repo
         self._done = done
         self._known = known
         self._last: Resolved | None = None
         self._first: Resolved | None = None
 
-    def resolve(self, name: str) -> tuple[Head, Head | None] | None:
+    def resolve(self, name: str) -> tuple[State, State | None] | None:
         """Return the state that the verb applies to, with the ref of our own to replace; None where there is none."""
         self._last = found = resolve(self._repo, name)
         first = self._first
@@ -156,7 +158,7 @@ class WhatWasShown:
         # What was put back is in our ref of the name: the verb makes another one.
         return first.head, None
 
-    def _was_shown(self, head: Head, first: Head) -> bool:
+    def _was_shown(self, head: State, first: State) -> bool:
         try:
             return any(covers(shown, head) for shown in (first, *self._known))
         except StoreError:
@@ -172,7 +174,7 @@ class WhatWasShown:
             raise
 
 
-def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) -> Head | None:
+def rename(repo: Repository, old: str, new: str, *, known: Sequence[State] = ()) -> State | None:
     """Give a session another name, in the same ref; None where `old` is not there.
 
     Args:
@@ -184,7 +186,7 @@ def rename(repo: Repository, old: str, new: str, *, known: Sequence[Head] = ()) 
     return retried(repo, partial(_rename, repo, old, new, WhatWasShown(repo, known, "renamed")))
 
 
-def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head | None:
+def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State | None:
     with shown.attempt(), ExitStack() as stack:
         for key in sorted({session_key(new), *map(session_key, origins(old))}):
             stack.enter_context(repo.machine.lock(key))
@@ -198,7 +200,7 @@ def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> Head |
         return _step(repo, head, target, "rename", new, life=there.life, past=there.past)
 
 
-def steps_from(renamed: Head, before: Head) -> bool:
+def steps_from(renamed: State, before: State) -> bool:
     """Tell whether `renamed` is the very state that `before` is, but for the rename in between."""
     generation = renamed.header.generation
     return (
@@ -208,7 +210,7 @@ def steps_from(renamed: Head, before: Head) -> bool:
     )
 
 
-def delete(repo: Repository, name: str, *, known: Sequence[Head] = ()) -> bool:
+def delete(repo: Repository, name: str, *, known: Sequence[State] = ()) -> bool:
     """Leave a tombstone in the session's ref; False where there is no session of this name.
 
     Args:
@@ -231,21 +233,21 @@ def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
 
 def _step(
     repo: Repository,
-    head: Head,
-    target: Head | None,
+    head: State,
+    target: State | None,
     operation: Operation,
     new_name: str | None,
     *,
     life: int = 0,
-    past: Sequence[Head] = (),
-) -> Head:
+    past: Sequence[State] = (),
+) -> State:
     """Begin a generation that changes no message, and that is not one of `past`, which had the new name before.
 
     Args:
         life: for a rename, see `Header.life`.
     """
     now = repo.now()
-    frozen, link = freeze_all(repo, head, operation, now)
+    frozen, link = commit_all(head, operation, now)
     if operation == "delete":
         header = replace(head.header, updated=now, base=Base())
     else:

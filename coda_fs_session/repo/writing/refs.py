@@ -16,9 +16,9 @@ from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.working_copy import Splice
 from ..content.messages import Draft, MessageList
-from ..content.state import Attempt, Head
+from ..content.state import Attempt, State
 from ..repository import Repository
-from .commits import freeze, freeze_tail
+from .commits import commit_tail, make_commit
 
 MetadataValues = dict[str, bytes | None]
 
@@ -34,12 +34,12 @@ def publish(
     repo: Repository,
     header: Header,
     lines: list[bytes],
-    target: Head | None,
+    target: State | None,
     *,
     objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
     attempt: Attempt | None = None,
-) -> Head:
+) -> State:
     """Write a ref: in place of `target`, which must be as last seen, or under a free key; `objects` before it.
 
     The name's lock must be held. `attempted` takes `attempt` in, under the id that tells whether it got through even if
@@ -65,7 +65,7 @@ def publish(
             else:
                 paths = ref_paths(replica, session_key(header.name))
                 key, token = create_free(repo.backend, paths, data, taken=partial(_expect_taken, repo, data))
-    head = Head.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
+    head = State.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head
 
@@ -106,34 +106,34 @@ def _holds(backend: Backend, key: RefKey, data: bytes) -> bool:
         return False
 
 
-def keep_edits(repo: Repository, head: Head, now: str) -> CommitLink | None:
+def keep_edits(head: State, now: str) -> CommitLink | None:
     """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
     tails = list(head.tails_around_edits())
     if not tails:
         return head.header.commit
-    _, new, link = freeze_tail(head, tails[0], "seal", now, head.header.commit)
-    repo.objects.put(new)
-    _, new, link = freeze_tail(head, tails[-1], "seal", now, link, head.tail_edits())
-    repo.objects.put(new)
+    _, new, link = commit_tail(head, tails[0], "seal", now, head.header.commit)
+    head.messages.objects.put(new)
+    _, new, link = commit_tail(head, tails[-1], "seal", now, link, head.tail_edits())
+    head.messages.objects.put(new)
     return link
 
 
-def freeze_all(repo: Repository, head: Head, operation: Operation, now: str) -> tuple[Base, CommitLink]:
+def commit_all(head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
     """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
     link = head.header.commit
     for tail in islice(head.tails_around_edits(), 1):
-        _, new, link = freeze_tail(head, tail, "seal", now, link)
-        repo.objects.put(new)
-    base, new, link = freeze(head, operation, now, link)
-    repo.objects.put(new)
+        _, new, link = commit_tail(head, tail, "seal", now, link)
+        head.messages.objects.put(new)
+    base, new, link = make_commit(head, operation, now, link)
+    head.messages.objects.put(new)
     return base, link
 
 
-def spliced(repo: Repository, head: Head, splice: Splice) -> Content:
+def spliced(head: State, splice: Splice) -> Content:
     """Apply a change to a head's messages; the objects of the result are written."""
     old = head.messages
     if splice.drop == splice.saved and not splice.appends:
-        draft = Draft(repo.objects, repo.sizes)
+        draft = Draft(old.objects, old.sizes)
         draft.extend(splice.lines)
         draft.finish()
         return Content(draft.base(), draft.loose)
@@ -152,18 +152,18 @@ def hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]
     base, lines = draft.base(), draft.loose
     if start > base.messages:
         messages = MessageList(draft.objects, draft.sizes, base, lines)
-        base, new = messages.freeze()
+        base, new = messages.in_objects()
         draft.objects.put(new)
         lines = []
     return replace(base, start=start, start_bytes=start_bytes), lines
 
 
-def merged(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+def merged(repo: Repository, head: State, metadata: MetadataValues) -> dict[str, Stamped]:
     """Return a head's metadata with changes in it."""
     return {**head.metadata, **stamped(repo, head, metadata)}
 
 
-def stamped(repo: Repository, head: Head, metadata: MetadataValues) -> dict[str, Stamped]:
+def stamped(repo: Repository, head: State, metadata: MetadataValues) -> dict[str, Stamped]:
     """Stamp changes later than anything seen, so that they win over it wherever refs are merged, whatever the clock.
 
     A stamp beyond the horizon loses against any other, so it need not be surpassed.

@@ -19,14 +19,14 @@ from ...format.refs import Save, encode_save
 from ...session.working_copy import Splice
 from ..ancestry.ancestors import covers, same_life
 from ..content.messages import MessageList
-from ..content.state import Attempt, Head, Written
+from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow, is_own, resolve
 from ..repository import Repository
 from ..reverts.put_back import put_back
 from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
 from .commits import next_generation
 from .lifecycle import fork
-from .refs import Content, MetadataValues, freeze_all, keep_edits, merged, publish, spliced, stamped
+from .refs import Content, MetadataValues, commit_all, keep_edits, merged, publish, spliced, stamped
 
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
@@ -40,40 +40,37 @@ class Saved(NamedTuple):
     """What a save led to.
 
     Attributes:
-        head: the head that has the change in it, or will have it once it has taken in `written`. Its name differs from
-            the one before where the session was renamed meanwhile, or where the change became a branch of its own.
-        written: what the head is to take in together with the session that stands on it, None for nothing.
+        state: the one that has the change in it. Its name differs from the one before where the session was renamed
+            meanwhile, or where the change became a branch of its own.
         merged: messages of others came in with it.
     """
 
-    head: Head
-    written: Written | None = None
+    state: State
     merged: bool = False
 
 
-def append(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Written | None:
-    """Save a change as one line of the ref, and return that for the head to take in.
+def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues) -> State | None:
+    """Save a change as one line of the ref, and return the state that it leads to.
 
     None where somebody else has written to the ref, or the change is more than a line: then it takes a `save`.
 
     Raises:
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
     """
-    if head.seen is None and is_own(repo, head) and _fits_tail(head, splice):
+    head = cursor.state
+    if cursor.shared is None and is_own(repo.replica, head) and _fits_tail(head, splice):
         try:
-            return _append(repo, head, splice, metadata)
+            return _append(repo, cursor, head, splice, metadata)
         except (RefChangedError, CorruptionError):
             pass
     return None
 
 
-def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues) -> Saved:
+def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues) -> Saved:
     """Save a change on top of the state that it was made against, with other writers kept waiting.
 
-    `head` itself is as before, but for its attempts.
-
     Args:
-        head: that state; it may be stale.
+        cursor: of that state, which may be stale.
         splice: the change of the messages; metadata: that of the metadata.
 
     Raises:
@@ -81,26 +78,30 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
-    rewrites = not is_own(repo, head) or not _fits_tail(head, splice)
+    head = cursor.state
+    rewrites = not is_own(repo.replica, head) or not _fits_tail(head, splice)
     while True:
         try:
             with ExitStack() as stack:
                 # Always the name before the ref, or two processes could wait for each other.
                 if rewrites:
                     stack.enter_context(repo.machine.lock(session_key(head.name)))
-                current, target = _current(repo, head, stack)
-                outcome = rest_of(repo, head, current, splice) or _reconcile(repo, head, current, splice)
+                current, target = _current(repo, cursor, stack)
+                rest = rest_of(repo, cursor, current, splice)
+                if rest is not None and target is current:
+                    # Made durable just now: it has another token.
+                    target = rest[0]
+                outcome = rest or _reconcile(repo.settings.on_conflict, head, current, splice)
                 if outcome is not None:
                     on, splice_on = outcome
-                    on.attempted = head.attempted
                     merged = splice_on is not splice
                     if merged and splice_on.empty and not metadata:
-                        return Saved(on, None, merged)
+                        return Saved(on, merged)
                     attempt = _attempt(on, splice, splice_on, metadata)
                     if target is on and _fits_tail(on, splice_on):
-                        return Saved(on, _append(repo, on, splice_on, metadata, attempt), merged)
+                        return Saved(_append(repo, cursor, on, splice_on, metadata, attempt), merged)
                     if rewrites:
-                        return Saved(_rewrite(repo, on, splice_on, metadata, target, attempt), None, merged)
+                        return Saved(_rewrite(repo, cursor, on, splice_on, metadata, target, attempt), merged)
                     rewrites = True
                     continue
         except RecordAheadError:
@@ -108,22 +109,23 @@ def save(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues)
             continue
         except RefChangedError:
             continue
-        return Saved(_branch_off(repo, head, splice, metadata, current))
+        return Saved(_branch_off(repo, cursor, splice, metadata, current))
 
 
-def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | None, Head | None]:
+def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State | None, State | None]:
     """Read the session's newest state, and the ref of our own that a rewrite would replace (None: make one)."""
-    if not is_own(repo, head):
+    head = cursor.state
+    if not is_own(repo.replica, head):
         if head.damage is not None:
             return head, None
-        found = follow(repo, head)
-        if found.grave is not None:
+        found = follow(repo, cursor)
+        if found.tombstone is not None:
             # Deleted meanwhile: nothing of it may come back under the old name.
-            return found.grave.head, None
+            return found.tombstone.head, None
         return found.head or head, found.own
     try:
         stack.enter_context(repo.backend.hold(head.key))
-        current = repo.reread(head)
+        current = repo.reread(cursor)
     except (RefChangedError, KeyError, CorruptionError):
         # The file is gone, or is none of ours any more. That deletes nothing: what we know goes into a new one.
         return head, None
@@ -135,11 +137,10 @@ def _current(repo: Repository, head: Head, stack: ExitStack) -> tuple[Head | Non
     return current, current
 
 
-def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splice) -> tuple[Head, Splice] | None:
+def _reconcile(policy: str, head: State, current: State | None, splice: Splice) -> tuple[State, Splice] | None:
     """Decide how a change made against `head` applies to `current`; None: as a branch."""
     if current is None or current is head:
         return head, splice
-    policy = repo.settings.on_conflict
     step = current.header.generation
     renamed = step is not None and step.operation == "rename" and step.parent == head.generation_id
     # False where another file, which lacks what we saved, has come to stand at the path.
@@ -158,107 +159,129 @@ def _reconcile(repo: Repository, head: Head, current: Head | None, splice: Splic
     return None
 
 
-def _branch_off(repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, current: Head | None) -> Head:
+def _branch_off(
+    repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues, current: State | None
+) -> State:
     """Keep a stale append as a session of its own: its label is derived from its first own message."""
+    head = cursor.state
     step = chain_message(head.chain, splice.lines[0])
     for name in derived(head.name, step):
         taken = resolve(repo, name).head
         if taken is None:
             break
         try:
-            check_landed(repo, taken, head.attempted)
+            check_landed(repo, taken, cursor.attempted)
         except AttemptLandedError:
             _warn_of_branch(head.name, name, current)
             raise
     if not repo.has(head):
         head.messages.secure()
     change = merged(repo, head, metadata)
-    child = fork(repo, head, splice, name, parent=head.name, metadata=change, at=None, attempted=head.attempted)
+    child = fork(repo, head, splice, name, parent=head.name, metadata=change, at=None, attempted=cursor.attempted)
     _warn_of_branch(head.name, name, current)
     return child
 
 
-def _warn_of_branch(before: str, after: str, current: Head | None) -> None:
+def _warn_of_branch(before: str, after: str, current: State | None) -> None:
     how = "deleted" if current is not None and current.deleted else "changed"
     warn(f"session {before!r} was {how} elsewhere since it was opened; what you saved is now the session {after!r}")
 
 
-def _fits_tail(head: Head, splice: Splice) -> bool:
+def _fits_tail(head: State, splice: Splice) -> bool:
     """Tell whether a change is one more line of the ref: no cut to make, nothing touched that is in objects."""
     if head.torn or head.size > COMPACT_BYTES or (len(head.saves) % COMPACT_SAVES == 0 and _shrinks(head)):
         return False
-    base, inline, sizes = head.header.base, head.messages.lines, head.messages.sizes
+    base, messages, sizes = head.header.base, head.messages, head.messages.sizes
     if splice.appends:
-        kept, size, lines = len(inline), head.tail_bytes, splice.lines
+        kept, size, lines = None, messages.tail_bytes, splice.lines
     else:
+        inline = messages.lines
         kept = head.start + splice.keep - base.messages
         if splice.drop or kept < 0:
             return False
-        size = head.tail_bytes - size_of(inline[kept:])
-        lines = splice.lines + inline[head.start + splice.resume - base.messages :]
+        size = messages.tail_bytes - size_of(inline[kept:])
+        lines = [*splice.lines, *inline[head.start + splice.resume - base.messages :]]
     if base.tail is not None and size - base.tail.bytes <= sizes.deferred:
         # A chunk made now would repeat the tail that the fork shares: not worth it for a few messages.
         if size - base.tail.bytes + size_of(lines) <= sizes.deferred:
             return all(len(line) + 1 < sizes.large for line in lines)
         # The saves have been allowed to pass a cut so far.
-        size, lines = base.tail.bytes, inline[:kept] + lines
+        size, lines = base.tail.bytes, [*messages.lines[:kept], *lines]
     return not holds_cut(lines, sizes, after=size)
 
 
-def _attempt(on: Head, splice: Splice, splice_on: Splice, metadata: MetadataValues) -> Attempt:
+def _attempt(on: State, splice: Splice, splice_on: Splice, metadata: MetadataValues) -> Attempt:
     if not splice.appends:
         return Attempt(metadata=metadata)
     earlier = len(splice.lines) - len(splice_on.lines)
     return Attempt(splice.lines, earlier, on.count, merged=splice_on is not splice, metadata=metadata)
 
 
-def _shrinks(head: Head) -> bool:
+def _shrinks(head: State) -> bool:
     """Tell whether a rewrite makes one line of many: not where they tell of edits, which it would have to commit."""
     return len(head.saves) > 0 and all(save.replace is None for save in head.saves)
 
 
 def _append(
-    repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, attempt: Attempt | None = None
-) -> Written:
+    repo: Repository,
+    cursor: Cursor,
+    head: State,
+    splice: Splice,
+    metadata: MetadataValues,
+    attempt: Attempt | None = None,
+) -> State:
     """Save as one line: one write and one sync."""
     position = None
     lines = splice.lines
     if not splice.appends:
         position = head.start + splice.keep
-        lines = lines + head.messages.lines[head.start + splice.resume - head.header.base.messages :]
+        lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
     new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
         # Not by its name: that takes several times as long, and every save makes one.
         attempt = tuple.__new__(Attempt, (lines if position is None else (), 0, head.count, False, metadata))
-    head.attempted[line_id] = attempt
+    cursor.attempted[line_id] = attempt
     token = repo.backend.append_ref(head.key, head.token, data)
-    return new, line_id, head.size + len(data), token, head.seen if head.seen is None else head.seen + data
+    size = head.size + len(data)
+    if position is None and not metadata:
+        state = head.appended(new, line_id, size, token)
+    else:
+        state = head.after((new,), (line_id,), size, token)
+    if cursor.shared is not None:
+        cursor.shared = (state, cursor.shared[1] + data) if cursor.shared[0] is head else None
+    return state
 
 
 def _rewrite(
-    repo: Repository, head: Head, splice: Splice, metadata: MetadataValues, target: Head | None, attempt: Attempt
-) -> Head:
+    repo: Repository,
+    cursor: Cursor,
+    head: State,
+    splice: Splice,
+    metadata: MetadataValues,
+    target: State | None,
+    attempt: Attempt,
+) -> State:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
-    if target is not head and (is_own(repo, head) or not repo.has(head)):
+    if target is not head and (is_own(repo.replica, head) or not repo.has(head)):
         # The file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
     operation = _operation(splice)
     link = head.header.commit
     generation = head.header.generation
     if operation is None:
-        link = keep_edits(repo, head, now)
+        link = keep_edits(head, now)
     else:
-        _, link = freeze_all(repo, head, operation, now)
-    content = spliced(repo, head, splice)
+        _, link = commit_all(head, operation, now)
+    content = spliced(head, splice)
     if operation is not None:
-        result = _result(repo, head, splice, content)
+        result = _result(head, splice, content)
         generation = next_generation(head, operation, result)
     base = replace(content.base, metadata=merged(repo, head, metadata))
     header = replace(head.header, updated=now, base=base, generation=generation, commit=link)
-    return publish(repo, header, content.lines, target, attempted=head.attempted, attempt=attempt)
+    return publish(repo, header, content.lines, target, attempted=cursor.attempted, attempt=attempt)
 
 
 def _operation(splice: Splice) -> Operation | None:
@@ -270,9 +293,9 @@ def _operation(splice: Splice) -> Operation | None:
     return "truncate" if splice.keep == splice.saved else "edit"
 
 
-def _result(repo: Repository, head: Head, splice: Splice, content: Content) -> Base:
+def _result(head: State, splice: Splice, content: Content) -> Base:
     """Return the state right after the operation, before what the same save appended."""
-    messages = MessageList(repo.objects, repo.sizes, content.base, content.lines)
+    messages = MessageList(head.messages.objects, head.messages.sizes, content.base, content.lines)
     whole_edit = splice.keep < splice.saved and splice.drop < splice.saved
     count = messages.count if whole_edit else messages.count - len(splice.lines)
     return Base(count, 0, messages.chain_at(count), content.base.start)
