@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
     "backends.record": ("backends.keys",),
+    "backends.wrapper": BASE,
+    "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
@@ -49,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", FORMAT, "backends.base"),
         *("repo.notes", "repo.content.", "repo.index."),
     ),
+    "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
     "repo.source": ("errors", "repo.content.", "repo.repository"),
     # To tell that an older copy came back takes no look-up; to put things back does.
     "repo.reverts.verdict": (
@@ -68,7 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
-        *("repo.source", "repo.lookup.", "repo.reverts.", "repo.writing."),
+        *("repo.source", "repo.bulk", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
     "repo.sync.": (

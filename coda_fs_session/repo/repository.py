@@ -88,6 +88,11 @@ class Repository(Uncopied):
             self.note_store(replica)
             yield replica
 
+    def use(self, backend: Backend) -> None:
+        """Go on with a backend around the present one, or with what is within that."""
+        self.backend = self.objects.backend = backend
+        self.index.use(backend)
+
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""
         self.index.recover()
