@@ -80,7 +80,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo": (),
     # The one in front that writes a file: as the store does, through the same calls.
-    "interchange.": ("errors", "process.system", FORMAT, "session.", "storage", "backends.disk.files"),
+    "interchange.": (
+        *("errors", "process.system", FORMAT, "session.", "storage"),
+        *("backends.disk.files", "backends.disk.new_files"),
+    ),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
     "manager.open_sessions": ("errors", "process.", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),

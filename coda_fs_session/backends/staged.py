@@ -37,8 +37,8 @@ MOST_BYTES = 16 * 1024 * 1024
 _FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "ref_sizes", "hold", "together"}
 """Verbs before which everything is written, unless the thread that holds back has its own way with them."""
 
-Written = Sequence[tuple[RefKey, bytes, Token, Token]]
-"""Of refs that were written: key, bytes, the token that they had here, and the one that they have now."""
+Written = Sequence[tuple[RefKey, Token, Token]]
+"""Of refs that were written: key, the token that they had here, and the one that they have now."""
 
 
 class StagedBackend(WrapperBackend):
@@ -93,7 +93,7 @@ class StagedBackend(WrapperBackend):
 
     def flush(self) -> None:
         """Write what is held back; all of it is durable on return. May be interrupted and called again."""
-        written: list[tuple[RefKey, bytes, Token, Token]] = []
+        written: list[tuple[RefKey, Token, Token]] = []
         with self._lock:
             self._put_objects()
             if self._refs:
@@ -103,7 +103,7 @@ class StagedBackend(WrapperBackend):
                     new = token or self._write_taken(key, snapshot.data)
                     if new is not None:
                         self._became[key] = (snapshot.token, new)
-                        written.append((key, snapshot.data, snapshot.token, new))
+                        written.append((key, snapshot.token, new))
                 self._forget()
         self._written(written)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from ..backends.base import RefKey
-from ..backends.staged import StagedBackend, Written
+from ..backends.staged import StagedBackend
 from ..errors import warn
 from ..format.names import key_of_ref, ref_path
 from .repository import Repository
@@ -25,7 +25,7 @@ class Bulk(AbstractContextManager[None]):
             repo.backend,
             is_recorded=lambda key: repo.machine.record.end(key) is not None,
             beside=_beside,
-            written=self._note,
+            written=repo.index.moved,
         )
         repo.use(staged)
 
@@ -42,11 +42,6 @@ class Bulk(AbstractContextManager[None]):
         if isinstance(staged, StagedBackend):
             staged.finish()
             self._repo.use(staged.inner)
-
-    def _note(self, written: Written) -> None:
-        for key, data, _, _ in written:
-            self._repo.machine.record.keep(key, data)
-        self._repo.index.moved([(key, before, after) for key, _, before, after in written])
 
 
 def _beside(key: RefKey, number: int) -> RefKey:

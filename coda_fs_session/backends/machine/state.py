@@ -17,7 +17,8 @@ from ...errors import StoreError, StoreReadOnlyError, warn
 from ...process import system
 from ..base import MachineState, replica_of
 from ..disk import locks
-from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
+from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors
+from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
 from .kept import keep, kept
 from .own_refs import FileRecord
