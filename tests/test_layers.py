@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
-BASE = ("backends.base", "backends.keys", "backends.record")
+BASE = tuple(f"backends.{each}" for each in ("base", "verbs", "keys", "record", "machine_state"))
 DISK = "backends.disk."
 MACHINE = "backends.machine."
 BELOW_REPO = ("errors", "process.", FORMAT, "session.", "storage", "backends.base")
@@ -31,6 +31,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Bytes under keys.
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
+    "backends.verbs": ("process.", "backends.keys"),
+    "backends.machine_state": ("process.", "backends.record"),
     "backends.record": ("backends.keys",),
     "backends.wrapper": BASE,
     "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),

@@ -196,10 +196,6 @@ class LocalBackend(Backend):
                 self._presence.check()
             return found
 
-    def ref_sizes(self) -> Iterator[int]:
-        for token in self.ref_tokens().values():
-            yield token.size
-
     def read_ref(self, key: RefKey) -> Snapshot:
         path = self._paths.ref(key.path)
         with store_errors("read", path, reading=True):

@@ -146,10 +146,6 @@ class SqliteBackend(Backend):
             found = run(connection, rows.LIST_REFS).fetchall()
             return now, {rows.path_of(number, path): rows.token_of(*token).identity for number, path, *token in found}
 
-    def ref_sizes(self) -> Iterator[int]:
-        for token in self.ref_tokens().values():
-            yield token.size
-
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
         if not found:
