@@ -35,6 +35,10 @@ class MachineState(Uncopied, ABC):
     def lock(self, key: str) -> AbstractContextManager[object]:
         """Exclude other threads and processes of this machine from creating or replacing under a file key."""
 
+    def choosing(self) -> AbstractContextManager[object]:
+        """Exclude other processes of this machine from choosing a replica id; may be held for long."""
+        return self.lock(".replica")
+
     def recover(self) -> None:
         """Give back whatever this thread still holds, as `Backend.recover`."""
 

@@ -78,7 +78,7 @@ class Repository(Uncopied):
         if replica is not None and self.backend.replica_marker(replica) is not None:
             yield replica
             return
-        with self.machine.lock(".replica"):
+        with self.machine.choosing():
             known, record = self.index.replicas(), self.machine.record
             for each in record.replicas():
                 if each not in known and not record.is_empty(each):
