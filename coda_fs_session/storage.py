@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -212,6 +213,14 @@ class SessionStorage(ABC):
         """Return totals over all sessions."""
         infos: list[SessionInfo] = self.list_all() or []
         return StoreStats(len(infos), sum(i.message_count for i in infos), sum(i.size_bytes for i in infos))
+
+    def bulk(self) -> AbstractContextManager[None]:
+        """Return a block in which many sessions are created and saved; see `SessionManager.bulk`.
+
+        What is saved in the block by the thread that is in it need be durable only at its end, also after an exception.
+        Blocks are not within each other. The default does nothing special.
+        """
+        return nullcontext()
 
     def opened(self, session: Session) -> None:  # noqa: B027 - for a storage that remembers what was to be created
         """Take note that a manager has become the owner of a session: whoever creates it from now on makes another."""

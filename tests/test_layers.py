@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
 
 FORMAT = "format."
-BASE = ("backends.base", "backends.keys", "backends.record")
+BASE = tuple(f"backends.{each}" for each in ("base", "verbs", "keys", "record", "machine_state"))
 DISK = "backends.disk."
 MACHINE = "backends.machine."
 BELOW_REPO = ("errors", "process.", FORMAT, "session.", "storage", "backends.base")
@@ -31,7 +31,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Bytes under keys.
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
+    "backends.verbs": ("process.", "backends.keys"),
+    "backends.machine_state": ("process.", "backends.record"),
     "backends.record": ("backends.keys",),
+    "backends.wrapper": BASE,
+    "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
@@ -49,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", FORMAT, "backends.base"),
         *("repo.notes", "repo.content.", "repo.index."),
     ),
+    "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
     "repo.source": ("errors", "repo.content.", "repo.repository"),
     # To tell that an older copy came back takes no look-up; to put things back does.
     "repo.reverts.verdict": (
@@ -68,7 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
-        *("repo.source", "repo.lookup.", "repo.reverts.", "repo.writing."),
+        *("repo.source", "repo.bulk", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
     "repo.sync.": (
@@ -77,7 +82,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo": (),
     # The one in front that writes a file: as the store does, through the same calls.
-    "interchange.": ("errors", "process.system", FORMAT, "session.", "storage", "backends.disk.files"),
+    "interchange.": (
+        *("errors", "process.system", FORMAT, "session.", "storage"),
+        *("backends.disk.files", "backends.disk.new_files"),
+    ),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
     "manager.open_sessions": ("errors", "process.", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),

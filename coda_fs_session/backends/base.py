@@ -1,138 +1,39 @@
-"""What the engine asks of a place that keeps bytes: two small interfaces and their keys.
+"""What the engine asks of a place that keeps bytes: verbs that it must have, and hints that make them faster.
 
-Objects are write-once and named by the sha256 of their bytes; refs are the only mutable thing and change
-by compare-and-append and compare-and-replace. A backend is dumb: which bytes, and in which order, is the
-engine's business; making them durable before a verb returns is the backend's.
+A backend is dumb: which bytes, and in which order, is the engine's business; making them durable before a verb returns
+is the backend's. To write one, subclass `Backend` and write the dozen `Verbs`; `coda_fs_session.testing` has the tests.
 """
 
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
 
 from ..errors import CorruptionError
-from ..process.uncopied import Uncopied
 from .keys import END_BYTES as END_BYTES
 from .keys import NO_TOKEN as NO_TOKEN
 from .keys import RefEnd as RefEnd
 from .keys import RefKey as RefKey
 from .keys import Sign as Sign
 from .keys import Token as Token
+from .machine_state import MachineState as MachineState
 from .record import Record as Record
 from .record import replica_of as replica_of
-
-OBJECT_LIMIT = 2**31
-"""Bytes that no object passes."""
-
-
-class Snapshot(NamedTuple):
-    """A ref's bytes, and the token that belongs to exactly these bytes."""
-
-    data: bytes
-    token: Token
-
-
-class NewObject(NamedTuple):
-    """Bytes to keep under their sha256.
-
-    Attributes:
-        compress: a hint that the bytes hold a large message; a backend may keep them compressed.
-    """
-
-    id: str
-    data: bytes
-    compress: bool = False
+from .verbs import OBJECT_LIMIT as OBJECT_LIMIT
+from .verbs import Capabilities as Capabilities
+from .verbs import NewObject as NewObject
+from .verbs import Place as Place
+from .verbs import RecordAheadError as RecordAheadError
+from .verbs import RefChangedError as RefChangedError
+from .verbs import RefTakenError as RefTakenError
+from .verbs import Snapshot as Snapshot
+from .verbs import Verbs as Verbs
+from .verbs import mismatch as mismatch
 
 
-def mismatch(identity: str, data: bytes, *, size: int | None, limit: int) -> tuple[str, str] | None:
-    """Return what was expected of an object and what was found instead, None where it is what it should be.
-
-    Args:
-        size, limit: see `Backend.get_object`.
-    """
-    if len(data) > limit or (size is not None and len(data) != size):
-        return f"{limit if size is None else size} bytes", f"{len(data)} bytes"
-    actual = hashlib.sha256(data).hexdigest()
-    return None if actual == identity else (f"sha256 {identity}", actual)
-
-
-class Place(NamedTuple):
-    """Where a store is, and a sign of which one it is.
-
-    Attributes:
-        path: names the place on this machine, with slashes between what is within what.
-        store: another store that comes to stand at the same place has another one; None while there is none.
-    """
-
-    path: str
-    store: Sign | None
-
-
-class Capabilities(NamedTuple):
-    """What tests and the engine may expect of a backend.
-
-    Attributes:
-        persistent: what was written is there when the store is opened again.
-        shared: several processes may use one store at once.
-        whole: no ref can be put back to an older state without all that was written later, in any ref, going too.
-    """
-
-    persistent: bool
-    shared: bool
-    whole: bool = False
-
-
-class RefChangedError(Exception):
-    """The ref is no longer what the caller last saw: read it again, decide again, try again."""
-
-
-class RecordAheadError(RefChangedError):
-    """This machine has a record that differs from the ref, or is of refs that are gone: see `repo.put_back` before
-    writing.
-    """
-
-
-class RefTakenError(Exception):
-    """A ref is already kept under this key."""
-
-
-class Backend(Uncopied, ABC):
-    """Bytes under keys.
-
-    Every verb may raise `StoreError` (or a kind of it) for what goes wrong below it. Threads may share a
-    backend as long as each ref key is written by one thread at a time.
-    """
-
-    capabilities: Capabilities
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Make the store if there is none yet; called before the first write."""
-
-    @abstractmethod
-    def place(self) -> Place:
-        """Return where the store is, without making it."""
-
-    @abstractmethod
-    def locate(self, key: RefKey | str) -> str:
-        """Return where a ref, or the object of this id, is kept, for people to read in errors."""
-
-    @abstractmethod
-    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
-        """Return an object, verified against its id.
-
-        Args:
-            identity: 64 lower-case hexadecimal digits.
-            size: how many bytes it must have; None where only `limit` is known.
-            limit: how many it may have, in bytes; nothing larger is read into memory.
-
-        Raises:
-            ObjectNotYetHereError: it is not there.
-            CorruptionError: what is there is something else.
-        """
+class Backend(Verbs):
+    """The verbs, and hints: what it says here is true of any backend that has the verbs, and slow for many refs."""
 
     def object_pieces(self, identity: str) -> Iterator[bytes]:
         """Yield the bytes of an object of any size, some at a time; they are verified once the last was yielded.
@@ -159,14 +60,6 @@ class Backend(Uncopied, ABC):
             raise CorruptionError(f"object {identity} changed while it was copied", expected=expected, actual=actual)
         self.put_objects([NewObject(identity, data, compress)])
 
-    @abstractmethod
-    def put_objects(self, objects: Iterable[NewObject]) -> None:
-        """Keep objects; all are durable on return. One that is there already is verified, and mended if bad."""
-
-    @abstractmethod
-    def objects(self) -> Iterator[tuple[str, int]]:
-        """Yield each object's id and the bytes it takes up as stored."""
-
     def object_groups(self) -> Iterator[tuple[str, Sign]]:
         """Yield the first two digits of the ids that there are, with what changes when one comes or goes.
 
@@ -185,10 +78,6 @@ class Backend(Uncopied, ABC):
             if identity.startswith(group):
                 yield identity
 
-    @abstractmethod
-    def ref_tokens(self) -> dict[str, Token]:
-        """Return the token of every ref by its path, without reading any."""
-
     def ref_token(self, key: RefKey) -> Token | None:
         """Return the token of one ref, without reading it; None where there is none."""
         return self.ref_tokens().get(key.path)
@@ -198,9 +87,10 @@ class Backend(Uncopied, ABC):
         for path, token in self.ref_tokens().items():
             yield RefKey(path), token
 
-    @abstractmethod
     def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
         """Return the identity of every ref by path; see `Token.identity`.
+
+        The default never knows that nothing was changed.
 
         Args:
             marker: what the last call, perhaps of another process, returned with its identities; None at first.
@@ -212,18 +102,13 @@ class Backend(Uncopied, ABC):
             ref was created, replaced or removed since `marker` was made. A ref that was replaced twice may have its
             first identity again.
         """
+        tokens = self.ref_tokens()
+        return None, {path: token.identity for path, token in tokens.items()}
 
-    @abstractmethod
     def ref_sizes(self) -> Iterator[int]:
         """Yield the bytes that each ref takes up as stored."""
-
-    @abstractmethod
-    def read_ref(self, key: RefKey) -> Snapshot:
-        """Return a ref; of very many zeros at its end not all.
-
-        Raises:
-            KeyError: there is none under this key.
-        """
+        for token in self.ref_tokens().values():
+            yield token.size
 
     def ref_end(self, key: RefKey) -> RefEnd:
         """Return how a ref ends.
@@ -244,14 +129,6 @@ class Backend(Uncopied, ABC):
         """
         return [] if any(key.replica == replica for key, _ in self.refs()) else None
 
-    @abstractmethod
-    def create_ref(self, key: RefKey, data: bytes) -> Token:
-        """Keep a ref under a free key, atomically and durably.
-
-        Raises:
-            RefTakenError: the key is not free.
-        """
-
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         """Keep many refs, each as `create_ref` does; None stands for a key that was not free.
 
@@ -265,22 +142,6 @@ class Backend(Uncopied, ABC):
             except RefTakenError:
                 tokens.append(None)
         return tokens
-
-    @abstractmethod
-    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        """Add bytes at the end of a ref, durably, if it is still what `expected` came with.
-
-        Raises:
-            RefChangedError: it is not; whether `data` got into the ref is then told only by reading it.
-        """
-
-    @abstractmethod
-    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        """Put other bytes in a ref's place, atomically and durably, if it is still what `expected` came with.
-
-        Raises:
-            RefChangedError: it is not; nothing was changed.
-        """
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         """Keep other writers of this ref waiting, if the backend can, until the block or an append in it ends.
@@ -306,51 +167,3 @@ class Backend(Uncopied, ABC):
 
     def close(self) -> None:
         """Release what is held open; the backend may be used again afterwards."""
-
-
-class MachineState(Uncopied, ABC):
-    """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
-
-    Losing any of it loses no message.
-    """
-
-    record: Record = Record()
-
-    @abstractmethod
-    def replica(self, known: Iterable[str]) -> str | None:
-        """Return this replica's id, or None where none was chosen that the store knows.
-
-        Args:
-            known: ids of the replicas that have refs in the store. A store that does not know our id is
-                another store, which has come to stand at the same place.
-        """
-
-    @abstractmethod
-    def choose_replica(self) -> str:
-        """Choose an id that no other replica has, and keep it."""
-
-    @abstractmethod
-    def lock(self, key: str) -> AbstractContextManager[object]:
-        """Exclude other threads and processes of this machine from creating or replacing under a file key."""
-
-    def recover(self) -> None:
-        """Give back whatever this thread still holds, as `Backend.recover`."""
-
-    @abstractmethod
-    def load_index(self) -> bytes | None:
-        """Return the index as last kept, or None."""
-
-    @abstractmethod
-    def keep_index(self, data: bytes) -> None:
-        """Keep the index for the next process; failing to is not an error."""
-
-    @abstractmethod
-    def set_aside(self, key: str, data: bytes) -> None:
-        """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
-
-    def recall(self, topic: str) -> bytes | None:
-        """Return what `remember` was last given for a topic, or None; the default forgets everything."""
-        return None
-
-    def remember(self, topic: str, data: bytes) -> None:
-        """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""

@@ -14,7 +14,7 @@ class Token(NamedTuple):
     """What tells one state of a ref from every other.
 
     Attributes:
-        identity: stays as it is when the ref is appended to, and changes when it is replaced.
+        identity: changes when the ref is replaced, and need not when it is appended to.
         size: of the ref, in bytes.
         stamp: tells states of one size apart.
         listed: when the token was made, where the stamp may hide a later change: then it equals no other token. 0

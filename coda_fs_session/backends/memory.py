@@ -84,9 +84,6 @@ class MemoryBackend(Backend):
                 return marker, None
             return now, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
 
-    def ref_sizes(self) -> Iterator[int]:
-        yield from [len(snapshot.data) for snapshot in list(self._refs.values())]
-
     def read_ref(self, key: RefKey) -> Snapshot:
         return self._refs[key]
 

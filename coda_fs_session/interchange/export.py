@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from ..backends.disk.files import Files, discard, publish, start_temporary, write_all
+from ..backends.disk.files import Files
+from ..backends.disk.new_files import NewFile
 from ..errors import ExportError, InvalidMessageError
 from ..format.jsonl import encode_value
 from ..format.records import utc_time
@@ -35,27 +36,17 @@ def write_export(session: Session, target: str | os.PathLike[str], *, overwrite:
     path = Path(target).expanduser()
     if not overwrite and os.path.lexists(path):
         raise _taken(path)
-    files, folder = Files(), os.fspath(path.parent)
-    # For the eyes of this user only, as everything in the store: what others may read is the user's to say.
-    scratch, descriptor = start_temporary(files, folder, b"")
+    files = Files()
     try:
-        try:
+        # For the eyes of this user only, as everything in the store: what others may read is the user's to say.
+        with NewFile(files, os.fspath(path)) as new:
             for part in _document(session):
-                write_all(files, descriptor, part)
-            files.sync_data(descriptor)
-        finally:
-            os.close(descriptor)
-        if overwrite:
-            files.rename(scratch, os.fspath(path))
-        else:
-            publish(files, scratch, os.fspath(path))
+                new.write(part)
+            new.sync()
+            new.take_name(replace=overwrite)
     except FileExistsError:
-        discard(files, scratch)
         raise _taken(path) from None
-    except BaseException:
-        discard(files, scratch)
-        raise
-    files.sync_folder(folder)
+    files.sync_folder(os.fspath(path.parent))
     return path
 
 

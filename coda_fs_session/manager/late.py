@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ..repo.sync.report import ProgressCallback as ProgressCallback
     from ..repo.sync.report import SyncReport as SyncReport
     from ..templates import Templates as Templates
+    from .bulk import Bulk as Bulk
 else:
     _HOMES = {
         "Path": "pathlib",
+        "Bulk": ".bulk",
         "Hooks": "..hooks.hooks",
         "SessionEvent": "..repo.events.changes",
         "Direction": "..repo.sync.report",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from ..config import Config, read_config, read_toml
@@ -88,6 +89,7 @@ class SessionManager(Carrying):
         )
         self._operations = self._sessions.operations
         self._templates: late.Templates | None = None
+        self._bulk: late.Bulk | None = None
         self._watches: weakref.WeakSet[late.Watch] = weakref.WeakSet()
 
     @operation
@@ -248,6 +250,27 @@ class SessionManager(Carrying):
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()
 
+    def bulk(self) -> AbstractContextManager[None]:
+        """Return a block for many creates and saves in a row, as when importing: ``with manager.bulk():``.
+
+        In the block a save of this thread is not yet durable; all are at its end, also after an exception. What the
+        body saved before an interrupt such as Ctrl-C is saved. A crash may lose what was saved in the block, and
+        nothing else. Other threads and processes may use the store meanwhile: a save of another thread is durable when
+        it returns, and other processes see what is made in the block by its end.
+
+        Raises:
+            SessionError: a block of this manager is under way.
+            StoreError: at the end, what was saved in the block cannot be written. It is kept in memory: make what the
+                error says possible, and call `close`, or save anything, which writes it too.
+        """
+        # Late, as in `sync`.
+        from .bulk import Bulk, refuse_nested
+
+        with self._sessions.lock:
+            refuse_nested(self._bulk)
+            self._bulk = Bulk(self._storage, self._operations)
+            return self._bulk
+
     @property
     def templates(self) -> late.Templates:
         """The templates of this manager: register them, and create sessions that begin as they say."""
@@ -323,6 +346,7 @@ class SessionManager(Carrying):
         for watch in list(self._watches):
             watch.stop()
         self._autosave.stop(unsaved)
+        self._bulk = None
         self._storage.close()
 
     def __enter__(self) -> Self:

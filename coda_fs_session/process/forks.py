@@ -29,6 +29,12 @@ class Forked(Protocol):
         """In a child of os.fork: another thread may have been at work here, and is gone."""
 
 
+class Holding(Protocol):
+    """What writes before a fork what it holds back, so that a child has nothing of it to write."""
+
+    def before_fork(self) -> None: ...
+
+
 class Quiet(Forked, Protocol):
     """What must also be at rest while the process forks; it makes itself anew only in a child of a fork that it saw."""
 
@@ -38,6 +44,7 @@ class Quiet(Forked, Protocol):
 
 
 _forked: dict[Floor, weakref.WeakSet[Forked]] = {floor: weakref.WeakSet() for floor in Floor}
+_holding: weakref.WeakSet[Holding] = weakref.WeakSet()
 _quiet: weakref.WeakSet[Quiet] = weakref.WeakSet()
 _at_rest: list[Quiet] = []
 _calls: list[Callable[[], object]] = []
@@ -46,6 +53,11 @@ _calls: list[Callable[[], object]] = []
 def renew(each: Forked, floor: Floor) -> None:
     """Have something made anew in every child from now on, as long as anybody holds it."""
     _forked[floor].add(each)
+
+
+def write_first(each: Holding) -> None:
+    """Have something write what it holds back before every fork from now on, before anything is at rest."""
+    _holding.add(each)
 
 
 def rest(each: Quiet) -> None:
@@ -90,6 +102,8 @@ def _is_zombie(process: int) -> bool:
 
 
 def _before_fork() -> None:
+    for holding in list(_holding):
+        holding.before_fork()
     _at_rest[:] = list(_quiet)
     for each in _at_rest:
         each.before_fork()

@@ -78,7 +78,7 @@ class Repository(Uncopied):
         if replica is not None and self.backend.replica_marker(replica) is not None:
             yield replica
             return
-        with self.machine.lock(".replica"):
+        with self.machine.choosing():
             known, record = self.index.replicas(), self.machine.record
             for each in record.replicas():
                 if each not in known and not record.is_empty(each):
@@ -87,6 +87,11 @@ class Repository(Uncopied):
             record.adopt(replica)
             self.note_store(replica)
             yield replica
+
+    def use(self, backend: Backend) -> None:
+        """Go on with a backend around the present one, or with what is within that."""
+        self.backend = self.objects.backend = backend
+        self.index.use(backend)
 
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
 from ..format.names import origins
@@ -33,6 +33,9 @@ from .source import CursorSource, refuse_too_large
 from .writing import lifecycle, refs
 from .writing import save as saving
 from .writing.attempts import AttemptLandedError, check_attempts
+
+if TYPE_CHECKING:
+    from .bulk import Bulk
 
 _T = TypeVar("_T")
 
@@ -61,6 +64,7 @@ class RepoStorage(Uncopied, SessionStorage):
         self._cursors: weakref.WeakKeyDictionary[Session, Cursor] = weakref.WeakKeyDictionary()
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         self.outlives_process = repo.backend.capabilities.persistent
+        self._bulk: Bulk | None = None  # the last one
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
         put_back.at_open(repo)
 
@@ -416,10 +420,18 @@ class RepoStorage(Uncopied, SessionStorage):
     def opened(self, session: Session) -> None:
         self._attempts.pop(session, None)
 
+    def bulk(self) -> AbstractContextManager[None]:
+        from .bulk import Bulk
+
+        self._bulk = Bulk(self.repo)
+        return self._bulk
+
     def recover(self) -> None:
         self.repo.recover()
 
     def close(self) -> None:
+        if self._bulk is not None:
+            self._bulk.finish()
         put_back.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()

@@ -7,117 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from ..backends.base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
+from ..backends.base import Backend
+from ..backends.wrapper import WRITING as WRITING
+from ..backends.wrapper import T
+from ..backends.wrapper import WrapperBackend as WrapperBackend
 from ..errors import StoreError
-
-T = TypeVar("T")
-
-WRITING = frozenset(
-    ["prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"]
-)
-"""The verbs that change a store."""
-
-
-class WrapperBackend(Backend):
-    """Passes every verb on to another backend; override `call` to do something before or after.
-
-    Attributes:
-        inner: what is wrapped.
-    """
-
-    def __init__(self, inner: Backend) -> None:
-        self.inner = inner
-        self.capabilities: Capabilities = inner.capabilities
-
-    def call(self, verb: str, act: Callable[[], T]) -> T:
-        """Do what a verb does, by its name; `act` passes it on."""
-        return act()
-
-    def prepare(self) -> None:
-        self.call("prepare", self.inner.prepare)
-
-    def place(self) -> Place:
-        return self.call("place", self.inner.place)
-
-    def locate(self, key: RefKey | str) -> str:
-        return self.call("locate", lambda: self.inner.locate(key))
-
-    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
-        return self.call("get_object", lambda: self.inner.get_object(identity, size=size, limit=limit))
-
-    def put_objects(self, objects: Iterable[NewObject]) -> None:
-        self.call("put_objects", lambda: self.inner.put_objects(objects))
-
-    def object_pieces(self, identity: str) -> Iterator[bytes]:
-        return self.call("object_pieces", lambda: self.inner.object_pieces(identity))
-
-    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
-        self.call("put_large_object", lambda: self.inner.put_large_object(identity, size, pieces, compress=compress))
-
-    def objects(self) -> Iterator[tuple[str, int]]:
-        return self.call("objects", self.inner.objects)
-
-    def object_groups(self) -> Iterator[tuple[str, Sign]]:
-        return self.call("object_groups", self.inner.object_groups)
-
-    def object_ids(self, group: str) -> Iterator[str]:
-        return self.call("object_ids", lambda: self.inner.object_ids(group))
-
-    def ref_tokens(self) -> dict[str, Token]:
-        return self.call("ref_tokens", self.inner.ref_tokens)
-
-    def refs(self) -> Iterator[tuple[RefKey, Token]]:
-        return self.call("refs", self.inner.refs)
-
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-        return self.call("ref_identities", lambda: self.inner.ref_identities(marker, but=but))
-
-    def ref_token(self, key: RefKey) -> Token | None:
-        return self.call("ref_token", lambda: self.inner.ref_token(key))
-
-    def ref_sizes(self) -> Iterator[int]:
-        return self.call("ref_sizes", self.inner.ref_sizes)
-
-    def read_ref(self, key: RefKey) -> Snapshot:
-        return self.call("read_ref", lambda: self.inner.read_ref(key))
-
-    def ref_end(self, key: RefKey) -> RefEnd:
-        return self.call("ref_end", lambda: self.inner.ref_end(key))
-
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
-        return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))
-
-    def create_ref(self, key: RefKey, data: bytes) -> Token:
-        return self.call("create_ref", lambda: self.inner.create_ref(key, data))
-
-    def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
-        return self.call("create_refs", lambda: self.inner.create_refs(refs))
-
-    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        return self.call("append_ref", lambda: self.inner.append_ref(key, expected, data))
-
-    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        return self.call("replace_ref", lambda: self.inner.replace_ref(key, expected, data))
-
-    def hold(self, key: RefKey) -> AbstractContextManager[None]:
-        return self.call("hold", lambda: self.inner.hold(key))
-
-    def together(self) -> AbstractContextManager[None]:
-        return self.call("together", self.inner.together)
-
-    def watched_folder(self) -> str | None:
-        return self.call("watched_folder", self.inner.watched_folder)
-
-    def recover(self) -> None:
-        self.inner.recover()
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 @dataclass(frozen=True, slots=True)

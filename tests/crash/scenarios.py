@@ -176,6 +176,17 @@ def _several(manager: SessionManager, save: Callable[[SessionManager], None]) ->
         yield chat
 
 
+def _bulk(manager: SessionManager) -> Iterator[Session | None]:
+    with manager.bulk():
+        for number, name in enumerate("ab"):
+            session = manager.create_session(name)
+            for length in (100, 500, 1300):
+                session.add_message(message(50 + number, length))
+                manager.save_session(session)
+        branch = manager.create_session("branch", branch_from="a", at=2)
+    yield branch
+
+
 SCENARIOS = {
     "create": Scenario(_create, before=None),
     "save one message": Scenario(lambda manager: _save(manager, 100, 700, 2500), sizes=STANDARD),
@@ -196,5 +207,6 @@ SCENARIOS = {
     "delete": Scenario(_delete, before=7),
     "import": Scenario(_import, before=7),
     "several sessions at once": Scenario(lambda manager: _several(manager, SessionManager.save_all), apart=True),
+    "bulk": Scenario(_bulk, apart=True),
     "autosave": Scenario(lambda manager: _several(manager, _tick), before=7, apart=True),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coda_fs_session import Session, SessionManager, SessionNotFoundError
+from coda_fs_session import Session, SessionError, SessionManager, SessionNotFoundError
 
 Texts = list[str]
 
@@ -173,6 +173,27 @@ def leave_by_an_error(manager: SessionManager, name: str) -> Work:
     return Work(lambda: manager.__exit__(KeyboardInterrupt, error, None), [session], {name: ["1", "2"]})
 
 
+def bulk(manager: SessionManager, name: str) -> Work:
+    """As a program that goes on after an interrupt at the very end of the block: it closes the manager first."""
+    manager.create_session(f"{name}-before")
+    names = [f"{name}-{letter}" for letter in "abc"]
+
+    def do() -> None:
+        try:
+            block = manager.bulk()
+        except SessionError:
+            manager.close()
+            block = manager.bulk()
+        with block:
+            for each in names:
+                session = manager.create_session(each)
+                if not session.messages:
+                    say(session, "1")
+                manager.save_session(session)
+
+    return Work(do, [], {f"{name}-before": [], **{each: ["1"] for each in names}})
+
+
 EVERY: tuple[Maker, ...] = (
     append,
     append_to_the_live_list,
@@ -192,4 +213,5 @@ EVERY: tuple[Maker, ...] = (
     close,
     leave,
     leave_by_an_error,
+    bulk,
 )

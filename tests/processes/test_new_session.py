@@ -120,22 +120,36 @@ def test_a_message_added_to_a_session_that_could_not_be_made(tmp_path: Path, pat
 
 @pytest.mark.parametrize("fails", [False, True], ids=["made", "not made"])
 def test_many_refs_made_together(tmp_path: Path, path: Path, fails: bool) -> None:
-    """As with one: the token is that of the bytes given, and what others append meanwhile is never removed."""
-    other = LocalBackend(tmp_path / "store")
+    """As with one: who finds a ref waits until its name lasts, and the token is that of the bytes given."""
+    other, outcome = LocalBackend(tmp_path / "store"), list[object]()
 
     def append() -> None:
-        other.append_ref(KEY, other.read_ref(KEY).token, b"two\n")
+        try:
+            outcome.append(other.append_ref(KEY, other.read_ref(KEY).token, b"two\n"))
+        except RefChangedError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=append)
+
+    def begin() -> None:
+        thread.start()
+        thread.join(0.1)
+        assert not outcome, "it has not waited"
 
     error = OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None
-    backend = LocalBackend(tmp_path / "store", files=SlowFolder(path, append, error))
+    backend = LocalBackend(tmp_path / "store", files=SlowFolder(path, begin, error))
     new = [(KEY, b"one\n"), (RefKey(f"{REPLICA}/quiet.jsonl"), b"one\n")]
     if fails:
         with pytest.raises(StoreError):
             backend.create_refs(new)
+        thread.join()
+        assert isinstance(outcome[0], RefChangedError)
+        assert not path.exists()
         assert not path.with_name("quiet.jsonl").exists()
-    else:
-        token, _ = backend.create_refs(new)
-        assert token is not None
-        with pytest.raises(RefChangedError):
-            backend.append_ref(KEY, token, b"three\n")
+        return
+    token, _ = backend.create_refs(new)
+    thread.join()
+    assert token is not None
+    with pytest.raises(RefChangedError):
+        backend.append_ref(KEY, token, b"three\n")
     assert path.read_bytes() == b"one\ntwo\n"

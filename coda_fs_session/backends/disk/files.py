@@ -142,45 +142,6 @@ def open_or_create(files: Files, path: str) -> int:
         return files.open_append(path)
 
 
-def write_file(files: Files, path: str, data: bytes, *, replace: bool) -> None:
-    """Write a whole file atomically and durably: the old content or the new one, never a part.
-
-    Raises:
-        FileExistsError: `replace` is false and the path is taken.
-    """
-    folder = os.path.dirname(path)
-    scratch = write_temporary(files, folder, data)
-    try:
-        if replace:
-            files.rename(scratch, path)
-        else:
-            publish(files, scratch, path)
-    except BaseException:
-        discard(files, scratch)
-        raise
-    try:
-        files.sync_folder(folder)
-    except OSError:
-        # A new file whose name may not last was not made: the caller will try again, and wants the name free.
-        if not replace:
-            discard(files, path)
-        raise
-
-
-def write_temporary(files: Files, folder: str, data: bytes) -> str:
-    """Write a durable file under a temporary name and return that."""
-    scratch, descriptor = start_temporary(files, folder, data)
-    try:
-        # Before the rename: a name must never become durable ahead of the bytes it stands for.
-        files.sync_data(descriptor)
-    except BaseException:
-        os.close(descriptor)
-        discard(files, scratch)
-        raise
-    os.close(descriptor)
-    return scratch
-
-
 def start_temporary(files: Files, folder: str, data: bytes) -> tuple[str, int]:
     """Write a file under a temporary name; return that and the descriptor, which is still to be synced and closed."""
     descriptor = -1

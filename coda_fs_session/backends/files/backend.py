@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 
-from ...errors import StoreError
 from ...process.system import pread
 from ..base import (
     Backend,
@@ -33,33 +31,27 @@ from ..base import (
 from ..disk.descriptors import scan
 from ..disk.files import (
     Files,
-    discard,
     make_folders,
     open_regular,
     open_with_status,
-    publish,
     read_bytes,
-    start_temporary,
     store_errors,
     translate,
     write_all,
-    write_file,
-    write_temporary,
 )
 from ..disk.folders import OwnFolders
-from ..disk.parallel import in_parallel
+from ..disk.new_files import NewFile, write_file
 from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
 from ..disk.presence import Presence
 from ..disk.ref_files import read_ref
 from ..disk.store_check import check_store, warn_if_open_to_all
-from ..disk.tokens import end_of, listed_token, token_of
+from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
 from .listing import list_identities, list_tokens, replica_marker, walk_groups
 from .locked_refs import OpenRef, OpenRefs
+from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
-
-_FILES_AT_ONCE = 64
 
 
 class LocalBackend(Backend):
@@ -95,6 +87,7 @@ class LocalBackend(Backend):
         self._presence = Presence(self._paths)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._stand_ins = StandIns(self._paths.root, self._record.state)
+        self._new_refs = NewRefs(self._paths, self._files, self._folders, self._presence, self._stand_ins, self._record)
         self._open_refs = OpenRefs(self._files, self._stand_ins)
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
@@ -203,10 +196,6 @@ class LocalBackend(Backend):
                 self._presence.check()
             return found
 
-    def ref_sizes(self) -> Iterator[int]:
-        for token in self.ref_tokens().values():
-            yield token.size
-
     def read_ref(self, key: RefKey) -> Snapshot:
         path = self._paths.ref(key.path)
         with store_errors("read", path, reading=True):
@@ -245,113 +234,17 @@ class LocalBackend(Backend):
         if not os.path.lexists(path) and self._record.read(key) not in (None, data):
             raise RecordAheadError(key)
         with store_errors("create", path):
-            self._make_ref_folder(os.path.dirname(path))
-            return self._create_locked(key, path, data)
-
-    def _create_locked(self, key: RefKey, path: str, data: bytes) -> Token:
-        folder = os.path.dirname(path)
-        scratch, descriptor = start_temporary(self._files, folder, data)
-        try:
-            self._files.sync_data(descriptor)
-            # Before it has its name: a program that finds it waits until the name lasts and the record is kept. And
-            # the token is that of these bytes, not of what others have appended.
-            with self._stand_ins.held(descriptor, path):
-                token = token_of(os.fstat(descriptor))
-                publish(self._files, scratch, path)
-                try:
-                    self._files.sync_folder(folder)
-                except OSError:
-                    # A file whose name may not last was not made: the caller tries again, and wants the name free.
-                    discard(self._files, path)
-                    raise
-                self._record.count_change()
-                self._presence.met(key.replica)
-                self._record.keep(key, data)
-                return token
-        except BaseException as error:
-            discard(self._files, scratch)
-            if isinstance(error, FileExistsError):
-                raise RefTakenError(key) from error
-            raise
-        finally:
-            os.close(descriptor)
+            (token,) = self._new_refs.create([(key, data)])
+        if token is None:
+            raise RefTakenError(key)
+        return token
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         tokens: list[Token | None] = []
-        made: dict[str, Token] = {}
         with store_errors("create refs in", self._paths.refs):
-            remaining = iter(refs)
-            try:
-                while batch := list(islice(remaining, _FILES_AT_ONCE)):
-                    tokens += self._create_batch(batch, made)
-                    for key, _ in batch:
-                        self._presence.met(key.replica)
-                in_parallel(self._files.sync_folder, sorted({os.path.dirname(path) for path in made}))
-            except BaseException:
-                # As with one: a file whose name may not last was not made.
-                for path, token in made.items():
-                    self._take_back(path, token)
-                raise
-            finally:
-                self._record.count_change()
+            for start in range(0, len(refs), FILES_AT_ONCE):
+                tokens += self._new_refs.create(refs[start : start + FILES_AT_ONCE])
         return tokens
-
-    def _take_back(self, path: str, token: Token) -> None:
-        """Remove a file that was made, unless somebody has appended to it meanwhile."""
-        with contextlib.suppress(StoreError, RefChangedError):
-            ref = self._acquire(path)
-            try:
-                if ref.now == token:
-                    discard(self._files, path)
-            finally:
-                self._open_refs.release(ref)
-
-    def _create_batch(self, batch: list[tuple[RefKey, bytes]], made: dict[str, Token]) -> list[Token | None]:
-        scratches: list[tuple[str, str]] = []
-        descriptors: list[int] = []
-        tokens: list[Token | None] = []
-        try:
-            for key, data in batch:
-                path = self._paths.ref(key.path)
-                folder = os.path.dirname(path)
-                self._make_ref_folder(folder)
-                scratch, descriptor = start_temporary(self._files, folder, data)
-                scratches.append((scratch, path))
-                descriptors.append(descriptor)
-            in_parallel(self._files.sync_data, descriptors)
-            for descriptor in descriptors:
-                scratch, path = scratches[0]
-                # Before it has its name: afterwards others may append.
-                token = token_of(os.fstat(descriptor))
-                try:
-                    publish(self._files, scratch, path)
-                except FileExistsError:
-                    discard(self._files, scratch)
-                    tokens.append(None)
-                else:
-                    made[path] = token
-                    tokens.append(token)
-                scratches.pop(0)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            for scratch, _ in scratches:
-                discard(self._files, scratch)
-        return tokens
-
-    def _make_ref_folder(self, folder: str) -> None:
-        """Make the folder that a ref is to stand in, durably."""
-        refs = self._paths.refs
-        if folder == refs:
-            return
-        if os.path.dirname(folder) != refs:
-            # What sync tools and people have put deeper than a replica writes.
-            self._make_ref_folder(os.path.dirname(folder))
-        above = set[str]()
-        self._folders.make(folder, above)
-        for parent in above:
-            self._files.sync_folder(parent)
-        self._folders.secured(folder)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         path = self._paths.ref(key.path)
@@ -442,17 +335,17 @@ class LocalBackend(Backend):
     def _swap(self, ref: OpenRef, data: bytes) -> Token:
         """Put a complete new file in the place of the one that is open and locked."""
         folder = os.path.dirname(ref.path)
-        scratch = write_temporary(self._files, folder, data)
-        try:
-            # The ref has it from the start: who is interrupted must not leave a file behind that is locked for good.
-            ref.incoming = open_regular(scratch, append=self._files)
-            # Locked before it has its name, so that nobody appends between rename and folder sync.
-            ref.lock_incoming()
-            self._files.rename(scratch, ref.path)
-        except BaseException:
-            ref.drop_incoming()
-            discard(self._files, scratch)
-            raise
+        with NewFile(self._files, ref.path, data) as new:
+            new.sync()
+            try:
+                # The ref has it from the start: an interrupt must not leave a file behind that is locked for good.
+                ref.incoming = open_regular(new.scratch, append=self._files)
+                # Locked before it has its name, so that nobody appends between rename and folder sync.
+                ref.lock_incoming()
+                new.rename()
+            except BaseException:
+                ref.drop_incoming()
+                raise
         self._record.count_change()
         ref.take_over(data)
         self._files.sync_folder(folder)

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from ...errors import CorruptionError
 from ..disk.files import (
     Files,
-    discard,
     open_with_status,
     read_bytes,
-    start_temporary,
     store_errors,
-    write_all,
 )
+from ..disk.new_files import NewFile
 from ..disk.paths import COMPRESSED
 
 PIECE_BYTES = 4 * 1024 * 1024
@@ -104,22 +102,16 @@ def write_pieces(files: Files, path: str, identity: str, size: int, pieces: Iter
         from ..disk.zstd import compressed
 
         content = compressed(content, size=size)
-    scratch, descriptor = start_temporary(files, os.path.dirname(path), b"")
-    try:
+    with NewFile(files, path) as new:
         try:
             for part in content:
-                write_all(files, descriptor, part)
+                new.write(part)
         except ValueError as error:
             raise _changed(identity, f"{size} bytes", error) from error
         if digest.hexdigest() != identity or written != size:
             raise _changed(identity, f"sha256 {identity} of {size} bytes", f"{digest.hexdigest()} of {written}")
-        files.sync_data(descriptor)
-        files.rename(scratch, path)
-    except BaseException:
-        discard(files, scratch)
-        raise
-    finally:
-        os.close(descriptor)
+        new.sync()
+        new.rename()
 
 
 def _changed(identity: str, expected: object, actual: object) -> CorruptionError:

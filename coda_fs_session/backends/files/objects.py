@@ -11,13 +11,12 @@ from ..base import NewObject
 from ..disk.descriptors import names_in, scan
 from ..disk.files import (
     Files,
-    discard,
     open_regular,
-    start_temporary,
     store_errors,
     translate,
 )
 from ..disk.folders import OwnFolders
+from ..disk.new_files import NewFile, NewFiles
 from ..disk.parallel import in_parallel
 from ..disk.paths import COMPRESSED, StorePaths, is_hidden, object_of
 from ..disk.presence import Presence
@@ -136,9 +135,8 @@ class ObjectFiles:
         self._folders.secured(*touched, *beside)
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
-        scratches: list[tuple[str, str]] = []
-        descriptors: list[int] = []
-        try:
+        with NewFiles(self._files) as files:
+            made: list[NewFile] = []
             for new in batch:
                 path = self._paths.object(new.id)
                 folder = os.path.dirname(path)
@@ -154,20 +152,11 @@ class ObjectFiles:
                         from ..disk.zstd import compress
 
                         data = compress(data)
-                    scratch, descriptor = start_temporary(self._files, folder, data)
-                    scratches.append((scratch, form))
-                    descriptors.append(descriptor)
-            # Before the renames: a name must never become durable ahead of the bytes it stands for.
-            in_parallel(self._files.sync_data, descriptors)
-            while scratches:
-                self._files.rename(*scratches[0])
-                _, form = scratches.pop(0)
-                self._doubtful.discard(form)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            for scratch, _ in scratches:
-                discard(self._files, scratch)
+                    made.append(files.add(form, data))
+            files.sync()
+            for file in made:
+                file.rename()
+                self._doubtful.discard(file.path)
 
     def _secure_existing(self, new: NewObject, forms: list[str]) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""

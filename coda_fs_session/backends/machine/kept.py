@@ -8,7 +8,8 @@ from __future__ import annotations
 from zlib import crc32
 
 from ...errors import StoreError
-from ..disk.files import Files, read_file, write_file
+from ..disk.files import Files, read_file
+from ..disk.new_files import write_file
 
 _LIMIT = 2**30
 _FIRST_LINE = b"crc32:%08x\n"

@@ -29,8 +29,8 @@ from ..disk.files import (
     open_with_status,
     read_bytes,
     write_all,
-    write_file,
 )
+from ..disk.new_files import write_file
 from ..disk.paths import is_hidden, is_replica_id
 from ..disk.tokens import TICK_NS, end_of, token_of
 from .aside import move_aside, move_back

@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 
-from ...errors import StoreError, StoreReadOnlyError, warn
+from ...errors import StoreError, warn
 from ...process import system
 from ..base import MachineState, replica_of
 from ..disk import locks
-from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors, write_file
+from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors
+from ..disk.long_locks import LongLock, no_locks
+from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
 from .kept import keep, kept
 from .own_refs import FileRecord
@@ -47,7 +49,7 @@ class LocalState(MachineState):
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
-        self._held: set[_NameLock] = set()
+        self._held: set[_NameLock | _ChoiceLock] = set()
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -69,11 +71,16 @@ class LocalState(MachineState):
         return chosen
 
     def lock(self, key: str) -> _NameLock:
-        folder = f"{self.folder()}/locks"
-        path = f"{folder}/{key}.lock"
+        return _NameLock(self._files, self._lock_path(key), self._held)
+
+    def choosing(self) -> _ChoiceLock:
+        return _ChoiceLock(self._lock_path(".replica"), self._held)
+
+    def _lock_path(self, key: str) -> str:
+        path = f"{self.folder()}/locks/{key}.lock"
         with store_errors("lock", path):
-            make_folders(self._files, folder)
-        return _NameLock(self._files, path, self._held)
+            make_folders(self._files, os.path.dirname(path))
+        return path
 
     def recover(self) -> None:
         thread = threading.get_ident()
@@ -173,7 +180,7 @@ class _NameLock:
         held: all that are held, for `recover`.
     """
 
-    def __init__(self, files: Files, path: str, held: set[_NameLock]) -> None:
+    def __init__(self, files: Files, path: str, held: set[_NameLock | _ChoiceLock]) -> None:
         self._files = files
         self._path = path
         self._all = held
@@ -203,6 +210,31 @@ class _NameLock:
         self._all.discard(self)
 
 
+class _ChoiceLock(LongLock):
+    """The lock for choosing a replica id.
+
+    Args:
+        held: all that are held, for `recover`.
+    """
+
+    def __init__(self, path: str, held: set[_NameLock | _ChoiceLock]) -> None:
+        super().__init__(path)
+        self._all = held
+
+    def __enter__(self) -> None:
+        self._all.add(self)
+        try:
+            with store_errors("lock", self._path):
+                super().__enter__()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        super().release()
+        self._all.discard(self)
+
+
 def _name(root: str) -> str:
     """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
     slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
@@ -217,11 +249,7 @@ def _take(descriptor: int, path: str) -> None:
     except OSError as error:
         if error.errno not in locks.NOT_KNOWN:
             raise
-        raise StoreReadOnlyError(
-            f"cannot lock {path}: {error.strerror}; the disk has no locks, so nothing can be written safely: let "
-            "state_path, or CODA_FS_STATE, name a folder on a local disk",
-            path,
-        ) from error
+        raise no_locks(path, error) from error
 
 
 def _owner_of(path: str) -> str:

@@ -146,10 +146,6 @@ class SqliteBackend(Backend):
             found = run(connection, rows.LIST_REFS).fetchall()
             return now, {rows.path_of(number, path): rows.token_of(*token).identity for number, path, *token in found}
 
-    def ref_sizes(self) -> Iterator[int]:
-        for token in self.ref_tokens().values():
-            yield token.size
-
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
         if not found:
@@ -215,8 +211,15 @@ class SqliteBackend(Backend):
                 ((key, data),) = refs
                 if self._record.read(key) not in (None, data):
                     raise RecordAheadError(key)
-                self._database.then(lambda _: self._record.keep(key, data))
+            made = [each for each, token in zip(refs, tokens, strict=True) if token is not None]
+            self._database.then(lambda _: self._keep_new(made))
             return before, tokens, list(self._store(connection))
+
+    def _keep_new(self, made: list[tuple[RefKey, bytes]]) -> None:
+        for key, data in made:
+            # Of one whose ref was gone there may be more.
+            if self._record.end(key) is None:
+                self._record.keep(key, data)
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._exists_for(key)

@@ -19,7 +19,7 @@ class Freshness:
     """
 
     def __init__(self, backend: Backend, record: Record) -> None:
-        self._backend = backend
+        self.backend = backend
         self._record = record
         self.forget()
 
@@ -52,10 +52,10 @@ class Freshness:
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
         changes = self._record.changes()
         if maker is None:
-            marker, identities = self._backend.ref_identities(self.marker)
+            marker, identities = self.backend.ref_identities(self.marker)
             self.marker = marker
         else:
-            marker, identities = self._backend.ref_identities(beside, but=maker)
+            marker, identities = self.backend.ref_identities(beside, but=maker)
             self._beside = marker
             if identities is None:
                 return False

@@ -164,6 +164,19 @@ class Index:
                 self._machine.keep_index(encode(self._horizon, marker, self._rows, self._views, self._answer))
                 self._dirty = False
 
+    def moved(self, tokens: Iterable[tuple[RefKey, Token, Token]]) -> None:
+        """Take note that refs have other tokens now: each with the one before."""
+        with self._section:
+            for key, before, after in tokens:
+                row = self._rows.get(key.path)
+                if row is not None and row.token == before:
+                    self._set(row._replace(token=after))
+            self._freshness.note()
+
+    def use(self, backend: Backend) -> None:
+        """Look into another backend from now on: see `Repository.use`."""
+        self._backend = self._freshness.backend = backend
+
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
         self._section.after_fork()

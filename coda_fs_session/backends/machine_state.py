@@ -1,0 +1,62 @@
+"""What belongs to a machine and is never synced, as the engine asks for it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from ..process.uncopied import Uncopied
+from .record import Record
+
+
+class MachineState(Uncopied, ABC):
+    """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
+
+    Losing any of it loses no message.
+    """
+
+    record: Record = Record()
+
+    @abstractmethod
+    def replica(self, known: Iterable[str]) -> str | None:
+        """Return this replica's id, or None where none was chosen that the store knows.
+
+        Args:
+            known: ids of the replicas that have refs in the store. A store that does not know our id is
+                another store, which has come to stand at the same place.
+        """
+
+    @abstractmethod
+    def choose_replica(self) -> str:
+        """Choose an id that no other replica has, and keep it."""
+
+    @abstractmethod
+    def lock(self, key: str) -> AbstractContextManager[object]:
+        """Exclude other threads and processes of this machine from creating or replacing under a file key."""
+
+    def choosing(self) -> AbstractContextManager[object]:
+        """Exclude other processes of this machine from choosing a replica id; may be held for long."""
+        return self.lock(".replica")
+
+    def recover(self) -> None:
+        """Give back whatever this thread still holds, as `Backend.recover`."""
+
+    @abstractmethod
+    def load_index(self) -> bytes | None:
+        """Return the index as last kept, or None."""
+
+    @abstractmethod
+    def keep_index(self, data: bytes) -> None:
+        """Keep the index for the next process; failing to is not an error."""
+
+    @abstractmethod
+    def set_aside(self, key: str, data: bytes) -> None:
+        """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
+
+    def recall(self, topic: str) -> bytes | None:
+        """Return what `remember` was last given for a topic, or None; the default forgets everything."""
+        return None
+
+    def remember(self, topic: str, data: bytes) -> None:
+        """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""

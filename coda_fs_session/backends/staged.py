@@ -1,0 +1,313 @@
+"""A backend that holds new refs and objects back in memory, and writes them together: for many sessions in a row.
+
+What it writes, it writes as any other backend does: objects first, all durable, then the refs that name them. So there
+is no moment at which a crash leaves more of it than some of the objects, and after them some of the refs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import count
+
+from ..errors import CorruptionError, StoreError, tell
+from ..process import forks
+from ..process.interrupts import give_up
+from .base import (
+    END_BYTES,
+    Backend,
+    NewObject,
+    RefChangedError,
+    RefEnd,
+    RefKey,
+    RefTakenError,
+    Snapshot,
+    Token,
+    mismatch,
+)
+from .wrapper import WRITING, T, WrapperBackend
+
+MOST_REFS = 1024
+MOST_BYTES = 16 * 1024 * 1024
+"""What is held back at most, or little more; then it is written."""
+
+_FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "ref_sizes", "hold", "together"}
+"""Verbs before which everything is written, unless the thread that holds back has its own way with them."""
+
+Written = Sequence[tuple[RefKey, Token, Token]]
+"""Of refs that were written: key, the token that they had here, and the one that they have now."""
+
+
+class StagedBackend(WrapperBackend):
+    """Holds back what one thread makes, until `finish`; other threads see it, and it is written before they write.
+
+    Refs that were there before are written at once, and so is the first one of a replica: the store knows it by that.
+
+    Args:
+        inner: where everything goes in the end.
+        is_recorded: tells whether this machine has a record of a ref, which then may be more than a new one.
+        beside: returns the key under which a ref goes whose key somebody else has taken meanwhile, from 2 on.
+        written: is told of refs that were written.
+    """
+
+    def __init__(
+        self,
+        inner: Backend,
+        *,
+        is_recorded: Callable[[RefKey], bool],
+        beside: Callable[[RefKey, int], RefKey],
+        written: Callable[[Written], None],
+    ) -> None:
+        super().__init__(inner)
+        self._is_recorded = is_recorded
+        self._beside = beside
+        self._written = written
+        self._thread: int | None = threading.get_ident()
+        self._serial = count(1)
+        self._met: set[str] = set()
+        # Of refs that were written, the token that was handed out last and the one that the ref has in its place.
+        self._became: dict[RefKey, tuple[Token, Token]] = {}
+        self._lock = threading.RLock()
+        self._forget()
+        _all.add(self)
+        forks.write_first(self)
+        forks.renew(self, forks.Floor.BACKEND)
+
+    def _forget(self) -> None:
+        self._objects: dict[str, NewObject] = {}
+        self._refs: dict[RefKey, Snapshot] = {}
+        self._bytes = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held back."""
+        return not (self._objects or self._refs)
+
+    def finish(self) -> None:
+        """Hold nothing back any more: write it, durably; where that fails it is tried again by what writes next."""
+        self._thread = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is held back; all of it is durable on return. May be interrupted and called again."""
+        written: list[tuple[RefKey, Token, Token]] = []
+        with self._lock:
+            self._put_objects()
+            if self._refs:
+                staged = list(self._refs.items())
+                tokens = self.inner.create_refs([(key, snapshot.data) for key, snapshot in staged])
+                for (key, snapshot), token in zip(staged, tokens, strict=True):
+                    new = token or self._write_taken(key, snapshot.data)
+                    if new is not None:
+                        self._became[key] = (snapshot.token, new)
+                        written.append((key, snapshot.token, new))
+                self._forget()
+        self._written(written)
+
+    def _put_objects(self) -> None:
+        """Write the objects; without the lock, which one who holds a ref of `inner` must not wait for."""
+        staged = list(self._objects.values())
+        if staged:
+            self.inner.prepare()
+            self.inner.put_objects(staged)
+            for new in staged:
+                self._objects.pop(new.id, None)
+
+    def _write_taken(self, key: RefKey, data: bytes) -> Token | None:
+        """Write a ref whose key is not free; None where it is under another one now."""
+        with suppress(KeyError, StoreError, RefChangedError):
+            there = self.inner.read_ref(key)
+            # As of an interrupted attempt, which others may have gone on from.
+            if there.data.startswith(data):
+                return there.token
+            if data.startswith(there.data):
+                return self.inner.append_ref(key, there.token, data[len(there.data) :])
+        number = 2
+        while True:
+            with suppress(RefTakenError):
+                self.inner.create_ref(self._beside(key, number), data)
+                return None
+            number += 1
+
+    def call(self, verb: str, act: Callable[[], T]) -> T:
+        if verb in _FLUSHING:
+            self.flush()
+        return act()
+
+    @property
+    def _stages(self) -> bool:
+        return self._thread == threading.get_ident()
+
+    def prepare(self) -> None:
+        self.inner.prepare()
+
+    # Objects
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        staged = self._objects.get(identity)
+        if staged is None:
+            return super().get_object(identity, size=size, limit=limit)
+        if wrong := mismatch(identity, staged.data, size=size, limit=limit):
+            expected, actual = wrong
+            raise CorruptionError("an object in memory is damaged", expected=expected, actual=actual)
+        return staged.data
+
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        staged = self._objects.get(identity)
+        return super().object_pieces(identity) if staged is None else iter((staged.data,))
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        if not self._stages:
+            super().put_objects(objects)
+            return
+        for new in objects:
+            self._objects[new.id] = new
+            self._bytes += len(new.data)
+            if self._bytes > MOST_BYTES:
+                self._put_objects()
+                self._bytes = sum(len(snapshot.data) for snapshot in self._refs.values())
+
+    # Refs
+
+    # What is staged comes first in all of these: what is not there any more is in `inner` by then.
+
+    def ref_tokens(self) -> dict[str, Token]:
+        staged = {key.path: snapshot.token for key, snapshot in self._refs.copy().items()}
+        return super().ref_tokens() | staged
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        staged = self._refs.get(key)
+        return staged.token if staged is not None else super().ref_token(key)
+
+    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+        staged = {key.path: snapshot.token.identity for key, snapshot in self._refs.copy().items()}
+        marker, found = super().ref_identities(marker, but=but)
+        # What is staged is known to whoever staged it, and is no reason to list what is not.
+        return marker, None if found is None else found | staged
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        staged = self._refs.get(key)
+        return staged if staged is not None else super().read_ref(key)
+
+    def ref_end(self, key: RefKey) -> RefEnd:
+        staged = self._refs.get(key)
+        if staged is None:
+            return super().ref_end(key)
+        return RefEnd(len(staged.data), staged.data[-END_BYTES:])
+
+    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+        staged = any(key.replica == replica for key in self._refs.copy())
+        found = super().replica_marker(replica, known)
+        return [] if found is None and staged else found
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        if not self._stages:
+            return super().create_ref(key, data)
+        if len(self._refs) >= MOST_REFS or self._bytes > MOST_BYTES:
+            self.flush()
+        # Not waited for: who writes now may wait for a ref that this thread holds.
+        elsewhere = self._is_first(key.replica) or self._is_recorded(key) or not self._lock.acquire(blocking=False)
+        if elsewhere:
+            self._put_objects()
+            return self.inner.create_ref(key, data)
+        try:
+            if key in self._refs or self.inner.ref_token(key) is not None:
+                raise RefTakenError(key)
+            return self._stage(key, data, -next(self._serial))
+        finally:
+            self._lock.release()
+
+    def _is_first(self, replica: str) -> bool:
+        if replica not in self._met and self.inner.replica_marker(replica) is None:
+            return True
+        self._met.add(replica)
+        return False
+
+    def _stage(self, key: RefKey, data: bytes, identity: int) -> Token:
+        token = Token(identity, len(data), next(self._serial))
+        before = self._refs.get(key)
+        self._bytes += len(data) - (len(before.data) if before is not None else 0)
+        self._refs[key] = Snapshot(data, token)
+        return token
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        if not self._stages:
+            self.flush()
+            return self.inner.append_ref(key, self._now(key, expected), data)
+        if key in self._refs:
+            with self._lock:
+                staged = self._staged(key, expected)
+                if staged is not None:
+                    return self._stage(key, staged.data + data, expected.identity)
+        return self.inner.append_ref(key, self._now(key, expected), data)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        if not self._stages:
+            self.flush()
+            return self.inner.replace_ref(key, self._now(key, expected), data)
+        if key in self._refs:
+            with self._lock:
+                if self._staged(key, expected) is not None:
+                    return self._stage(key, data, -next(self._serial))
+        self._put_objects()
+        return self.inner.replace_ref(key, self._now(key, expected), data)
+
+    def _staged(self, key: RefKey, expected: Token) -> Snapshot | None:
+        """Return what is staged of a ref; None where another thread has just written it.
+
+        Raises:
+            RefChangedError: it is not as expected.
+        """
+        staged = self._refs.get(key)
+        if staged is not None and staged.token != expected:
+            raise RefChangedError(key)
+        return staged
+
+    def _now(self, key: RefKey, expected: Token) -> Token:
+        before, after = self._became.get(key, (None, expected))
+        return after if expected == before else expected
+
+    def hold(self, key: RefKey) -> AbstractContextManager[None]:
+        if not self._stages:
+            return super().hold(key)
+        return nullcontext() if key in self._refs else self.inner.hold(key)
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._stages else super().together()
+
+    def recover(self) -> None:
+        give_up(self._lock)
+        super().recover()
+
+    def close(self) -> None:
+        self.finish()
+        super().close()
+
+    def before_fork(self) -> None:
+        # The parent is told when it tries again.
+        with suppress(StoreError, RefChangedError):
+            self.flush()
+
+    def after_fork(self) -> None:
+        """In a child of os.fork: what could not be written before is the parent's to write."""
+        self._lock = threading.RLock()
+        self._thread = None
+        self._forget()
+
+
+_all: weakref.WeakSet[StagedBackend] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for staged in list(_all):
+        try:
+            # Others that save at the end do so after this.
+            staged.finish()
+        except Exception as error:
+            tell(f"what was saved in bulk() could not be written when the program ended: {error}")
+
+
+atexit.register(_at_exit)

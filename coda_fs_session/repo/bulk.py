@@ -1,0 +1,54 @@
+"""Many creates and saves in a row, made durable together: see `SessionManager.bulk`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from ..backends.base import RefKey
+from ..backends.staged import StagedBackend
+from ..errors import warn
+from ..format.names import key_of_ref, ref_path
+from .repository import Repository
+
+
+class Bulk(AbstractContextManager[None]):
+    """Lets a repository hold back what this thread makes until the end of a block."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+
+    def __enter__(self) -> None:
+        repo = self._repo
+        # Of an earlier block, whose end has failed.
+        self.finish()
+        staged = StagedBackend(
+            repo.backend,
+            is_recorded=lambda key: repo.machine.record.end(key) is not None,
+            beside=_beside,
+            written=repo.index.moved,
+        )
+        repo.use(staged)
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Write what is held back, if anything is, and hold back nothing any more.
+
+        Raises:
+            StoreError: it cannot be written; it stays in memory, and is tried again by whatever writes next.
+        """
+        staged = self._repo.backend
+        if isinstance(staged, StagedBackend):
+            staged.finish()
+            self._repo.use(staged.inner)
+
+
+def _beside(key: RefKey, number: int) -> RefKey:
+    name = key_of_ref(key.path) or key.path
+    if number == 2:
+        warn(
+            f"another process has made a session in {key.path} during bulk(); both are kept: list_sessions() has them, "
+            "one by a derived name"
+        )
+    return RefKey(ref_path(key.replica, name, number))
