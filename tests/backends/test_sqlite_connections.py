@@ -1,4 +1,4 @@
-"""How a database is opened where its folder cannot be written."""
+"""How a database is opened: by whatever path, and where its folder cannot be written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from storekit import fill, open_store
 
 from coda_fs_session.backends.sqlite.connections import Connections
 
@@ -30,6 +31,14 @@ class Refusing:
 
     def close(self) -> None:
         self.closed = True
+
+
+def test_a_path_with_two_slashes_in_front(tmp_path: Path) -> None:
+    """It is a path like any other; SQLite once took its first folder for a host."""
+    with open_store(Path(f"/{tmp_path}/store"), backend="sqlite") as manager:
+        fill(manager, "chat")
+    with open_store(tmp_path / "store", backend="sqlite") as manager:
+        assert len(manager.load_session("chat")) == 3
 
 
 @pytest.mark.parametrize("code", EVERY)
