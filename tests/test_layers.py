@@ -334,8 +334,9 @@ def test_refs_change_in_one_room(name: str, module: ast.Module) -> None:
 @pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
 def test_forks_are_seen_in_one_place(name: str, module: ast.Module) -> None:
     """What a child of `os.fork` makes anew is in one registry, which tells the order."""
-    calls = [node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)]
-    assert "register_at_fork" not in calls or name in ("process.forks", "process.system")
+    used = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
+    used |= {node.name for node in ast.walk(module) if isinstance(node, ast.alias)}
+    assert "register_at_fork" not in used or name in ("process.forks", SYSTEM)
 
 
 @pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
