@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .diverging import apart
 from .machines import Machine
 
 
@@ -13,3 +14,21 @@ from .machines import Machine
 def here(tmp_path: Path) -> Machine:
     """A machine whose store is empty yet."""
     return Machine(tmp_path / "here", "here-00000001")
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Machine:
+    """Another one."""
+    return Machine(tmp_path / "there", "there-00000002")
+
+
+@pytest.fixture
+def third(tmp_path: Path) -> Machine:
+    """One more."""
+    return Machine(tmp_path / "third", "third-00000003")
+
+
+@pytest.fixture
+def derived(here: Machine, there: Machine) -> str:
+    """The derived name by which the side of `there` goes, of a session "default" that `here` has another one of."""
+    return apart(here, there)

@@ -29,11 +29,6 @@ SMALLEST, SMALL, LARGE = sorted("xyz", key=lambda text: chain_message(CHAIN_STAR
 """Texts that, as first messages, are steps in this order."""
 
 
-@pytest.fixture
-def there(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "there", "there-00000002")
-
-
 def _diverge(here: Machine, there: Machine, first: str = SMALL) -> str:
     """Let two machines go on with one session, and tell each other; returns the derived name."""
     here.create("chat", said(first))

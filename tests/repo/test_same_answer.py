@@ -18,11 +18,6 @@ from .machines import Machine, contents, said
 OLD = "2026-01-02T03:04:05.000006+00:00"
 
 
-@pytest.fixture
-def there(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "there", "there-00000002")
-
-
 def _listed(manager: SessionManager) -> dict[str, int]:
     return {info.name: info.message_count for info in manager.list_sessions()}
 

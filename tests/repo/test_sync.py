@@ -10,67 +10,15 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session import (
-    CorruptionError,
-    Session,
-    SessionInfo,
-    SessionManager,
-    SessionStorage,
-    StoreError,
-    StoreFormatError,
-    SyncProgress,
-    UnsupportedError,
-)
+from coda_fs_session import SessionManager, SyncProgress
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.refs import Save, encode_save
-from coda_fs_session.repo.repository import Repository, Settings
-from coda_fs_session.repo.storage import RepoStorage
-from coda_fs_session.repo.sync.exchange import sync
 
-from .machines import SMALL, Machine, contents, said
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "there", "there-00000002")
-
-
-def in_memory(replica: str = "memory-00000001") -> SessionManager:
-    repository = Repository(MemoryBackend(), MemoryState(replica), Settings(sizes=SMALL))
-    return SessionManager({"session": {"autosave_interval": 0}}, storage=RepoStorage(repository))
-
-
-def states(manager: SessionManager) -> set[tuple[str, bool, tuple[bytes, ...]]]:
-    """Return name, deleted or not, and messages of every good ref of a store: all that anybody could be shown."""
-    assert isinstance(manager._storage, RepoStorage)
-    repo = manager._storage.repo
-    heads = [repo.read(key) for key, _ in repo.backend.refs()]
-    return {(head.name, head.deleted, tuple(head.messages.read(0, head.count))) for head in heads}
-
-
-def files_of(machine: Machine) -> dict[str, bytes]:
-    """Return every file of a store that is data."""
-    return {
-        str(path.relative_to(machine.store)): path.read_bytes()
-        for path in machine.store.rglob("*")
-        if path.is_file() and not path.name.startswith(".tmp-")
-    }
-
-
-def some_sessions(machine: Machine) -> None:
-    machine.create("long", said(*range(60)))
-    machine.create("short", said("hello"))
-    machine.create("Ünïcode / name", said(1, 2, 3))
-    manager = machine.manager()
-    manager.create_session("branch", branch_from="long", at=25)
-    manager.create_session("gone")
-    manager.delete_session("gone")
-    manager.create_session("old name")
-    manager.rename_session("old name", "new name")
+from .machines import Machine, contents, said
+from .syncing import files_of, some_sessions, states
 
 
 def test_into_an_empty_folder(here: Machine, there: Machine) -> None:
@@ -160,23 +108,6 @@ def test_one_way(here: Machine, there: Machine, direction: Any) -> None:
     # The other half is not forgotten over it.
     here.manager().sync(there.store)
     assert files_of(here) == files_of(there)
-
-
-def test_memory_and_files(here: Machine, there: Machine) -> None:
-    """The engine knows no backend: a store in memory takes part like any other, and passes on what it got."""
-    some_sessions(here)
-    memory = in_memory()
-    here.manager().sync(memory)
-    assert states(memory) == states(here.manager())
-    session = memory.create_session("long")
-    session.add_message({"role": "user", "content": "from memory"})
-    memory.save_session(session)
-    report = memory.sync(there.store)
-    assert len(report.pushed.new) == 5
-    assert there.read("long")[-1] == "from memory"
-    other = in_memory("memory-00000002")
-    assert other.sync(memory, direction="pull").pulled.new == report.pushed.new
-    assert states(other) == states(memory) == states(there.manager())
 
 
 def test_diverged_sessions_are_kept(here: Machine, there: Machine) -> None:
@@ -285,240 +216,6 @@ def test_metadata_alone(here: Machine, there: Machine) -> None:
     assert files_of(here) == files_of(there)
 
 
-def test_a_damaged_ref_goes_nowhere(here: Machine, there: Machine) -> None:
-    """It is told, left as it is, and neither takes a good one's place nor is replaced by one; the rest arrives."""
-    here.create("chat", said(1, 2))
-    here.create("other", said(3))
-    here.manager().sync(there.store)
-    here.change("other", 4)
-    (path,) = here.store.glob("refs/*/chat.jsonl")
-    good, bad = path.read_bytes(), path.read_bytes().replace(b'"content":"2"', b'"content":"7"')
-    path.write_bytes(bad)
-    report = here.manager().sync(there.store)
-    (problem,) = report.problems
-    assert isinstance(problem, CorruptionError)
-    assert problem.path == path
-    assert problem.line == 2
-    assert there.read("other") == ["3", "4"]
-    assert there.read("chat") == ["1", "2"]
-    assert path.read_bytes() == bad
-    # Here the good one arrived beside it, under a name that a reader takes as the file made in its place.
-    assert path.with_name("chat.2.jsonl").read_bytes() == good
-    again = here.manager().sync(there.store)
-    assert [error.path for error in again.problems] == [path]
-    assert not again.pushed
-    assert not again.pulled
-
-
-def test_a_damaged_ref_of_a_header(here: Machine, there: Machine) -> None:
-    """What never arrived because it is damaged is told each time, and arrives once it is mended."""
-    here.create("chat", said(1))
-    path = here.only_ref()
-    good = path.read_bytes()
-    path.write_bytes(good.replace(b"chat", b"cha7", 1))
-    for _ in range(2):
-        report = here.manager().sync(there.store)
-        assert [error.path for error in report.problems] == [path]
-        assert there.refs() == []
-    path.write_bytes(good)
-    assert here.manager().sync(there.store).pushed.new == ("chat",)
-
-
-def test_objects_heal_each_other(here: Machine, there: Machine) -> None:
-    """A damaged object is not copied, a good one mends it, on whichever side it is; damaged on both, it is told."""
-    here.create("chat", said(*range(60)))
-    objects = sorted(path.relative_to(here.store) for path in here.store.glob("objects/*/*"))
-    first, second, third = objects[:3]
-    good = {each: (here.store / each).read_bytes() for each in objects}
-    (here.store / first).write_bytes(b"damaged\n")
-    report = here.manager().sync(there.store)
-    assert [error.path for error in report.problems] == [here.store / first]
-    assert not (there.store / first).exists()
-    (there.store / first.parent).mkdir(exist_ok=True)
-    (there.store / first).write_bytes(good[first])
-    shutil.rmtree(here.folder / "state")  # of what was found good once it is remembered that it need not be read again
-    (there.store / second).write_bytes(b"damaged\n")
-    report = here.manager().sync(there.store)
-    assert (report.pushed.objects, report.pulled.objects) == (1, 1)
-    assert {each: (here.store / each).read_bytes() for each in objects} == good
-    assert {each: (there.store / each).read_bytes() for each in objects} == good
-    shutil.rmtree(here.folder / "state")
-    for machine in (here, there):
-        (machine.store / third).write_bytes(b"damaged\n")
-    for _ in range(2):
-        report = here.manager().sync(there.store)
-        assert {error.path for error in report.problems} == {here.store / third, there.store / third}
-
-
-def test_torn_writes_stay_behind(here: Machine, there: Machine) -> None:
-    """A last line that is not complete, perhaps because it is being written, does not travel."""
-    here.create("chat", said(1))
-    whole = here.only_ref().read_bytes()
-    with here.only_ref().open("ab") as file:
-        file.write(b'{"prev":"torn')
-    here.manager().sync(there.store)
-    assert there.only_ref().read_bytes() == whole
-    assert not here.manager().sync(there.store).pushed
-
-
-def test_an_object_that_is_not_here_yet(here: Machine, there: Machine) -> None:
-    """Refs travel ahead of objects that are missing; where one would tell which state is newer, nothing is written."""
-    here.create("chat", said(*range(60)))
-    objects = sorted(here.store.glob("objects/*/*"))
-    kept = {path: path.read_bytes() for path in objects}
-    for path in objects:
-        path.unlink()
-    report = here.manager().sync(there.store)
-    assert report.problems == ()
-    assert len(there.refs()) == 1
-    for path, data in kept.items():
-        path.write_bytes(data)
-    manager = here.manager()
-    session = manager.load_session("chat")
-    session.messages[3]["content"] = "edited"
-    manager.save_session(session)
-    for path in here.store.glob("objects/*/*"):
-        path.unlink()
-    report = here.manager().sync(there.store)
-    assert report.problems
-    assert (len(here.refs()), len(there.refs())) == (1, 1)
-    for path, data in kept.items():
-        path.write_bytes(data)
-
-
-def test_files_of_other_programs(here: Machine, there: Machine) -> None:
-    """Conflict copies of sync tools travel under their names, also from deeper folders; other files do not."""
-    here.create("chat", said(1, 2))
-    ref = here.only_ref()
-    copy = ref.with_name("chat (in conflict, 2026-01-02).jsonl")
-    deep = here.store / "refs/some tool/kept/chat.jsonl"
-    deep.parent.mkdir(parents=True)
-    for path in (copy, deep):
-        shutil.copy(ref, path)
-    ref.with_name(".hidden.jsonl").write_bytes(b"hidden")
-    ref.with_name("desktop.ini").write_bytes(b"[view]")
-    report = here.manager().sync(there.store)
-    assert report.problems == ()
-    assert {path.relative_to(there.store) for path in there.refs()} == {
-        path.relative_to(here.store) for path in (ref, copy, deep)
-    }
-
-
-@pytest.mark.parametrize("where", [".", "refs", "..", "../store/objects/../"])
-def test_a_store_and_itself(here: Machine, where: str) -> None:
-    """A store is not synced into itself, nor with what is within it or around it."""
-    here.create("chat", said(1))
-    before = files_of(here)
-    with pytest.raises(ValueError, match="with itself"):
-        here.manager().sync(here.store / where)
-    with pytest.raises(ValueError, match="with itself"):
-        here.manager().sync(here.manager())
-    assert files_of(here) == before
-    memory = in_memory()
-    with pytest.raises(ValueError, match="with itself"):
-        memory.sync(memory)
-
-
-def test_a_link_to_the_same_store(here: Machine, tmp_path: Path) -> None:
-    """A symbolic link to the store is the store."""
-    here.create("chat", said(1))
-    (tmp_path / "link").symlink_to(here.store)
-    with pytest.raises(ValueError, match="with itself"):
-        here.manager().sync(tmp_path / "link")
-
-
-def test_what_is_no_store_is_refused(here: Machine, tmp_path: Path) -> None:
-    """A folder of something else, a file, a newer store, and nothing to pull from: refused, and nothing is written."""
-    here.create("chat", said(1))
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "letter.txt").write_text("Dear ...")
-    newer = tmp_path / "newer"
-    newer.mkdir()
-    (newer / "FORMAT").write_text('{"coda_fs_session":2}\n')
-    for target in (foreign, foreign / "letter.txt", newer):
-        with pytest.raises(StoreFormatError):
-            here.manager().sync(target)
-    assert sorted(path.name for path in tmp_path.rglob("*") if "here" not in path.parts) == sorted(
-        ["foreign", "letter.txt", "newer", "FORMAT"]
-    )
-    with pytest.raises(StoreError, match="no store at"):
-        here.manager().sync(tmp_path / "absent", direction="pull")
-    assert not (tmp_path / "absent").exists()
-    with pytest.raises(ValueError, match="direction"):
-        here.manager().sync(tmp_path / "absent", direction="sideways")  # type: ignore[arg-type]
-
-
-def test_storages_without_an_engine(here: Machine) -> None:
-    """A storage of one's own cannot be synced, and the error says so, whichever side it is on."""
-
-    class Nowhere(SessionStorage):
-        def save(self, session: object) -> None: ...
-        def load(self, name: str) -> None: ...
-        def delete(self, name: str) -> None: ...
-        def list_all(self) -> list[SessionInfo]:
-            return []
-
-    custom = SessionManager(storage=Nowhere())
-    for one, other in ((custom, here.manager()), (here.manager(), custom)):
-        with pytest.raises(UnsupportedError, match="Nowhere cannot be synced"):
-            one.sync(other)
-
-
-def test_a_storage_that_passes_on_to_an_engine(here: Machine, there: Machine) -> None:
-    """A storage in front of one of this package's lends it to what needs an engine: a sync, a watch."""
-
-    class InFront(SessionStorage):
-        def __init__(self, behind: SessionStorage) -> None:
-            self._behind = behind
-
-        def engine(self) -> object | None:
-            return self._behind.engine()
-
-        def save(self, session: Session) -> None:
-            self._behind.save(session)
-
-        def load(self, name: str) -> Session | None:
-            return self._behind.load(name)
-
-        def delete(self, name: str) -> None:
-            self._behind.delete(name)
-
-        def list_all(self) -> list[SessionInfo]:
-            return self._behind.list_all()
-
-    some_sessions(here)
-    manager = SessionManager(storage=InFront(there.manager()._storage))
-    with manager.watch() as watch:
-        assert here.manager().sync(manager).pushed
-        event = watch.next(timeout=10)
-    assert event is not None
-    assert there.names() == here.names() != []
-
-
-def test_another_disk_at_the_same_place(here: Machine, there: Machine, tmp_path: Path) -> None:
-    """What is remembered of one stick is not believed of another one that is mounted at the same place."""
-    some_sessions(here)
-    here.manager().sync(there.store)
-    here.manager().sync(there.store)
-    there.store.rename(tmp_path / "first stick")
-    here.manager().sync(there.store)
-    assert files_of(there) == files_of(here)
-
-
-def test_losing_the_state_folder(here: Machine, there: Machine) -> None:
-    """What is remembered saves work and nothing else; rubbish in its place does no harm."""
-    some_sessions(here)
-    here.manager().sync(there.store)
-    (memory,) = (here.folder / "state").glob("*/sync-*.json")
-    for rubbish in (b"", b"[]", b"\xff", b"[1,null,{},{},{}]", b"[1,2,3]"):
-        memory.write_bytes(rubbish)
-        report = here.manager().sync(there.store)
-        assert not report.pushed
-        assert not report.pulled
-        assert report.problems == ()
-
-
 def test_compressed_objects_stay_compressed(tmp_path: Path) -> None:
     """An object with a large message is kept compressed on the other side too, and everything else plain."""
     options = {"autosave_interval": 0, "durability": "none", "state_path": str(tmp_path / "state")}
@@ -573,40 +270,6 @@ def test_beside_writers_on_both_sides(here: Machine, there: Machine) -> None:
     assert files_of(here) == files_of(there)
 
 
-def test_a_read_only_target(here: Machine, there: Machine) -> None:
-    """From a target that cannot be written everything is pulled; pushing to it fails as any write does."""
-    there.create("theirs", said(*range(40)))
-    here.create("mine", said(1))
-
-    manager = there.manager()
-    assert isinstance(manager._storage, RepoStorage)
-    backend = manager._storage.repo.backend
-
-    def refuse(*arguments: object) -> Any:
-        raise StoreError("cannot be written", there.store)
-
-    for verb in ("prepare", "put_objects", "create_ref", "create_refs", "append_ref", "replace_ref"):
-        setattr(backend, verb, refuse)
-    assert here.manager().sync(manager, direction="pull").pulled.new == ("theirs",)
-    with pytest.raises(StoreError, match="cannot be written"):
-        here.manager().sync(manager)
-    assert here.names() == ["mine", "theirs"]
-
-
-def test_a_path_out_of_the_store(here: Machine) -> None:
-    """A backend that names refs outside its store, or hidden ones, is not followed there."""
-    backend = MemoryBackend()
-    here.create("chat", said(1))
-    data = here.only_ref().read_bytes()
-    for path in ("../../evil.jsonl", "/tmp/evil.jsonl", "a/../../evil.jsonl", ".hidden/x.jsonl", "a/.x.jsonl"):
-        backend.create_ref(RefKey(path), data)
-    memory = RepoStorage(Repository(backend, MemoryState(), Settings(sizes=SMALL)))
-    before = files_of(here)
-    report = sync(RepoStorage(here.repository()), memory, direction="pull")
-    assert not report.pulled
-    assert files_of(here) == before
-
-
 def test_a_save_during_the_sync(here: Machine, there: Machine) -> None:
     """A ref that moves on after the objects were listed does not arrive ahead of the objects that it names now."""
     here.create("chat", said(*range(60)))
@@ -633,22 +296,6 @@ def test_metadata_of_a_clone(here: Machine, tmp_path: Path) -> None:
         assert machine.manager().load_session("chat").metadata == {"first": True, "second": True}
 
 
-def test_two_refs_of_one_replica(here: Machine, there: Machine) -> None:
-    """Each goes to its own path, also where one contains the other: a ref is only ever written as itself."""
-    here.create("chat", said(1))
-    here.manager().sync(there.store)
-    first = here.only_ref()
-    second = first.with_name("chat.2.jsonl")
-    second.write_bytes(first.read_bytes())
-    repo = here.repository()
-    head = repo.read(RefKey(f"{here.replica}/chat.2.jsonl"))
-    line, _ = encode_save(Save(head.last_id, repo.now(), [b'{"role":"user","content":"2"}']))
-    repo.backend.append_ref(head.key, head.token, line)
-    before = files_of(here)
-    here.manager().sync(there.store)
-    assert files_of(here) == files_of(there) == before
-
-
 def test_young_files_are_looked_at_again(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What changed within one tick of the file system's clock after it was copied is noticed the next time."""
     here.create("chat", said(1))
@@ -667,20 +314,6 @@ def test_young_files_are_looked_at_again(here: Machine, there: Machine, monkeypa
     assert [error.path for error in here.manager().sync(there.store).problems] == [ref]
 
 
-def test_a_file_that_cannot_be_kept_there(here: Machine, there: Machine) -> None:
-    """A ref whose place is taken by something else, or whose name the other file system refuses, is told; the others
-    arrive."""
-    here.create("chat", said(1))
-    for name in ("blocked", "fine"):
-        (here.store / "refs" / name).mkdir()
-        shutil.copy(here.store / "refs" / here.replica / "chat.jsonl", here.store / "refs" / name / "chat.jsonl")
-    there.create("other", said(1))
-    (there.store / "refs/blocked").symlink_to(there.folder)
-    report = here.manager().sync(there.store, direction="push")
-    assert [error.path for error in report.problems] == [there.store / "refs/blocked"]
-    assert {path.parent.name for path in there.refs()} == {here.replica, there.replica, "fine"}
-
-
 def test_an_error_in_the_callback_ends_the_sync(here: Machine, there: Machine) -> None:
     """It comes out, whatever had arrived stays, and the next run brings the rest."""
     some_sessions(here)
@@ -693,13 +326,3 @@ def test_an_error_in_the_callback_ends_the_sync(here: Machine, there: Machine) -
         here.manager().sync(there.store, progress=fail)
     here.manager().sync(there.store)
     assert files_of(there) == files_of(here)
-
-
-def test_a_target_is_the_folder_that_the_system_finds(here: Machine, tmp_path: Path) -> None:
-    """`..` after a symbolic link leads up from where that points to."""
-    here.create("chat", said(1))
-    (tmp_path / "disk" / "deep").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep")
-    here.manager().sync(f"{tmp_path}/link/../usb")
-    assert list((tmp_path / "disk" / "usb").glob("refs/*/chat.jsonl"))
-    assert not (tmp_path / "usb").exists()
