@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
-import stat
-import subprocess
 import tracemalloc
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
-from storekit import ROOT, fill, lose_record, message, open_store, ref_of, say, untouched, within
+from hostile_store import assert_only_bad_is_bad, change_header, damaged_store, sign
+from storekit import fill, lose_record, message, open_store, say, untouched, within
 
 from coda_fs_session import (
     CorruptionError,
@@ -26,20 +23,6 @@ from coda_fs_session import (
 )
 from coda_fs_session.backends.base import RefKey, Snapshot
 from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.format.ids import line_id
-
-
-def sign(line: bytes) -> bytes:
-    """Give a ref line (without its id) the id that belongs to it."""
-    before = line[:-1]
-    return b'%b,"id":"%b"}\n' % (before, line_id(before).encode())
-
-
-def change_header(path: Path, **fields: object) -> None:
-    """Rewrite the header of a ref without saves, with valid ids, as another program might."""
-    header = orjson.loads(path.read_bytes().splitlines()[0])
-    del header["id"]
-    path.write_bytes(sign(orjson.dumps({**header, **fields})))
 
 
 def _claims(count: int) -> dict[str, object]:
@@ -47,99 +30,6 @@ def _claims(count: int) -> dict[str, object]:
     identity = "ab" * 32
     chain = hashlib.sha256(("0" * 64 + identity).encode()).hexdigest()
     return {"base": {"messages": count, "bytes": count, "chain": chain, "spine": [[[identity, count, count]]]}}
-
-
-def damaged_store(tmp_path: Path) -> tuple[Path, Path]:
-    """Make a store with the sessions good and bad, and return it with the ref of bad."""
-    store = tmp_path / "store"
-    manager = open_store(store)
-    for name in ("good", "bad"):
-        session = manager.create_session(name)
-        for number in range(3):
-            session.add_message(message(number))
-            manager.save_session(session)
-    manager.close()
-    # What the machine still knows of a damaged ref it puts beside it: see tests/damage/test_put_back.py.
-    lose_record(store)
-    return store, ref_of(store, "bad")
-
-
-def assert_only_bad_is_bad(
-    store: Path, path: Path, kind: type[StoreError] = CorruptionError, line: int | None = None
-) -> StoreError:
-    """Read a damaged store with and without an index: the damage is located, nothing is written, good is good."""
-    error: StoreError
-    for manager in (open_store(store), open_store(store, state_path=f"{store}.other.state")):
-        with untouched(store), within(20):
-            infos = {info.name: info for info in manager.list_sessions()}
-            assert sorted(infos) == ["bad", "good"]
-            assert isinstance(infos["bad"].error, kind)
-            assert infos["good"].error is None
-            assert infos["good"].message_count == 3
-            assert "bad" in manager
-            for opener in (manager.load_session, manager.create_session):
-                with pytest.raises(kind) as caught:
-                    opener("bad")
-            error = caught.value
-            assert isinstance(error, StoreError)
-            assert error.path == path
-            if isinstance(error, CorruptionError):
-                assert error.line == line
-            info = manager.get_session_info("bad")
-            assert info is not None
-            assert isinstance(info.error, kind)
-            assert len(manager.load_session("good").get_messages()) == 3
-            assert manager.stats().sessions == 1
-        with within(20):
-            session = manager.load_session("good")
-            metadata = {"looked": len(session)}
-            session.update_metadata(metadata)
-            manager.save_session(session)
-            session.update_metadata({"looked": 0})
-            manager.save_session(session)
-        manager.close()
-    return error
-
-
-def _folder(path: Path) -> None:
-    path.mkdir()
-
-
-def _link(path: Path) -> None:
-    path.symlink_to(path.with_name("good.jsonl"))
-
-
-def _dangling(path: Path) -> None:
-    path.symlink_to("/nonexistent")
-
-
-def _socket(path: Path) -> None:
-    here = os.getcwd()
-    os.chdir(path.parent)  # a socket's path may have 107 characters only
-    try:
-        with socket.socket(socket.AF_UNIX) as unix:
-            unix.bind(path.name)
-    finally:
-        os.chdir(here)
-
-
-def _device(path: Path) -> None:
-    try:
-        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero: endless
-    except OSError as error:
-        pytest.skip(f"cannot make a device here: {error}")
-
-
-@pytest.mark.parametrize("make", [_folder, os.mkfifo, _link, _dangling, _socket, _device])
-def test_a_ref_that_is_no_regular_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    """A folder, FIFO, link, socket or device in a ref's place is neither followed nor waited for."""
-    store, path = damaged_store(tmp_path)
-    path.unlink()
-    make(path)
-    error = assert_only_bad_is_bad(store, path)
-    advice = "put what this one stands for in its place" if path.is_symlink() else "move it out of the store"
-    assert advice in str(error)
-    assert getattr(error, "expected", None) == "a regular file"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 4096, b"{}\n", b"[1]\n", b'"text"\n', b"\xff\xfe"])
@@ -299,93 +189,6 @@ def test_a_session_of_impossible_length(tmp_path: Path, count: int) -> None:
         for info in manager.list_sessions():
             manager.load_session(info.name)
         assert len(manager.load_session("good")) == 4
-
-
-@pytest.mark.parametrize("top", ["refs", "refs/hostile", "objects/ab"])
-@pytest.mark.parametrize("name", ["d", "d" * 255], ids=["short", "long"])
-def test_folders_a_thousand_deep(tmp_path: Path, top: str, name: str) -> None:
-    """Bug: nothing could be listed where a path was longer than the system takes. What is too deep is no ref."""
-    store, _ = damaged_store(tmp_path)
-    (store / top).mkdir(exist_ok=True)
-    folder = os.open(store / top, os.O_RDONLY)
-    for _ in range(1000):
-        os.mkdir(name, dir_fd=folder)
-        below = os.open(name, os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = below
-    os.close(folder)
-    try:
-        for _ in range(2):
-            with open_store(store) as manager, within(20):
-                assert sorted(info.name for info in manager.list_sessions()) == ["bad", "good"]
-                assert "nobody" not in manager
-                assert manager.stats().sessions == 2
-                say(manager, manager.load_session("good"), 5)
-                manager.sync(tmp_path / "other")
-    finally:
-        # Python's own way of removing folders gives up at that depth.
-        subprocess.run(["rm", "-rf", store], check=True)
-
-
-def test_a_ref_that_is_32_folders_deep(tmp_path: Path) -> None:
-    """As FORMAT.md says, it counts, and one that is a folder deeper does not; the independent reader agrees."""
-    store, path = damaged_store(tmp_path)
-    for depth, found in ((32, ["bad", "good"]), (33, ["good"])):
-        there = store / "refs" / "/".join("d" * depth) / "x.jsonl"
-        there.parent.mkdir(parents=True)
-        path.rename(there)
-        path = there
-        assert sorted(info.name for info in open_store(store).list_sessions()) == found
-        run = subprocess.run([ROOT / "scripts/read_store", store], capture_output=True, text=True)
-        assert sorted(line.partition("\t")[2] for line in run.stdout.splitlines()) == found, run.stderr
-
-
-def test_a_folder_of_a_replica_that_is_a_link(tmp_path: Path) -> None:
-    """A link in the place of a replica's folder is not followed: what lies behind it is no part of the store."""
-    store = tmp_path / "store"
-    manager = open_store(store, replica="mine-00000001")
-    fill(manager, "chat")
-    manager.close()
-    (store / "refs" / "mine-00000001").rename(tmp_path / "outside")
-    (store / "refs" / "mine-00000001").symlink_to(tmp_path / "outside")
-    manager = open_store(store, replica="mine-00000001")
-    with untouched(tmp_path / "outside"):
-        assert manager.list_sessions() == []
-        with pytest.raises(CorruptionError, match="links are not followed") as caught:
-            manager.create_session("another")
-    assert caught.value.path == store / "refs" / "mine-00000001"
-
-
-def test_links_between_folders_do_not_loop(tmp_path: Path) -> None:
-    """A link to a folder above is not walked into."""
-    store, _ = damaged_store(tmp_path)
-    (store / "refs" / "loop").symlink_to(store)
-    with within(10):
-        assert sorted(info.name for info in open_store(store).list_sessions()) == ["bad", "good"]
-
-
-@pytest.mark.parametrize("name", ["notes.txt", "chat.txt~", "Thumbs.db", "pipe"])
-def test_foreign_files_beside_the_refs(tmp_path: Path, name: str) -> None:
-    """Files that are no refs, and do not look like ours, are left alone and not shown."""
-    store, path = damaged_store(tmp_path)
-    if name == "pipe":
-        os.mkfifo(path.with_name(name))
-    else:
-        path.with_name(name).write_text("hello")
-    manager = open_store(store)
-    with untouched(store), within(10):
-        assert sorted((info.name, info.error) for info in manager.list_sessions()) == [("bad", None), ("good", None)]
-
-
-def test_a_conflict_copy_is_one_more_ref(tmp_path: Path) -> None:
-    """A copy under any name counts for the session in its header; an equal one changes nothing."""
-    store, path = damaged_store(tmp_path)
-    copy = path.with_name("bad (conflicted copy 2024-01-01).jsonl")
-    copy.write_bytes(path.read_bytes())
-    manager = open_store(store)
-    assert [(info.name, info.message_count) for info in manager.list_sessions() if info.name == "bad"] == [("bad", 3)]
-    path.unlink()
-    assert len(open_store(store).load_session("bad")) == 3
 
 
 def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
