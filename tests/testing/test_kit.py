@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from storekit import ROOT, run_python
@@ -14,11 +16,15 @@ from storekit import ROOT, run_python
 from coda_fs_session.testing.kit.case import BackendCase
 from coda_fs_session.testing.kit.storage_case import StorageCase
 
-from . import broken
+from . import broken, broken_files, broken_storages
 
-BROKEN = {
-    name: kind.noticed_by for name, kind in vars(broken).items() if isinstance(kind, type) and name.startswith("Test")
+KINDS: dict[str, Any] = {
+    name: kind
+    for module in (broken, broken_files, broken_storages)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and name.startswith("Test")
 }
+BROKEN = {name: kind.noticed_by for name, kind in KINDS.items()}
 
 
 def run_pytest(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -43,7 +49,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     wanted = [f"{name}::{test}" for name, tests in BROKEN.items() for test in tests]
     outcomes: dict[str, str] = {}
     for _ in range(3):
-        paths = [f"{broken.__file__}::{test}" for test in wanted]
+        paths = [f"{inspect.getfile(KINDS[test.partition('::')[0]])}::{test}" for test in wanted]
         done = run_pytest("-q", "--tb=no", "-rA", f"--rootdir={folder}", *paths, folder=folder)
         found = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED) \S*?::(Test.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
         assert found, done.stdout + done.stderr

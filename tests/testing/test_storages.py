@@ -13,7 +13,7 @@ from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 
-from .broken import OfFolder, OfStorage
+from .broken_storages import OfFolder, OfStorage
 
 
 class TestKept(OfStorage):
