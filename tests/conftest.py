@@ -11,6 +11,8 @@ from storekit import Opener, open_store
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What these modules find wrong is shown as if a test had.
+    pytest.register_assert_rewrite("held_sessions", "hostile_store")
     # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones. How long an
     # example takes says how busy the machine is, and nothing about the package.
     hypothesis.settings.register_profile(
