@@ -12,6 +12,7 @@ import fcntl
 import functools
 import importlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -67,6 +68,8 @@ def install() -> None:
     sys.modules["msvcrt"] = _msvcrt(real)
     vars(os).update(os_names)
     sys.platform = "win32"
+    # Chosen when it was imported: Windows has no descriptors of folders to remove what is in them by.
+    shutil._use_fd_functions = False  # type: ignore[attr-defined]
 
 
 def _refusal(path: object) -> PermissionError:
@@ -186,12 +189,12 @@ class _Entry:
 
     def __init__(self, entry: os.DirEntry[str]) -> None:
         self._entry = entry
-        self.name, self.path = entry.name, entry.path
-        self.inode, self.is_dir, self.is_file = entry.inode, entry.is_dir, entry.is_file
-        self.is_symlink = entry.is_symlink
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
 
     def __fspath__(self) -> str:
-        return self.path
+        return self._entry.path
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         return _status(self._entry.stat(follow_symlinks=follow_symlinks), st_ino=0, st_dev=0, st_nlink=0)
