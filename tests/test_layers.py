@@ -69,9 +69,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
         *("repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
+    "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.source"),
+    "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
-        *("repo.source", "repo.bulk", "repo.lookup.", "repo.reverts.", "repo.writing."),
+        *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
+        "repo.writing.",
     ),
     "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
     "repo.sync.": (

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
+from ..errors import CorruptionError, SessionNotFoundError, warn
 from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
-from ..format.tree import Entry
 from ..process.uncopied import Uncopied
 from ..session.metadata import WorkingMetadata
 from ..session.session import Session, SessionInfo
@@ -24,6 +22,7 @@ from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft
 from .content.state import Attempt, Cursor, State
+from .cursors import Cursors
 from .lookup.listing import find_info, list_infos
 from .lookup.names import Resolved, follow, related, resolve
 from .lookup.own_side import find_own_side, own_side
@@ -40,16 +39,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def _goes_on_from(before: State, now: State) -> bool:
-    """Tell whether messages were only added to a session since."""
-    count = before.messages.count
-    return (
-        now.start == before.start
-        and now.messages.count >= count
-        and now.messages.chain_at(count) == before.messages.chain_at(count)
-    )
-
-
 class RepoStorage(Uncopied, SessionStorage):
     """Keeps sessions in a repository.
 
@@ -61,7 +50,7 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
-        self._cursors: weakref.WeakKeyDictionary[Session, Cursor] = weakref.WeakKeyDictionary()
+        self._cursors = Cursors(repo.settings.max_session_bytes)
         self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         self.outlives_process = repo.backend.capabilities.persistent
         self._bulk: Bulk | None = None  # the last one
@@ -101,7 +90,7 @@ class RepoStorage(Uncopied, SessionStorage):
                     # What was taken back after an error may be in the store all the same.
                     check_attempts(self.repo, cursor)
             except AttemptLandedError as landed:
-                cursor = self._rebase(session, landed)
+                cursor = self._cursors.rebase(session, landed.head, landed.attempt.metadata)
                 continue
             source = held.copy.source
             if state is not None and not metadata and isinstance(source, CursorSource) and source.cursor is cursor:
@@ -116,7 +105,8 @@ class RepoStorage(Uncopied, SessionStorage):
                     raise
                 cursor.attempted = {}
             else:
-                self._mark_saved(session, saved or saving.Saved(state or cursor.state), Found(messages, values))
+                end, merged = saved or (state or cursor.state, False)
+                self._cursors.mark_saved(session, end, Found(messages, values), merged=merged)
             return
 
     def meant(self, name: str) -> str:
@@ -204,30 +194,25 @@ class RepoStorage(Uncopied, SessionStorage):
         head = shown.head
         refuse_too_large(head, head.start, head.count, self.repo.settings.max_session_bytes)
         source = PartialSource.of(head)
-        session = self._stored(shown, source)
-        session._state.missing = source.missing
-        return session
+        return self._stored(shown, source, missing=source.missing)
 
     def _open(self, shown: Shown) -> Session:
         cursor = Cursor(shown.head)
-        session = self._stored(shown, self._source(cursor))
+        session = self._stored(shown, self._cursors.source(cursor))
         self._cursors[session] = cursor
         return session
 
-    def _source(self, cursor: Cursor) -> CursorSource:
-        return CursorSource(cursor, self.repo.settings.max_session_bytes)
-
-    def _stored(self, shown: Shown, source: MessageSource) -> Session:
+    def _stored(self, shown: Shown, source: MessageSource, missing: int = 0) -> Session:
         head = shown.head
-        parent = head.header.parent
         state = SessionState(
             shown.label,
             WorkingCopy(source),
             WorkingMetadata(dict(head.values())),
             created=decode_time(head.header.created),
             updated=decode_time(head.updated),
-            parent=parent.name if parent else None,
+            parent=head.parent_name,
             diverged_from=shown.diverged_from,
+            missing=missing,
         )
         return Session._holding(state)
 
@@ -269,10 +254,10 @@ class RepoStorage(Uncopied, SessionStorage):
                 attempted=self._attempts.setdefault(session, {}),
             )
         except AttemptLandedError as landed:
-            self._rebase(session, landed)
+            self._cursors.rebase(session, landed.head, landed.attempt.metadata)
             self.save(session)
         else:
-            self._mark_saved(session, saving.Saved(head), found)
+            self._cursors.mark_saved(session, head, found)
 
     def branch(self, parent: Session, name: str, at: int | None) -> Session:
         cursor = self._cursors.get(parent)
@@ -300,25 +285,20 @@ class RepoStorage(Uncopied, SessionStorage):
         renamed = self._mended(old, new, act=lambda: lifecycle.rename(self.repo, old, new, known=known))
         if renamed is None:
             raise SessionNotFoundError(old)
-        for session, head in self._standing():
+        for session, head in self._cursors.states():
             # One without unsaved changes is refreshed by whoever opened it.
             if head.key == renamed.key and lifecycle.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too. And an
                 # object that is still called what the session was called before others renamed it gets its name now.
-                self._stand_on(session, Cursor(renamed))
+                self._cursors.stand_on(session, Cursor(renamed))
         for session, head in before:
             if head.key != renamed.key and lifecycle.steps_from(renamed, head):
                 # What is in the ref that it was read from was not shown, and keeps the name.
-                self._stand_on(session, Cursor(renamed))
+                self._cursors.stand_on(session, Cursor(renamed))
 
     def _open_as(self, name: str) -> list[tuple[Session, State]]:
         """Return the open sessions of a name, with the states that they show."""
-        return [(session, head) for session, head in self._standing() if session.name == name]
-
-    def _standing(self) -> Iterator[tuple[Session, State]]:
-        # Not items(), which fails where another thread stores a session meanwhile.
-        for session in filter(None, [ref() for ref in self._cursors.keyrefs()]):
-            yield session, self._cursors[session].state
+        return [(session, head) for session, head in self._cursors.states() if session.name == name]
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         # Recorded is the name that the parent is written under, not one that it went by beside others.
@@ -340,7 +320,7 @@ class RepoStorage(Uncopied, SessionStorage):
         now = (current.key, current.token, current.metadata, current.updated)
         # A rename may have moved the session on to a head that it does not show yet.
         if seen != now or session._state.metadata.saved != current.values():
-            self._take(session, current)
+            self._cursors.take(session, current)
         return True
 
     def update_name(self, session: Session) -> None:
@@ -351,7 +331,7 @@ class RepoStorage(Uncopied, SessionStorage):
         shown = self._follow(session)
         if shown is None:
             return False
-        self._take(session, shown.head)
+        self._cursors.take(session, shown.head)
         return True
 
     def catch_up(self, session: Session) -> None:
@@ -363,12 +343,12 @@ class RepoStorage(Uncopied, SessionStorage):
         if session._hooks is not None:
             splice, metadata = session._hooks.before_save(session, splice, metadata)
         shown = self._follow(session)
-        if shown is None or not _goes_on_from(cursor.state, shown.head):
+        if shown is None or not shown.head.only_adds_to(cursor.state):
             return
-        stored = self._source(Cursor(shown.head)).read(splice.saved, shown.head.live_count)
+        stored = self._cursors.source(Cursor(shown.head)).read(splice.saved, shown.head.live_count)
         there = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, splice.lines, strict=False)))
         if there:
-            self._take(session, shown.head)
+            self._cursors.take(session, shown.head)
             held.copy.extend(splice.lines[there:])
             held.metadata.apply(metadata)
 
@@ -399,23 +379,9 @@ class RepoStorage(Uncopied, SessionStorage):
         return bring_back(self.repo, name)
 
     def stats(self) -> StoreStats:
-        infos = [info for info in self.list_all() if info.error is None]
-        heads = [head for info in infos if (head := resolve(self.repo, info.name).head) is not None]
-        uses: Counter[tuple[str, int]] = Counter()
-        for head in heads:
-            # Totals do not need every list node; loading says what is wrong with a session.
-            with suppress(StoreError):
-                uses.update(self._message_objects(head))
-        stored = [size for _, size in self.repo.backend.objects()]
-        of_refs = sum(self.repo.backend.ref_sizes())
-        return StoreStats(
-            sessions=len(infos),
-            messages=sum(info.message_count for info in infos),
-            logical_bytes=sum(info.size_bytes for info in infos),
-            stored_bytes=sum(stored) + of_refs,
-            objects=len(stored),
-            shared_bytes=sum((count - 1) * size for (_, size), count in uses.items()),
-        )
+        from .maintenance.stats import stats
+
+        return stats(self.repo, self.list_all())
 
     def opened(self, session: Session) -> None:
         self._attempts.pop(session, None)
@@ -436,99 +402,9 @@ class RepoStorage(Uncopied, SessionStorage):
         self.repo.index.keep()
         self.repo.backend.close()
 
-    def _message_objects(self, head: State) -> Counter[tuple[str, int]]:
-        """Count how often each object, with its size, is used for a session's messages."""
-        # A level at a time, and a node once however often it is named: a small store can say that it has any number.
-        nodes: Counter[Entry] = Counter()
-        for level in reversed(head.header.base.spine.levels):
-            below: Counter[Entry] = Counter()
-            for node, count in nodes.items():
-                for entry in self.repo.objects.node(node):
-                    below[entry] += count
-            below.update(level)
-            nodes = below
-        found: Counter[tuple[str, int]] = Counter({(entry.id, entry.bytes): count for entry, count in nodes.items()})
-        tail = head.header.base.tail
-        if tail is not None:
-            found[tail.id, tail.bytes] += 1
-        return found
-
-    def _mark_saved(self, session: Session, saved: saving.Saved, found: Found) -> None:
-        """Let a session stand on the state that its save led to."""
-        head = saved.state
-        cursor = self._moved(session, head)
-        source = self._source(cursor)
-
-        def mark() -> None:
-            session._state.mark_saved(
-                source, dict(head.values()), decode_time(head.updated), found, merged=saved.merged
-            )
-            session._state.parent = head.header.parent.name if head.header.parent else None
-            self._stand_on(session, cursor)
-
-        _complete(mark)
-
-    def _rebase(self, session: Session, landed: AttemptLandedError) -> Cursor:
-        """Let a session stand on a state that has part of its changes; what it holds stays."""
-        head, sent = landed.head, landed.attempt.metadata
-        cursor = self._moved(session, head)
-        source = self._source(cursor)
-        # It may have to be read, which may fail.
-        session._state.copy.live()
-
-        def rebase() -> None:
-            session._state.rebase(source, dict(head.values()), sent)
-            self._stand_on(session, cursor)
-
-        _complete(rebase)
-        return cursor
-
-    def _moved(self, session: Session, head: State) -> Cursor:
-        """Return the cursor of a session that is to stand on another state."""
-        cursor = self._cursors.get(session)
-        return cursor.moved(head) if cursor is not None else Cursor(head)
-
-    def _stand_on(self, session: Session, cursor: Cursor) -> None:
-        """Let a session be that of a state, which may have become a branch of its own."""
-        before, name = self._cursors.get(session), cursor.state.name
-        if before is None or before.state.name != name:
-            held = session._state
-            held.name, held.diverged_from = name, None
-        self._cursors[session] = cursor
-
-    def _take(self, session: Session, head: State) -> None:
-        """Show a state in a session, with nothing of the session's own kept."""
-        parent = head.header.parent
-        cursor = self._moved(session, head)
-        source = self._source(cursor)
-
-        def take() -> None:
-            session._state.show(
-                source,
-                dict(head.values()),
-                created=decode_time(head.header.created),
-                updated=decode_time(head.updated),
-                parent=parent.name if parent else None,
-            )
-            self._cursors[session] = cursor
-
-        _complete(take)
-
 
 def engine_of(storage: SessionStorage) -> RepoStorage | None:
     """Return the engine behind a storage, None where there is none."""
     engine = storage.engine()
     assert engine is None or isinstance(engine, RepoStorage), "what `SessionStorage.engine` promises"
     return engine
-
-
-def _complete(step: Callable[[], None]) -> None:
-    """Do all of a step, also where somebody interrupts it: then once more before the interrupt goes on.
-
-    A session and the head that it stands on must not part. What may fail in a step comes first in it.
-    """
-    try:
-        step()
-    except BaseException:
-        step()
-        raise

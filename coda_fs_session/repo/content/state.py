@@ -169,6 +169,11 @@ class State:
         return self.header.generation_id
 
     @property
+    def parent_name(self) -> str | None:
+        """Name of the session that this one was branched from."""
+        return self.header.parent.name if self.header.parent else None
+
+    @property
     def deleted(self) -> bool:
         return self.header.deleted
 
@@ -179,6 +184,11 @@ class State:
     def ends_as(self, end: RefEnd) -> bool:
         """Tell whether a ref, or what is recorded of one, ends as this head does."""
         return end.size == self.size and end.end.endswith(line_end(self.last_id))
+
+    def only_adds_to(self, before: State) -> bool:
+        """Tell whether messages were only added to a session since."""
+        count, messages = before.count, self.messages
+        return self.start == before.start and self.count >= count and messages.chain_at(count) == before.chain
 
     @property
     def count(self) -> int:

@@ -1,0 +1,113 @@
+"""Where open sessions stand: which state of the store each of them shows, and how it comes to another one.
+
+A session and its cursor must not part: each step is done whole, also where somebody interrupts it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+
+from ..format.records import decode_time
+from ..session.session import Session
+from ..session.state import Found
+from .content.state import Cursor, State
+from .source import CursorSource
+
+
+class Cursors:
+    """The cursors of a storage's sessions, as long as anybody holds these.
+
+    Attributes:
+        get: returns the cursor of a session, None where it has none.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._cursors: weakref.WeakKeyDictionary[Session, Cursor] = weakref.WeakKeyDictionary()
+        # Without a step in between: every save passes here.
+        self.get = self._cursors.get
+
+    def __getitem__(self, session: Session) -> Cursor:
+        return self._cursors[session]
+
+    def __setitem__(self, session: Session, cursor: Cursor) -> None:
+        self._cursors[session] = cursor
+
+    def states(self) -> Iterator[tuple[Session, State]]:
+        """Yield every session with the state that it shows."""
+        # Not items(), which fails where another thread stores a session meanwhile.
+        for session in filter(None, [ref() for ref in self._cursors.keyrefs()]):
+            yield session, self._cursors[session].state
+
+    def source(self, cursor: Cursor) -> CursorSource:
+        """Return the messages of a cursor's state."""
+        return CursorSource(cursor, self._most_bytes)
+
+    def mark_saved(self, session: Session, state: State, found: Found, *, merged: bool = False) -> None:
+        """Let a session stand on the state that its save led to."""
+        cursor = self._moved(session, state)
+        source = self.source(cursor)
+
+        def mark() -> None:
+            held = session._state
+            held.mark_saved(source, dict(state.values()), decode_time(state.updated), found, merged=merged)
+            held.parent = state.parent_name
+            self.stand_on(session, cursor)
+
+        _complete(mark)
+
+    def rebase(self, session: Session, state: State, sent: Mapping[str, bytes | None] | None) -> Cursor:
+        """Let a session stand on a state that has part of its changes; what it holds stays."""
+        cursor = self._moved(session, state)
+        source = self.source(cursor)
+        # It may have to be read, which may fail.
+        session._state.copy.live()
+
+        def rebase() -> None:
+            session._state.rebase(source, dict(state.values()), sent)
+            self.stand_on(session, cursor)
+
+        _complete(rebase)
+        return cursor
+
+    def take(self, session: Session, state: State) -> None:
+        """Show a state in a session, with nothing of the session's own kept."""
+        cursor = self._moved(session, state)
+        source = self.source(cursor)
+
+        def take() -> None:
+            session._state.show(
+                source,
+                dict(state.values()),
+                created=decode_time(state.header.created),
+                updated=decode_time(state.updated),
+                parent=state.parent_name,
+            )
+            self._cursors[session] = cursor
+
+        _complete(take)
+
+    def stand_on(self, session: Session, cursor: Cursor) -> None:
+        """Let a session be that of a state, which may have become a branch of its own."""
+        before, name = self._cursors.get(session), cursor.state.name
+        if before is None or before.state.name != name:
+            held = session._state
+            held.name, held.diverged_from = name, None
+        self._cursors[session] = cursor
+
+    def _moved(self, session: Session, state: State) -> Cursor:
+        cursor = self._cursors.get(session)
+        return cursor.moved(state) if cursor is not None else Cursor(state)
+
+
+def _complete(step: Callable[[], None]) -> None:
+    """Do all of a step, also where somebody interrupts it: then once more before the interrupt goes on.
+
+    What may fail in a step comes first in it.
+    """
+    try:
+        step()
+    except BaseException:
+        step()
+        raise
