@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..format.records import decode_time
 from ..session.session import Session
 from ..session.state import Found
-from .content.state import Cursor, State
+from .content.state import Attempt, Cursor, State
 from .source import CursorSource
 
 
@@ -25,6 +25,7 @@ class Cursors:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._cursors: weakref.WeakKeyDictionary[Session, Cursor] = weakref.WeakKeyDictionary()
+        self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         # Without a step in between: every save passes here.
         self.get = self._cursors.get
 
@@ -34,11 +35,23 @@ class Cursors:
     def __setitem__(self, session: Session, cursor: Cursor) -> None:
         self._cursors[session] = cursor
 
+    def attempts_to_create(self, session: Session) -> dict[str, Attempt]:
+        """Return what attempts to make a session have left, and where others note themselves."""
+        return self._attempts.setdefault(session, {})
+
+    def forget_attempts(self, session: Session) -> None:
+        """Whoever creates the session from now on makes another."""
+        self._attempts.pop(session, None)
+
     def states(self) -> Iterator[tuple[Session, State]]:
         """Yield every session with the state that it shows."""
         # Not items(), which fails where another thread stores a session meanwhile.
         for session in filter(None, [ref() for ref in self._cursors.keyrefs()]):
             yield session, self._cursors[session].state
+
+    def showing(self, name: str) -> list[tuple[Session, State]]:
+        """Return the open sessions of a name, with the states that they show."""
+        return [(session, state) for session, state in self.states() if session.name == name]
 
     def source(self, cursor: Cursor) -> CursorSource:
         """Return the messages of a cursor's state."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -21,7 +20,7 @@ from ..session.working_copy import MessageSource, WorkingCopy
 from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft
-from .content.state import Attempt, Cursor, State
+from .content.state import Cursor, State
 from .cursors import Cursors
 from .lookup.listing import find_info, list_infos
 from .lookup.names import Resolved, follow, related, resolve
@@ -51,7 +50,6 @@ class RepoStorage(Uncopied, SessionStorage):
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
         self._cursors = Cursors(repo.settings.max_session_bytes)
-        self._attempts: weakref.WeakKeyDictionary[Session, dict[str, Attempt]] = weakref.WeakKeyDictionary()
         self.outlives_process = repo.backend.capabilities.persistent
         self._bulk: Bulk | None = None  # the last one
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
@@ -217,7 +215,7 @@ class RepoStorage(Uncopied, SessionStorage):
         return Session._holding(state)
 
     def delete(self, name: str) -> None:
-        known = [head for _, head in self._open_as(name)]
+        known = [head for _, head in self._cursors.showing(name)]
         if not self._mended(name, act=lambda: lifecycle.delete(self.repo, name, known=known)):
             raise SessionNotFoundError(name)
 
@@ -251,7 +249,7 @@ class RepoStorage(Uncopied, SessionStorage):
                 metadata,
                 created=encode_time(held.created),
                 updated=encode_time(held.updated),
-                attempted=self._attempts.setdefault(session, {}),
+                attempted=self._cursors.attempts_to_create(session),
             )
         except AttemptLandedError as landed:
             self._cursors.rebase(session, landed.head, landed.attempt.metadata)
@@ -280,7 +278,7 @@ class RepoStorage(Uncopied, SessionStorage):
         return self._open(Shown(name, forked))
 
     def rename(self, old: str, new: str) -> None:
-        before = self._open_as(old)
+        before = self._cursors.showing(old)
         known = [head for _, head in before]
         renamed = self._mended(old, new, act=lambda: lifecycle.rename(self.repo, old, new, known=known))
         if renamed is None:
@@ -295,10 +293,6 @@ class RepoStorage(Uncopied, SessionStorage):
             if head.key != renamed.key and lifecycle.steps_from(renamed, head):
                 # What is in the ref that it was read from was not shown, and keeps the name.
                 self._cursors.stand_on(session, Cursor(renamed))
-
-    def _open_as(self, name: str) -> list[tuple[Session, State]]:
-        """Return the open sessions of a name, with the states that they show."""
-        return [(session, head) for session, head in self._cursors.states() if session.name == name]
 
     def is_branch_of(self, info: SessionInfo, parent: str) -> bool:
         # Recorded is the name that the parent is written under, not one that it went by beside others.
@@ -384,7 +378,7 @@ class RepoStorage(Uncopied, SessionStorage):
         return stats(self.repo, self.list_all())
 
     def opened(self, session: Session) -> None:
-        self._attempts.pop(session, None)
+        self._cursors.forget_attempts(session)
 
     def bulk(self) -> AbstractContextManager[None]:
         from .bulk import Bulk
