@@ -196,7 +196,8 @@ class SessionManager(Carrying):
             SessionConflictError: the name is another machine's conversation now, while this machine's side of it, or
                 what is open under the name, goes by another; the error names both, and nothing was deleted.
         """
-        with self._sessions.around(checked_name(name)) as (name, live):
+
+        def delete(name: str, live: Session | None) -> None:
             exists = self._storage.exists(name)
             if exists:
                 self._storage.delete(name)
@@ -205,6 +206,8 @@ class SessionManager(Carrying):
                 self._sessions.let_go(live)
             if not exists and not missing_ok:
                 raise SessionNotFoundError(name)
+
+        self._sessions.around(checked_name(name), delete)
 
     @operation
     def rename_session(self, old: str, new: str) -> None:
@@ -219,7 +222,8 @@ class SessionManager(Carrying):
         if old == new:
             self._load(old)
             return
-        with self._sessions.around(old) as (old, _):
+
+        def rename(old: str, _: Session | None) -> None:
             if old == new:
                 self._load(old)
                 return
@@ -227,6 +231,8 @@ class SessionManager(Carrying):
                 raise name_taken(new)
             self._storage.rename(old, normalise_name(new))
             self._sessions.renamed(old, new)
+
+        self._sessions.around(old, rename)
 
     @operation
     def list_sessions(self) -> list[SessionInfo]:

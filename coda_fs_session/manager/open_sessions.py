@@ -6,8 +6,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
 from ..format.names import origin
@@ -21,6 +21,8 @@ from .autosave import Autosave
 
 if TYPE_CHECKING:
     from ..hooks.hooks import Hooks
+
+_T = TypeVar("_T")
 
 
 class OpenSessions(Uncopied):
@@ -113,12 +115,11 @@ class OpenSessions(Uncopied):
         if session.name != before and self._by_name.get(before) is session:
             self._move(before, session)
 
-    @contextmanager
-    def around(self, name: str) -> Iterator[tuple[str, Session | None]]:
-        """Let a block change a stored session: gives the name that is meant, and the open object of it, locked.
+    def around(self, name: str, change: Callable[[str, Session | None], _T]) -> _T:
+        """Change a stored session: call `change` with the name that is meant, and with the open object of it, locked.
 
-        Other threads that look a name up wait until the block ends. What is open is to follow in the block: by
-        `renamed`, or by `let_go`.
+        Other threads that look a name up wait until that is done. The open object is to follow, by `renamed` or
+        `let_go`. No generator: one that an interrupt has thrown away would release the locks again, later.
 
         Raises:
             SessionConflictError: see `meant`.
@@ -127,7 +128,7 @@ class OpenSessions(Uncopied):
             name = self.meant(name)
             session = self.get(name)
             with session._lock if session is not None else nullcontext():
-                yield name, session
+                return change(name, session)
 
     def find(self, name: str) -> Session | None:
         """Return the open object of a session in its newest state, or open it; None where there is no such session.
