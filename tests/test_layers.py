@@ -111,10 +111,7 @@ that.
 MAY_WRITE_REFS = ("repo.writing.", "repo.reverts.put_back", "repo.sync.side")
 MAY_CHANGE_FILES = frozenset(["backends.disk.files", "process.system"])
 MOST_LINES = 400
-LONGER_TODAY = {
-    *("backends/files/backend.py", "manager/manager.py", "repo/storage.py"),
-    *("session/session.py", "session/working_copy.py"),
-}
+LONGER_TODAY = {"repo/storage.py"}
 SYSTEM = "process.system"
 OUTSIDE_THE_STORE = {
     # The stand-in for the state folder is made below the temporary folder.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..errors import InvalidMessageError, SessionTooLargeError, tell, warn
 from .metadata import WorkingMetadata, encode_metadata
-from .working_copy import FoundMessages, MessageSource, Splice, WorkingCopy
+from .prints import FoundMessages
+from .working_copy import MessageSource, Splice, WorkingCopy
 
 NO_LIMIT = 2**62
 ALMOST = 0.8

@@ -6,22 +6,13 @@ wants the live list, nothing is loaded and appending costs the same at any lengt
 
 from __future__ import annotations
 
-import copy
-import marshal
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import InvalidMessageError
-from ..format.jsonl import all_plain, decode, decode_all, encode_all, encode_unchecked, encode_within, trimmed
-
-_MARSHAL_VERSION = 2
-"""Types and values exactly, no references and no interning: equal lists give equal bytes."""
-_QUICK_VERSION = 4
-"""As exact, and faster, but equal lists give equal bytes only as long as nobody holds other parts of them."""
-_BLOCK = 256
-"""Messages in one print: few enough for it to be made in the processor's cache."""
-_FRONT_CANDIDATES = 16
+from ..format.jsonl import decode, decode_all, encode_within
+from .prints import BLOCK, FoundMessages, Print, copies, encode_block, front_dropped, keeping, prints_of
 
 
 class MessageSource(Protocol):
@@ -82,7 +73,7 @@ class WorkingCopy:
         self._saved_bytes = -1
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
-        self._prints: list[_Print | None] = []
+        self._prints: list[Print | None] = []
         self.found: FoundMessages = (0, [])
 
     @classmethod
@@ -104,7 +95,7 @@ class WorkingCopy:
         """Return the one list that callers may change in place."""
         if self._live is None:
             messages = decode_all(self._read_saved(self._first))
-            prints, count = _prints_of(messages), len(self._added)
+            prints, count = prints_of(messages), len(self._added)
             messages.extend(decode_all(self._added[:count]))
             # A signal handler may have asked for it, or added something, meanwhile.
             if self._live is None:
@@ -174,7 +165,7 @@ class WorkingCopy:
         """Return deep copies of the last `count` messages."""
         count = min(count, len(self))
         if self._live is not None:
-            return _copies(self._live[len(self._live) - count :])
+            return copies(self._live[len(self._live) - count :])
         added = self._added[max(len(self._added) - count, 0) :]
         lines = self._read_saved(self._saved - (count - len(added)))
         return decode_all(chain(lines, added))
@@ -183,7 +174,7 @@ class WorkingCopy:
         """Yield deep copies of all messages, reading saved ones as it goes."""
         if self._live is not None:
             for message in list(self._live):
-                yield from _copies([message])
+                yield from copies([message])
         else:
             added = list(self._added)
             for line in self._read_saved(self._first):
@@ -204,10 +195,10 @@ class WorkingCopy:
             yield from added
         else:
             snapshot = list(self._live)
-            prints: list[_Print | None] = []
+            prints: list[Print | None] = []
             self.found = (len(snapshot), prints)
-            for start in range(0, len(snapshot), _BLOCK):
-                lines, print_ = _encode_block(snapshot[start : start + _BLOCK], start)
+            for start in range(0, len(snapshot), BLOCK):
+                lines, print_ = encode_block(snapshot[start : start + BLOCK], start)
                 prints.append(print_)
                 yield from lines
 
@@ -266,14 +257,14 @@ class WorkingCopy:
             return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
         same = self._unchanged(snapshot)
-        prints = self._prints[: -(-same // _BLOCK)]
+        prints = self._prints[: -(-same // BLOCK)]
         start, partial = same, None
-        if same < len(snapshot) and same % _BLOCK:
+        if same < len(snapshot) and same % BLOCK:
             # A block that is not full yet gets a new print together with what follows it.
-            start, partial = same - same % _BLOCK, prints.pop()
+            start, partial = same - same % BLOCK, prints.pop()
         lines: list[bytes] = []
-        for first in range(start, len(snapshot), _BLOCK):
-            block, print_ = _encode_block(snapshot[first : first + _BLOCK], first, skip=max(same - first, 0))
+        for first in range(start, len(snapshot), BLOCK):
+            block, print_ = encode_block(snapshot[first : first + BLOCK], first, skip=max(same - first, 0))
             lines += block
             prints.append(print_)
         if partial is not None and not partial.matches(snapshot[start:same]):
@@ -297,7 +288,7 @@ class WorkingCopy:
         shorter = min(len(saved), len(lines))
         prefix = next((i for i in range(shorter) if saved[i] != lines[i]), shorter)
         if same + prefix == 0 and lines:
-            front = _front_dropped(saved, lines)
+            front = front_dropped(saved, lines)
             if front:
                 return self._splice(self._first + front, self._saved, lines[len(saved) - front :], self._saved)
         if same == 0 and not lines:
@@ -327,7 +318,7 @@ class WorkingCopy:
         """
         if source is None:
             live = self.live()
-            self._saved, self._prints = found or (len(live), _prints_of(live))
+            self._saved, self._prints = found or (len(live), prints_of(live))
             self._first = 0
             return
         total, prints = found or self.found
@@ -373,10 +364,10 @@ class WorkingCopy:
         if self._live is not None:
             # Before anything changes: it may fail.
             fresh = decode_all(source.read(0, saved))
-            prints = _prints_of(fresh)
+            prints = prints_of(fresh)
             if self._source is not source:
                 before = self._live[:replacing]
-                self._live[: len(before)], self._source = _keeping(before, fresh), source
+                self._live[: len(before)], self._source = keeping(before, fresh), source
             self._saved, self._first, self._saved_bytes, self._added, self._added_bytes = saved, 0, -1, [], 0
             self._prints = prints
         elif self._source is not source:
@@ -391,133 +382,12 @@ class WorkingCopy:
         Those that are as they were, at the same place or at the end, stay the same objects: a caller may hold some,
         and edit them.
         """
-        self.live()[: len(replaced)] = _keeping(replaced, fresh)
+        self.live()[: len(replaced)] = keeping(replaced, fresh)
 
     def _read_saved(self, start: int) -> Iterator[bytes]:
         return self._source.read(start, self._saved) if self._source is not None else iter(())
 
 
-def _keeping(replaced: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return `fresh` with the objects of `replaced` that hold the same at the same place, or at the end."""
-    count = len(replaced)
-    front = _alike(replaced, fresh)
-    end = _alike(replaced[front:][::-1], fresh[front:][::-1])
-    between = [
-        before if _alike([before], [now]) else now
-        for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
-    ]
-    return [
-        *replaced[:front],
-        *between,
-        *fresh[front + len(between) : len(fresh) - end],
-        *replaced[count - end :],
-    ]
-
-
-def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
-    """Return how many messages at the front of two lists hold the same, types and key order included."""
-    for start in range(0, min(len(one), len(other)), _BLOCK):
-        stop = min(start + _BLOCK, len(one), len(other))
-        if _data_of(one[start:stop]) == _data_of(other[start:stop]) is not None:
-            continue
-        for place in range(start, stop):
-            if (data := _data_of(one[place])) is None or data != _data_of(other[place]):
-                return place
-    return min(len(one), len(other))
-
-
-def _data_of(value: Any) -> bytes | None:
-    try:
-        return marshal.dumps(value, _MARSHAL_VERSION)
-    except (ValueError, TypeError):
-        return None
-
-
 def _size_of(lines: list[bytes]) -> int:
     """Return the size of lines with newlines."""
     return sum(map(len, lines)) + len(lines)
-
-
-def _front_dropped(saved: list[bytes], lines: list[bytes]) -> int:
-    """Return how many messages were taken from the front, if that (and appending) is all that happened, else 0."""
-    candidates = 0
-    for front in range(1, len(saved)):
-        if saved[front] == lines[0]:
-            if saved[front:] == lines[: len(saved) - front]:
-                return front
-            candidates += 1
-            if candidates == _FRONT_CANDIDATES:
-                break
-    return 0
-
-
-class _Print:
-    """What a run of messages held at some moment, types and key order included.
-
-    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list.
-    """
-
-    __slots__ = ("_bytes", "count")
-
-    def __init__(self, count: int, data: bytes) -> None:
-        self.count = count
-        self._bytes = data
-
-    def matches(self, messages: list[Any]) -> bool:
-        """Tell whether these hold the same."""
-        try:
-            if marshal.dumps(messages, _QUICK_VERSION) == self._bytes:
-                return True
-            before = marshal.dumps(marshal.loads(self._bytes), _MARSHAL_VERSION)
-            return marshal.dumps(messages, _MARSHAL_VERSION) == before
-        except (ValueError, TypeError):
-            return False
-
-
-FoundMessages: TypeAlias = tuple[int, list[_Print | None]]
-"""How many messages there were when changes were looked for, and the prints of those in the live list.
-
-What comes into a session since then is no part of the save.
-"""
-
-
-def _print_of(messages: list[Any]) -> _Print | None:
-    """Return None where a value is none of the plain types."""
-    try:
-        return _Print(len(messages), marshal.dumps(messages, _QUICK_VERSION))
-    except (ValueError, TypeError):
-        return None
-
-
-def _prints_of(messages: list[Any]) -> list[_Print | None]:
-    return [_print_of(messages[start : start + _BLOCK]) for start in range(0, len(messages), _BLOCK)]
-
-
-def _encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[bytes], _Print | None]:
-    """Return the lines of all but the first `skip` messages, and the print of all of them at that moment.
-
-    Args:
-        start: the position of the first one.
-
-    Raises:
-        InvalidMessageError: a message would not come back as it went in.
-    """
-    try:
-        # The lines are written from the print, which one call takes: under autosave, another thread may take something
-        # out of a message and put it back, and what was written down meanwhile must not pass for what is there then.
-        data = marshal.dumps(block, _QUICK_VERSION)
-        new = marshal.loads(data)[skip:]
-        lines = list(encode_unchecked(new))
-    except (TypeError, ValueError):
-        return encode_all(block[skip:], start + skip), None
-    if not all_plain(new):
-        return encode_all(block[skip:], start + skip), None
-    return trimmed(lines), _Print(len(block), data)
-
-
-def _copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    try:
-        copied: list[dict[str, Any]] = marshal.loads(marshal.dumps(messages, _MARSHAL_VERSION))
-    except (ValueError, TypeError):
-        return copy.deepcopy(messages)
-    return copied

@@ -1,0 +1,139 @@
+"""Finding out what has changed in a list of messages that callers edit in place."""
+
+from __future__ import annotations
+
+import copy
+import marshal
+from typing import Any, TypeAlias
+
+from ..format.jsonl import all_plain, encode_all, encode_unchecked, trimmed
+
+_MARSHAL_VERSION = 2
+"""Types and values exactly, no references and no interning: equal lists give equal bytes."""
+_QUICK_VERSION = 4
+"""As exact, and faster, but equal lists give equal bytes only as long as nobody holds other parts of them."""
+BLOCK = 256
+"""Messages in one print: few enough for it to be made in the processor's cache."""
+_FRONT_CANDIDATES = 16
+
+
+def keeping(replaced: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return `fresh` with the objects of `replaced` that hold the same at the same place, or at the end."""
+    count = len(replaced)
+    front = _alike(replaced, fresh)
+    end = _alike(replaced[front:][::-1], fresh[front:][::-1])
+    between = [
+        before if _alike([before], [now]) else now
+        for before, now in zip(replaced[front : count - end], fresh[front : len(fresh) - end], strict=False)
+    ]
+    return [
+        *replaced[:front],
+        *between,
+        *fresh[front + len(between) : len(fresh) - end],
+        *replaced[count - end :],
+    ]
+
+
+def _alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
+    """Return how many messages at the front of two lists hold the same, types and key order included."""
+    for start in range(0, min(len(one), len(other)), BLOCK):
+        stop = min(start + BLOCK, len(one), len(other))
+        if _data_of(one[start:stop]) == _data_of(other[start:stop]) is not None:
+            continue
+        for place in range(start, stop):
+            if (data := _data_of(one[place])) is None or data != _data_of(other[place]):
+                return place
+    return min(len(one), len(other))
+
+
+def _data_of(value: Any) -> bytes | None:
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, TypeError):
+        return None
+
+
+def front_dropped(saved: list[bytes], lines: list[bytes]) -> int:
+    """Return how many messages were taken from the front, if that (and appending) is all that happened, else 0."""
+    candidates = 0
+    for front in range(1, len(saved)):
+        if saved[front] == lines[0]:
+            if saved[front:] == lines[: len(saved) - front]:
+                return front
+            candidates += 1
+            if candidates == _FRONT_CANDIDATES:
+                break
+    return 0
+
+
+class Print:
+    """What a run of messages held at some moment, types and key order included.
+
+    JSON text would not do: it cannot tell NaN from null, nor a tuple from a list.
+    """
+
+    __slots__ = ("_bytes", "count")
+
+    def __init__(self, count: int, data: bytes) -> None:
+        self.count = count
+        self._bytes = data
+
+    def matches(self, messages: list[Any]) -> bool:
+        """Tell whether these hold the same."""
+        try:
+            if marshal.dumps(messages, _QUICK_VERSION) == self._bytes:
+                return True
+            before = marshal.dumps(marshal.loads(self._bytes), _MARSHAL_VERSION)
+            return marshal.dumps(messages, _MARSHAL_VERSION) == before
+        except (ValueError, TypeError):
+            return False
+
+
+FoundMessages: TypeAlias = tuple[int, list[Print | None]]
+"""How many messages there were when changes were looked for, and the prints of those in the live list.
+
+What comes into a session since then is no part of the save.
+"""
+
+
+def _print_of(messages: list[Any]) -> Print | None:
+    try:
+        return Print(len(messages), marshal.dumps(messages, _QUICK_VERSION))
+    except (ValueError, TypeError):
+        return None
+
+
+def prints_of(messages: list[Any]) -> list[Print | None]:
+    """Return the prints of messages, block by block; None for one that has a value of none of the plain types."""
+    return [_print_of(messages[start : start + BLOCK]) for start in range(0, len(messages), BLOCK)]
+
+
+def encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[bytes], Print | None]:
+    """Return the lines of all but the first `skip` messages, and the print of all of them at that moment.
+
+    Args:
+        start: the position of the first one.
+
+    Raises:
+        InvalidMessageError: a message would not come back as it went in.
+    """
+    try:
+        # The lines are written from the print, which one call takes: under autosave, another thread may take something
+        # out of a message and put it back, and what was written down meanwhile must not pass for what is there then.
+        data = marshal.dumps(block, _QUICK_VERSION)
+        new = marshal.loads(data)[skip:]
+        lines = list(encode_unchecked(new))
+    except (TypeError, ValueError):
+        return encode_all(block[skip:], start + skip), None
+    if not all_plain(new):
+        return encode_all(block[skip:], start + skip), None
+    return trimmed(lines), Print(len(block), data)
+
+
+def copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return deep copies of messages."""
+    try:
+        copied: list[dict[str, Any]] = marshal.loads(marshal.dumps(messages, _MARSHAL_VERSION))
+    except (ValueError, TypeError):
+        return copy.deepcopy(messages)
+    return copied
