@@ -8,9 +8,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 
+from ..errors import warn
 from ..format.records import decode_time
 from ..session.session import Session
 from ..session.state import Found
+from .ancestry.resolve import Shown
 from .content.state import Attempt, Cursor, State
 from .source import CursorSource
 
@@ -112,6 +114,18 @@ class Cursors:
     def _moved(self, session: Session, state: State) -> Cursor:
         cursor = self._cursors.get(session)
         return cursor.moved(state) if cursor is not None else Cursor(state)
+
+
+def go_by_label(session: Session, shown: Shown) -> None:
+    """Give a session the name that it goes by now, and say so where others went on with it too."""
+    before, held = session.name, session._state
+    held.name, held.diverged_from = shown.label, shown.diverged_from
+    if shown.label != before and shown.diverged_from is not None:
+        warn(
+            f"session {before!r} was continued on another machine too; what you have open is now called "
+            f"{shown.label!r}: get_session_info({shown.label!r}).sides names the other sides, and .diverged_at is "
+            "where they part"
+        )
 
 
 def _complete(step: Callable[[], None]) -> None:

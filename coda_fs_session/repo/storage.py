@@ -21,7 +21,7 @@ from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft
 from .content.state import Cursor, State
-from .cursors import Cursors
+from .cursors import Cursors, go_by_label
 from .lookup.listing import find_info, list_infos
 from .lookup.names import Resolved, follow, related, resolve
 from .lookup.own_side import find_own_side, own_side
@@ -350,16 +350,8 @@ class RepoStorage(Uncopied, SessionStorage):
         """Find where a session has got to, and give it the name that it goes by now."""
         cursor = self._cursors.get(session)
         shown = (resolve(self.repo, session.name) if cursor is None else follow(self.repo, cursor)).shown
-        if shown is None:
-            return None
-        before, held = session.name, session._state
-        held.name, held.diverged_from = shown.label, shown.diverged_from
-        if shown.label != before and shown.diverged_from is not None:
-            warn(
-                f"session {before!r} was continued on another machine too; what you have open is now called "
-                f"{shown.label!r}: get_session_info({shown.label!r}).sides names the other sides, and .diverged_at is "
-                "where they part"
-            )
+        if shown is not None:
+            go_by_label(session, shown)
         return shown
 
     def kept_aside(self) -> list[SessionInfo]:
