@@ -17,8 +17,8 @@ import signal
 import socket
 import stat
 import sys
+import types
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 NO_MODULES = ("fcntl", "grp", "pwd", "resource", "termios")
@@ -34,8 +34,20 @@ NO_NAMES = {
 }
 IMPORTED_BEFORE = (
     # These look at the system when they are imported, and would take the double for more than it is.
-    *("asyncio", "concurrent.futures.thread", "logging", "multiprocessing.connection", "pathlib", "platform"),
-    *("random", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "tomllib", "urllib.parse", "uuid", "orjson"),
+    *("asyncio", "concurrent.futures.thread", "logging", "filelock", "multiprocessing.connection", "pathlib"),
+    *(
+        "platform",
+        "random",
+        "shutil",
+        "socket",
+        "sqlite3",
+        "subprocess",
+        "tempfile",
+        "tomllib",
+        "urllib.parse",
+        "uuid",
+        "orjson",
+    ),
     *("platformdirs", "sqlalchemy", "sqlalchemy.dialects.sqlite", "watchdog.observers", "zstandard"),
 )
 BINARY, NOT_INHERITED = 1 << 28, 1 << 29
@@ -53,6 +65,10 @@ def install() -> None:
     for name in IMPORTED_BEFORE:
         importlib.import_module(name)
     real = dict(vars(os))
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "filelock" and hasattr(module, "os"):
+            # It has code of its own for Windows, which nobody can run here: it goes on with the calls of this system.
+            vars(module)["os"] = types.SimpleNamespace(**real)
     os_names: dict[str, object] = {
         **{double.__name__.removeprefix("_"): functools.partial(double, real) for double in _DOUBLES},
         "remove": functools.partial(_unlink, real),
@@ -229,9 +245,9 @@ _DOUBLES: tuple[Callable[..., Any], ...] = (
 )
 
 
-def _msvcrt(real: dict[str, Any]) -> ModuleType:
+def _msvcrt(real: dict[str, Any]) -> types.ModuleType:
     """Return the module that locks bytes of a file, from where it is read on."""
-    module = ModuleType("msvcrt")
+    module = types.ModuleType("msvcrt")
 
     def locking(descriptor: int, mode: int, count: int) -> None:
         place = real["lseek"](descriptor, 0, os.SEEK_CUR)

@@ -49,7 +49,8 @@ class NewFile:
         self._named = True
 
     def take_name(self, *, replace: bool) -> None:
-        """Do as `rename` or, without `replace`, as `publish`."""
+        """Close the file, which Windows renames only then; do as `rename` or, without `replace`, as `publish`."""
+        self._close()
         if replace:
             self.rename()
         else:
@@ -61,11 +62,14 @@ class NewFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+        if not self._named:
+            discard(self._files, self.scratch)
+
+    def _close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-        if not self._named:
-            discard(self._files, self.scratch)
 
 
 class NewFiles:
