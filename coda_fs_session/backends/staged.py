@@ -214,11 +214,21 @@ class StagedBackend(WrapperBackend):
             self._put_objects()
             return self.inner.create_ref(key, data)
         try:
-            if key in self._refs or self.inner.ref_token(key) is not None:
+            if key in self._refs or self._is_there(key):
                 raise RefTakenError(key)
             return self._stage(key, data, -next(self._serial))
         finally:
             self._lock.release()
+
+    def _is_there(self, key: RefKey) -> bool:
+        # Not by its token: many a backend lists all for one.
+        try:
+            self.inner.ref_end(key)
+        except KeyError:
+            return False
+        except CorruptionError:
+            return True
+        return True
 
     def _is_first(self, replica: str) -> bool:
         if replica not in self._met and self.inner.replica_marker(replica) is None:
