@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,9 @@ from storekit import Opener, open_store
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A job in the background is started with Ctrl-C ignored, and would hand that on to every program of a test.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # What these modules find wrong is shown as if a test had.
     pytest.register_assert_rewrite("held_sessions", "hostile_store")
     # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones. How long an

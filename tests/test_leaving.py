@@ -176,7 +176,6 @@ def test_a_real_second_interrupt(tmp_path: Path) -> None:
         import os, signal, sys
         from pathlib import Path
         from storekit import message, open_store
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         manager = open_store(Path(sys.argv[1]), autosave_interval=10_000)
         chat = manager.create_session("chat")
         real, calls = manager._storage.save, []
