@@ -188,7 +188,7 @@ def test_refs_before_objects_are_found_out(scratch: Path, monkeypatch: pytest.Mo
 
     def refs_first(self: _Sync) -> None:
         monkeypatch.setattr(_Sync, "_exchange_objects", lambda self: None)
-        refs(self, self._unsettled())
+        refs(self, self._differing())
         monkeypatch.setattr(_Sync, "_exchange_objects", refs_first)
         objects(self)
 

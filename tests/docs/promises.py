@@ -11,6 +11,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,15 @@ from .page import Passage, Problem
 LATE = {"Direction": report.Direction, "ProgressCallback": report.ProgressCallback}
 """Types in signatures whose module is only imported when it is used."""
 
-TYPES = {**vars(collections.abc), **vars(typing), **PUBLIC, **LATE, "Path": Path, "datetime": datetime}
+TYPES = {
+    **vars(collections.abc),
+    **vars(typing),
+    **PUBLIC,
+    **LATE,
+    "AbstractContextManager": AbstractContextManager,
+    "Path": Path,
+    "datetime": datetime,
+}
 
 
 def check_listings(passages: Iterable[Passage]) -> list[Problem]:
