@@ -40,7 +40,12 @@ MANY = """
 
 @pytest.mark.parametrize(
     ("backend", "limit", "managers", "sessions"),
-    [("files", 128, 3, 40), ("files", 64, 2, 70), ("files", 32, 1, 40), ("sqlite", 32, 8, 2)],
+    [
+        ("files", 128, 3, 40),
+        ("files", 64, 2, 70),
+        ("files", 32, 1, 40),
+        *(("sqlite", limit, 8, 2) for limit in range(28, 36)),
+    ],
 )
 def test_many_sessions_with_few_descriptors(
     tmp_path: Path, backend: str, limit: int, managers: int, sessions: int
@@ -48,7 +53,7 @@ def test_many_sessions_with_few_descriptors(
     """Bug: managers kept up to 128 descriptors each. From the moment none was left everything failed, also what had
     nothing to do with a store."""
     done = run_python(MANY, tmp_path, backend, str(limit), str(managers), str(sessions))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 NONE = """
@@ -94,7 +99,7 @@ def test_errors_for_want_of_descriptors(tmp_path: Path, backend: str) -> None:
     Bug: the error itself imported a module, for which there was no descriptor either.
     """
     done = run_python(NONE, tmp_path / "store", backend)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     if backend == "files":
         assert "Too many open files; what was saved before is intact: close files" in done.stdout
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from ...errors import StoreError, StoreReadOnlyError, under_way
 from ...process import forks
+from .descriptors import opened
 from .files import FILE_MODE
 from .locks import NOT_KNOWN
 
@@ -51,7 +52,7 @@ class LongLock(AbstractContextManager[None]):
             raise under_way()
         self._lock = FileLock(self._path, timeout=self._patience, mode=FILE_MODE)
         try:
-            self._lock.acquire(poll_interval=_POLL_SECONDS)
+            opened(self._lock.acquire, poll_interval=_POLL_SECONDS)
             _held.add(self)
         except Timeout as error:
             raise StoreError(

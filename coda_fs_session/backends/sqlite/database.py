@@ -18,12 +18,12 @@ from ...errors import StoreError, StoreGoneError
 from ...process import forks
 from ...process.interrupts import give_up
 from ...process.uncopied import Uncopied
-from ..disk.descriptors import note_keeper
+from ..disk.descriptors import give_back, note_keeper
 from ..disk.files import Files, make_folders
 from ..disk.paths import DATABASE
 from ..disk.store_check import check_database_folder, warn_if_open_to_all
 from .connections import Connection, Connections, Identity, Lease, identity_of
-from .errors import database_errors, is_locked
+from .errors import code_of, database_errors, is_locked
 from .schema import STEPS, is_current, migrate, number_of, version_of
 from .statements import Statement, run
 from .waiting import Gate, Queue
@@ -128,6 +128,7 @@ class Database(Uncopied):
     def _migrate(self) -> None:
         """Make the tables, or bring those of an earlier version to this one."""
         deadline = time.monotonic() + self._patience
+        gave_back = False
         while True:
             try:
                 with self._connections.one() as connection:
@@ -137,6 +138,11 @@ class Database(Uncopied):
                     connection.execute("COMMIT")
                 return
             except sqlite3.Error as error:
+                if code_of(error) == sqlite3.SQLITE_CANTOPEN and not gave_back:
+                    # Perhaps for want of descriptors, which SQLite does not tell: the journal takes two more.
+                    gave_back = True
+                    give_back()
+                    continue
                 # SQLite does not wait by itself where two change the journal's mode.
                 if not is_locked(error) or time.monotonic() > deadline:
                     raise
