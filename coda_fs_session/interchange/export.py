@@ -1,11 +1,8 @@
-"""One session as one JSON file, to hand on: the form of `SessionManager.export_session`."""
+"""One session as one JSON document, to hand on: the form of `SessionManager.export_session`."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,48 +10,18 @@ from typing import Any
 
 import orjson
 
-from ..backends.disk.files import Files
-from ..backends.disk.new_files import NewFile
 from ..errors import ExportError, InvalidMessageError
 from ..format.jsonl import encode_value
 from ..format.records import utc_time
-from ..process.system import PLAIN
 from ..session.session import Session
 
 
-def write_export(session: Session, target: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Write a session as one JSON document, a message a line; the file appears whole or not at all, with mode 0600.
-
-    Returns:
-        Its path, with ``~`` expanded.
+def export_document(session: Session) -> Iterator[bytes]:
+    """Yield the parts of a session's JSON document, a message a line.
 
     Raises:
-        FileExistsError: the path is taken, and `overwrite` is false.
         InvalidMessageError: a message or the metadata hold what JSON cannot.
-        OSError: it cannot be written.
     """
-    path = Path(target).expanduser()
-    if not overwrite and os.path.lexists(path):
-        raise _taken(path)
-    files = Files()
-    try:
-        # For the eyes of this user only, as everything in the store: what others may read is the user's to say.
-        with NewFile(files, os.fspath(path)) as new:
-            for part in _document(session):
-                new.write(part)
-            new.sync()
-            new.take_name(replace=overwrite)
-    except FileExistsError:
-        raise _taken(path) from None
-    files.sync_folder(os.fspath(path.parent))
-    return path
-
-
-def _taken(path: Path) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and overwrite is false", str(path))
-
-
-def _document(session: Session) -> Iterator[bytes]:
     yield b'{\n"name": %b,\n"messages": [' % orjson.dumps(session.name)
     separator = b"\n"
     for line in session._state.copy.lines():
@@ -65,19 +32,17 @@ def _document(session: Session) -> Iterator[bytes]:
     yield b'"updated_at": %b\n}\n' % orjson.dumps(session._state.updated.astimezone(UTC).isoformat())
 
 
-def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
-    """Make a session of a file that `export_session`, or the example on the API page, wrote.
+def exported_session(data: bytes, path: Path, name: str | None) -> Session:
+    """Make a session of a document that `export_session`, or the example on the API page, wrote.
 
     Args:
-        name: what to call it; None for the name in the file.
+        path: where the document is, for errors.
+        name: what to call the session; None for the name in the document.
 
     Raises:
-        OSError: it cannot be read.
         InvalidNameError, InvalidMessageError: it holds what no session can.
-        ExportError: it is no such file, or none that can be read to an end: a pipe, a device.
+        ExportError: it is no such document.
     """
-    path = Path(source).expanduser()
-    data = _read_regular(path)
     try:
         # Not orjson: it would read an integer of more than 64 bits as a float. Now the check of messages finds it.
         document = json.loads(data)
@@ -96,21 +61,6 @@ def read_export(source: str | os.PathLike[str], name: str | None) -> Session:
         raise ExportError("does not say the session's name: give one with name=", path)
     created, updated = (_time(document, key, path) for key in ("created_at", "updated_at"))
     return Session(chosen, document["messages"], metadata, created_at=created, updated_at=updated)
-
-
-def _read_regular(path: Path) -> bytes:
-    """Read a file that has an end, without waiting for one that somebody still has to write to."""
-    descriptor = os.open(path, os.O_RDONLY | PLAIN)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
-            raise ExportError("is no regular file: copy what it gives into one, and import that", path)
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(descriptor)
 
 
 def _time(document: dict[str, Any], key: str, path: Path) -> datetime | None:

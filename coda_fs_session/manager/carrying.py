@@ -31,11 +31,12 @@ class Carrying(Manager):
             FileExistsError: the file is there, and `overwrite` is false.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
-        from ..interchange.export import write_export
+        from ..interchange.export import export_document
+        from .outside import write_outside
 
         session = self._load(checked_name(name))
         with session._lock:
-            return write_export(session, path, overwrite=overwrite)
+            return write_outside(path, export_document(session), overwrite=overwrite)
 
     @operation
     def import_session(
@@ -59,9 +60,13 @@ class Carrying(Manager):
         """
         if on_exists not in ("raise", "replace", "skip"):
             raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
-        from ..interchange.export import read_export
+        from pathlib import Path
 
-        imported = read_export(path, name)
+        from ..interchange.export import exported_session
+        from .outside import read_outside
+
+        file = Path(path).expanduser()
+        imported = exported_session(read_outside(file), file, name)
         with self._sessions.lock:
             session = self._sessions.find(imported.name)
             if session is None:
