@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session import Session, SessionInfo
+from coda_fs_session import Session, SessionInfo, StoreError
 from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.repo.ancestry.sides import Sides as FoundSides
+from coda_fs_session.repo.ancestry.sides import sides_of
+from coda_fs_session.repo.lookup.names import read_refs, related, view_of
 
 from .diverging import FIRST, SECOND, THIRD, apart, exchange
 from .machines import Machine, said
 
 SETTLED = 0.1
 """Seconds after which a file's time tells whether it was changed since."""
+
+NO_SIDES = FoundSides()
 
 Sides = dict[str, tuple[tuple[str, ...], int | None]]
 
@@ -53,6 +58,19 @@ def test_each_side_names_the_others(here: Machine, there: Machine, third: Machin
     expected = {name: (tuple(other for other in names if other != name), 2) for name in names}
     assert len(names) == 3
     assert told(here) == told(there) == told(third) == expected
+
+
+def test_an_undecided_session_has_no_sides(here: Machine, there: Machine) -> None:
+    """What cannot be told yet is told of neither: nobody's side is one that may turn out to be an earlier state."""
+    apart(here, there)
+    repo = here.manager()._storage.repo  # type: ignore[attr-defined]
+    rows = related(repo.index, "default")
+    sessions = list(view_of(repo, read_refs(repo, rows), rows).sessions)
+    found, complete = sides_of(sessions)
+    assert complete
+    assert [len(sides.labels) for sides in found] == [1, 1]
+    sessions[0] = sessions[0]._replace(undecided=StoreError("an object is missing"))
+    assert sides_of(sessions) == ([NO_SIDES, NO_SIDES], True)
 
 
 def test_sessions_that_began_apart(here: Machine, there: Machine) -> None:
