@@ -120,7 +120,7 @@ def _sweep(make: Opener, maker: Maker, *, most: int, opcodes: bool = False, agai
         trial.interrupt(at, kind, opcodes=opcodes, again=1 + at // 2 if again else 0)
     trial.close()
     # Each in the very step that opens or closes a file costs one: Python has no means against that.
-    assert _open_files() <= before + len(moments) // 20, "descriptors are left open"
+    assert _open_files() <= before + max(1, len(moments) // 20), "descriptors are left open"
     return len(moments)
 
 
