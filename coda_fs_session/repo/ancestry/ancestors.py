@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...errors import StoreError
 from ...format.commits import Commit
-from ...format.records import CommitLink, Generation
+from ...format.records import FIRST_GENERATION, CommitLink, Generation
 from ..content.objects import Objects
 from ..content.state import State
 from .lineage import UndecidedError, last_common, paths_of
@@ -59,6 +59,19 @@ def same_life(newer: State, older: State) -> bool:
         if generation.operation in ("create", "delete"):
             return False
     return True
+
+
+def only_renamed(newer: State, older: State) -> bool:
+    """Tell whether a state is in the generation of another one, or in one that only renames came before since."""
+    for generation in generations(newer):
+        if (generation.id if generation else FIRST_GENERATION) == older.generation_id:
+            return True
+        if generation is None or generation.operation != "rename":
+            return False
+        if generation.parent == older.generation_id:
+            # Without reading a commit.
+            return True
+    return False
 
 
 def generations(head: State) -> Iterator[Generation | None]:

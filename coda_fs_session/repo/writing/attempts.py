@@ -7,13 +7,15 @@ on after that line. So each is noted before it is written, and forgotten once th
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
 from ...format.refs import Ref
 from ...session.working_copy import Splice
+from ..ancestry.ancestors import only_renamed
 from ..content.state import Attempt, Cursor, State
-from ..lookup.names import resolve
+from ..lookup.names import follow
 from ..repository import Repository
 
 
@@ -33,15 +35,14 @@ class AttemptLandedError(Exception):
 
 def check_landed(repo: Repository, current: State, attempted: dict[str, Attempt] | None) -> None:
     """Raise AttemptLandedError if one of the attempts is in a ref."""
-    place = _last_place(current, attempted) if attempted else -1
-    if attempted and place >= 0:
-        current = _confirm(repo.backend, current)
-        raise AttemptLandedError(_as_of(current, place), attempted[current.line_ids[place]])
+    found = _landed(current, attempted) if attempted else None
+    if found is not None:
+        raise AttemptLandedError(_as_of(_confirm(repo.backend, current, found), found.place), found.attempt)
 
 
 def check_attempts(repo: Repository, cursor: Cursor) -> None:
     """Raise AttemptLandedError if one of a session's own attempts is in the store now."""
-    current = resolve(repo, cursor.state.name).head if cursor.attempted else None
+    current = follow(repo, cursor).head if cursor.attempted else None
     if current is None:
         return
     try:
@@ -66,14 +67,14 @@ def rest_of(repo: Repository, cursor: Cursor, current: State | None, splice: Spl
     attempted = cursor.attempted
     if current is None or not attempted:
         return None
-    place = _last_place(current, attempted)
-    attempt = attempted[current.line_ids[place]] if place >= 0 else _sealed(cursor, current)
+    found = _landed(current, attempted)
+    attempt = found.attempt if found else _sealed(cursor, current)
     if attempt is None:
         return None
-    if place >= 0 and not attempt.merged:
+    if found and not attempt.merged:
         check_landed(repo, current, attempted)
-    if place >= 0:
-        current = _confirm(repo.backend, current)
+    if found:
+        current = _confirm(repo.backend, current, found)
     sent = len(attempt.lines)
     if not splice.appends or splice.lines[:sent] != list(attempt.lines):
         raise stale(cursor.state, current)
@@ -105,14 +106,40 @@ def stale(head: State, current: State, *, refused: bool = False) -> SessionConfl
     )
 
 
-def _last_place(current: State, attempted: dict[str, Attempt]) -> int:
-    return max((place for place, line_id in enumerate(current.line_ids) if line_id in attempted), default=-1)
+class _Landed(NamedTuple):
+    """An attempt that is in a ref.
+
+    Attributes:
+        place: of the line that led to the state right after it.
+        renamed: the session was renamed since; then that is the first line.
+    """
+
+    attempt: Attempt
+    place: int
+    renamed: bool = False
+
+
+def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
+    """Return the last attempt that is in a ref, as a line or as what it held when it was renamed."""
+    for place in reversed(range(len(current.line_ids))):
+        if current.line_ids[place] in attempted:
+            return _Landed(attempted[current.line_ids[place]], place)
+    generation, link, count = current.header.generation, current.header.commit, current.header.base.messages
+    # As long as nothing came between two renames: then the first line has what the attempt led to.
+    while generation and generation.operation == "rename" and link and count == generation.messages:
+        commit = current.messages.objects.commit(link)
+        if commit.line in attempted:
+            return _Landed(attempted[commit.line], 0, renamed=True)
+        if commit.generation == generation:
+            break
+        generation, link, count = commit.generation, commit.previous, commit.base.messages
+    return None
 
 
 def _sealed(cursor: Cursor, current: State) -> Attempt | None:
     """Return an attempt whose line somebody has sealed since, told by its messages."""
     head = cursor.state
-    if head.last_id in current.line_ids or current.generation_id != head.generation_id:
+    if head.last_id in current.line_ids or not only_renamed(current, head):
         return None
     for attempt in reversed(list(cursor.attempted.values())):
         lines = list(attempt.lines[attempt.earlier :])
@@ -130,8 +157,11 @@ def _as_of(current: State, place: int) -> State:
     return State.of(current.key, NO_TOKEN, ref, current.messages.objects, current.messages.sizes)
 
 
-def _confirm(backend: Backend, current: State) -> State:
+def _confirm(backend: Backend, current: State, landed: _Landed) -> State:
     """Make durable a save that had got into the file although an error was reported for it."""
+    if landed.renamed:
+        # The rename was durable, with what it renamed. And another replica's file it may be in.
+        return current
     snapshot = backend.read_ref(current.key)
     if snapshot.token != current.token:
         raise RefChangedError(current.key)

@@ -17,7 +17,7 @@ from ...format.names import derived, session_key
 from ...format.records import Base, Operation
 from ...format.refs import Save, encode_save
 from ...session.working_copy import Splice
-from ..ancestry.ancestors import covers, same_life
+from ..ancestry.ancestors import covers, only_renamed, same_life
 from ..content.messages import MessageList
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow, is_own, resolve
@@ -141,11 +141,9 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
     """Decide how a change made against `head` applies to `current`; None: as a branch."""
     if current is None or current is head:
         return head, splice
-    step = current.header.generation
-    renamed = step is not None and step.operation == "rename" and step.parent == head.generation_id
     # False where another file, which lacks what we saved, has come to stand at the path.
     continues = covers(current, head)
-    follows = continues and (current.generation_id == head.generation_id or renamed)
+    follows = continues and only_renamed(current, head)
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
     if splice.empty and not current.deleted and same_life(current, head):
         return current, append_to(current, splice.lines)
