@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from storekit import message, open_store, say
 
-from coda_fs_session import Session, SessionManager, StoreError
+from coda_fs_session import Session, StoreError
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing.wrappers import Fault, FaultyBackend
 
