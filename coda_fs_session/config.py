@@ -157,9 +157,12 @@ def read_config(
         config = {"session": {"storage_path": _refuse_toml(config)}}
     if not isinstance(config, Mapping):
         raise ConfigError(f"{source} must be a dict or the path of a store, not {type(config).__name__}")
-    if "session" not in config:
+    options = None
+    if "session" in config:
+        # Not by get(), which means something else to a ConfigParser.
+        options = config["session"]
+    else:
         _refuse_misplaced(config, source, toml=toml)
-    options = config.get("session")
     if options is None:
         options = {}
     if not isinstance(options, Mapping):

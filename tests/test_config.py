@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import sys
 import warnings
@@ -142,6 +143,13 @@ def test_state_is_kept_out_of_the_store(tmp_path: Path, inside: str) -> None:
     with pytest.raises(ConfigError, match=r"session\.state_path.*outside of storage_path"):
         SessionManager({"session": {"storage_path": store, "state_path": store + inside}})
     assert not (tmp_path / "store").exists()
+
+
+def test_a_mapping_whose_get_is_another_one(tmp_path: Path) -> None:
+    """A ConfigParser is a mapping of tables too."""
+    parser = configparser.ConfigParser()
+    parser.read_string(f"[session]\nstorage_path = {tmp_path}\n")
+    assert read_config(parser).storage_path == str(tmp_path)
 
 
 def test_an_unknown_option_warns() -> None:
