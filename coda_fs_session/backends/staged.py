@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import count
@@ -16,6 +15,7 @@ from itertools import count
 from ..errors import CorruptionError, StoreError, tell
 from ..process import forks
 from ..process.interrupts import give_up
+from ..process.weakly import Weakly
 from .base import (
     END_BYTES,
     Backend,
@@ -308,11 +308,11 @@ class StagedBackend(WrapperBackend):
         self._forget()
 
 
-_all: weakref.WeakSet[StagedBackend] = weakref.WeakSet()
+_all: Weakly[StagedBackend] = Weakly()
 
 
 def _at_exit() -> None:
-    for staged in list(_all):
+    for staged in _all:
         try:
             # Others that save at the end do so after this.
             staged.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from ..config import Config
 from ..errors import PartialSessionError, SessionNotFoundError, StoreError
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
+from ..process.weakly import Weakly
 from ..repo.storage import RepoStorage
 from ..session.session import Session, SessionInfo
 from ..storage import SessionStorage, with_origin
@@ -27,7 +27,7 @@ class Manager(Uncopied):
     _engine: RepoStorage | None
     _sessions: OpenSessions
     _operations: Operations
-    _watches: weakref.WeakSet[late.Watch]
+    _watches: Weakly[late.Watch]
 
     @property
     def _hooks(self) -> late.Hooks | None:

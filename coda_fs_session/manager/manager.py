@@ -6,7 +6,6 @@ The verbs that reach beyond the store are in `carrying`.
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
@@ -21,6 +20,7 @@ from ..errors import (
 )
 from ..format.names import checked_name, normalise_name
 from ..process.operations import operation
+from ..process.weakly import Weakly
 from ..repo.storage import engine_of
 from ..session.session import Session, SessionInfo
 from ..storage import SessionStorage, StoreStats, name_taken, with_origin
@@ -90,7 +90,7 @@ class SessionManager(Carrying):
         self._operations = self._sessions.operations
         self._templates: late.Templates | None = None
         self._bulk: late.Bulk | None = None
-        self._watches: weakref.WeakSet[late.Watch] = weakref.WeakSet()
+        self._watches: Weakly[late.Watch] = Weakly()
 
     @operation
     def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
@@ -349,7 +349,7 @@ class SessionManager(Carrying):
 
     @operation
     def _release(self, unsaved: Sequence[Session] = ()) -> None:
-        for watch in list(self._watches):
+        for watch in self._watches:
             watch.stop()
         self._autosave.stop(unsaved)
         self._bulk = None

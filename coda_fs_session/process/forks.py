@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
 from .system import register_at_fork
+from .weakly import Weakly
 
 _own, _parent = os.getpid(), 0
 
@@ -43,9 +43,9 @@ class Quiet(Forked, Protocol):
     def after_fork_in_parent(self) -> None: ...
 
 
-_forked: dict[Floor, weakref.WeakSet[Forked]] = {floor: weakref.WeakSet() for floor in Floor}
-_holding: weakref.WeakSet[Holding] = weakref.WeakSet()
-_quiet: weakref.WeakSet[Quiet] = weakref.WeakSet()
+_forked: dict[Floor, Weakly[Forked]] = {floor: Weakly() for floor in Floor}
+_holding: Weakly[Holding] = Weakly()
+_quiet: Weakly[Quiet] = Weakly()
 _at_rest: list[Quiet] = []
 _calls: list[Callable[[], object]] = []
 
@@ -102,11 +102,14 @@ def _is_zombie(process: int) -> bool:
 
 
 def _before_fork() -> None:
-    for holding in list(_holding):
-        holding.before_fork()
-    _at_rest[:] = list(_quiet)
-    for each in _at_rest:
-        each.before_fork()
+    try:
+        for holding in _holding:
+            holding.before_fork()
+    finally:
+        # Also where an interrupt ends the writing: the process forks all the same.
+        _at_rest[:] = _quiet
+        for each in _at_rest:
+            each.before_fork()
 
 
 def _after_fork_in_parent() -> None:
@@ -124,7 +127,7 @@ def _after_fork_in_child() -> None:
         resting.after_fork()
     _at_rest.clear()
     for floor in Floor:
-        for each in list(_forked[floor]):
+        for each in _forked[floor]:
             each.after_fork()
 
 

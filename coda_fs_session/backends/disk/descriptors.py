@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import ParamSpec, Protocol, TypeVar
 
 from ...process import system
+from ...process.weakly import Weakly
 
 NONE_LEFT = frozenset((errno.EMFILE, errno.ENFILE))
 
@@ -35,7 +35,7 @@ def note_keeper(keeper: Keeper) -> None:
 
 def give_back() -> None:
     """Close what any store of this process keeps open and does not use."""
-    for keeper in list(_keepers):
+    for keeper in _keepers:
         keeper.give_back()
 
 
@@ -64,4 +64,4 @@ def names_in(folder: str) -> list[str]:
     return opened(os.listdir, folder)
 
 
-_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+_keepers: Weakly[Keeper] = Weakly()

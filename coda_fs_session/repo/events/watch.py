@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from ...errors import SessionError, StoreGoneError, UnsupportedError
 from ...process import forks
 from ...process.uncopied import Uncopied
+from ...process.weakly import Weakly
 from ...storage import SessionStorage
 from ..storage import engine_of
 from .changes import SessionEvent, changes_between, concerns, listing_of
@@ -296,11 +297,11 @@ def _is_no_race(record: logging.LogRecord) -> bool:
     return _RACE not in record.getMessage()
 
 
-_all: weakref.WeakSet[Watch] = weakref.WeakSet()
+_all: Weakly[Watch] = Weakly()
 
 
 def _at_exit() -> None:
-    for watch in list(_all):
+    for watch in _all:
         watch.stop()
 
 
