@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,16 @@ def test_a_session_of_a_function_that_raised_is_saved(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), open_store(tmp_path / "store", autosave_interval=10_000) as manager:
         work()
     assert stored(tmp_path / "store") == [message(1)]
+
+
+@pytest.mark.parametrize("interval", [0, 10_000])
+def test_a_session_that_nobody_holds_is_saved(tmp_path: Path, interval: float) -> None:
+    """The block holds what was changed in it, also without autosave; and no longer than the block."""
+    with open_store(tmp_path / "store", autosave_interval=interval) as manager:
+        manager.create_session("chat").messages.append(message(1))
+        gc.collect()
+    assert stored(tmp_path / "store") == [message(1)]
+    assert manager._autosave.held() == []
 
 
 def test_what_is_half_made_can_be_dropped(tmp_path: Path) -> None:

@@ -23,13 +23,14 @@ class Autosave(Uncopied):
     edit of a message that was taken out of it.
 
     Args:
-        interval: seconds; 0 turns everything off.
+        interval: seconds; 0 is never, and nothing is held either but in a block; see `hold_in_block`.
         save: saves one session, or leaves it unsaved where that must be.
     """
 
     def __init__(self, interval: float, save: Callable[[Session], None]) -> None:
         self._interval = min(interval, threading.TIMEOUT_MAX)
         self._save = save
+        self._in_block = False
         self._sessions: dict[int, Session] = {}
         self._crowded = _CROWD
         self._mutex = threading.RLock()
@@ -41,12 +42,14 @@ class Autosave(Uncopied):
 
     def touched(self, session: Session) -> None:
         """Hold a session that may have changed."""
-        if not self._interval:
+        if not (self._interval or self._in_block):
             return
         with self._mutex:
             if id(session) not in self._sessions and len(self._sessions) >= self._crowded:
                 self._let_go()
             self._sessions[id(session)] = session
+            if not self._interval:
+                return
             _pending.add(self)
             problem = None if self._thread is not None else self._start()
         if problem is not None:
@@ -78,6 +81,10 @@ class Autosave(Uncopied):
             # Warnings are errors here; but the session has changed, and its caller must not take it for unchanged.
             tell(text)
 
+    def hold_in_block(self) -> None:
+        """Hold sessions without a timer too: the end of a ``with`` block saves also those that nobody holds by then."""
+        self._in_block = True
+
     def forget(self, session: Session) -> None:
         """Stop holding a session, saved or not."""
         with self._mutex:
@@ -89,6 +96,7 @@ class Autosave(Uncopied):
     def stop(self, unsaved: Iterable[Session] = ()) -> None:
         """Stop the timer, and hold nothing any more but these sessions, which are tried again at the end."""
         with self._mutex:
+            self._in_block = False
             self._sessions = {id(session): session for session in unsaved}
             if not (self._sessions and self._interval):
                 _pending.discard(self)

@@ -356,6 +356,7 @@ class SessionManager(Carrying):
         self._storage.close()
 
     def __enter__(self) -> Self:
+        self._autosave.hold_in_block()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
