@@ -144,7 +144,8 @@ class SqliteBackend(Backend):
             if but is not None:
                 self._made = (but, now, now)
             found = run(connection, rows.LIST_REFS).fetchall()
-            return now, {rows.path_of(number, path): rows.token_of(*token).identity for number, path, *token in found}
+            # Not by way of tokens: each new session looks at all rows.
+            return now, {rows.path_of(number, path): rows.number_of(version) for number, path, version, *_ in found}
 
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})

@@ -163,7 +163,12 @@ def row_without_path(path: str) -> int | None:
 
 def token_of(version: object, size: object, mark: object) -> Token:
     """Return the token of a row; of one with something else than numbers, one that no good row has."""
-    return Token(*(part if type(part) is int else -1 for part in (version, size, mark)))
+    return Token(number_of(version), number_of(size), number_of(mark))
+
+
+def number_of(value: object) -> int:
+    """Return a number of a row; -1, which no good row has, for something else."""
+    return value if type(value) is int else -1
 
 
 def as_text(path: str) -> str:
