@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 from storekit import Opener, message, open_store, run_python, say
 from test_custom_storage import DictStorage
 
-from coda_fs_session import SessionError, SessionManager, StoreFullError
+from coda_fs_session import SessionError, SessionManager, SessionWarning, StoreFullError
 from coda_fs_session.backends import staged
 from coda_fs_session.backends.base import Backend
 from coda_fs_session.backends.disk.files import Files
@@ -112,6 +113,53 @@ def test_blocks_are_not_within_each_other(make: Opener) -> None:
         with manager.bulk():
             manager.create_session("another")
     assert texts(manager).keys() == {"chat", "another"}
+
+
+def test_a_block_is_refused_when_it_begins() -> None:
+    """Also where it was asked for before the other one began, or is the same one."""
+    manager = SessionManager({"session": {"backend": "memory"}})
+    one, other = manager.bulk(), manager.bulk()
+    with one:
+        for each in (one, other):
+            with pytest.raises(SessionError, match="under way"), each:
+                pass
+        assert isinstance(backend_of(manager), StagedBackend)
+
+
+def test_a_manager_that_is_let_go_of_in_the_block(tmp_path: Path) -> None:
+    """What was saved is written when the program ends."""
+    script = """
+        import gc, sys
+        from storekit import open_store, say
+        from pathlib import Path
+        def work():
+            manager = open_store(Path(sys.argv[1]))
+            manager.bulk().__enter__()
+            for name in ("one", "two"):
+                say(manager, manager.create_session(name), 1)
+        work()
+        gc.collect()
+    """
+    done = run_python(script, tmp_path / "store")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert texts(open_store(tmp_path / "store")).keys() == {"one", "two"}
+
+
+def test_warnings_that_are_errors_keep_nothing_from_being_written(lasting: Opener) -> None:
+    manager = lasting()
+    manager.create_session("before")
+
+    def work() -> None:
+        with manager.bulk():
+            say(manager, manager.create_session("chat"), 1, 2)
+            with lasting() as other:
+                say(other, other.create_session("chat"), 3)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SessionWarning, match="another process"):
+            work()
+    assert sorted(map(len, texts(lasting()).values())) == [0, 1, 2]
 
 
 def test_a_save_of_another_thread_lasts_when_it_returns(lasting: Opener) -> None:

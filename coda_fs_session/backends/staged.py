@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import atexit
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from itertools import count
+from itertools import chain, count
 
 from ..errors import CorruptionError, StoreError, tell
 from ..process import forks
@@ -40,6 +39,9 @@ _FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "ref_si
 Written = Sequence[tuple[RefKey, Token, Token]]
 """Of refs that were written: key, the token that they had here, and the one that they have now."""
 
+Apart = Sequence[tuple[RefKey, RefKey]]
+"""Of refs whose key somebody else has taken: that key, and the one that they are written under."""
+
 
 class StagedBackend(WrapperBackend):
     """Holds back what one thread makes, until `finish`; other threads see it, and it is written before they write.
@@ -50,7 +52,8 @@ class StagedBackend(WrapperBackend):
         inner: where everything goes in the end.
         is_recorded: tells whether this machine has a record of a ref, which then may be more than a new one.
         beside: returns the key under which a ref goes whose key somebody else has taken meanwhile, from 2 on.
-        written: is told of refs that were written.
+        written: is told of refs that were written, and of those that are under another key. It may raise: they are
+            durable by then.
     """
 
     def __init__(
@@ -59,20 +62,23 @@ class StagedBackend(WrapperBackend):
         *,
         is_recorded: Callable[[RefKey], bool],
         beside: Callable[[RefKey, int], RefKey],
-        written: Callable[[Written], None],
+        written: Callable[[Written, Apart], None],
     ) -> None:
         super().__init__(inner)
         self._is_recorded = is_recorded
         self._beside = beside
         self._written = written
-        self._thread: int | None = threading.get_ident()
+        # Not by the number of the thread, which another one has once this one has ended.
+        self._mine = threading.local()
+        self._mine.stages = True
+        self._has_ended = False
         self._serial = count(1)
         self._met: set[str] = set()
         # Of refs that were written, the token that was handed out last and the one that the ref has in its place.
         self._became: dict[RefKey, tuple[Token, Token]] = {}
         self._lock = threading.RLock()
         self._forget()
-        _all.add(self)
+        _unfinished.add(self)
         forks.write_first(self)
         forks.renew(self, forks.Floor.BACKEND)
 
@@ -88,24 +94,31 @@ class StagedBackend(WrapperBackend):
 
     def finish(self) -> None:
         """Hold nothing back any more: write it, durably; where that fails it is tried again by what writes next."""
-        self._thread = None
+        self._has_ended = True
         self.flush()
 
     def flush(self) -> None:
         """Write what is held back; all of it is durable on return. May be interrupted and called again."""
         written: list[tuple[RefKey, Token, Token]] = []
+        apart: list[tuple[RefKey, RefKey]] = []
         with self._lock:
             self._put_objects()
             if self._refs:
                 staged = list(self._refs.items())
                 tokens = self.inner.create_refs([(key, snapshot.data) for key, snapshot in staged])
                 for (key, snapshot), token in zip(staged, tokens, strict=True):
-                    new = token or self._write_taken(key, snapshot.data)
-                    if new is not None:
+                    where, new = (key, token) if token is not None else self._write_taken(key, snapshot.data)
+                    if where == key:
                         self._became[key] = (snapshot.token, new)
                         written.append((key, snapshot.token, new))
-                self._forget()
-        self._written(written)
+                    else:
+                        apart.append((key, where))
+                self._refs = {}
+            # Not empty where this is another thread: the one that holds back goes on meanwhile.
+            self._bytes = sum(len(new.data) for new in list(self._objects.values()))
+            if self._has_ended and self.is_empty:
+                _unfinished.discard(self)
+        self._written(written, apart)
 
     def _put_objects(self) -> None:
         """Write the objects; without the lock, which one who holds a ref of `inner` must not wait for."""
@@ -116,21 +129,18 @@ class StagedBackend(WrapperBackend):
             for new in staged:
                 self._objects.pop(new.id, None)
 
-    def _write_taken(self, key: RefKey, data: bytes) -> Token | None:
-        """Write a ref whose key is not free; None where it is under another one now."""
-        with suppress(KeyError, StoreError, RefChangedError):
-            there = self.inner.read_ref(key)
-            # As of an interrupted attempt, which others may have gone on from.
-            if there.data.startswith(data):
-                return there.token
-            if data.startswith(there.data):
-                return self.inner.append_ref(key, there.token, data[len(there.data) :])
-        number = 2
-        while True:
-            with suppress(RefTakenError):
-                self.inner.create_ref(self._beside(key, number), data)
-                return None
-            number += 1
+    def _write_taken(self, key: RefKey, data: bytes) -> tuple[RefKey, Token]:
+        """Write a ref whose key is not free, there or beside; return under which key it is now."""
+        for each in chain([key], (self._beside(key, number) for number in count(2))):
+            with suppress(RefTakenError, RefChangedError):
+                return each, self.inner.create_ref(each, data)
+            with suppress(KeyError, StoreError):
+                there = self.inner.read_ref(each)
+                if there.data.startswith(data) or data.startswith(there.data):
+                    # Of an interrupted attempt, which others may have gone on from: it need not be durable.
+                    with suppress(RefChangedError):
+                        return each, self.inner.replace_ref(each, there.token, max(there.data, data, key=len))
+        raise AssertionError("keys do not end")
 
     def call(self, verb: str, act: Callable[[], T]) -> T:
         if verb in _FLUSHING:
@@ -139,7 +149,7 @@ class StagedBackend(WrapperBackend):
 
     @property
     def _stages(self) -> bool:
-        return self._thread == threading.get_ident()
+        return not self._has_ended and getattr(self._mine, "stages", False)
 
     def prepare(self) -> None:
         self.inner.prepare()
@@ -206,15 +216,18 @@ class StagedBackend(WrapperBackend):
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         if not self._stages:
             return super().create_ref(key, data)
-        if len(self._refs) >= MOST_REFS or self._bytes > MOST_BYTES:
+        if len(self._refs) >= MOST_REFS:
             self.flush()
+        self._make_room()
+        if key in self._refs:
+            raise RefTakenError(key)
         # Not waited for: who writes now may wait for a ref that this thread holds.
         elsewhere = self._is_first(key.replica) or self._is_recorded(key) or not self._lock.acquire(blocking=False)
         if elsewhere:
             self._put_objects()
             return self.inner.create_ref(key, data)
         try:
-            if key in self._refs or self._is_there(key):
+            if self._is_there(key):
                 raise RefTakenError(key)
             return self._stage(key, data, -next(self._serial))
         finally:
@@ -243,10 +256,15 @@ class StagedBackend(WrapperBackend):
         self._refs[key] = Snapshot(data, token)
         return token
 
+    def _make_room(self) -> None:
+        if self._bytes > MOST_BYTES:
+            self.flush()
+
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         if not self._stages:
             self.flush()
             return self.inner.append_ref(key, self._now(key, expected), data)
+        self._make_room()
         if key in self._refs:
             with self._lock:
                 staged = self._staged(key, expected)
@@ -258,6 +276,7 @@ class StagedBackend(WrapperBackend):
         if not self._stages:
             self.flush()
             return self.inner.replace_ref(key, self._now(key, expected), data)
+        self._make_room()
         if key in self._refs:
             with self._lock:
                 if self._staged(key, expected) is not None:
@@ -304,15 +323,17 @@ class StagedBackend(WrapperBackend):
     def after_fork(self) -> None:
         """In a child of os.fork: what could not be written before is the parent's to write."""
         self._lock = threading.RLock()
-        self._thread = None
+        self._has_ended = True
         self._forget()
+        _unfinished.discard(self)
 
 
-_all: weakref.WeakSet[StagedBackend] = weakref.WeakSet()
+_unfinished: set[StagedBackend] = set()
+"""What is held back outlives the manager that was let go of without an end."""
 
 
 def _at_exit() -> None:
-    for staged in list(_all):
+    for staged in list(_unfinished):
         try:
             # Others that save at the end do so after this.
             staged.finish()

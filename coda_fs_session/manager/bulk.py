@@ -11,51 +11,64 @@ from ..storage import SessionStorage
 
 
 class Bulk(AbstractContextManager[None]):
-    """See `SessionManager.bulk`; no generator, which an interrupt could leave without its end."""
+    """See `SessionManager.bulk`; no generator, which an interrupt could leave without its end.
 
-    def __init__(self, storage: SessionStorage, operations: Operations) -> None:
+    Args:
+        lock: held for a moment when a block begins, so that only one does.
+    """
+
+    def __init__(self, storage: SessionStorage, operations: Operations, lock: AbstractContextManager[bool]) -> None:
         self._storage = storage
         self._operations = operations
+        self._lock = lock
         self._block: AbstractContextManager[None] | None = None
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the block has begun and not ended."""
-        return self._block is not None
+    def refuse_nested(self) -> None:
+        """Raise SessionError where a block is under way."""
+        if self._block is not None:
+            raise SessionError(
+                "a bulk() block of this manager is under way: save in that one, or begin another once it has ended"
+            )
 
     def __enter__(self) -> None:
-        self._begin()
+        try:
+            self._begin()
+        except SessionError:
+            raise
+        except BaseException as error:
+            # It may have begun, and nobody would end it.
+            self.__exit__(type(error), error, None)
+            raise
 
     @operation
     def _begin(self) -> None:
-        block = self._storage.bulk()
-        block.__enter__()
-        self._block = block
+        with self._lock:
+            self.refuse_nested()
+            self._block = block = self._storage.bulk()
+        try:
+            block.__enter__()
+        except BaseException:
+            self._block = None
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        block, self._block = self._block, None
         try:
-            self._end(block)
+            self._end()
         except Exception as failure:
             if error is None:
                 raise
             error.add_note(f"what was saved in bulk() is not in the store yet: {failure}")
         except BaseException:
             # What was saved before the interrupt is saved; a second one ends that.
-            self._end(block)
+            self._end()
             raise
+        finally:
+            # Not before: the next block begins once this one has ended.
+            self._block = None
 
     @operation
-    def _end(self, block: AbstractContextManager[None] | None) -> None:
-        if block is not None:
-            block.__exit__(None, None, None)
-
-
-def refuse_nested(bulk: Bulk | None) -> None:
-    """Raise SessionError where a block is under way."""
-    if bulk is not None and bulk.is_under_way:
-        raise SessionError(
-            "a bulk() block of this manager is under way: save in that one, or begin another once it has ended"
-        )
+    def _end(self) -> None:
+        if self._block is not None:
+            self._block.__exit__(None, None, None)

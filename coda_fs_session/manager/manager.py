@@ -270,11 +270,12 @@ class SessionManager(Carrying):
                 error says possible, and call `close`, or save anything, which writes it too.
         """
         # Late, as in `sync`.
-        from .bulk import Bulk, refuse_nested
+        from .bulk import Bulk
 
         with self._sessions.lock:
-            refuse_nested(self._bulk)
-            self._bulk = Bulk(self._storage, self._operations)
+            if self._bulk is None:
+                self._bulk = Bulk(self._storage, self._operations, self._sessions.lock)
+            self._bulk.refuse_nested()
             return self._bulk
 
     @property

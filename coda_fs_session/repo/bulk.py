@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from ..backends.base import RefKey
-from ..backends.staged import StagedBackend
+from ..backends.staged import Apart, StagedBackend, Written
 from ..errors import warn
 from ..format.names import key_of_ref, ref_path
 from .repository import Repository
@@ -25,9 +25,14 @@ class Bulk(AbstractContextManager[None]):
             repo.backend,
             is_recorded=lambda key: repo.machine.record.end(key) is not None,
             beside=_beside,
-            written=repo.index.moved,
+            written=self._note,
         )
-        repo.use(staged)
+        try:
+            repo.use(staged)
+        except BaseException:
+            staged.finish()
+            repo.use(staged.inner)
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.finish()
@@ -41,14 +46,19 @@ class Bulk(AbstractContextManager[None]):
         staged = self._repo.backend
         if isinstance(staged, StagedBackend):
             staged.finish()
-            self._repo.use(staged.inner)
+            # Another thread may have done this, and have begun the next block.
+            if self._repo.backend is staged:
+                self._repo.use(staged.inner)
+
+    def _note(self, written: Written, apart: Apart) -> None:
+        self._repo.index.moved(written)
+        for key, _ in apart:
+            warn(
+                f"another process has made a session in {key.path} during bulk(); both are kept: list_sessions() has "
+                "them, one by a derived name"
+            )
 
 
 def _beside(key: RefKey, number: int) -> RefKey:
     name = key_of_ref(key.path) or key.path
-    if number == 2:
-        warn(
-            f"another process has made a session in {key.path} during bulk(); both are kept: list_sessions() has them, "
-            "one by a derived name"
-        )
     return RefKey(ref_path(key.replica, name, number))

@@ -10,13 +10,13 @@ import pytest
 from backends.test_memory import read_raw, write_raw
 from coda_fs_session.backends.base import Backend, RefKey, RefTakenError, Token
 from coda_fs_session.backends.memory import MemoryBackend
-from coda_fs_session.backends.staged import StagedBackend, Written
+from coda_fs_session.backends.staged import Apart, StagedBackend, Written
 from coda_fs_session.errors import StoreError
 from coda_fs_session.testing import BackendTests, Fault, FaultyBackend
 from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
 
-def staged(inner: Backend, written: Callable[[Written], None] = lambda _: None) -> StagedBackend:
+def staged(inner: Backend, written: Callable[[Written, Apart], None] = lambda _, __: None) -> StagedBackend:
     def beside(key: RefKey, number: int) -> RefKey:
         return RefKey(f"{key.path}.{number}")
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_written_later(inner: MemoryBackend, verb: str
     """Once, also where the first attempt had its effect."""
     faulty = FaultyBackend(inner, Fault(verb, when="before" if when == "before" else "after"))
     moved: list[tuple[RefKey, Token]] = []
-    backend = staged(faulty, lambda written: moved.extend((key, after) for key, _, after in written))
+    backend = staged(faulty, lambda written, _: moved.extend((key, after) for key, _, after in written))
     backend.put_objects([new := new_object(b"one\n")])
     backend.create_ref(KEY, b"one\n")
     with pytest.raises(StoreError, match="on purpose"):
@@ -118,6 +118,21 @@ def test_a_key_that_somebody_else_took(inner: MemoryBackend) -> None:
     assert len(list(inner.refs())) == 5
 
 
+def test_what_an_interrupted_attempt_left_is_made_durable(inner: MemoryBackend) -> None:
+    """A ref that is there need not last yet; and one that is beside is not written a second time."""
+    faulty = FaultyBackend(inner)
+    other = RefKey(f"{KEY.replica}/other.jsonl")
+    backend = staged(faulty)
+    for key in (KEY, other):
+        backend.create_ref(key, b"ours\n")
+    inner.create_ref(KEY, b"ours\n")
+    inner.create_ref(other, b"else\n")
+    inner.create_ref(RefKey(f"{other.path}.2"), b"ours\n")
+    backend.finish()
+    assert faulty.calls.count("replace_ref") == 2
+    assert len(list(inner.refs())) == 4
+
+
 def test_the_first_ref_of_a_replica_is_written_at_once() -> None:
     """The store knows a replica by its refs: until then another process would choose a second id."""
     inner = MemoryBackend()
@@ -140,3 +155,30 @@ def test_another_thread_writes_everything_first(inner: MemoryBackend) -> None:
     assert inner.read_ref(OTHER).data == b"two\n"
     assert inner.get_object(new.id, size=4, limit=4) == b"one\n"
     assert backend.ref_token(KEY) not in (None, token)
+
+
+def test_what_is_put_while_another_thread_writes_is_kept(inner: MemoryBackend) -> None:
+    """The thread of the block does not wait for the other one, which has seen only what was there before."""
+    new = new_object(b"one\n")
+
+    class Slow(MemoryBackend):
+        def create_refs(self, refs: object) -> list[Token | None]:
+            thread = threading.Thread(target=proceed.set)
+            thread.start()
+            assert done.wait(10)
+            return inner.create_refs(refs)  # type: ignore[arg-type]
+
+    proceed, done = threading.Event(), threading.Event()
+    slow = Slow()
+    slow.create_ref(RefKey(f"{KEY.replica}/first.jsonl"), b"first\n")
+    backend = staged(slow)
+    backend.create_ref(KEY, b"one\n")
+    writer = threading.Thread(target=backend.flush)
+    writer.start()
+    assert proceed.wait(10)
+    backend.put_objects([new])
+    with pytest.raises(RefTakenError):
+        backend.create_ref(KEY, b"two\n")
+    done.set()
+    writer.join()
+    assert backend.get_object(new.id, size=4, limit=4) == b"one\n"
