@@ -187,6 +187,7 @@ def test_what_is_put_while_another_thread_writes_is_kept(inner: MemoryBackend) -
 def test_what_is_held_back_is_not_written_while_a_thread_holds_a_ref(inner: MemoryBackend) -> None:
     """Another thread that writes it may wait for that one; and it would be undone with what that one does."""
     token = inner.create_ref(KEY, b"one\n")
+    new = RefKey(f"{KEY.replica}/new.jsonl")
     faulty = FaultyBackend(inner)
     backend = staged(faulty)
     held, proceed = threading.Event(), threading.Event()
@@ -200,10 +201,10 @@ def test_what_is_held_back_is_not_written_while_a_thread_holds_a_ref(inner: Memo
     thread = threading.Thread(target=work)
     thread.start()
     assert held.wait(10)
-    backend.create_ref(OTHER, b"three\n")
+    backend.create_ref(new, b"three\n")
     proceed.set()
     thread.join()
     assert inner.read_ref(KEY).data == b"one\ntwo\n"
     assert "create_refs" not in faulty.calls
     backend.finish()
-    assert inner.read_ref(OTHER).data == b"three\n"
+    assert inner.read_ref(new).data == b"three\n"
