@@ -11,7 +11,7 @@ import pytest
 from storekit import Opener, message, open_store, run_python, say
 from test_custom_storage import DictStorage
 
-from coda_fs_session import SessionError, SessionManager, SessionWarning, StoreFullError
+from coda_fs_session import SessionError, SessionManager, SessionWarning, StoreFullError, StoreGoneError
 from coda_fs_session.backends import staged
 from coda_fs_session.backends.base import Backend
 from coda_fs_session.backends.disk.files import Files
@@ -234,6 +234,25 @@ def test_a_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             raise AssertionError("a block begins with what another has left")
     manager.close()
     assert texts(open_store(tmp_path / "store")) == {**expected, "before": []}
+
+
+def test_a_store_that_is_gone_at_the_end(lasting: Opener, tmp_path: Path) -> None:
+    """The error says that; nothing is lost once it is back."""
+    manager = lasting()
+    manager.create_session("before")
+    store, away = tmp_path / "store", tmp_path / "away"
+
+    def work() -> None:
+        with manager.bulk():
+            manager.create_session("chat")
+            store.rename(away)
+
+    with pytest.raises(StoreGoneError):
+        work()
+    assert not store.exists()
+    away.rename(store)
+    manager.close()
+    assert texts(lasting()).keys() == {"before", "chat"}
 
 
 def test_an_error_at_the_end_does_not_take_the_place_of_the_body_s(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain, count
 
 from ..errors import CorruptionError, StoreError, tell
@@ -99,12 +99,18 @@ class StagedBackend(WrapperBackend):
 
     def flush(self) -> None:
         """Write what is held back; all of it is durable on return. May be interrupted and called again."""
+        if getattr(self._mine, "holds", 0):
+            # Another thread may be writing this, and wait for what this one holds. And what is written in a block of
+            # `inner` may be undone with it. Whatever the block rests on was written before it began.
+            return
         written: list[tuple[RefKey, Token, Token]] = []
         apart: list[tuple[RefKey, RefKey]] = []
         with self._lock:
             self._put_objects()
             if self._refs:
                 staged = list(self._refs.items())
+                # The store may have gone since they were made.
+                self.inner.prepare()
                 tokens = self.inner.create_refs([(key, snapshot.data) for key, snapshot in staged])
                 for (key, snapshot), token in zip(staged, tokens, strict=True):
                     where, new = (key, token) if token is not None else self._write_taken(key, snapshot.data)
@@ -301,14 +307,25 @@ class StagedBackend(WrapperBackend):
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         if not self._stages:
-            return super().hold(key)
-        return nullcontext() if key in self._refs else self.inner.hold(key)
+            return self._holding(super().hold(key))
+        return nullcontext() if key in self._refs else self._holding(self.inner.hold(key))
 
     def together(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._stages else super().together()
+        return nullcontext() if self._stages else self._holding(super().together())
+
+    @contextmanager
+    def _holding(self, block: AbstractContextManager[None]) -> Iterator[None]:
+        """Write nothing that is held back in a block in which this thread keeps others waiting."""
+        with block:
+            self._mine.holds = getattr(self._mine, "holds", 0) + 1
+            try:
+                yield
+            finally:
+                self._mine.holds -= 1
 
     def recover(self) -> None:
         give_up(self._lock)
+        self._mine.holds = 0
         super().recover()
 
     def close(self) -> None:

@@ -182,3 +182,29 @@ def test_what_is_put_while_another_thread_writes_is_kept(inner: MemoryBackend) -
     done.set()
     writer.join()
     assert backend.get_object(new.id, size=4, limit=4) == b"one\n"
+
+
+def test_what_is_held_back_is_not_written_while_a_thread_holds_a_ref(inner: MemoryBackend) -> None:
+    """Another thread that writes it may wait for that one; and it would be undone with what that one does."""
+    token = inner.create_ref(KEY, b"one\n")
+    new = RefKey(f"{KEY.replica}/new.jsonl")
+    faulty = FaultyBackend(inner)
+    backend = staged(faulty)
+    held, proceed = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with backend.hold(KEY):
+            held.set()
+            assert proceed.wait(10)
+            backend.append_ref(KEY, token, b"two\n")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert held.wait(10)
+    backend.create_ref(new, b"three\n")
+    proceed.set()
+    thread.join()
+    assert inner.read_ref(KEY).data == b"one\ntwo\n"
+    assert "create_refs" not in faulty.calls
+    backend.finish()
+    assert inner.read_ref(new).data == b"three\n"
