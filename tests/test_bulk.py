@@ -145,20 +145,22 @@ def test_a_manager_that_is_let_go_of_in_the_block(tmp_path: Path) -> None:
     assert texts(open_store(tmp_path / "store")).keys() == {"one", "two"}
 
 
-def test_warnings_that_are_errors_keep_nothing_from_being_written(lasting: Opener) -> None:
+def make_twice(lasting: Opener) -> None:
+    """Make a session in a block while another manager makes one of the same name."""
     manager = lasting()
     manager.create_session("before")
+    with manager.bulk():
+        say(manager, manager.create_session("chat"), 1, 2)
+        with lasting() as other:
+            say(other, other.create_session("chat"), 3)
 
-    def work() -> None:
-        with manager.bulk():
-            say(manager, manager.create_session("chat"), 1, 2)
-            with lasting() as other:
-                say(other, other.create_session("chat"), 3)
 
+def test_warnings_that_are_errors_keep_nothing_from_being_written(lasting: Opener) -> None:
+    """The warning comes after the writing."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(SessionWarning, match="another process"):
-            work()
+            make_twice(lasting)
     assert sorted(map(len, texts(lasting()).values())) == [0, 1, 2]
 
 
@@ -189,17 +191,8 @@ def test_a_save_of_another_thread_lasts_when_it_returns(lasting: Opener) -> None
 
 def test_another_process_makes_a_session_of_the_same_name(lasting: Opener) -> None:
     """It cannot see ours yet: both are kept, one by a derived name."""
-    manager = lasting()
-    manager.create_session("before")
-
-    def work() -> None:
-        with manager.bulk():
-            say(manager, manager.create_session("chat"), 1, 2)
-            with lasting() as other:
-                say(other, other.create_session("chat"), 3)
-
     with pytest.warns(match="another process"):
-        work()
+        make_twice(lasting)
     found = texts(lasting())
     assert len(found) == 3
     assert sorted(map(len, found.values())) == [0, 1, 2]

@@ -80,8 +80,8 @@ class RefChangedError(Exception):
 
 
 class RecordAheadError(RefChangedError):
-    """This machine has a record that differs from the ref, or is of refs that are gone: see `repo.put_back` before
-    writing.
+    """This machine has a record that differs from the ref, or is of refs that are gone: see
+    `repo.reverts.put_back` before writing.
     """
 
 

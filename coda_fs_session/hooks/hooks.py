@@ -71,7 +71,7 @@ _NAMES = ("message_added", "before_save", "after_load")
 
 
 class Hooks:
-    """The hooks of one manager, as its sessions and storage call them (`session.SessionHooks`)."""
+    """The hooks of one manager, as its sessions and storage call them (`session.session.SessionHooks`)."""
 
     def __init__(self, calling: AbstractContextManager[None]) -> None:
         self._hooks: dict[object, object] = {}

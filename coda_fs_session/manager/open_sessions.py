@@ -26,7 +26,9 @@ _T = TypeVar("_T")
 
 
 class OpenSessions(Uncopied):
-    """The session objects that a manager has handed out, held weakly; it is their owner (`session.SessionOwner`).
+    """The session objects that a manager has handed out, held weakly.
+
+    It is their owner: see `session.session.SessionOwner`.
 
     Args:
         storage: where they are kept.

@@ -71,7 +71,7 @@ class Repository(Uncopied):
         only by its refs.
 
         Raises:
-            RecordAheadError: there is a record of refs whose replica has none here; see `repo.put_back`.
+            RecordAheadError: there is a record of refs whose replica has none here; see `repo.reverts.put_back`.
         """
         replica = self.replica
         self.backend.prepare()
@@ -118,7 +118,7 @@ class Repository(Uncopied):
         return self._replica
 
     def note_store(self, replica: str) -> None:
-        """Keep with the records of a replica what tells this store from another one: see `repo.which_store`."""
+        """Keep with the records of a replica what tells this store from another one: see `repo.reverts.which_store`."""
         note = encode_note([self.backend.place().store, sorted(self.index.replicas())])
         if note != self.machine.record.noted(replica):
             self.machine.record.note(replica, note)

@@ -62,7 +62,7 @@ class SessionInfo:
 
 
 class SessionOwner(Protocol):
-    """What a session asks of the manager that opened it; see `open_sessions.OpenSessions`."""
+    """What a session asks of the manager that opened it; see `manager.open_sessions.OpenSessions`."""
 
     def touched(self, session: Session) -> None:
         """Note that the session may have unsaved changes."""
@@ -72,7 +72,7 @@ class SessionOwner(Protocol):
 
 
 class SessionHooks(Protocol):
-    """What a session, and the storage that saves it, ask of the hooks of its manager; see `hooks.Hooks`."""
+    """What a session, and the storage that saves it, ask of the hooks of its manager; see `hooks.hooks.Hooks`."""
 
     def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]: ...
 

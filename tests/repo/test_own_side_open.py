@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from coda_fs_session import SessionConflictError, SessionManager
+from coda_fs_session import Session, SessionConflictError, SessionManager
 
 from .diverging import FIRST, SECOND, exchange
 from .machines import Machine, contents, said
@@ -56,9 +56,8 @@ def test_a_sync_while_a_session_is_open(here: Machine, there: Machine, unsaved: 
     assert there.read(derived) == contents(session)
 
 
-@pytest.mark.parametrize("options", [{}, OWN], ids=["shared", "own"])
-def test_an_open_session_is_found_by_its_derived_name(here: Machine, there: Machine, options: dict[str, str]) -> None:
-    """Also where the object has not been looked at since it got that name: there is one object of a session."""
+def opened_and_parted(here: Machine, there: Machine, options: dict[str, str]) -> tuple[SessionManager, Session, str]:
+    """Return a manager with an open session that has unsaved changes, and the name that it has got meanwhile."""
     here.create("default", said(FIRST))
     there.create("default", said(SECOND))
     manager = there.manager(**options)
@@ -66,6 +65,13 @@ def test_an_open_session_is_found_by_its_derived_name(here: Machine, there: Mach
     session.add_message(said("unsaved")[0])
     exchange(here, there)
     (derived,) = set(there.names()) - {"default"}
+    return manager, session, derived
+
+
+@pytest.mark.parametrize("options", [{}, OWN], ids=["shared", "own"])
+def test_an_open_session_is_found_by_its_derived_name(here: Machine, there: Machine, options: dict[str, str]) -> None:
+    """Also where the object has not been looked at since it got that name: there is one object of a session."""
+    manager, session, derived = opened_and_parted(here, there, options)
     assert manager.load_session(derived) is session
     assert contents(session) == [SECOND, "unsaved"]
     other = manager.create_session("default")
@@ -78,13 +84,7 @@ def test_a_name_that_changed_hands_under_an_open_session(
     here: Machine, there: Machine, verb: str, options: dict[str, str]
 ) -> None:
     """Who deletes or renames an open session by its old name never hits the other machine's conversation."""
-    here.create("default", said(FIRST))
-    there.create("default", said(SECOND))
-    manager = there.manager(**options)
-    session = manager.load_session("default")
-    session.add_message(said("unsaved")[0])
-    exchange(here, there)
-    (derived,) = set(there.names()) - {"default"}
+    manager, session, derived = opened_and_parted(here, there, options)
     change = {"delete": manager.delete_session, "rename": lambda name: manager.rename_session(name, "talk")}[verb]
     with pytest.raises(SessionConflictError) as caught:
         change("default")

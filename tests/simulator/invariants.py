@@ -1,7 +1,7 @@
 """What must be true of every replica after whatever people and sync tools did. Each function is one promise.
 
 They raise AssertionError. Those that take a `View` know nothing of the format; those that take refs compare the
-engine with the reader of `coda_fs_session.testing.reader`.
+engine with the reader in `simulator.reader`.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def read_whole(descriptor: int, size: int, path: str, begin: bytes) -> tuple[byt
 
 
 def _end_of_zeros(descriptor: int, position: int, size: int) -> int:
-    """Return from where on, after `position`, there is something else than zeros; `size` for nowhere."""
+    """Return the first position from `position` on that may hold another byte than zero; `size` if there is none."""
     while position < size:
         try:
             position = max(position, data_from(descriptor, position))

@@ -62,12 +62,12 @@ class KnownRef(NamedTuple):
 
 
 class ViewRow(NamedTuple):
-    """One session, or tombstone, of what several refs add up to; see `repo.resolve.Shown`.
+    """One session, or tombstone, of what several refs add up to; see `repo.ancestry.resolve.Shown`.
 
     Attributes:
         row: of its head, with the metadata of refs that it covers.
         refs: the head and what it covers; empty where that was not asked, since there is nothing else of the name.
-        sides, diverged_at: see `repo.sides.Sides`.
+        sides, diverged_at: see `repo.ancestry.sides.Sides`.
     """
 
     label: str
