@@ -120,6 +120,9 @@ def test_programs_that_close_nothing_do_not_read_every_ref_again(
     for number in range(40):
         writer.save_session(writer.create_session(f"chat {number}"))
     time.sleep(SETTLED)
+    # Where it had to look at refs whose times did not tell yet, the writer may have kept one.
+    for index in (here.folder / "state").glob("*/index*"):
+        index.unlink()
     read = []
     parse = repository.parse_ref
     monkeypatch.setattr(repository, "parse_ref", lambda data, path: read.append(path) or parse(data, path))
