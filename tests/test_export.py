@@ -158,6 +158,19 @@ def test_on_exists(manager: SessionManager, tmp_path: Path) -> None:
         manager.import_session(path, on_exists="merge")  # type: ignore[arg-type]
 
 
+def test_replacing_saves_first_what_was_not_saved(tmp_path: Path) -> None:
+    """What the open session held and had not saved is stored before the import takes its place."""
+    manager = open_store(tmp_path / "store")
+    session = manager.create_session("chat")
+    say(manager, session, 1)
+    path = manager.export_session("chat", tmp_path / "chat.json")
+    session.add_message(message(2))
+    manager.import_session(path, on_exists="replace")
+    files = [file.read_text() for file in (tmp_path / "store").rglob("*.jsonl")]
+    assert any(json.dumps(message(2)["content"]) in text for text in files)
+    assert session.get_messages() == [message(1)]
+
+
 def test_a_replacement_that_cannot_be_saved_changes_nothing(manager: SessionManager, tmp_path: Path) -> None:
     """What is too large, or no valid conversation, leaves the open session as it was."""
     session = manager.create_session("chat")

@@ -15,6 +15,7 @@ import pytest
 from storekit import Opener, message, open_store, say, tree, untouched
 
 from coda_fs_session import (
+    InvalidMessageError,
     Session,
     SessionManager,
     SessionTooLargeError,
@@ -223,6 +224,14 @@ def test_no_limit_is_no_warning(make: Opener) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _grow(make(max_session_size=0), "list", 20)
+
+
+def test_tokens_of_what_is_no_message(make: Opener) -> None:
+    """Something else in the live list is told of as where it is saved."""
+    session = make().create_session("chat")
+    session.messages.append("text")  # type: ignore[arg-type]
+    with pytest.raises(InvalidMessageError, match=r"messages\[0\]"):
+        session.get_token_count()
 
 
 def test_token_counts(make: Opener) -> None:

@@ -50,8 +50,8 @@ class Carrying(Manager):
 
         Args:
             name: call it this instead of what the file says.
-            on_exists: what to do when the name is taken; "replace" keeps the replaced messages in the history,
-                "skip" returns the session that is there.
+            on_exists: what to do when the name is taken; "replace" keeps the replaced messages in the history, also
+                what was not saved yet, and "skip" returns the session that is there.
 
         Raises:
             SessionExistsError: the name is taken, and `on_exists` is "raise".
@@ -76,7 +76,7 @@ class Carrying(Manager):
             elif on_exists == "skip":
                 return session
             else:
-                self._sessions.replace(session, imported)
+                self._sessions.replace(session, imported, self._save)
             self._save(session)
             return session
 

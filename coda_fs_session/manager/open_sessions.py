@@ -202,12 +202,18 @@ class OpenSessions(Uncopied):
             raise
         self.add(session)
 
-    def replace(self, session: Session, other: Session) -> None:
-        """Let an open session hold what one that is not open does."""
+    def replace(self, session: Session, other: Session, save: Callable[[Session], object]) -> None:
+        """Let an open session hold what one that is not open does.
+
+        Args:
+            save: saves the open one as it is; so what was not saved yet is in its history too.
+        """
         # Checked before anything changes: what cannot be saved must not stand in an open session.
         other._state.limit, other._hooks = self._limit, self.hooks
         other._state.check()
         other = self.as_stored(other)
+        if session.has_unsaved_changes:
+            save(session)
         session.messages, session.metadata = other.messages, other.metadata
 
     def save_whole(self, session: Session) -> None:

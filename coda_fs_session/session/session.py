@@ -269,11 +269,14 @@ class Session:
 
         With a `token_counter` given to the manager, the sum of what that says of each message's text. The text is the
         content and the tool calls. What of these is no text counts as its JSON; base64, as of images, does not count.
+
+        Raises:
+            InvalidMessageError: the live list holds something else than messages.
         """
         # Late: hardly any program comes here, and the patterns take time to make.
         from .shapes import CHARACTERS_PER_TOKEN, counted_text
 
-        texts = [counted_text(message) for message in self.get_messages()]
+        texts = [counted_text(message) for message in _checked_list(self.get_messages())]
         if self._count_tokens is not None:
             return sum(self._count_tokens(text) for text in texts)
         return -(-sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
