@@ -105,11 +105,6 @@ class Backend(Verbs):
         tokens = self.ref_tokens()
         return None, {path: token.identity for path, token in tokens.items()}
 
-    def ref_sizes(self) -> Iterator[int]:
-        """Yield the bytes that each ref takes up as stored."""
-        for token in self.ref_tokens().values():
-            yield token.size
-
     def ref_end(self, key: RefKey) -> RefEnd:
         """Return how a ref ends.
 

@@ -73,9 +73,6 @@ class WrapperBackend(Backend):
     def ref_token(self, key: RefKey) -> Token | None:
         return self.call("ref_token", lambda: self.inner.ref_token(key))
 
-    def ref_sizes(self) -> Iterator[int]:
-        return self.call("ref_sizes", self.inner.ref_sizes)
-
     def read_ref(self, key: RefKey) -> Snapshot:
         return self.call("read_ref", lambda: self.inner.read_ref(key))
 

@@ -367,7 +367,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def stats(self) -> StoreStats:
         from .maintenance.stats import stats
 
-        return stats(self.repo, self.list_all())
+        return stats(self.repo)
 
     def opened(self, session: Session) -> None:
         self._cursors.forget_attempts(session)

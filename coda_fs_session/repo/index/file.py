@@ -13,7 +13,7 @@ from ...backends.base import NO_TOKEN, Token
 from ..notes import decode_note, encode_note
 from .rows import KnownRef, Row, ViewRow
 
-_VERSION = 9
+_VERSION = 10
 
 Views = dict[tuple[str, ...], list[ViewRow]]
 """What groups of refs add up to, by their paths."""

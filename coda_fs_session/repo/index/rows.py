@@ -9,7 +9,7 @@ import orjson
 
 from ...backends.base import Token
 from ...format.names import session_key
-from ...format.records import Parent, decode_time
+from ...format.records import Base, Parent, decode_time
 from ..content.state import State
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -26,6 +26,8 @@ class Row(NamedTuple):
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
         differs: this machine's record of the ref differs from it.
+        objects: JSON text of the levels of its list, the chunks first, and of its tail as one chunk more, each object
+            as id, messages and bytes; "" for none.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Row(NamedTuple):
     problem: str = ""
     readable: bool = True
     differs: bool = False
+    objects: str = ""
 
 
 class KnownRef(NamedTuple):
@@ -101,4 +104,12 @@ def row_of(head: State) -> Row:
         forked_at=parent.messages if parent else None,
         deleted=head.deleted,
         problem=str(head.damage) if head.damage else "",
+        objects=_objects(header.base),
     )
+
+
+def _objects(base: Base) -> str:
+    levels = [[entry[:3] for entry in level] for level in base.spine.levels] or [[]]
+    if base.tail is not None:
+        levels[0].append((base.tail.id, base.tail.messages, base.tail.bytes))
+    return orjson.dumps(levels).decode() if any(levels) else ""

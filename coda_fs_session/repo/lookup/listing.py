@@ -78,6 +78,12 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     return infos
 
 
+def good_rows(repo: Repository, rows: Iterable[Row]) -> list[Row]:
+    """Return the row of the newest state of each session that is listed without an error, of those of all refs."""
+    found = chain.from_iterable(_views(repo, group)[0] for group in groups(rows))
+    return [view.row for view, error in found if error is None]
+
+
 def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
