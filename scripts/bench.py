@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import forking, processes, reading, report, saving, syncing
-from benchmarks.lab import FULL, QUICK, Lab
+from benchmarks import forking, listing, many, processes, reading, report, saving, syncing
+from benchmarks.lab import FULL, LONG, QUICK, Lab
 from benchmarks.measure import RowFunction
 
 ROWS: dict[str, RowFunction] = {
@@ -29,11 +29,19 @@ ROWS: dict[str, RowFunction] = {
     "create": forking.time_of_a_new_session,
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
-    "list": reading.list_of_sessions,
-    "list-replicas": reading.list_with_replicas,
+    "list-replicas": listing.list_with_replicas,
+    "first-list": listing.first_list,
+    "stats": listing.totals,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "disk": reading.bytes_on_disk,
+    "state-bytes": reading.bytes_of_the_state,
+    # Stores of many sessions for these; those that change them come last.
+    "list": listing.list_of_sessions,
+    "many-open": many.open_one,
+    "many-look-up": many.look_up,
+    "many-script": many.script,
+    "many-changes": many.change_one,
     "import": processes.only_import,
 }
 
@@ -41,7 +49,9 @@ ROWS: dict[str, RowFunction] = {
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"only these rows: {', '.join(ROWS)}")
-    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it run, not how fast")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it run, not how fast")
+    sizes.add_argument("--long", action="store_true", help="also stores of 100,000 sessions")
     parser.add_argument("--rounds", type=positive, metavar="N", help="rounds of every row, instead of its own number")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--strict", action="store_true", help="end with status 1 when a row misses what it must reach")
@@ -65,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     options.dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.dir, prefix="stores-") as folder:
-        lab = Lab(Path(folder).resolve(), QUICK if options.quick else FULL, options.rounds)
+        lab = Lab(Path(folder).resolve(), QUICK if options.quick else LONG if options.long else FULL, options.rounds)
         about = report.about(lab)
         print(report.heading(about), flush=True)
         rows = []

@@ -23,7 +23,7 @@ def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_quick_run_reports_every_contender(tmp_path: Path) -> None:
     """A short run prints its rows, writes them as JSON, and leaves nothing else behind."""
     results, stores = tmp_path / "results.json", tmp_path / "stores"
-    rows = ["save", "fork-bytes", "last10", "last10-memory"]
+    rows = ["save", "fork-bytes", "last10", "last10-memory", "stats", "many-look-up"]
     run = bench("--quick", "--rounds", "3", "--dir", stores, "--json", results, "--rows", *rows)
     assert run.returncode == 0, run.stderr
     assert all(f"\n{name}: " in run.stdout for name in rows)
@@ -37,12 +37,13 @@ def test_quick_run_reports_every_contender(tmp_path: Path) -> None:
         assert all(summary["median"] <= summary["p95"] for summary in row["contenders"].values())
         for check in row["checks"]:
             assert check["missed"] == (check["must"] is not None and check["value"] > check["must"])
-    save, _, last, _ = report["rows"]
+    save, _, last, *_, many = report["rows"]
     assert set(last["contenders"]) == {"raw", "sqlite", "ours", "ours on sqlite", "ours on sqlite, 1,000"}
     assert set(save["contenders"]) == {
         f"{name}, {size}" for name in ("raw", "sqlite", "ours", "ours on sqlite") for size in ("10", "1,000", "20,000")
     }
     assert all(summary["rounds"] == 3 for summary in save["contenders"].values())
+    assert {f"in, {size}" for size in ("10", "3,000")} < set(many["contenders"])
 
 
 def test_unknown_row_is_refused() -> None:

@@ -23,9 +23,12 @@ class Scale:
     bulk: int = 100_000
     large: int = 1_000_000
     sessions: int = 10_000
+    many: tuple[int, ...] = (10_000,)  # sessions in the stores of rows about many
     forks: int = 100
     saves_per_writer: int = 250
     short_conversations: int = 1000
+    long_conversations: tuple[int, int] = (1000, 300)  # so many, of so many messages
+    brought: int = 5000  # sessions that a sync tool has brought
     slower: int = 1  # divides the rounds
 
     @property
@@ -34,14 +37,18 @@ class Scale:
 
 
 FULL = Scale()
+LONG = Scale(many=(10_000, 100_000))
 QUICK = Scale(
     medium=1_000,
     bulk=5_000,
     large=20_000,
     sessions=200,
+    many=(3_000,),
     forks=10,
     saves_per_writer=10,
     short_conversations=20,
+    long_conversations=(20, 300),
+    brought=200,
     slower=20,
 )
 
@@ -54,6 +61,7 @@ class Lab:
         self.messages = Messages()
         self._rounds = rounds
         self._built: set[str] = set()
+        self._stores: dict[int, Ours] = {}
         self._spares = count(1)
 
     def rounds(self, normal: int) -> int:
@@ -88,6 +96,24 @@ class Lab:
                     self.contenders[name].fill(session, messages)
             self.end_programs()
         return session
+
+    def store_of(self, number: int) -> Ours:
+        """Return a store with this many sessions of two messages, the same for every row that asks for it."""
+        if number not in self._stores:
+            self._stores[number] = self.new_store_of(number)
+        return self._stores[number]
+
+    def new_store_of(self, number: int, length: int = 2) -> Ours:
+        """Return a new store with this many sessions of so many messages, as a program leaves it that has listed."""
+        if number >= BATCH:
+            print(f"... building a store of {number:,} sessions", file=sys.stderr, flush=True)
+        folder = self.spare()
+        building = Ours(folder, durable=False)
+        with building.manager as manager, manager.bulk():
+            for serial in range(number):
+                building.fill(f"session-{serial}", self.messages.take(length))
+        building.keep_index()
+        return Ours(folder)
 
     def end_programs(self) -> None:
         """Leave the stores as they are after whoever used them has ended, for what is to be opened anew."""

@@ -1,12 +1,10 @@
-"""Rows about reading: last messages, all messages, the list, and what there is to read."""
-
-import os
-from pathlib import Path
+"""Rows about reading: last messages, all messages, and what there is to read."""
 
 import orjson
 from recipes.conversations import conversations, short_conversations
 
 from .children import run
+from .contenders import bytes_in
 from .contenders.ours import Ours
 from .contenders.sqlite import Sqlite
 from .lab import Lab
@@ -69,69 +67,6 @@ def all_messages(lab: Lab) -> Row:
     return Row(f"load of all {lab.scale.medium:,} messages, everything opened anew", results, checks)
 
 
-def list_of_sessions(lab: Lab) -> Row:
-    folder, number = lab.spare(), lab.scale.sessions
-    ours, sqlite = Ours(folder, durable=False), Sqlite(folder, durable=False)
-    for serial in range(number):
-        messages = lab.messages.take(2)
-        ours.fill(f"session-{serial}", messages)
-        sqlite.bulk(f"session-{serial}", messages)
-    ours.manager.close()
-    _, listed = ours.list_sessions()
-    if len(listed) != number:
-        raise RuntimeError(f"{len(listed)} of {number} sessions are listed")
-    contenders = {
-        "raw scandir + stat": ready(scan, ours.store / "refs"),
-        "sqlite": ready(sqlite.list_sessions),
-        "ours": ready(ours.list_sessions),
-    }
-    results = milliseconds(interleave(contenders, lab.rounds(30)))
-    checks = [ratio(results, "ours", "raw scandir + stat", must=2, aim=1.4), ratio(results, "ours", "sqlite")]
-    return Row(f"list of {number:,} sessions, a new manager, the index warm", results, checks)
-
-
-def list_with_replicas(lab: Lab) -> Row:
-    """Every session has a ref of each of several machines that took turns: all but one are earlier states of it."""
-    results, checks = {}, []
-    for replicas in (2, 5):
-        number = lab.scale.sessions // 5
-        ours = Ours(lab.spare(), durable=False)
-        for serial in range(number):
-            ours.fill(f"session-{serial}", lab.messages.take(1))
-            for _ in range(replicas - 1):
-                ours.save(f"session-{serial}", lab.messages.next())
-        ours.manager.close()
-        for ref in list(ours.store.glob("refs/*/*.jsonl")):
-            lines = ref.read_bytes().splitlines(keepends=True)
-            for other in range(1, replicas):
-                folder = ours.store / "refs" / f"machine{other}-0000000{other}"
-                folder.mkdir(exist_ok=True)
-                (folder / ref.name).write_bytes(b"".join(lines[:-other]))
-        ours.keep_index()
-        _, listed = ours.list_sessions()
-        if [info.message_count for info in listed] != [replicas] * number:
-            raise RuntimeError(f"{len(listed)} sessions are listed, not {number} of {replicas} messages")
-        contenders = {
-            f"raw scandir + stat, {replicas} replicas": ready(scan, ours.store / "refs"),
-            f"ours, {replicas} replicas": ready(ours.list_sessions),
-        }
-        results |= milliseconds(interleave(contenders, lab.rounds(30)))
-        checks.append(ratio(results, *reversed(contenders), must=2, aim=1.4))
-    return Row(
-        f"list of {number:,} sessions that several replicas wrote, a new manager, the index warm", results, checks
-    )
-
-
-def scan(refs: Path) -> list[os.stat_result]:
-    """Look at every ref file once, as a list that is always right must."""
-    found = []
-    with os.scandir(refs) as replicas:
-        for replica in replicas:
-            with os.scandir(replica) as files:
-                found += [file.stat(follow_symlinks=False) for file in files]
-    return found
-
-
 def bytes_on_disk(lab: Lab) -> Row:
     folder = lab.spare()
     ours = Ours(folder, durable=False, compress_messages=False)
@@ -154,3 +89,14 @@ def bytes_on_disk(lab: Lab) -> Row:
     return Row(
         "bytes on disk for the conversations in fixtures/ and short ones like them, not compressed", results, [check]
     )
+
+
+def bytes_of_the_state(lab: Lab) -> Row:
+    """What the machine keeps beside a store, as a program leaves it that has listed and ended."""
+    ours = lab.new_store_of(lab.scale.short_conversations, 20)
+    results = {
+        "the store": Summary.once(ours.stored_bytes(), "B"),
+        "the state folder": Summary.once(bytes_in(ours.state), "B"),
+    }
+    check = ratio(results, "the state folder", "the store", must=0.5)
+    return Row(f"bytes on disk for {lab.scale.short_conversations:,} sessions of 20 messages", results, [check])

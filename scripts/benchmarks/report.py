@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .lab import FULL, Lab
+from .lab import QUICK, Lab
 from .measure import Check, Row
 
 IN_MEMORY = {"tmpfs", "ramfs"}
@@ -17,7 +17,7 @@ IN_MEMORY = {"tmpfs", "ramfs"}
 def about(lab: Lab) -> dict[str, Any]:
     """Return under what conditions this run measures."""
     return {
-        "quick": lab.scale is not FULL,
+        "quick": lab.scale is QUICK,
         "filesystem": filesystem(lab.folder),
         "message_bytes": round(lab.messages.mean_bytes),
         "python": platform.python_version(),

@@ -11,8 +11,8 @@ from coda_fs_session import SessionManager
 
 from .contenders.ours import Ours
 from .lab import Lab
+from .listing import scan
 from .measure import Prepare, Row, interleave, milliseconds, ratio, ready
-from .reading import scan
 
 
 def filled(lab: Lab) -> Ours:
