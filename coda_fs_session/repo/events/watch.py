@@ -2,7 +2,7 @@
 
 Events of the file system are hints that something happened. What happened is found by listing the sessions
 and comparing with what was told last, so a hint too many costs a listing, and one too few only time: the
-store is also listed every few seconds.
+store is also listed now and then, the more seldom the more processor time that takes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _logger = logging.getLogger("coda_fs_session")
 _QUIET = 0.05
 _LOOK = 0.5
 _LIST = 5.0
+_SHARE = 200
+"""Seconds of waiting for one of looking without a hint: so an idle watch takes half a per cent of a core."""
 _HINTS = frozenset(["created", "modified", "moved", "deleted", "closed"])
 _JOIN = 5.0
 _RACE = "called when the thread is inactive"
@@ -51,7 +53,7 @@ class Watch(Uncopied):
         storage: what to watch.
         callback: is called with each event by a thread of its own; an error in it is logged, and the watch goes on.
         name: only events of this session.
-        listing: seconds after which to list even without a hint.
+        listing: seconds after which to list even without a hint, if listing is quick.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class Watch(Uncopied):
         weakref.finalize(self, self._observer.stop)
         # Before the first look: what happens after it must leave a hint.
         self._arm()
-        self._tokens = self._refs()
+        began = time.thread_time()
+        self._tokens = None if self._observer.active else self._refs()
+        self._cost = time.thread_time() - began  # of a look at the tokens, in seconds of processor time
         self._listed = listing_of(storage) if self._is_there() else {}
-        self._due = time.monotonic() + listing
+        self._due = time.monotonic() + max(listing, _SHARE * (time.thread_time() - began))
         self._thread: threading.Thread | None = None
         _all.add(self)
         forks.renew(self, forks.Floor.FRONT)
@@ -155,7 +159,9 @@ class Watch(Uncopied):
 
     def _await_hint(self, deadline: float | None) -> None:
         """Wait until there may be something to see, and for the moment of quiet after the first hint."""
-        pause = _LOOK if deadline is None else min(_LOOK, max(deadline - time.monotonic(), 0))
+        pause = _LOOK if self._observer.active else max(_LOOK, _SHARE * self._cost)
+        if deadline is not None:
+            pause = min(pause, max(deadline - time.monotonic(), 0))
         if self._wake.wait(pause):
             self._stopped.wait(_QUIET if deadline is None else min(_QUIET, max(deadline - time.monotonic(), 0)))
 
@@ -167,12 +173,14 @@ class Watch(Uncopied):
         hinted = self._wake.is_set() or armed
         # Cleared before the listing: what happens during it is a hint for the next.
         self._wake.clear()
-        now = time.monotonic()
-        if not hinted and now < self._due:
-            # Where nothing hints, as in memory, the tokens of the refs do.
-            if self._observer.active or (tokens := self._refs()) == self._tokens:
-                return
-            self._tokens = tokens
+        now, began = time.monotonic(), time.thread_time()
+        # Where nothing hints, as in memory, the tokens of the refs do.
+        tokens = None if self._observer.active else self._refs()
+        self._cost = time.thread_time() - began
+        if not hinted and now < self._due and tokens == self._tokens:
+            return
+        # Tried again before long where it fails.
+        self._due = min(self._due, now + self._listing)
         if not self._is_there():
             # A disk that was unplugged, a folder that is being replaced: an absence is not a deletion.
             return
@@ -185,8 +193,12 @@ class Watch(Uncopied):
             # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
             _logger.exception("cannot list the sessions that are watched; this is tried again")
             return
+        cost = time.thread_time() - began
+        if self._backend is None:
+            self._cost = cost
         # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
-        self._listed, self._due = listing, now + (min(_LOOK, self._listing) if hinted else self._listing)
+        pause = min(_LOOK, self._listing) if hinted else max(self._listing, _SHARE * cost)
+        self._tokens, self._listed, self._due = tokens, listing, now + pause
         self._pending += [event for event in events if self._name is None or concerns(event, self._name)]
 
     def _arm(self) -> bool:
@@ -203,7 +215,7 @@ class Watch(Uncopied):
             # A storage of somebody's own has nothing cheaper than the listing.
             return object()
         try:
-            return dict(self._backend.refs())
+            return self._backend.ref_tokens()
         except SessionError:
             return object()
 
