@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import forking, listing, many, processes, reading, report, saving, syncing
+from benchmarks import forking, listing, many, processes, reading, report, saving, syncing, watching
 from benchmarks.lab import FULL, LONG, QUICK, Lab
 from benchmarks.measure import RowFunction
 
@@ -38,6 +38,7 @@ ROWS: dict[str, RowFunction] = {
     "state-bytes": reading.bytes_of_the_state,
     # Stores of many sessions for these; those that change them come last.
     "list": listing.list_of_sessions,
+    "watch": watching.watch,
     "many-open": many.open_one,
     "many-look-up": many.look_up,
     "many-script": many.script,

@@ -76,7 +76,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
         "repo.writing.",
     ),
-    "repo.events.": ("errors", "process.", "session.", "storage", "repo.storage", "repo.events."),
+    "repo.events.": (
+        *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
+        "repo.events.",
+    ),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
         *("repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),

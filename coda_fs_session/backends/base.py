@@ -7,7 +7,7 @@ is the backend's. To write one, subclass `Backend` and write the dozen `Verbs`; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ..errors import CorruptionError
@@ -155,6 +155,13 @@ class Backend(Verbs):
 
     def watched_folder(self) -> str | None:
         """Return the folder whose file-system events tell that something changed; None where only looking tells."""
+        return None
+
+    def refs_at(self, path: str) -> Collection[RefKey] | None:
+        """Return the refs that may be others after an event at a path below the watched folder; None for any.
+
+        The default never knows.
+        """
         return None
 
     def recover(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -102,6 +102,9 @@ class WrapperBackend(Backend):
 
     def watched_folder(self) -> str | None:
         return self.call("watched_folder", self.inner.watched_folder)
+
+    def refs_at(self, path: str) -> Collection[RefKey] | None:
+        return self.call("refs_at", lambda: self.inner.refs_at(path))
 
     def recover(self) -> None:
         self.inner.recover()

@@ -3,6 +3,7 @@
 Each name below is there on all of them. What a system cannot do raises an `OSError`, as a disk that cannot.
 
 Attributes:
+    EVENTS_NAME_FILES: whether events of the file system name each file that changed; elsewhere some name its folder.
     RENAMES_OPEN_FILES: whether a file can be renamed, replaced and removed while a program has it open.
     PLAIN: flags to open a file with: its bytes as they are, no waiting for a FIFO, not for child processes.
     NO_LINKS: a flag against links: one that somebody planted in a synced folder must not lead us elsewhere.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+EVENTS_NAME_FILES = sys.platform == "linux"
 NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
 
 

@@ -40,9 +40,12 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")
 
-    def wait_until_done(self) -> None:
+    def read(self) -> str:
         assert self._process.stdout is not None
-        if self._process.stdout.readline() != "done\n":
+        return self._process.stdout.readline()
+
+    def wait_until_done(self) -> None:
+        if self.read() != "done\n":
             raise RuntimeError(f"a process ended too early, with status {self._process.wait()}")
 
     def __enter__(self) -> Self:

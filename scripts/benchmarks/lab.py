@@ -29,6 +29,7 @@ class Scale:
     short_conversations: int = 1000
     long_conversations: tuple[int, int] = (1000, 300)  # so many, of so many messages
     brought: int = 5000  # sessions that a sync tool has brought
+    idle: int = 60  # seconds of watching while nothing happens
     slower: int = 1  # divides the rounds
 
     @property
@@ -37,7 +38,7 @@ class Scale:
 
 
 FULL = Scale()
-LONG = Scale(many=(10_000, 100_000))
+LONG = Scale(many=(10_000, 100_000), idle=240)
 QUICK = Scale(
     medium=1_000,
     bulk=5_000,
@@ -49,6 +50,7 @@ QUICK = Scale(
     short_conversations=20,
     long_conversations=(20, 300),
     brought=200,
+    idle=3,
     slower=20,
 )
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session import SessionEvent, SessionInfo, Watch
-from coda_fs_session.backends.base import Token
-from coda_fs_session.repo.events import watch as watching
+from coda_fs_session.repo.events import hints as hinting
 from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said
@@ -161,7 +160,7 @@ def test_another_folder_in_its_place(here: Machine, tmp_path: Path) -> None:
 def test_lost_events(here: Machine, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
     """Where the file system tells nothing, as after an overflow or on a network disk, looking now and then does."""
     if loss == "every event":
-        monkeypatch.setattr(watching, "_HINTS", frozenset())
+        monkeypatch.setattr(hinting, "KINDS", frozenset())
     else:
         from watchdog import observers
 
@@ -181,50 +180,12 @@ def test_lost_events(here: Machine, monkeypatch: pytest.MonkeyPatch, loss: str) 
 def test_a_hint_that_comes_too_early(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database writes its log some time before what is in it can be seen: after a hint there is a second look."""
     here.create("chat", said(1))
-    monkeypatch.setattr(watching, "_HINTS", frozenset())
+    monkeypatch.setattr(hinting, "KINDS", frozenset())
     with Watch(here.manager()._storage, listing=10 * PATIENCE) as watch:
         watch._wake.set()
         assert watch.next(0) is None
         here.change("chat", 2)
         told(watch, "advanced", "chat", message_count=2)
-
-
-@pytest.mark.parametrize("hints", [True, False])
-def test_an_idle_watch_takes_little(here: Machine, monkeypatch: pytest.MonkeyPatch, hints: bool) -> None:
-    """The more processor time a look takes, the longer it waits for the next one that nothing has hinted at."""
-    spent = 0.0
-    monkeypatch.setattr(time, "thread_time", lambda: spent)
-    here.create("chat", said(1))
-    os.utime(here.only_ref(), (1_700_000_000, 1_700_000_000))  # one of this moment is looked at again
-    manager = here.manager()
-    assert isinstance(manager._storage, RepoStorage)
-    backend, look = manager._storage.repo.backend, manager._storage.look
-    if not hints:
-        monkeypatch.setattr(backend, "watched_folder", lambda: None)
-
-    def slow_look() -> list[SessionInfo]:
-        nonlocal spent
-        spent += 1
-        return look()
-
-    def slow_tokens() -> dict[str, Token]:
-        nonlocal spent
-        spent += 0.01
-        return type(backend).ref_tokens(backend)
-
-    monkeypatch.setattr(manager._storage, "look", slow_look)
-    with Watch(manager._storage, listing=0.0) as watch:
-        monkeypatch.setattr(backend, "ref_tokens", slow_tokens)
-        waits: list[float] = []
-        monkeypatch.setattr(watch._wake, "wait", lambda seconds: waits.append(seconds))
-        watch._due = 0.0
-        assert watch.next(0) is None
-        assert watch._due - time.monotonic() > 190
-        before = spent
-        assert watch.next(0) is None
-        assert spent - before < 0.5, "it listed again"
-        watch._await_hint(None)
-        assert (waits[-1] > 1) is not hints
 
 
 def test_a_callback(here: Machine, caplog: pytest.LogCaptureFixture) -> None:

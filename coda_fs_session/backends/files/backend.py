@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -48,7 +48,7 @@ from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from .listing import list_identities, list_tokens, replica_marker, walk_groups
+from .listing import list_identities, list_tokens, refs_at, replica_marker, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
@@ -132,6 +132,9 @@ class LocalBackend(Backend):
 
     def watched_folder(self) -> str:
         return os.path.realpath(self._paths.root)
+
+    def refs_at(self, path: str) -> Collection[RefKey] | None:
+        return refs_at(path)
 
     def locate(self, key: RefKey | str) -> str:
         if isinstance(key, RefKey):

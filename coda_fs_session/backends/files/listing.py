@@ -8,10 +8,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from ...process.system import FolderEntry
-from ..base import Sign, Token
+from ...process.system import EVENTS_NAME_FILES, FolderEntry
+from ..base import RefKey, Sign, Token
 from ..disk.descriptors import scan
 from ..disk.paths import REF_ENDING, is_hidden, is_ref_file
 from ..disk.tokens import COARSE_TICK_NS, is_recent, listed_token, token_of
@@ -57,6 +57,16 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int,
             except OSError as error:
                 if error.errno not in _OUT_OF_REACH:
                     raise
+
+
+def refs_at(path: str) -> Collection[RefKey] | None:
+    """Do what `Backend.refs_at` promises, for a path below the store."""
+    if not EVENTS_NAME_FILES:
+        return None
+    top, _, below = path.partition("/")
+    if top == "objects" or any(map(is_hidden, path.split("/"))):
+        return ()
+    return (RefKey(below),) if top == "refs" and below else None
 
 
 def list_identities(root: str, marker: object, but: str | None) -> tuple[object, dict[str, int] | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ...backends.base import RefKey
 from ...errors import SessionConflictError
 from ...session.session import SessionInfo
 from ...storage import SessionStorage, with_origin
+from ..lookup.listing import infos_of_refs
 from ..storage import engine_of
 
 EventKind = Literal["created", "advanced", "diverged", "deleted", "renamed"]
@@ -46,6 +48,17 @@ def listing_of(storage: SessionStorage) -> Listing:
     if engine is not None:
         return {info.name: info for info in engine.look()}
     return {info.name: with_origin(info) for info in storage.list_all() or ()}
+
+
+def listing_near(storage: SessionStorage, refs: Iterable[RefKey]) -> tuple[set[str], Listing] | None:
+    """Return what is listed now of all names that some refs decide on, and those names; None where that is not enough.
+
+    Raises:
+        StoreError: something cannot be read.
+    """
+    engine = engine_of(storage)
+    found = infos_of_refs(engine.repo, refs) if engine is not None else None
+    return None if found is None else (found[0], {info.name: info for info in found[1]})
 
 
 def changes_between(before: Listing, after: Listing, storage: SessionStorage) -> list[SessionEvent]:
@@ -94,7 +107,7 @@ def _renames(storage: SessionStorage, gone: Listing, come: set[str]) -> Iterator
     if engine is None:
         return
     names = {label_of(info): name for name, info in gone.items()} | {name: name for name in gone}
-    for row in engine.repo.index.rows():
+    for row in engine.repo.index.named(*come):
         former = next((name for name in reversed(row.former_names) if name in names), None)
         if row.name in come and former is not None and not row.deleted:
             yield row.name, names.pop(former)

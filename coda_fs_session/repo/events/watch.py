@@ -8,7 +8,6 @@ store is also listed now and then, the more seldom the more processor time that 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import threading
@@ -16,30 +15,27 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from ...backends.base import RefKey
 from ...errors import SessionError, StoreGoneError, UnsupportedError
 from ...process import forks
 from ...process.uncopied import Uncopied
 from ...process.weakly import Weakly
+from ...session.session import SessionInfo
 from ...storage import SessionStorage
 from ..storage import engine_of
-from .changes import SessionEvent, changes_between, concerns, listing_of
-
-if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
-    from watchdog.observers.api import BaseObserver
+from .changes import Listing, SessionEvent, changes_between, concerns, label_of, listing_near, listing_of
+from .hints import JOIN, Hints, Observer
 
 _logger = logging.getLogger("coda_fs_session")
 
 _QUIET = 0.05
 _LOOK = 0.5
 _LIST = 5.0
-_SHARE = 200
-"""Seconds of waiting for one of looking without a hint: so an idle watch takes half a per cent of a core."""
-_HINTS = frozenset(["created", "modified", "moved", "deleted", "closed"])
-_JOIN = 5.0
-_RACE = "called when the thread is inactive"
+_SHARE, _BUSY_SHARE = 200, 20
+"""Seconds of waiting for one of looking without a hint: so an idle watch takes half a per cent of a core; and where
+something happens, five."""
 
 
 class Watch(Uncopied):
@@ -70,10 +66,11 @@ class Watch(Uncopied):
         self._name = name
         self._listing = listing
         self._mutex = threading.Lock()
-        self._wake = threading.Event()
+        self._hints = Hints(self._backend.refs_at if self._backend is not None else lambda path: None)
+        self._wake = self._hints.wake
         self._stopped = threading.Event()
         self._pending: deque[SessionEvent] = deque()
-        self._observer = _Observer(self._wake.set)
+        self._observer = Observer(self._hints)
         # Nobody needs to stop an iterator that was let go of.
         weakref.finalize(self, self._observer.stop)
         # Before the first look: what happens after it must leave a hint.
@@ -81,8 +78,11 @@ class Watch(Uncopied):
         began = time.thread_time()
         self._tokens = None if self._observer.active else self._refs()
         self._cost = time.thread_time() - began  # of a look at the tokens, in seconds of processor time
-        self._listed = listing_of(storage) if self._is_there() else {}
-        self._due = time.monotonic() + max(listing, _SHARE * (time.thread_time() - began))
+        self._listed: dict[str, SessionInfo] = {}
+        self._derived: set[str] = set()
+        self._keep(listing_of(storage) if self._is_there() else {})
+        self._list_cost = time.thread_time() - began
+        self._due = time.monotonic() + max(listing, _SHARE * self._list_cost)
         self._thread: threading.Thread | None = None
         _all.add(self)
         forks.renew(self, forks.Floor.FRONT)
@@ -138,7 +138,7 @@ class Watch(Uncopied):
         _all.discard(self)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(_JOIN)
+            thread.join(JOIN)
 
     def __enter__(self) -> Self:
         return self
@@ -171,13 +171,16 @@ class Watch(Uncopied):
             return
         armed = self._arm()
         hinted = self._wake.is_set() or armed
-        # Cleared before the listing: what happens during it is a hint for the next.
-        self._wake.clear()
+        # Before the listing: what happens during it is a hint for the next.
+        refs = self._hints.take()
         now, began = time.monotonic(), time.thread_time()
         # Where nothing hints, as in memory, the tokens of the refs do.
         tokens = None if self._observer.active else self._refs()
         self._cost = time.thread_time() - began
         if not hinted and now < self._due and tokens == self._tokens:
+            return
+        if refs is not None and not armed and now < self._due and self._look_at(refs):
+            self._due = min(self._due, now + max(self._listing, _BUSY_SHARE * self._list_cost))
             return
         # Tried again before long where it fails.
         self._due = min(self._due, now + self._listing)
@@ -193,12 +196,42 @@ class Watch(Uncopied):
             # Not only ours: a storage of somebody's own may raise anything, and be there again in a moment.
             _logger.exception("cannot list the sessions that are watched; this is tried again")
             return
-        cost = time.thread_time() - began
+        self._list_cost = time.thread_time() - began
         if self._backend is None:
-            self._cost = cost
+            self._cost = self._list_cost
         # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
-        pause = min(_LOOK, self._listing) if hinted else max(self._listing, _SHARE * cost)
-        self._tokens, self._listed, self._due = tokens, listing, now + pause
+        pause = min(_LOOK, self._listing) if hinted else max(self._listing, _SHARE * self._list_cost)
+        self._tokens, self._due = tokens, now + pause
+        self._keep(listing)
+        self._tell(events)
+
+    def _look_at(self, refs: set[RefKey]) -> bool:
+        """Tell what happened to sessions of these refs; False where only a look at all of them tells."""
+        try:
+            near = listing_near(self._storage, refs)
+            if near is None:
+                return False
+            names, after = near
+            names |= {name for name in self._derived if label_of(self._listed[name]) in names}
+            before = {name: self._listed[name] for name in names & self._listed.keys()}
+            events = changes_between(before, after, self._storage)
+        except Exception:
+            # As well found out, and told, by the look at all.
+            return False
+        for name in before.keys() - after.keys():
+            del self._listed[name]
+        self._listed.update(after)
+        self._derived = (self._derived - before.keys()) | _derived(after)
+        self._hints.careful = self._hints.careful or _is_in_doubt(after)
+        self._tell(events)
+        return True
+
+    def _keep(self, listing: Listing) -> None:
+        self._listed, self._derived = dict(listing), _derived(listing)
+        # What is missing for a session, and comes, is no ref.
+        self._hints.careful = _is_in_doubt(listing)
+
+    def _tell(self, events: list[SessionEvent]) -> None:
         self._pending += [event for event in events if self._name is None or concerns(event, self._name)]
 
     def _arm(self) -> bool:
@@ -222,91 +255,20 @@ class Watch(Uncopied):
     def after_fork(self) -> None:
         """In a child of os.fork: it is stopped."""
         self._mutex = threading.Lock()
-        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._hints = Hints(lambda path: None)
+        self._wake, self._stopped = self._hints.wake, threading.Event()
         self._stopped.set()
         self._thread = None
         self._observer.forget()
 
 
-class _Observer:
-    """Listens to a folder, also when another one takes its place.
-
-    Attributes:
-        active: hints can be expected; else one has to look.
-    """
-
-    def __init__(self, hint: Callable[[], None]) -> None:
-        self.active = False
-        self._hint = hint
-        self._observer: BaseObserver | None = None
-        self._folder: tuple[int, int] | None = None
-        self._mutex = threading.Lock()
-        self._closed = False
-
-    def follow(self, folder: str) -> bool:
-        """Listen to the folder that is at this path now; True if it was not the one already listened to."""
-        try:
-            status = os.stat(folder)
-        except OSError:
-            identity = None
-        else:
-            identity = (status.st_dev, status.st_ino)
-        with self._mutex:
-            if self._closed or identity == self._folder:
-                return False
-            self._folder = identity
-            self._end()
-            if identity is not None:
-                self._begin(folder)
-        return True
-
-    def _begin(self, folder: str) -> None:
-        # Imported late: it is only needed here.
-        from watchdog.events import FileSystemEventHandler
-        from watchdog.observers import Observer
-
-        # Stopping an observer races with its own thread, which then logs an error that is none.
-        logging.getLogger("watchdog.observers.inotify").addFilter(_is_no_race)
-        hint = self._hint
-
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                # Reading, as we do to list, is an event too.
-                if event.event_type in _HINTS:
-                    hint()
-
-        try:
-            self._observer = Observer()
-            self._observer.schedule(Handler(), folder, recursive=True)
-            self._observer.start()
-        except Exception as error:
-            # Systems limit how many folders a user may listen to.
-            _logger.warning("no file-system events from %s (%s): looking every %s s instead", folder, error, _LOOK)
-            self._end()
-        else:
-            self.active = True
-
-    def _end(self) -> None:
-        observer, self._observer, self.active = self._observer, None, False
-        if observer is not None:
-            # One that never started cannot be joined.
-            with contextlib.suppress(Exception):
-                observer.stop()
-                observer.join(_JOIN)
-
-    def stop(self) -> None:
-        with self._mutex:
-            self._closed = True
-            self._end()
-
-    def forget(self) -> None:
-        """In a child of os.fork: the threads are the parent's."""
-        self._mutex = threading.Lock()
-        self._observer, self.active, self._closed = None, False, True
+def _derived(listing: Listing) -> set[str]:
+    """Return the names that are not those in the refs."""
+    return {name for name, info in listing.items() if label_of(info) != name}
 
 
-def _is_no_race(record: logging.LogRecord) -> bool:
-    return _RACE not in record.getMessage()
+def _is_in_doubt(listing: Listing) -> bool:
+    return any(info.error is not None or getattr(info, "undecided", False) for info in listing.values())
 
 
 _all: Weakly[Watch] = Weakly()

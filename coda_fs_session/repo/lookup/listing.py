@@ -14,7 +14,7 @@ import orjson
 
 from ...backends.base import RefKey
 from ...errors import SessionError, StoreError
-from ...format.names import is_lengthened
+from ...format.names import is_lengthened, key_of_ref, session_key
 from ...session.session import SessionInfo
 from ..ancestry.resolve import Shown, View
 from ..ancestry.sides import sides_of
@@ -95,6 +95,38 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
             info.reverted = _stands_for(view, _reverted(repo, rows))
             return info
     return None
+
+
+def infos_of_refs(repo: Repository, keys: Iterable[RefKey]) -> tuple[set[str], list[SessionInfo]] | None:
+    """Return all names that some refs decide on, and what is known of each session of these names.
+
+    None where the refs do not tell, as those that are gone, or have a file name that belongs to no name in them.
+
+    Raises:
+        StoreError: something cannot be read.
+    """
+    paths: set[str] = set()
+    names: set[str] = set()
+    for key in keys:
+        try:
+            header = repo.read(key).header
+        except (KeyError, SessionError):
+            return None
+        known = {header.name, *header.former_names}
+        if key_of_ref(key.path) not in {session_key(name) for name in known}:
+            return None
+        paths.add(key.path)
+        names |= known
+    rows = {row.path: repo.index.fresh(row) for name in names for row in related(repo.index, name)}
+    if not paths <= rows.keys():
+        return None
+    reverted = _reverted(repo, rows.values())
+    views = [each for group in groups(rows.values()) for each in _views(repo, group)[0]]
+    infos = _infos_of(_answer([view for view, _ in views]))
+    for info, (view, error) in zip(infos, views, strict=True):
+        info.error = error
+        info.reverted = _stands_for(view, reverted)
+    return names.union(*((row.name, *row.former_names) for row in rows.values())), infos
 
 
 def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:

@@ -1,0 +1,52 @@
+"""A watch while nothing happens."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from coda_fs_session import SessionInfo, Watch
+from coda_fs_session.backends.base import Token
+from coda_fs_session.repo.storage import RepoStorage
+
+from .machines import Machine, said
+
+
+@pytest.mark.parametrize("hints", [True, False])
+def test_an_idle_watch_takes_little(here: Machine, monkeypatch: pytest.MonkeyPatch, hints: bool) -> None:
+    """The more processor time a look takes, the longer it waits for the next one that nothing has hinted at."""
+    spent = 0.0
+    monkeypatch.setattr(time, "thread_time", lambda: spent)
+    here.create("chat", said(1))
+    os.utime(here.only_ref(), (1_700_000_000, 1_700_000_000))  # one of this moment is looked at again
+    manager = here.manager()
+    assert isinstance(manager._storage, RepoStorage)
+    backend, look = manager._storage.repo.backend, manager._storage.look
+    if not hints:
+        monkeypatch.setattr(backend, "watched_folder", lambda: None)
+
+    def slow_look() -> list[SessionInfo]:
+        nonlocal spent
+        spent += 1
+        return look()
+
+    def slow_tokens() -> dict[str, Token]:
+        nonlocal spent
+        spent += 0.01
+        return type(backend).ref_tokens(backend)
+
+    monkeypatch.setattr(manager._storage, "look", slow_look)
+    with Watch(manager._storage, listing=0.0) as watch:
+        monkeypatch.setattr(backend, "ref_tokens", slow_tokens)
+        waits: list[float] = []
+        monkeypatch.setattr(watch._wake, "wait", lambda seconds: waits.append(seconds))
+        watch._due = 0.0
+        assert watch.next(0) is None
+        assert watch._due - time.monotonic() > 190
+        before = spent
+        assert watch.next(0) is None
+        assert spent - before < 0.5, "it listed again"
+        watch._await_hint(None)
+        assert (waits[-1] > 1) is not hints
