@@ -101,7 +101,7 @@ def list_with_replicas(lab: Lab) -> Row:
             for _ in range(replicas - 1):
                 ours.save(f"session-{serial}", lab.messages.next())
         ours.manager.close()
-        for ref in list(ours.store.glob("refs/*/*.jsonl")):
+        for ref in list(ours.store.glob("refs/**/*.jsonl")):
             lines = ref.read_bytes().splitlines(keepends=True)
             for other in range(1, replicas):
                 folder = ours.store / "refs" / f"machine{other}-0000000{other}"
@@ -122,13 +122,15 @@ def list_with_replicas(lab: Lab) -> Row:
     )
 
 
-def scan(refs: Path) -> list[os.stat_result]:
+def scan(refs: Path | os.DirEntry[str]) -> list[os.stat_result]:
     """Look at every ref file once, as a list that is always right must."""
     found = []
-    with os.scandir(refs) as replicas:
-        for replica in replicas:
-            with os.scandir(replica) as files:
-                found += [file.stat(follow_symlinks=False) for file in files]
+    with os.scandir(refs) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found += scan(entry)
+            else:
+                found.append(entry.stat(follow_symlinks=False))
     return found
 
 
