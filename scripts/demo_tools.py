@@ -48,11 +48,11 @@ def show_text_tools(store: Path, name: str, word: str, messages: Sequence[Messag
 
     print(f"  $ cd {store}\n")
     with watch("the same with grep, jq, zstdcat and sha256sum"):
-        run("awk 'FNR==1' refs/*/*.jsonl | jq -r .name | sort")
+        run("find refs -name '*.jsonl' -exec awk 'FNR==1' {} + | jq -r .name | sort")
         header = json.dumps({"coda_fs_session": 1, "name": name}, ensure_ascii=False, separators=(",", ":"))[:-1]
-        ref = run(f"grep -lF {shlex.quote(header)} refs/*/*.jsonl").strip()
+        ref = run(f"grep -rlF {shlex.quote(header)} refs").strip()
         run(f"tail -n +2 {ref} | jq -c '.messages[]?'")
-        run(f"awk 'FNR>1' refs/*/*.jsonl | tr '\\t' '\\n' | grep -iF {shlex.quote(word)}", 3)
+        run(f"find refs -name '*.jsonl' -exec awk 'FNR>1' {{}} + | tr '\\t' '\\n' | grep -iF {shlex.quote(word)}", 3)
         objects = run(f"head -n1 {ref} | jq -r '.base | .spine[0][]?, .tail | values | .[0]'").split()
         objects = objects or sorted(path.name.split(".")[0] for path in store.glob("objects/*/*"))
         for form in ("jsonl", "jsonl.zst"):

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ..errors import CorruptionError
 from .keys import END_BYTES as END_BYTES
 from .keys import NO_TOKEN as NO_TOKEN
+from .keys import Marker as Marker
 from .keys import RefEnd as RefEnd
 from .keys import RefKey as RefKey
 from .keys import Sign as Sign
@@ -114,7 +115,21 @@ class Backend(Verbs):
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
 
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
+        """Return in which folders, of those given, this backend keeps refs of a replica; a new one goes into the first.
+
+        The default keeps all in one.
+
+        Args:
+            folders: those below the refs in which the refs of one key may be, outermost first.
+        """
+        return folders[:1]
+
+    def has_refs(self, replica: str) -> bool:
+        """Tell whether the store holds a ref of this replica."""
+        return any(key.replica == replica for key, _ in self.refs())
+
+    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
 
         None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet.
@@ -122,7 +137,7 @@ class Backend(Verbs):
         Args:
             known: what it was once, when there were refs: where nothing changed, it takes less to find that out.
         """
-        return [] if any(key.replica == replica for key, _ in self.refs()) else None
+        return {} if self.has_refs(replica) else None
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         """Keep many refs, each as `create_ref` does; None stands for a key that was not free.

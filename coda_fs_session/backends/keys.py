@@ -10,6 +10,10 @@ Sign = NewType("Sign", tuple[int, ...])
 """Changes whenever what it stands for does; compared, never looked into."""
 
 
+Marker = dict[str, list[int]]
+"""Of the refs of a replica: numbers for each part of them, by what a backend calls it."""
+
+
 class Token(NamedTuple):
     """What tells one state of a ref from every other.
 

@@ -32,8 +32,11 @@ class MachineState(Uncopied, ABC):
         """Choose an id that no other replica has, and keep it."""
 
     @abstractmethod
-    def lock(self, key: str) -> AbstractContextManager[object]:
-        """Exclude other threads and processes of this machine from creating or replacing under a file key."""
+    def lock(self, *keys: str) -> AbstractContextManager[object]:
+        """Exclude other threads and processes of this machine from creating or replacing under some file keys.
+
+        All that an operation needs at once are asked for together, so that no two wait for each other.
+        """
 
     def choosing(self) -> AbstractContextManager[object]:
         """Exclude other processes of this machine from choosing a replica id; may be held for long."""

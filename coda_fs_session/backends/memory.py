@@ -140,7 +140,7 @@ class MemoryState(MachineState):
     def choose_replica(self) -> str:
         return self._replica
 
-    def lock(self, key: str) -> AbstractContextManager[bool]:
+    def lock(self, *keys: str) -> AbstractContextManager[bool]:
         return self._lock
 
     def recover(self) -> None:

@@ -10,7 +10,7 @@ import atexit
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import chain, count
+from itertools import count
 
 from ..errors import CorruptionError, StoreError, tell
 from ..process import forks
@@ -18,6 +18,7 @@ from ..process.interrupts import give_up
 from .base import (
     END_BYTES,
     Backend,
+    Marker,
     NewObject,
     RefChangedError,
     RefEnd,
@@ -51,7 +52,8 @@ class StagedBackend(WrapperBackend):
     Args:
         inner: where everything goes in the end.
         is_recorded: tells whether this machine has a record of a ref, which then may be more than a new one.
-        beside: returns the key under which a ref goes whose key somebody else has taken meanwhile, from 2 on.
+        places: returns the key under which a ref goes where somebody else has taken its key meanwhile, from 2 on, and
+            further ones that must be free for it; from 1 on, with the key itself for 1.
         written: is told of refs that were written, and of those that are under another key. It may raise: they are
             durable by then.
     """
@@ -61,12 +63,12 @@ class StagedBackend(WrapperBackend):
         inner: Backend,
         *,
         is_recorded: Callable[[RefKey], bool],
-        beside: Callable[[RefKey, int], RefKey],
+        places: Callable[[RefKey, int], Sequence[RefKey]],
         written: Callable[[Written, Apart], None],
     ) -> None:
         super().__init__(inner)
         self._is_recorded = is_recorded
-        self._beside = beside
+        self._places = places
         self._written = written
         # Not by the number of the thread, which another one has once this one has ended.
         self._mine = threading.local()
@@ -111,8 +113,10 @@ class StagedBackend(WrapperBackend):
                 staged = list(self._refs.items())
                 # The store may have gone since they were made.
                 self.inner.prepare()
-                tokens = self.inner.create_refs([(key, snapshot.data) for key, snapshot in staged])
-                for (key, snapshot), token in zip(staged, tokens, strict=True):
+                free = [(key, snapshot.data) for key, snapshot in staged if not self._is_elsewhere(key)]
+                tokens = dict(zip((key for key, _ in free), self.inner.create_refs(free), strict=True))
+                for key, snapshot in staged:
+                    token = tokens.get(key)
                     where, new = (key, token) if token is not None else self._write_taken(key, snapshot.data)
                     if where == key:
                         self._became[key] = (snapshot.token, new)
@@ -137,7 +141,10 @@ class StagedBackend(WrapperBackend):
 
     def _write_taken(self, key: RefKey, data: bytes) -> tuple[RefKey, Token]:
         """Write a ref whose key is not free, there or beside; return under which key it is now."""
-        for each in chain([key], (self._beside(key, number) for number in count(2))):
+        for number in count(1):
+            each, *others = self._places(key, number)
+            if any(map(self._is_there, others)):
+                continue
             with suppress(RefTakenError, RefChangedError):
                 return each, self.inner.create_ref(each, data)
             with suppress(KeyError, StoreError):
@@ -147,6 +154,10 @@ class StagedBackend(WrapperBackend):
                     with suppress(RefChangedError):
                         return each, self.inner.replace_ref(each, there.token, max(there.data, data, key=len))
         raise AssertionError("keys do not end")
+
+    def _is_elsewhere(self, key: RefKey) -> bool:
+        """Tell whether somebody else has made a ref of the same key in another folder."""
+        return any(map(self._is_there, self._places(key, 1)[1:]))
 
     def call(self, verb: str, act: Callable[[], T]) -> T:
         if verb in _FLUSHING:
@@ -214,10 +225,12 @@ class StagedBackend(WrapperBackend):
             return super().ref_end(key)
         return RefEnd(len(staged.data), staged.data[-END_BYTES:])
 
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
-        staged = any(key.replica == replica for key in self._refs.copy())
+    def has_refs(self, replica: str) -> bool:
+        return any(key.replica == replica for key in self._refs.copy()) or super().has_refs(replica)
+
+    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         found = super().replica_marker(replica, known)
-        return [] if found is None and staged else found
+        return {} if found is None and self.has_refs(replica) else found
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         if not self._stages:
@@ -250,7 +263,7 @@ class StagedBackend(WrapperBackend):
         return True
 
     def _is_first(self, replica: str) -> bool:
-        if replica not in self._met and self.inner.replica_marker(replica) is None:
+        if replica not in self._met and not self.inner.has_refs(replica):
             return True
         self._met.add(replica)
         return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from .base import Backend, Capabilities, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
+from .base import Backend, Capabilities, Marker, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
 
 T = TypeVar("T")
 
@@ -79,7 +79,13 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
+        return self.call("ref_folders", lambda: self.inner.ref_folders(folders))
+
+    def has_refs(self, replica: str) -> bool:
+        return self.call("has_refs", lambda: self.inner.has_refs(replica))
+
+    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import count
 
@@ -107,14 +107,23 @@ def session_key(name: str) -> str:
     return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def ref_path(replica: str, key: str, number: int) -> str:
-    """Return the path, below the refs, of the `number`-th ref that a replica makes for a key, from 1."""
-    return f"{replica}/{key}.jsonl" if number == 1 else f"{replica}/{key}.{number}.jsonl"
+def ref_folders(replica: str, key: str) -> tuple[str, str]:
+    """Return the folders, below the refs, in which a replica's refs of a key may be: its own, and one within that.
+
+    The second one is called by the first two digits of the hash of the name that the key is of.
+    """
+    _, hashed, digits = key.partition(".")
+    return replica, f"{replica}/{(digits if hashed else hashlib.sha256(key.encode()).hexdigest())[:2]}"
 
 
-def ref_paths(replica: str, key: str, first: int = 1) -> Iterator[str]:
-    """Yield the paths that a replica gives its refs for a key, one after the other."""
-    return (ref_path(replica, key, number) for number in count(first))
+def ref_path(folder: str, key: str, number: int) -> str:
+    """Return the path, below the refs, of the `number`-th ref for a key in a folder, from 1."""
+    return f"{folder}/{key}.jsonl" if number == 1 else f"{folder}/{key}.{number}.jsonl"
+
+
+def ref_paths(folders: Sequence[str], key: str, first: int = 1) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the refs for a key, one number after the other: for each number, the path in each folder."""
+    return (tuple(ref_path(folder, key, number) for folder in folders) for number in count(first))
 
 
 @lru_cache(maxsize=4096)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import partial
 
-from ..backends.base import RefKey
+from ..backends.base import Backend, RefKey
 from ..backends.staged import Apart, StagedBackend, Written
 from ..errors import warn
-from ..format.names import key_of_ref, ref_path
+from ..format.names import key_of_ref, ref_folders, ref_path
 from .repository import Repository
 
 
@@ -24,7 +25,7 @@ class Bulk(AbstractContextManager[None]):
         staged = StagedBackend(
             repo.backend,
             is_recorded=lambda key: repo.machine.record.end(key) is not None,
-            beside=_beside,
+            places=partial(_places, repo.backend),
             written=self._note,
         )
         try:
@@ -59,6 +60,7 @@ class Bulk(AbstractContextManager[None]):
             )
 
 
-def _beside(key: RefKey, number: int) -> RefKey:
-    name = key_of_ref(key.path) or key.path
-    return RefKey(ref_path(key.replica, name, number))
+def _places(backend: Backend, key: RefKey, number: int) -> list[RefKey]:
+    folder, name = key.path.rpartition("/")[0], key_of_ref(key.path) or key.path
+    others = (each for each in backend.ref_folders(ref_folders(key.replica, name)) if each != folder)
+    return [RefKey(ref_path(each, name, number)) for each in (folder, *others)]

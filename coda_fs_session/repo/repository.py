@@ -75,7 +75,7 @@ class Repository(Uncopied):
         """
         replica = self.replica
         self.backend.prepare()
-        if replica is not None and self.backend.replica_marker(replica) is not None:
+        if replica is not None and self.backend.has_refs(replica):
             yield replica
             return
         with self.machine.choosing():

@@ -82,7 +82,7 @@ def list_with_replicas(lab: Lab) -> Row:
             for _ in range(replicas - 1):
                 ours.save(f"session-{serial}", lab.messages.next())
         ours.manager.close()
-        for ref in list(ours.store.glob("refs/*/*.jsonl")):
+        for ref in list(ours.store.glob("refs/**/*.jsonl")):
             lines = ref.read_bytes().splitlines(keepends=True)
             for other in range(1, replicas):
                 folder = ours.store / "refs" / f"machine{other}-0000000{other}"

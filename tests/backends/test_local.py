@@ -15,7 +15,7 @@ from coda_fs_session.backends.base import Backend, RefKey
 from coda_fs_session.backends.disk import ref_files
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.disk.zstd import compress
-from coda_fs_session.backends.files import listing
+from coda_fs_session.backends.files import replica_folders
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.files.locked_refs import OPEN_REFS
 from coda_fs_session.backends.machine.own_refs import FileRecord
@@ -217,7 +217,7 @@ def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) ->
 def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing changed since, the refs are not listed; and whatever changed is noticed all the same."""
     # Else nothing that was just made vouches for anything.
-    monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
+    monkeypatch.setattr(replica_folders, "is_recent", lambda changed, now: False)
     backend.create_ref(KEY, b"one\n")
     known = backend.replica_marker(KEY.replica)
     assert known
@@ -227,7 +227,7 @@ def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: p
     another = RefKey(f"{KEY.replica}/another.jsonl")
     time.sleep(0.02)  # longer than a tick of the file system's clock
     backend.create_ref(another, b"two\n")
-    assert backend.replica_marker(KEY.replica, known) not in (known, [], None)
+    assert backend.replica_marker(KEY.replica, known) not in (known, {}, None)
     for key in (KEY, another):
         Path(backend.locate(key)).unlink()
     assert backend.replica_marker(KEY.replica, known) is None

@@ -17,10 +17,10 @@ from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
 
 def staged(inner: Backend, written: Callable[[Written, Apart], None] = lambda _, __: None) -> StagedBackend:
-    def beside(key: RefKey, number: int) -> RefKey:
-        return RefKey(f"{key.path}.{number}")
+    def places(key: RefKey, number: int) -> list[RefKey]:
+        return [key if number == 1 else RefKey(f"{key.path}.{number}")]
 
-    return StagedBackend(inner, is_recorded=lambda key: False, beside=beside, written=written)
+    return StagedBackend(inner, is_recorded=lambda key: False, places=places, written=written)
 
 
 class TestStaged(BackendTests):

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from layouts import layout
+
+__all__ = ["layout", "scratch"]
 
 
 @pytest.fixture

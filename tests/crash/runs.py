@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layouts import path_of
+
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
@@ -67,7 +69,7 @@ def record(
     with open_store(disk / "store", state, files=Files(durable=False), sizes=scenario.sizes) as manager:
         prepare(scenario, manager)
     if scenario.torn:
-        with open(disk / "store/refs" / REPLICA / "chat.jsonl", "ab") as ref:
+        with open(disk / "store/refs" / path_of(REPLICA, "chat"), "ab") as ref:
             ref.write(scenario.torn)
     start, files = Disk(disk), recorder(disk)
     acknowledged, contents = [0], [_read(scenario, disk, folder / "reader")]

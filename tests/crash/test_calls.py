@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from layouts import path_of
 
 from coda_fs_session import SessionManager
 from coda_fs_session.format.chunks import STANDARD, Sizes
@@ -17,8 +19,11 @@ from coda_fs_session.format.chunks import STANDARD, Sizes
 from .recording import Call, Recorder
 from .stores import REPLICA, SMALL, message, open_store
 
-REF = f"refs/{REPLICA}/chat.jsonl"
 FOLDER_CALLS = {"create", "rename", "link", "unlink", "make_folder", "sync_folder"}
+
+
+def ref(key: str = "chat") -> str:
+    return f"refs/{path_of(REPLICA, key)}"
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def test_a_save_between_seals_is_one_write_and_one_sync(
         session.add_message(message(number))
     manager.save_session(session)
     made = [(call.name, call.path) for call in files.calls]
-    assert made == [("open_append", REF)] * (not held_open) + [("write", REF), ("sync_data", REF)]
+    assert made == [("open_append", ref())] * (not held_open) + [("write", ref()), ("sync_data", ref())]
     manager.close()
 
 
@@ -71,18 +76,20 @@ def test_a_save_of_nothing_makes_no_call(tmp_path: Path, files: Recorder) -> Non
 
 def test_a_new_session_is_durable_before_it_has_its_name(tmp_path: Path, files: Recorder) -> None:
     """Create: a temporary file with everything in it, synced, then its name (never over another's), then the folder."""
+    folder = os.path.dirname(ref())
+    # One of the same folder, which is there then.
+    first = next(name for name in map("first-{}".format, count()) if os.path.dirname(ref(name)) == folder)
     with opened(tmp_path, files) as manager:
-        manager.create_session("first")
+        manager.create_session(first)
         files.calls.clear()
         manager.create_session("chat")
     scratch = files.calls[0].path
-    folder = os.path.dirname(REF)
     assert os.path.basename(scratch).startswith(".tmp-")
     assert [(call.name, call.path, call.target) for call in files.calls] == [
         ("create", scratch, ""),
         ("write", scratch, ""),
         ("sync_data", scratch, ""),
-        ("link", scratch, REF),
+        ("link", scratch, ref()),
         ("unlink", scratch, ""),
         ("sync_folder", folder, ""),
     ]
@@ -98,7 +105,7 @@ def test_objects_are_durable_before_the_ref_that_names_them(tmp_path: Path, file
         files.calls.clear()
         manager.save_session(session)
     calls = files.calls
-    swap = next(place for place, call in enumerate(calls) if call.name == "rename" and call.target == REF)
+    swap = next(place for place, call in enumerate(calls) if call.name == "rename" and call.target == ref())
     assert names(calls[swap + 1 :]) == ["sync_folder"]
     named = [(place, call) for place, call in enumerate(calls) if call.target.startswith("objects/")]
     assert len(named) > 5
@@ -129,10 +136,10 @@ def test_a_fork_writes_a_tail_object_and_a_ref(tmp_path: Path, files: Recorder) 
         manager.create_session("one", branch_from="chat")
         first = [call for call in files.calls if call.name in ("link", "rename")]
         assert [call.target.split("/")[0] for call in first] == ["objects", "refs"]
-        assert not any(REF in (call.path, call.target) for call in files.calls)
+        assert not any(ref() in (call.path, call.target) for call in files.calls)
         files.calls.clear()
         manager.create_session("two", branch_from="chat")
-        assert [call.target for call in files.calls if call.target] == [f"refs/{REPLICA}/two.jsonl"]
+        assert [call.target for call in files.calls if call.target] == [ref("two")]
 
 
 def test_durability_none_makes_no_sync(tmp_path: Path) -> None:

@@ -29,17 +29,18 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "how"), CASES, ids=map("-then-".join, CASES))
 def test_what_is_saved_after_a_kill_survives_a_crash(
-    name: str, how: str, scratch: Path, long_size: bool, seed: int
+    name: str, how: str, layout: str, scratch: Path, long_size: bool, seed: int
 ) -> None:
     """Whichever call a process was killed at, what the next process has saved is there after a power failure: as one
     line or sealed, to each session that it finds, or the same that the first was about to save, again.
 
     A save of one line does not sync the folder, whose last change may be the killed process's. There we rely on the
-    file system to keep the name of a file that is synced, which is more than POSIX says.
+    file system to keep the name of a file that is synced, which is more than POSIX says. Where each ref has a folder of
+    its own, nothing else syncs that.
     """
     scenario = SCENARIOS[name]
     run = record(scenario, scratch / "run")
-    run.disk.journals = how == "append"
+    run.disk.journals = how == "append" or (how, layout) == ("again", "spread")
     found = []
     for killed_after in range(len(run.calls) + 1):
         if killed_after:

@@ -41,7 +41,7 @@ def by_rename(backup: Path, store: Path) -> None:
 
 
 def delete_one(backup: Path, store: Path) -> None:
-    next(store.glob("refs/*/chat.jsonl")).unlink()
+    next(store.glob("refs/**/chat.jsonl")).unlink()
 
 
 Way = Callable[[Path, Path], None]

@@ -6,9 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from layouts import layout
 from repo.machines import Machine, said
 
 from .backups import backup_of
+
+__all__ = ["here", "layout"]
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class Specimen:
 
 
 @pytest.fixture(scope="module")
-def specimen(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
+def specimen(layout: str, tmp_path_factory: pytest.TempPathFactory) -> Specimen:
     store = tmp_path_factory.mktemp("damage") / "store"
     make(store)
     infos = {info.name: info for info in open_fresh(store).list_sessions()}
@@ -68,7 +68,7 @@ def specimen(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
 
 def _concerned(specimen: Specimen, path: Path) -> Iterator[str]:
     """Yield the sessions that a ref is of, or that cannot be read while an object holds nothing."""
-    if path.parent.parent.name == "refs":
+    if "refs" in path.relative_to(specimen.store).parts:
         header = json.loads(path.read_bytes().split(b"\n")[0])
         yield from {header["name"], *header.get("former_names", [])}
     elif path.parent.parent.name == "objects":
@@ -108,7 +108,7 @@ def test_the_specimen_has_every_kind_of_record(specimen: Specimen) -> None:
         assert f'"{text}":' in everything
     for reason in ("clear", "truncate", "edit", "rename", "delete", "create", "seal"):
         assert f'"commit":"{reason}"' in everything
-    header = json.loads(next(specimen.store.glob("refs/*/long.jsonl")).read_bytes().split(b"\n")[0])
+    header = json.loads(next(specimen.store.glob("refs/**/long.jsonl")).read_bytes().split(b"\n")[0])
     assert len(header["base"]["spine"]) == 3 <= SIZES.fan_out
     assert list(specimen.store.glob("objects/*/*.zst"))
     assert len(list(specimen.store.glob("refs/*"))) == 2
@@ -155,7 +155,7 @@ def _check(specimen: Specimen, damage: Damage, good: bytes, *, everything: bool)
 
 
 def _check_session(specimen: Specimen, damage: Damage, good: bytes, name: str, infos: dict[str, SessionInfo]) -> None:
-    path, is_ref = damage.path, damage.path.parent.parent.name == "refs"
+    path, is_ref = damage.path, "refs" in damage.path.relative_to(specimen.store).parts
     found, notes = _found(specimen, name)
     if isinstance(found, SessionNotFoundError):
         # A renamed session whose header is damaged: only the name of its file is known.
@@ -205,7 +205,7 @@ def _at_line(specimen: Specimen, damage: Damage, good: bytes, name: str) -> Read
 @needs_zstdcat
 def test_a_ref_cut_between_two_lines(specimen: Specimen) -> None:
     """It reads as after an earlier save, and a reader without the package finds the same."""
-    for path in specimen.store.glob("refs/*/*"):
+    for path in specimen.store.glob("refs/**/*.jsonl"):
         good = path.read_bytes()
         name = json.loads(good.split(b"\n")[0])["name"]
         for at in (at + 1 for at, byte in enumerate(good[:-1]) if byte == ord("\n")):

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from layouts import path_of
 
 from coda_fs_session.backends.disk.zstd import compress, decompress
 from coda_fs_session.format import refs
@@ -30,7 +31,7 @@ MEMORY = 32 * 2**20
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(layout: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fuzz") / "store"
     make(folder)
     return folder
@@ -60,7 +61,7 @@ def little_memory() -> Iterator[None]:
 def test_lines_with_any_field_changed(store: Path, key: str, line: str, seed: int, long_size: bool) -> None:
     """A header or save with a right id may say anything: the session is good, or listed with its error."""
     dice = random.Random(f"{seed} {key} {line}")
-    path = store / "refs" / "desk-11111111" / f"{key}.jsonl"
+    path = store / "refs" / path_of("desk-11111111", key)
     lines = path.read_bytes().splitlines(keepends=True)
     number = 0 if line == "header" else dice.randrange(len(lines))
     record = json.loads(lines[number])
@@ -122,7 +123,7 @@ def _nodes_among_chunks(store: Path) -> Base:
 
 
 def _commit_as_tail(store: Path) -> Base:
-    header = parse_ref((store / "refs" / "desk-11111111" / "edited.jsonl").read_bytes(), "").header
+    header = parse_ref((store / "refs" / path_of("desk-11111111", "edited")).read_bytes(), "").header
     assert header.commit is not None
     return Base(
         1, header.commit.size, chain_of(1), tail=Tail(header.commit.id, header.commit.size, 1, header.commit.size)
@@ -159,7 +160,7 @@ BASES: list[Callable[[Path], Base]] = [
 
 def use_with(store: Path, **fields: Any) -> None:
     """Give a session a well-formed header with these fields, and use it."""
-    path = store / "refs" / "desk-11111111" / "long.jsonl"
+    path = store / "refs" / path_of("desk-11111111", "long")
     header = parse_ref(path.read_bytes(), path).header
     with altered(path, encode_any(replace(header, **fields))):
         use(store, "long")
@@ -191,10 +192,10 @@ def test_towers_of_nodes(store: Path, height: int, fan_out: int) -> None:
 def test_commits_that_lie(store: Path, seed: int, long_size: bool) -> None:
     """Links to chunks, to commits of other depths and sizes, and commits with any field changed."""
     dice = random.Random(seed)
-    path = store / "refs" / "desk-11111111" / "continued.jsonl"
+    path = store / "refs" / path_of("desk-11111111", "continued")
     good = path.read_bytes()
     header = parse_ref(good, path).header
-    edited = parse_ref((path.with_name("edited.jsonl")).read_bytes(), "").header
+    edited = parse_ref((store / "refs" / path_of("desk-11111111", "edited")).read_bytes(), "").header
     assert edited.commit is not None
     chunk = put(store, CHUNK)
     links = [CommitLink(chunk, len(CHUNK), 0), CommitLink(chunk, 10**15, 3), CommitLink(edited.commit.id, 5, 10**17)]

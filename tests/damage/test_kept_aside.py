@@ -58,7 +58,7 @@ def everything(machine: Machine) -> list[list[str]]:
 
 
 def own_refs(machine: Machine) -> list[Path]:
-    return [path for path in machine.store.glob("refs/*/*.jsonl") if not path.parent.name.startswith("other-")]
+    return [path for path in machine.store.glob("refs/**/*.jsonl") if "other-" not in str(path)]
 
 
 def replaced_by_another(machine: Machine, *, with_chat: bool = True) -> None:
@@ -218,10 +218,10 @@ def test_a_damaged_record_is_kept_aside(tmp_path: Path, gone: bool) -> None:
     backup = Path(shutil.copytree(here.store, tmp_path / "backup"))
     here.change("chat", "more")
     here.manager().close()
-    (record,) = (here.folder / "state").glob("*/own/*/chat.jsonl")
+    (record,) = (here.folder / "state").glob("*/own/*/**/chat.jsonl")
     record.write_bytes(record.read_bytes().replace(b"more", b"less", 1))
     damaged = record.read_bytes()
-    ref = next(here.store.glob("refs/*/chat.jsonl"))
+    ref = next(here.store.glob("refs/**/chat.jsonl"))
     ref.unlink()
     if not gone:
         shutil.copyfile(backup / ref.relative_to(here.store), ref)
@@ -235,11 +235,7 @@ def test_a_damaged_record_is_kept_aside(tmp_path: Path, gone: bool) -> None:
     assert manager.bring_back() == []
     with pytest.raises(CorruptionError):
         manager.bring_back("chat")
-    (kept,) = (
-        (here.folder / "state").glob("*/own/*/chat.jsonl")[1:]
-        if False
-        else (path for path in (here.folder / "state").glob("*/own/*.*/chat.jsonl"))
-    )
+    (kept,) = (here.folder / "state").glob("*/own/*.*/**/chat.jsonl")
     assert kept.read_bytes() == damaged
     with warned() as texts:
         here.create("chat", said("0", "1", "on")) if gone else here.change("chat", "on")

@@ -59,7 +59,7 @@ def test_one_ref_overwritten_in_place(here: Machine, monkeypatch: pytest.MonkeyP
     """What no folder tells is told when the session is listed or loaded; that writes nothing, saving puts it back."""
     expected = go_on(here, 3)
     here.manager().close()
-    ref = next(here.store.glob("refs/*/chat.jsonl"))
+    ref = next(here.store.glob("refs/**/chat.jsonl"))
     # What is looked at within a tick of the clock counts as not looked at.
     monkeypatch.setattr(tokens, "TICK_NS", 0)
     here.manager().close()
@@ -117,7 +117,7 @@ def test_whole_sessions_are_complete_before_they_change(here: Machine, verb: str
     complete."""
     expected = go_on(here, 3)
     manager = here.manager()
-    ref = next(here.store.glob("refs/*/chat.jsonl"))
+    ref = next(here.store.glob("refs/**/chat.jsonl"))
     if verb == "create":
         ref.unlink()
     else:
@@ -174,7 +174,7 @@ def test_a_damaged_ref_stays_as_it_is(here: Machine) -> None:
     """What this machine saved goes on in a new file; the damaged one is not touched."""
     expected = go_on(here, 3)
     here.manager().close()
-    ref = next(here.store.glob("refs/*/chat.jsonl"))
+    ref = next(here.store.glob("refs/**/chat.jsonl"))
     damaged = ref.read_bytes().replace(b"more 1", b"more or less", 1)
     ref.unlink()
     ref.write_bytes(damaged)
@@ -211,7 +211,7 @@ def test_putting_back_is_interrupted(here: Machine, way: Way, code: int) -> None
     """Whatever call fails, on a read-only disk all: opening is no error, and a later one puts everything back."""
     expected = go_on(here, 3)
     here.manager().close()
-    ref = next(here.store.glob("refs/*/chat.jsonl"))
+    ref = next(here.store.glob("refs/**/chat.jsonl"))
     newest = ref.stat().st_size
     way(backup_of(here), here.store)
     for call in range(30):
@@ -227,10 +227,10 @@ def test_putting_back_is_interrupted(here: Machine, way: Way, code: int) -> None
                 "chat": not complete,
                 "other": False,
             }
-        way(backup_of(here), here.store) if next(here.store.glob("refs/*/chat.jsonl"), None) else None
+        way(backup_of(here), here.store) if next(here.store.glob("refs/**/chat.jsonl"), None) else None
     assert call > 2
     assert here.read("chat") == expected
-    assert not [path for path in here.store.rglob("refs/*/*") if "chat" in path.name][1:]
+    assert not [path for path in here.store.glob("refs/**/*") if "chat" in path.name][1:]
 
 
 def _open(machine: Machine, barrier: Any, found: Any) -> None:
@@ -270,7 +270,7 @@ def test_one_that_cannot_be_put_back_keeps_no_other(here: Machine) -> None:
     here.change("other", "more")
     manager = here.manager()
     session = manager.load_session("other")
-    (record,) = (here.folder / "state").glob("*/own/*/other.jsonl")
+    (record,) = (here.folder / "state").glob("*/own/*/**/other.jsonl")
     later = record.read_bytes().replace(b'{"coda_fs_session":1', b'{"coda_fs_session":2', 1) + b"and more\n"
     record.write_bytes(later)
     by_rename(backup_of(here), here.store)

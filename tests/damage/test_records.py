@@ -46,7 +46,7 @@ def test_two_stores_at_one_place_never_mix(tmp_path: Path, replica: str) -> None
 def test_a_record_that_is_no_good(here: Machine, harm: str, reverted: bool) -> None:
     """It puts back what it can, never anything wrong, and is made anew; the store is as readable as without it."""
     go_on(here, 1)
-    record = next((here.folder / "state").glob("*/own/*/chat.jsonl"))
+    record = next((here.folder / "state").glob("*/own/*/**/chat.jsonl"))
     stale = record.read_bytes()
     expected = [*go_on(here, 2)[:3], "more 0", "more 1"]
     here.manager().close()
@@ -56,7 +56,7 @@ def test_a_record_that_is_no_good(here: Machine, harm: str, reverted: bool) -> N
     elif harm == "all lost":
         here.lose_record()
     elif harm == "marker garbage":
-        for path in record.parent.parent.glob(".*"):
+        for path in (here.folder / "state").glob("*/own/.*"):
             path.write_bytes(b"[[")
     else:
         record.write_bytes(
@@ -169,10 +169,10 @@ def test_a_record_is_kept_of_own_refs_only(here: Machine, tmp_path: Path) -> Non
     there.send_to(here)
     here.change("other", 1)
     assert here.read("chat") == ["0", "1", "theirs"]
-    (own,) = (path.parent for path in (here.folder / "state").glob("*/own/*/chat.jsonl"))
-    records = [path for path in own.iterdir() if not path.name.startswith(".")]
+    (own,) = (path for path in (here.folder / "state").glob("*/own/*") if not path.name.startswith("."))
+    records = [path for path in own.rglob("*.jsonl") if not path.name.startswith(".")]
     assert sorted(path.name for path in records) == ["chat.jsonl", "other.jsonl"]
     for path in records:
-        ref = here.store / "refs" / own.name / path.name
+        ref = here.store / "refs" / own.name / path.relative_to(own)
         assert path.read_bytes() == ref.read_bytes()
         assert path.stat().st_mode & 0o777 == 0o600

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from layouts import path_of
 from storekit import message
 
 from coda_fs_session import SessionManager
@@ -29,7 +30,7 @@ class Writer:
         repo = Repository(backend, MemoryState(DESK), Settings(sizes=SIZES, message_cache_size=cached))
         self.manager = SessionManager({"session": {"autosave_interval": 0}}, storage=RepoStorage(repo))
         self.store = store
-        self.ref = store / "refs" / DESK / "chat.jsonl"
+        self.ref = store / "refs" / path_of(DESK, "chat")
         self.session = self.manager.create_session("chat")
         self.said = 0
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +17,25 @@ import pytest
 from storekit import open_store, within
 
 from coda_fs_session.backends.disk.paths import README_FILE, READMES
+from coda_fs_session.format.names import key_of_ref, ref_folders
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "stores" / "v1"
 EXPECTED = json.loads(GOLDEN.with_name("v1.expected.json").read_bytes())
+
+
+@pytest.fixture(params=["flat", "spread"], autouse=True)
+def _golden(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The golden store as it is, or with each ref in the folder that it has where there are many."""
+    if request.param == "spread":
+        store = Path(shutil.copytree(GOLDEN, tmp_path / "golden"))
+        for path in list(store.glob("refs/*/*.jsonl")):
+            key = key_of_ref(path.name) or path.stem
+            folder = store / "refs" / ref_folders(path.parent.name, key)[1]
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name)
+        assert not list(store.glob("refs/*/*.jsonl"))
+        monkeypatch.setattr(sys.modules[__name__], "GOLDEN", store)
+
 
 _missing = [tool for tool in ("jq", "zstdgrep", "sha256sum", "grep") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(
@@ -115,7 +133,7 @@ def test_it_counts_messages() -> None:
     (command,) = [after.strip() for line, after in pairwise(lines) if line.startswith(label)]
     counted = 0
     for name in ("long-talk", "shortened", "truncated", "truncated-in-the-tail", "replaced", "metadata", "empty"):
-        (path,) = GOLDEN.glob(f"refs/desk-11111111/{name}.jsonl")
+        (path,) = GOLDEN.glob(f"refs/desk-11111111/**/{name}.jsonl")
         assert int(_run(f"{command} {path}")) == EXPECTED["sessions"][name]["messages"], name
         counted += 1
     assert counted == 7
@@ -156,7 +174,12 @@ def test_a_conversation_can_be_watched(tmp_path: Path) -> None:
 
 def test_every_text_is_known() -> None:
     """A store keeps the README.txt that it was made with, and each one is known where it arrives alone."""
-    assert len(set(READMES)) == len(READMES) == 3
+    assert len(set(READMES)) == len(READMES) == 4
     assert READMES[0] == README_FILE
+    assert [hashlib.sha256(each).hexdigest()[:16] for each in READMES[1:]] == [
+        "c3851cff9b71bcc5",
+        "bdfca6a85045243b",
+        "4f20498673506d88",
+    ]
     assert (GOLDEN / "README.txt").read_bytes() in READMES
     assert all(len(each) < 4096 for each in READMES)

@@ -1,5 +1,5 @@
-"""The folder in memory that the crash tests use, too."""
+"""The folder in memory and the layouts that the crash tests use, too."""
 
-from crash.conftest import scratch
+from crash.conftest import layout, scratch
 
-__all__ = ["scratch"]
+__all__ = ["layout", "scratch"]

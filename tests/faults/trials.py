@@ -11,6 +11,7 @@ from typing import Any
 
 from crash.scenarios import Scenario, prepare
 from crash.stores import REPLICA, Content, content, message, open_store
+from layouts import path_of
 
 from coda_fs_session import Session, SessionError, StoreError, StoreFullError
 from coda_fs_session.backends.disk.files import Files
@@ -40,7 +41,7 @@ def refer(operation: Operation, folder: Path) -> Reference:
     with open_store(start / "store", folder / "state", files=Files(durable=False), sizes=operation.sizes) as manager:
         prepare(Scenario(lambda manager: iter(()), before=operation.before), manager)
     if operation.torn:
-        with open(start / "store/refs" / REPLICA / "chat.jsonl", "ab") as ref:
+        with open(start / "store/refs" / path_of(REPLICA, "chat"), "ab") as ref:
             ref.write(operation.torn)
     reference = Reference(operation, start, [], [])
     trial = Trial(reference, folder / "reference", None)

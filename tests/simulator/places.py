@@ -109,10 +109,17 @@ class MemoryPlace(Place):
 
 
 class DiskPlace(Place):
-    """A store in a folder, with its state beside it."""
+    """A store in a folder, with its state beside it.
 
-    def __init__(self, replica: str, clock: Callable[[], datetime], folder: Path | None = None) -> None:
+    Args:
+        flat_refs: see `LocalBackend`.
+    """
+
+    def __init__(
+        self, replica: str, clock: Callable[[], datetime], folder: Path | None = None, flat_refs: int = 256
+    ) -> None:
         super().__init__(replica, clock)
+        self._flat_refs = flat_refs
         self._own = folder is None
         self._chooses = False
         self.folder = Path(tempfile.mkdtemp(prefix="coda-fs-", dir=_fast_folder())) if folder is None else folder
@@ -147,7 +154,7 @@ class DiskPlace(Place):
             os.removedirs((self.store / path).parent)
 
     def copied(self, replica: str, clock: Callable[[], datetime], order: Iterable[str]) -> DiskPlace:
-        return _filled(DiskPlace(replica, clock), self.files(), order)
+        return _filled(DiskPlace(replica, clock, flat_refs=self._flat_refs), self.files(), order)
 
     def close(self) -> None:
         if self._own:
@@ -155,7 +162,8 @@ class DiskPlace(Place):
 
     def _open(self) -> tuple[Backend, MachineState]:
         state = self._state()
-        return LocalBackend(self.store, files=Files(durable=False), record=state.record), state
+        backend = LocalBackend(self.store, files=Files(durable=False), record=state.record, flat_refs=self._flat_refs)
+        return backend, state
 
     def _state(self) -> LocalState:
         if self._chooses:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 
 import pytest
@@ -16,8 +17,8 @@ from simulator.world import HistoryFailed, run
 
 LONG = 100_000
 BATCH = 250
-PLACES = {"memory": MemoryPlace, "disk": DiskPlace}
-QUICK = {"memory": 400, "disk": 60}
+PLACES = {"memory": MemoryPlace, "disk": DiskPlace, "spread": partial(DiskPlace, flat_refs=1)}
+QUICK = {"memory": 400, "disk": 60, "spread": 60}
 
 
 FAILED_ONCE = {

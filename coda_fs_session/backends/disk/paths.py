@@ -9,31 +9,31 @@ FORMAT_FILE = b'{"coda_fs_session":1}\n'
 
 GITATTRIBUTES_FILE = b"* -text\n"
 
-_BEGINNING = b"""This folder is a coda_fs_session store: conversations in plain files.
+_OF_MANY = b"""                           Where there are many, the newer ones are in refs/<replica>/<aa>/.
+"""
+
+README_FILE = rb"""This folder is a coda_fs_session store: conversations in plain files.
 
   refs/<replica>/*.jsonl   one file a conversation. Line 1 is a header (name, and which objects hold the
                            older messages); every further line is one save.
+                           Where there are many, the newer ones are in refs/<replica>/<aa>/.
   objects/<aa>/<id>.jsonl  older messages, one JSON message a line; .jsonl.zst is the same, compressed with zstd.
                            The file name begins with the sha256 of the uncompressed bytes.
-"""
 
-README_FILE = (
-    _BEGINNING
-    + rb"""
 In a save each message stands between two tabs, and no tab is anywhere else: `tr '\t' '\n'` gives each message a line.
 
-Which conversations are here:   awk 'FNR==1' refs/*/*.jsonl | jq -r .name
-The newest messages of one:     awk -F'\t' 'FNR>1 {for (i=2; i<=NF; i+=2) print $i}' refs/*/my-chat.jsonl
-The same with jq:               awk 'FNR>1' refs/*/my-chat.jsonl | jq -c '.messages[]?'
-The objects with the older:     head -n1 refs/*/my-chat.jsonl | jq -c '.base | .spine, .tail'
+Which conversations are here:   find refs -name '*.jsonl' -exec awk 'FNR==1' {} + | jq -r .name
+The newest messages of one:     awk -F'\t' 'FNR>1 {for (i=2; i<=NF; i+=2) print $i}' $(find refs -name my-chat.jsonl)
+The same with jq:               awk 'FNR>1' $(find refs -name my-chat.jsonl) | jq -c '.messages[]?'
+The objects with the older:     head -n1 $(find refs -name my-chat.jsonl) | jq -c '.base | .spine, .tail'
 Read an object:                 jq . objects/ab/abcd....jsonl       zstdcat objects/ab/abcd....jsonl.zst | jq .
 Verify an object:               sha256sum objects/ab/abcd....jsonl  zstdcat objects/ab/abcd....jsonl.zst | sha256sum
-Search the newest messages:     awk 'FNR>1' refs/*/*.jsonl | tr '\t' '\n' | grep 'some words'
+Search the newest messages:     find refs -name '*.jsonl' -exec awk 'FNR>1' {} + | tr '\t' '\n' | grep 'some words'
 Search all that is plain:       grep -r 'some words' refs objects
 And what is compressed:         find objects -name '*.zst' -exec zstdgrep -H 'some words' {} +
 Search everything at once:      rg -z 'some words' refs objects
 Whose an object is:             grep -rl abcd.... refs objects
-Watch one:                      tail -F refs/*/my-chat.jsonl | jq -c '.messages[]?'
+Watch one:                      tail -F $(find refs -name my-chat.jsonl) | jq -c '.messages[]?'
 How many messages one file has (those of the base, and what the saves add or replace):
   jq -s '.[0].base as $b | reduce .[1:][] as $s ($b.messages; ($s.replace//.) + ($s.messages|length)) - ($b.start//0)'
 
@@ -50,10 +50,16 @@ To put back what an older copy of this folder takes away, each machine that writ
 messages of each conversation: in ~/.local/state/coda_fs_session/<name of this folder>-<16 digits>, on macOS in
 ~/Library/Application Support/coda_fs_session. To remove everything, remove this folder and, on each machine, that one.
 """
+
+_SECOND_README = (
+    README_FILE.replace(b"find refs -name '*.jsonl' -exec awk 'FNR==1' {} +", b"awk 'FNR==1' refs/*/*.jsonl")
+    .replace(b"find refs -name '*.jsonl' -exec awk 'FNR>1' {} +", b"awk 'FNR>1' refs/*/*.jsonl")
+    .replace(b"$(find refs -name my-chat.jsonl)", b"refs/*/my-chat.jsonl")
+    .replace(_OF_MANY, b"")
 )
 
 _FIRST_README = (
-    _BEGINNING
+    README_FILE[: README_FILE.index(b"\nIn a save")].replace(_OF_MANY, b"")
     + b"""
 Which conversations are here:   awk 'FNR==1' refs/*/*.jsonl | jq -r .name
 The newest messages of one:     tail -n +2 refs/*/my-chat.jsonl | jq -c '.messages[]'
@@ -67,7 +73,12 @@ of its own bytes, and an edited one counts as damaged.
 """
 )
 
-READMES = (README_FILE, _FIRST_README, _FIRST_README.replace(b"begins with the sha256", b"is the sha256"))
+READMES = (
+    README_FILE,
+    _SECOND_README,
+    _FIRST_README,
+    _FIRST_README.replace(b"begins with the sha256", b"is the sha256"),
+)
 """What this version writes, and what the ones before it wrote: a store keeps the one that it has."""
 
 CONSTANT_FILES = (("FORMAT", FORMAT_FILE), ("README.txt", README_FILE), (".gitattributes", GITATTRIBUTES_FILE))

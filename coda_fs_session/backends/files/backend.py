@@ -17,6 +17,7 @@ from ...process.system import pread
 from ..base import (
     Backend,
     Capabilities,
+    Marker,
     NewObject,
     Place,
     RecordAheadError,
@@ -48,10 +49,11 @@ from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from .listing import list_identities, list_tokens, refs_at, replica_marker, walk_groups
+from .listing import list_identities, list_tokens, refs_at, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
+from .replica_folders import Spread, has_refs, replica_marker
 
 
 class LocalBackend(Backend):
@@ -63,6 +65,7 @@ class LocalBackend(Backend):
         compress: keep objects compressed where the engine hints that it pays.
         record: what this machine has acknowledged; shared with its state.
         begin: what every ref begins with; a large file that does not is damage, and is not read to tell.
+        flat_refs: how many refs a replica has in one folder before new ones go into folders within it.
 
     Raises:
         StoreFormatError: `root` is something else than a store, or a store of a newer version.
@@ -78,6 +81,7 @@ class LocalBackend(Backend):
         compress: bool = True,
         record: FileRecord | None = None,
         begin: bytes = b"",
+        flat_refs: int | None = None,
     ) -> None:
         self._paths = StorePaths(os.fspath(root))
         self._record = record or FileRecord(lambda: "")
@@ -88,6 +92,7 @@ class LocalBackend(Backend):
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._stand_ins = StandIns(self._paths.root, self._record.state)
         self._new_refs = NewRefs(self._paths, self._files, self._folders, self._presence, self._stand_ins, self._record)
+        self._spread = Spread(self._paths.refs, flat_refs)
         self._open_refs = OpenRefs(self._files, self._stand_ins)
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
@@ -228,7 +233,14 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
+        return self._spread.order(folders)
+
+    def has_refs(self, replica: str) -> bool:
+        with store_errors("list", self._paths.refs, reading=True):
+            return has_refs(self._paths.ref(replica))
+
+    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         with store_errors("list", self._paths.refs, reading=True):
             return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
 
@@ -243,10 +255,14 @@ class LocalBackend(Backend):
         return token
 
     def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
-        tokens: list[Token | None] = []
+        tokens: list[Token | None] = [None] * len(refs)
+        # Those of one folder together: it is synced once for all.
+        order = sorted(range(len(refs)), key=lambda place: refs[place][0])
         with store_errors("create refs in", self._paths.refs):
             for start in range(0, len(refs), FILES_AT_ONCE):
-                tokens += self._new_refs.create(refs[start : start + FILES_AT_ONCE])
+                places = order[start : start + FILES_AT_ONCE]
+                for place, token in zip(places, self._new_refs.create([refs[each] for each in places]), strict=True):
+                    tokens[place] = token
         return tokens
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:

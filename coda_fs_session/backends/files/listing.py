@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import stat
 import time
 from collections.abc import Collection, Iterator
 
@@ -48,7 +47,7 @@ def _collect_tokens(folder: str, prefix: str, found: dict[str, Token], now: int,
             name = entry.name
             try:
                 # Listing a large store is this loop.
-                if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+                if (name.endswith(REF_ENDING) and name[0] != ".") or may_be_ref(entry):
                     status = entry.stat(follow_symlinks=False)
                     token = token_of(status) if status.st_mtime_ns < settled else listed_token(status, now)
                     found[prefix + name] = token
@@ -83,33 +82,6 @@ def list_identities(root: str, marker: object, but: str | None) -> tuple[object,
     return ([list(each) for each in folders] if settled else None), found
 
 
-def replica_marker(root: str, format_file: str, folder: str, known: list[int] | None) -> list[int] | None:
-    """Do what `Backend.replica_marker` promises, for the folder of a replica's refs.
-
-    A tool that copies a whole store in place writes into each file; FORMAT stands for them all.
-    """
-    # Before the listing; and by ctime, since tools set the other one to what they like.
-    try:
-        statuses = [os.stat(path, follow_symlinks=False) for path in (root, folder)]
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISDIR(statuses[1].st_mode):
-        return []
-    with contextlib.suppress(FileNotFoundError):
-        statuses.append(os.stat(format_file, follow_symlinks=False))
-    marker = [number for status in statuses for number in (status.st_ino, status.st_ctime_ns)]
-    now = time.time_ns()
-    if any(is_recent(changed, now) for changed in marker[1::2]):
-        marker = []
-    elif marker == known:
-        # The refs that were in the folder then are in it now.
-        return marker
-    with contextlib.suppress(FileNotFoundError), scan(folder) as entries:
-        if any(_may_be_ref(entry) for entry in entries):
-            return marker
-    return None
-
-
 def _collect_identities(
     folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]], depth: int
 ) -> None:
@@ -120,7 +92,7 @@ def _collect_identities(
         for entry in entries:
             # Spelled out for the common case: looking a name up in a large store is this loop.
             name = entry.name
-            if (name.endswith(REF_ENDING) and name[0] != ".") or _may_be_ref(entry):
+            if (name.endswith(REF_ENDING) and name[0] != ".") or may_be_ref(entry):
                 found[prefix + name] = entry.inode()
             elif depth and not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
                 _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders, depth - 1)
@@ -136,7 +108,7 @@ def _within_reach() -> Iterator[None]:
             raise
 
 
-def _may_be_ref(entry: FolderEntry) -> bool:
+def may_be_ref(entry: FolderEntry) -> bool:
     """Tell whether an entry below the refs is to be read as one.
 
     What is no regular file but has a ref's name is: reading it raises the error to show.

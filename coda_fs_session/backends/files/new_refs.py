@@ -87,7 +87,6 @@ class NewRefs:
         if folder == refs:
             return
         if os.path.dirname(folder) != refs:
-            # What sync tools and people have put deeper than a replica writes.
             self._make_folder(os.path.dirname(folder))
         above = set[str]()
         self._folders.make(folder, above)

@@ -13,7 +13,7 @@ def move_aside(files: Files, folder: str, replica: str, names: Iterable[str], *,
     """Move the records of a replica, or some of them, into a folder beside, durably.
 
     Args:
-        folder: where the folder of the replica is; names: of the files.
+        folder: where the folder of the replica is; names: of the files, below that.
         whole: these are all: the folder is renamed, in one step and with whatever else is in it.
 
     Raises:
@@ -28,10 +28,11 @@ def move_aside(files: Files, folder: str, replica: str, names: Iterable[str], *,
             with contextlib.suppress(FileNotFoundError):
                 _sync(durable, f"{source}/{name}")
             if not whole:
-                make_folders(durable, target)
+                beside = os.path.dirname(f"{target}/{name}")
+                make_folders(durable, beside)
                 with contextlib.suppress(FileNotFoundError):
                     files.rename(f"{source}/{name}", f"{target}/{name}")
-                durable.sync_folder(target)
+                durable.sync_folder(beside)
         if whole:
             # Another process may have been faster.
             with contextlib.suppress(FileNotFoundError):

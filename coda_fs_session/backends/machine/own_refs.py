@@ -10,13 +10,13 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
-from ...process.system import RENAMES_OPEN_FILES, pread
+from ...process.system import RENAMES_OPEN_FILES, FolderEntry, pread
 from ...process.uncopied import Uncopied
 from ..base import END_BYTES, NO_TOKEN, Record, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import names_in, note_keeper, scan
@@ -97,25 +97,33 @@ class FileRecord(Record):
         self._adopted.add(replica)
 
     def replicas(self) -> list[str]:
-        try:
-            return sorted(name for name in names_in(self._folder()) if is_replica_id(name))
-        except (OSError, StoreError):
-            return []
+        return [name for name in self._names() if is_replica_id(name)]
 
     def is_empty(self, replica: str) -> bool:
         try:
-            with scan(f"{self._folder()}/{replica}") as entries:
-                return all(is_hidden(entry.name) for entry in entries)
+            return next(self._entries(replica), None) is None
         except (OSError, StoreError):
             return True
 
     def tokens(self, replica: str) -> dict[RefKey, Token]:
         found = {}
-        with contextlib.suppress(OSError, StoreError), scan(f"{self._folder()}/{replica}") as entries:
-            for entry in entries:
-                if not is_hidden(entry.name):
-                    found[RefKey(f"{replica}/{entry.name}")] = token_of(entry.stat(follow_symlinks=False))
+        with contextlib.suppress(OSError, StoreError):
+            for path, entry in self._entries(replica):
+                with contextlib.suppress(FileNotFoundError):
+                    found[RefKey(path)] = token_of(entry.stat(follow_symlinks=False))
         return found
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, FolderEntry]]:
+        """Yield each record below a folder, by its path."""
+        with scan(f"{self._folder()}/{folder}") as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._entries(path)
+                else:
+                    yield path, entry
 
     def newest(self) -> list[RefKey]:
         times = {key: token.stamp for replica in self.replicas() for key, token in self.tokens(replica).items()}
@@ -147,10 +155,14 @@ class FileRecord(Record):
             self.forget(key)
         self._adopted.discard(replica)
         if "." in replica:
+            folder = f"{self._folder()}/{replica}"
             with contextlib.suppress(OSError, StoreError):
-                self._files.unlink(f"{self._folder()}/{replica}/{_NOTE}")
+                self._files.unlink(f"{folder}/{_NOTE}")
+            for name in [name for name in self._names(folder) if not is_hidden(name)]:
+                with contextlib.suppress(OSError, StoreError):
+                    self._files.remove_folder(f"{folder}/{name}")
             with contextlib.suppress(OSError, StoreError):
-                self._files.remove_folder(f"{self._folder()}/{replica}")
+                self._files.remove_folder(folder)
 
     def note(self, replica: str, data: bytes) -> None:
         with contextlib.suppress(OSError, StoreError):
@@ -162,22 +174,18 @@ class FileRecord(Record):
         return self._load(f"{replica}/{_NOTE}")
 
     def aside(self) -> list[str]:
-        try:
-            names = sorted(names_in(self._folder()))
-        except (OSError, StoreError):
-            return []
-        return [name for name in names if "." in name and is_replica_id(replica_of(name))]
+        return [name for name in self._names() if "." in name and is_replica_id(replica_of(name))]
 
     def set_aside(self, replica: str, key: RefKey | None = None) -> None:
         keys = [key] if key is not None else list(self.tokens(replica))
         with self._mutex:
             for each in keys:
                 self._close(each)
-            names = [os.path.basename(each.path) for each in keys]
+            names = [each.path.partition("/")[2] for each in keys]
             move_aside(self._files, self._folder(), replica, names, whole=key is None)
 
     def take_back(self, key: RefKey) -> bool:
-        own = f"{replica_of(key.replica)}/{os.path.basename(key.path)}"
+        own = f"{replica_of(key.replica)}/{key.path.partition('/')[2]}"
         with self._mutex:
             return move_back(self._files, self._path(key), f"{self._folder()}/{own}")
 
@@ -304,6 +312,13 @@ class FileRecord(Record):
 
     def _folder(self) -> str:
         return f"{self.state()}/own"
+
+    def _names(self, folder: str | None = None) -> list[str]:
+        """Return what is in the folder of all records, or in one of them."""
+        try:
+            return sorted(names_in(folder or self._folder()))
+        except (OSError, StoreError):
+            return []
 
     def _path(self, key: RefKey) -> str:
         return f"{self._folder()}/{key.path}"

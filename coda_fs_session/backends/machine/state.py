@@ -16,12 +16,11 @@ from functools import cache
 from ...errors import StoreError, warn
 from ...process import system
 from ..base import MachineState, replica_of
-from ..disk import locks
-from ..disk.files import FOLDER_MODE, Files, make_folders, open_or_create, read_file, store_errors
-from ..disk.long_locks import LongLock, no_locks
+from ..disk.files import FOLDER_MODE, Files, make_folders, read_file, store_errors
 from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
 from .kept import keep, kept
+from .name_locks import ChoiceLock, NameLock
 from .own_refs import FileRecord
 
 _POLL_SECONDS = 0.002
@@ -49,7 +48,7 @@ class LocalState(MachineState):
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
-        self._held: set[_NameLock | _ChoiceLock] = set()
+        self._held: set[NameLock | ChoiceLock] = set()
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -70,17 +69,11 @@ class LocalState(MachineState):
             write_file(Files(), path, chosen.encode() + b"\n", replace=True)
         return chosen
 
-    def lock(self, key: str) -> _NameLock:
-        return _NameLock(self._files, self._lock_path(key), self._held)
+    def lock(self, *keys: str) -> NameLock:
+        return NameLock(self._files, f"{self.folder()}/locks", keys, self._held)
 
-    def choosing(self) -> _ChoiceLock:
-        return _ChoiceLock(self._lock_path(".replica"), self._held)
-
-    def _lock_path(self, key: str) -> str:
-        path = f"{self.folder()}/locks/{key}.lock"
-        with store_errors("lock", path):
-            make_folders(self._files, os.path.dirname(path))
-        return path
+    def choosing(self) -> ChoiceLock:
+        return ChoiceLock(self._files, f"{self.folder()}/locks", self._held)
 
     def recover(self) -> None:
         thread = threading.get_ident()
@@ -173,83 +166,12 @@ class LocalState(MachineState):
         return self._make(f"{stand_in}/{own}")
 
 
-class _NameLock:
-    """The lock of a name: a lock on a file.
-
-    Args:
-        held: all that are held, for `recover`.
-    """
-
-    def __init__(self, files: Files, path: str, held: set[_NameLock | _ChoiceLock]) -> None:
-        self._files = files
-        self._path = path
-        self._all = held
-        self._descriptor = -1
-        self.thread = threading.get_ident()
-
-    def __enter__(self) -> None:
-        self._all.add(self)
-        try:
-            with store_errors("lock", self._path):
-                self._descriptor = open_or_create(self._files, self._path)
-                _take(self._descriptor, self._path)
-        except BaseException:
-            self.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Give the lock back; may be called again."""
-        if self._descriptor >= 0:
-            # Not left to close(): a child forked meanwhile has the same open file, and would keep the lock.
-            locks.unlock_if_possible(self._descriptor)
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
-        self._all.discard(self)
-
-
-class _ChoiceLock(LongLock):
-    """The lock for choosing a replica id.
-
-    Args:
-        held: all that are held, for `recover`.
-    """
-
-    def __init__(self, path: str, held: set[_NameLock | _ChoiceLock]) -> None:
-        super().__init__(path)
-        self._all = held
-
-    def __enter__(self) -> None:
-        self._all.add(self)
-        try:
-            with store_errors("lock", self._path):
-                super().__enter__()
-        except BaseException:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        super().release()
-        self._all.discard(self)
-
-
 def _name(root: str) -> str:
     """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
     slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
     identity = f"{root}\n{_machine_id()}\n{system.host()}"
     # A path is bytes, whatever encoding the disk was written in.
     return f"{slug}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}"
-
-
-def _take(descriptor: int, path: str) -> None:
-    try:
-        locks.lock(descriptor)
-    except OSError as error:
-        if error.errno not in locks.NOT_KNOWN:
-            raise
-        raise no_locks(path, error) from error
 
 
 def _owner_of(path: str) -> str:

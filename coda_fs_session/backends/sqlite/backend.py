@@ -255,9 +255,9 @@ class SqliteBackend(Backend):
             self._database.then(lambda _: self._record.keep(key, data))
             return token
 
-    def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
+    def has_refs(self, replica: str) -> bool:
         first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
-        return [] if first and first[0][0] else None
+        return bool(first and first[0][0])
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:

@@ -228,9 +228,14 @@ def _replaces(good: State, damaged: RefKey) -> bool:
     """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
     key = key_of_ref(damaged.path)
     same = key is not None and (good.key.replica, key_of_ref(good.key.path)) == (damaged.replica, key)
-    # Of one key, paths get longer with their numbers.
-    later = (len(good.key.path), good.key.path) > (len(damaged.path), damaged.path)
+    # Of one key, names get longer with their numbers, whichever folder of the replica they are in.
+    later = _place(good.key) > _place(damaged)
     return same and later and good.damage is None
+
+
+def _place(key: RefKey) -> tuple[int, str]:
+    name = key.path.rpartition("/")[2]
+    return len(name), name
 
 
 def is_own(replica: str | None, head: State) -> bool:

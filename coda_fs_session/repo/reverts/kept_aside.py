@@ -89,7 +89,7 @@ def _place(repo: Repository, key: RefKey, head: State) -> RefKey:
             if _has_it(other, head):
                 return other.key
         with repo.writing() as replica:
-            return put_beside(repo.backend, replica, head.name, data)
+            return put_beside(repo, replica, head.name, data)
 
 
 def _has_it(other: State, head: State) -> bool:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
-from ...backends.base import Backend, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
+from ...backends.base import Marker, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError, warn
-from ...format.names import ref_paths, session_key
+from ...format.names import session_key
 from ..lookup.names import related
 from ..notes import decode_note, encode_note
 from ..repository import Repository
-from ..writing.refs import create_free
+from ..writing.refs import create_free, paths_for
 from .verdict import Comparison, Verdict, agrees, compare
 from .which_store import sort_records
 
@@ -51,7 +51,7 @@ def at_close(repo: Repository) -> None:
 
 def _is_as_marked(repo: Repository) -> bool:
     try:
-        replica, marker = decode_note(repo.machine.record.load_marker() or b"[null,[]]")
+        replica, marker = decode_note(repo.machine.record.load_marker() or b"[null,{}]")
     except (ValueError, TypeError):
         return False
     return bool(marker) and repo.backend.replica_marker(replica, marker) == marker
@@ -63,7 +63,7 @@ def _has_the_newest(repo: Repository) -> bool:
     return bool(newest) and all(agrees(repo.backend, repo.machine.record, key) for key in newest)
 
 
-def _keep(repo: Repository, marker: list[int], found: _Checked) -> None:
+def _keep(repo: Repository, marker: Marker, found: _Checked) -> None:
     assert repo.replica is not None
     repo.note_store(repo.replica)
     repo.machine.record.keep_checked(encode_note([repo.replica, marker]), encode_note(found))
@@ -92,7 +92,7 @@ def put_back(repo: Repository) -> None:
     """
     sort_records(repo)
     replica = repo.find_replica()
-    if replica is None or (repo.backend.replica_marker(replica) is None and repo.machine.record.is_empty(replica)):
+    if replica is None or (not repo.backend.has_refs(replica) and repo.machine.record.is_empty(replica)):
         # This replica has written nothing yet.
         return
     found, differing, before = _find_differing(repo)
@@ -230,10 +230,10 @@ def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
                     repo.backend.create_ref(key, found.data)
             except (RefChangedError, RefTakenError):
                 return False
-            _tell(repo.backend, key, found)
+            _tell(repo, key, found)
             return True
     assert found.recorded is not None, "it agrees otherwise"
-    _tell(repo.backend, _place(repo, found.recorded.name, found.data), found)
+    _tell(repo, _place(repo, found.recorded.name, found.data), found)
     if found.snapshot is None or found.current is None:
         record.forget(key)
     else:
@@ -245,15 +245,15 @@ def _place(repo: Repository, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of ours."""
     assert repo.replica is not None
     with repo.machine.lock(session_key(name)):
-        return put_beside(repo.backend, repo.replica, name, data)
+        return put_beside(repo, repo.replica, name, data)
 
 
-def put_beside(backend: Backend, replica: str, name: str, data: bytes) -> RefKey:
+def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey:
     """Keep a ref's bytes under a free key of this replica; the name's lock must be held."""
-    return create_free(backend, ref_paths(replica, session_key(name)), data)[0]
+    return create_free(repo, paths_for(repo, replica, name), data)[0]
 
 
-def _tell(backend: Backend, key: RefKey, found: Comparison) -> None:
+def _tell(repo: Repository, key: RefKey, found: Comparison) -> None:
     recorded, current = found.recorded, found.current
     assert recorded is not None
     if current is not None and current.last_id in recorded.line_ids:
@@ -268,6 +268,6 @@ def _tell(backend: Backend, key: RefKey, found: Comparison) -> None:
         Verdict.DAMAGED: "is damaged, and stays as it is",
     }.get(found.verdict, "lacks what this machine had saved")
     warn(
-        f"session {recorded.name!r}: {backend.locate(found.key)} {reason}; {what} put back"
-        + (f", into {backend.locate(key)}" if key != found.key else ""),
+        f"session {recorded.name!r}: {repo.backend.locate(found.key)} {reason}; {what} put back"
+        + (f", into {repo.backend.locate(key)}" if key != found.key else ""),
     )

@@ -138,8 +138,8 @@ class Side:
         """Write a ref under a free path of its family that is none of `taken`."""
         self._begin()
         folder, _, key = _stem(found.path).partition("/")
-        paths = (path for path in ref_paths(folder, key, 2) if path not in taken)
-        written, token = create_free(self.backend, paths, found.data)
+        paths = (each for each in ref_paths([folder], key, 2) if each[0] not in taken)
+        written, token = create_free(self.repo, paths, found.data)
         self._wrote(found, written.path, token, len(found.data))
 
     def advance(self, old: Found, new: Found) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -187,9 +187,7 @@ def rename(repo: Repository, old: str, new: str, *, known: Sequence[State] = ())
 
 
 def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State | None:
-    with shown.attempt(), ExitStack() as stack:
-        for key in sorted({session_key(new), *map(session_key, origins(old))}):
-            stack.enter_context(repo.machine.lock(key))
+    with shown.attempt(), repo.machine.lock(session_key(new), *map(session_key, origins(old))):
         found = shown.resolve(old)
         if found is None:
             return None
@@ -220,9 +218,7 @@ def delete(repo: Repository, name: str, *, known: Sequence[State] = ()) -> bool:
 
 
 def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
-    with shown.attempt(), ExitStack() as stack:
-        for key in sorted(set(map(session_key, origins(name)))):
-            stack.enter_context(repo.machine.lock(key))
+    with shown.attempt(), repo.machine.lock(*map(session_key, origins(name))):
         found = shown.resolve(name)
         if found is None:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...backends.base import Backend, NewObject, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError
-from ...format.names import ref_paths, session_key
+from ...format.names import ref_folders, ref_paths, session_key
 from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.working_copy import Splice
@@ -63,16 +63,22 @@ def publish(
                     repo.machine.set_aside(session_key(target.name), target.torn)
                 key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
             else:
-                paths = ref_paths(replica, session_key(header.name))
-                key, token = create_free(repo.backend, paths, data, taken=partial(_expect_taken, repo, data))
+                paths = paths_for(repo, replica, header.name)
+                key, token = create_free(repo, paths, data, taken=partial(_expect_taken, repo, data))
     head = State.of(key, token, Ref(header, tuple(saves), tuple(ids), len(data)), repo.objects, repo.sizes)
     repo.index.note(head)
     return head
 
 
+def paths_for(repo: Repository, replica: str, name: str) -> Iterator[Sequence[str]]:
+    """Yield, as `create_free` takes them, the paths that a new ref of a name may have; the name's lock must be held."""
+    key = session_key(name)
+    return ref_paths(repo.backend.ref_folders(ref_folders(replica, key)), key)
+
+
 def create_free(
-    backend: Backend,
-    paths: Iterable[str],
+    repo: Repository,
+    paths: Iterable[Sequence[str]],
     data: bytes,
     *,
     taken: Callable[[RefKey, RefTakenError | RecordAheadError], None] = lambda key, error: None,
@@ -80,14 +86,26 @@ def create_free(
     """Write a ref under the first of these paths that is free, and of which there is no record either.
 
     Args:
+        paths: each with others that must be free for it too, so that no key is ever taken at two places.
         taken: is told of each path that is not, before the next one is tried.
     """
-    for key in map(RefKey, paths):
+    for places in paths:
+        key, *others = map(RefKey, places)
         try:
-            return key, backend.create_ref(key, data)
+            for tried in others:
+                _expect_free(repo, tried)
+            tried = key
+            return key, repo.backend.create_ref(key, data)
         except (RefTakenError, RecordAheadError) as error:
-            taken(key, error)
+            taken(tried, error)
     raise AssertionError("paths do not end")
+
+
+def _expect_free(repo: Repository, key: RefKey) -> None:
+    if repo.backend.ref_token(key) is not None:
+        raise RefTakenError(key)
+    if repo.machine.record.end(key) is not None:
+        raise RecordAheadError(key)
 
 
 def _expect_taken(repo: Repository, data: bytes, key: RefKey, error: RefTakenError | RecordAheadError) -> None:

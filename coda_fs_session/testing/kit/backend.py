@@ -43,10 +43,11 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         backend.prepare()
         backend.create_ref(KEY, b"one\n")
         assert backend.replica_marker(OTHER.replica) is None
+        assert (backend.has_refs(KEY.replica), backend.has_refs(OTHER.replica)) == (True, False)
         before = backend.replica_marker(KEY.replica)
         assert before is not None
         backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-        assert before == [] or backend.replica_marker(KEY.replica) != before
+        assert before == {} or backend.replica_marker(KEY.replica) != before
 
     def test_identities_but_of_one_replica(self, backend: Backend) -> None:
         """The marker of others' refs changes whenever one of them comes or is replaced."""

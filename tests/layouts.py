@@ -1,0 +1,29 @@
+"""The two layouts of a replica's refs: all in its own folder, as while it has few, or all in folders within that.
+
+Import `layout` into a `conftest.py`, and every test below runs over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from coda_fs_session.backends.files import replica_folders
+from coda_fs_session.format.names import ref_folders, ref_path
+
+LAYOUTS = {"flat": replica_folders.FLAT_REFS, "spread": 0}
+
+
+@pytest.fixture(params=list(LAYOUTS), scope="module", autouse=True)
+def layout(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let a replica put its refs into its own folder, or into those within."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replica_folders, "FLAT_REFS", LAYOUTS[request.param])
+        yield request.param
+
+
+def path_of(replica: str, key: str) -> str:
+    """Return where below the refs a replica puts its first ref for a key, in the layout of the test."""
+    flat, inner = ref_folders(replica, key)
+    return ref_path(flat if replica_folders.FLAT_REFS else inner, key, 1)
