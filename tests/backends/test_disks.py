@@ -180,7 +180,7 @@ def test_no_locks_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside
 
 
 def test_no_state_folder_and_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no folder was given that could stand in, the error does not name one."""
+    """If no folder was given that could stand in, the error names none."""
     backend = LocalBackend(tmp_path / "store", files=Files(durable=False))
     backend.prepare()
     backend.create_ref(KEY, b"one\n")

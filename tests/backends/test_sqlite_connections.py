@@ -94,7 +94,7 @@ def test_what_is_committed_lasts(tmp_path: Path, durable: bool) -> None:
 
 
 @pytest.mark.parametrize("verb", ["reading", "hold"])
-def test_a_fork_waits_for_who_uses_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+def test_a_fork_waits_for_connections_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     """What another thread is in the middle of is not taken from it; only once it is done are all connections closed."""
     monkeypatch.setattr(databases, "_FORK_SECONDS", 0.0)
     database = Database(str(tmp_path), Files(durable=False), connections=2, patience=1)

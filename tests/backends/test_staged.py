@@ -144,7 +144,7 @@ def test_the_first_ref_of_a_replica_is_written_at_once() -> None:
 
 
 def test_a_damaged_ref_takes_its_key(inner: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who makes a ref hears at once that its key is taken, while another one can still be had."""
+    """That it is taken is told when a ref is made under it, while another key can still be had."""
 
     def ref_end(key: RefKey) -> RefEnd:
         raise CorruptionError("damaged", key.path)

@@ -129,7 +129,7 @@ def test_the_first_store_comes_back(tmp_path: Path, replica: str) -> None:
 
 @ids
 def test_an_older_copy_of_all_is_no_other_store(tmp_path: Path, replica: str) -> None:
-    """What it lacks is put back and nothing kept aside, also where only the birth of a small session tells."""
+    """What it lacks is put back and nothing kept aside, also if only the birth of a small session tells."""
     here = Machine(tmp_path, replica)
     here.create("chat", said(0))
     backup = shutil.copytree(here.store, tmp_path / "backup")

@@ -118,7 +118,7 @@ def test_an_object_that_is_not_here_yet(here: Machine, there: Machine) -> None:
 
 
 def test_what_an_object_that_is_not_here_yet_would_decide(here: Machine, there: Machine) -> None:
-    """Where one of two files lacks something, and nobody can tell whether the other does too, both stay as they are."""
+    """If one of two files lacks something, and nobody can tell whether the other does too, both stay as they are."""
     here.create("chat", said("a chunk of its own" * 30))
     clone = here.copied_to(there.folder, here.replica)
     before = set(here.store.glob("objects/*/*"))

@@ -157,7 +157,7 @@ def test_another_folder_in_its_place(here: Machine, tmp_path: Path) -> None:
 
 
 def test_a_save_to_a_file_that_stays_open(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where all that the file system tells is that the file was written to."""
+    """Also if all that the file system tells is that the file was written to."""
     monkeypatch.setattr(watching, "_LOOK", 10 * PATIENCE)
     manager = here.manager()
     session = manager.create_session("chat")
