@@ -167,12 +167,18 @@ def test_either_form_serves(tmp_path: Path, compressed: bool) -> None:
     assert open_store(store).load_session("bad").get_messages()[1] == message(1, LARGE)
 
 
-def frame(declared: int | None, *, blocks: int = 0, window_log: int = 17, content: bytes = b"") -> bytes:
-    """Build a zstd frame by hand: a header, run-length blocks of 128 KiB of zeros, and a last, raw block."""
-    head = b"\x28\xb5\x2f\xfd" + bytes([0b11000000 if declared is not None else 0, window_log - 10 << 3])
+def frame(
+    declared: int | None, *, blocks: int = 0, empty: int = 0, window_log: int = 17, content: bytes = b""
+) -> bytes:
+    """Build a zstd frame by hand: a header, run-length blocks of 128 KiB of zeros, empty ones, and a last, raw block.
+
+    With a `window_log` of 0 all of the content is its window.
+    """
+    kind = bytes([0b11000000 if declared is not None else 0, window_log - 10 << 3]) if window_log else b"\xe0"
+    head = b"\x28\xb5\x2f\xfd" + kind
     head += b"" if declared is None else declared.to_bytes(8, "little")
     run = (131072 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
-    return head + run * blocks + (len(content) << 3 | 1).to_bytes(3, "little") + content
+    return head + run * blocks + bytes(3 * empty) + (len(content) << 3 | 1).to_bytes(3, "little") + content
 
 
 def bombs(size: int) -> dict[str, bytes]:
@@ -187,6 +193,7 @@ def bombs(size: int) -> dict[str, bytes]:
         "declares one byte less": frame(size - 1, content=data[:-1]),
         "holds less than declared": frame(size, content=data[:1000]),
         "window of 128 MiB": frame(size, window_log=27, content=data[:1000]),
+        "right, but 1 MiB too long": frame(size, empty=350_000, content=data),
         "window of 2 TiB": frame(size, window_log=41, content=data[:1000]),
         "two frames": good + good,
         "an empty frame behind": good + compress(b""),
@@ -209,7 +216,16 @@ def test_the_frames_built_by_hand_are_good_ones() -> None:
     data = _line(message(1, LARGE))
     assert decompress(frame(len(data), content=data), size=len(data), limit=len(data)) == data
     assert decompress(frame(131072 * 3 + 2, blocks=3, content=b"ab"), size=None, limit=2**20)[-3:] == b"\0ab"
+    assert decompress(frame(len(data), empty=3, content=data), size=len(data), limit=len(data)) == data
     assert zstandard.ZstdDecompressor().decompress(frame(None, blocks=2), max_output_size=2**20) == bytes(2 * 131072)
+
+
+def test_a_window_may_have_8_mib() -> None:
+    """That is the memory which reading a frame takes; one that asks for a byte more is refused."""
+    most = 8 * 2**20
+    assert decompress(frame(most, blocks=64, window_log=0), size=most, limit=2 * most) == bytes(most)
+    with pytest.raises(ValueError, match=f"a window of {most + 1} bytes"):
+        decompress(frame(most + 1, blocks=64, window_log=0, content=b"x"), size=most + 1, limit=2 * most)
 
 
 @pytest.mark.parametrize("bomb", bombs(len(_line(message(1, LARGE)))))

@@ -27,6 +27,7 @@ from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files import locked_refs
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.process import system
+from coda_fs_session.testing.kit.case import KEY
 
 REFUSED = [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS]
 NO_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
@@ -176,6 +177,18 @@ def test_no_locks_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside
     manager.close()
     with open_store(store) as manager:
         assert len(manager.load_session("chat")) == 4
+
+
+def test_no_state_folder_and_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no folder was given that could stand in, the error names none."""
+    backend = LocalBackend(tmp_path / "store", files=Files(durable=False))
+    backend.prepare()
+    backend.create_ref(KEY, b"one\n")
+    token = backend.read_ref(KEY).token
+    monkeypatch.setattr(system, "flock", without_locks(tmp_path))
+    with pytest.raises(StoreReadOnlyError, match=r"\) and there is no other: mount a disk with locks"):
+        backend.replace_ref(KEY, token, b"two\n")
+    assert backend.read_ref(KEY).data == b"one\n"
 
 
 def test_a_lock_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 from storekit import message, objects_of, open_store
 
-from coda_fs_session import CorruptionError
+from coda_fs_session import CorruptionError, StoreError
 from coda_fs_session.backends.base import Backend, RefKey
 from coda_fs_session.backends.disk import ref_files
 from coda_fs_session.backends.disk.files import Files
@@ -202,6 +204,21 @@ def test_an_impossibly_large_ref_is_not_read(backend: LocalBackend, monkeypatch:
         backend.read_ref(KEY)
 
 
+@pytest.mark.parametrize("verb", ["refs", "objects", "object_groups", "object_ids"])
+def test_what_cannot_be_listed(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """It is an error, and none that says that reading works."""
+    backend.create_ref(KEY, b"one\n")
+    backend.put_objects([one := new_object(b"one")])
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StoreError, match="check the permissions") as caught:
+        list(backend.object_ids(one.id[:2]) if verb == "object_ids" else getattr(backend, verb)())
+    assert type(caught.value) is StoreError
+
+
 def test_temporary_files_are_not_shown(backend: LocalBackend, tmp_path: Path) -> None:
     """What a crash left half-written, a dotfile, is neither a ref nor an object."""
     backend.create_ref(KEY, b"one\n")
@@ -231,6 +248,19 @@ def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: p
     for key in (KEY, another):
         Path(backend.locate(key)).unlink()
     assert backend.replica_marker(KEY.replica, known) is None
+
+
+def test_a_replica_whose_folder_goes_away_has_no_marker(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a tool removes it at the very moment of the look: then there are no refs, which is no error."""
+    backend.create_ref(KEY, b"one\n")
+    real = listing.scan
+
+    def scan(folder: str) -> object:
+        shutil.rmtree(folder)
+        return real(folder)
+
+    monkeypatch.setattr(listing, "scan", scan)
+    assert backend.replica_marker(KEY.replica) is None
 
 
 def test_what_stands_beside_a_replica(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from coda_fs_session.backends.base import RefChangedError, Token
 from coda_fs_session.backends.disk import locks
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.process import system
 from coda_fs_session.testing.kit.case import KEY
 
 
@@ -75,6 +76,46 @@ def test_another_process_waits(backend: LocalBackend) -> None:
         backend.append_ref(KEY, token, b"three\n")
         assert attempt() == "got it\n"
     assert attempt() == "got it\n"
+
+
+def test_a_file_closed_under_its_lock_is_held_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this thread once locked and then closed is no lock that it would wait for itself: others are waited for."""
+    path = tmp_path / "file"
+    path.touch()
+    descriptor = os.open(path, os.O_RDWR)
+    # A number that no file has again while this test runs.
+    closed = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200)
+    locks.lock(closed)
+    os.close(closed)
+    os.close(descriptor)
+    inside, leave = threading.Event(), threading.Event()
+    real = system.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        if operation == system.LOCK_EX:
+            leave.set()
+        real(descriptor, operation)
+
+    def hold() -> None:
+        with open(path, "rb+") as file:
+            locks.lock(file.fileno())
+            inside.set()
+            leave.wait(20)
+            locks.unlock(file.fileno())
+
+    monkeypatch.setattr(system, "flock", flock)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert inside.wait(20)
+        with open(path, "rb+") as file:
+            locks.lock(file.fileno())
+            assert leave.is_set()
+            locks.unlock(file.fileno())
+    finally:
+        leave.set()
+        thread.join()
+        locks._holders.pop(closed)
 
 
 class Syncs(Files):

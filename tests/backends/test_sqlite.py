@@ -76,6 +76,11 @@ def _database(backend: Backend) -> Iterator[sqlite3.Connection]:
 # The table for people
 
 
+def metadata_of(store: Path, name: str) -> Any:
+    ((text,),) = rows(store, f"SELECT metadata FROM sessions WHERE name = '{name}'")
+    return orjson.loads(text)
+
+
 def test_sessions_can_be_asked_for_with_sql(store: Path) -> None:
     """The table tells of every ref what the list of sessions does, after each kind of step."""
     with opened(store) as manager:
@@ -85,6 +90,7 @@ def test_sessions_can_be_asked_for_with_sql(store: Path) -> None:
         session.metadata["count"] = 2
         del session.metadata["model"]
         say(manager, session, 2)
+        assert metadata_of(store, "chat") == session.metadata == {"count": 2, "none": None}
         session.messages[1] = message(7)
         manager.save_session(session)
         fill(manager, "long", 40, size=9000)
@@ -111,13 +117,16 @@ def test_sessions_can_be_asked_for_with_sql(store: Path) -> None:
         assert rows(store, "SELECT name FROM sessions ORDER BY updated DESC LIMIT 1") == [("gone",)]
 
 
-def test_a_save_adds_a_row_and_rewrites_none(store: Path) -> None:
-    """Of a session with much in its ref a save adds one line, in one transaction."""
+def test_a_save_adds_a_row_and_rewrites_none(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a session with much in its ref a save adds one line, in one transaction, and reads none of the others."""
     with opened(store) as manager:
         session = manager.create_session("chat")
         say(manager, session, *range(10))
         before = rows(store, "SELECT position, data FROM ref_lines ORDER BY position")
+        monkeypatch.setattr(refs, "_LINES", None)
+        session.metadata["count"] = 1
         say(manager, session, 10)
+        assert metadata_of(store, "chat") == {"count": 1}
         after = rows(store, "SELECT position, data FROM ref_lines ORDER BY position")
         assert after[:-1] == before
         assert orjson.dumps(message(10)) in after[-1][1]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from storekit import fill, open_store
 
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.sqlite import database as databases
 from coda_fs_session.backends.sqlite.connections import Connections
+from coda_fs_session.backends.sqlite.database import Database
 
 REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 EVERY = (*REFUSED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
@@ -71,3 +75,50 @@ def test_a_database_is_taken_for_unchanging_only_where_nothing_else_can_be(
             connections._open_for_use()
         assert modes == ["rw"]
     assert first.closed
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_committed_lasts(tmp_path: Path, durable: bool) -> None:
+    """Unless the store is not to be durable, each commit is synced, and so is what goes from the log to the database.
+
+    Also on macOS, where that takes a setting each.
+    """
+    database = Database(str(tmp_path), Files(durable=durable), connections=1, patience=1)
+    database.prepare()
+    with database.reading() as connection:
+        found = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "fullfsync", "checkpoint_fullfsync")
+        ]
+    assert found == [2 if durable else 0, 1, 1]
+
+
+@pytest.mark.parametrize("verb", ["reading", "hold"])
+def test_a_fork_waits_for_connections_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """What another thread is in the middle of is not taken from it; only once it is done are all connections closed."""
+    monkeypatch.setattr(databases, "_FORK_SECONDS", 0.0)
+    database = Database(str(tmp_path), Files(durable=False), connections=2, patience=1)
+    database.prepare()
+    closed: list[bool] = []
+    monkeypatch.setattr(database, "_dispose", lambda: closed.append(True))
+    inside, leave = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with database.reading() if verb == "reading" else database.hold("write"):
+            inside.set()
+            assert leave.wait(30)
+
+    def fork() -> None:
+        database.before_fork()
+        database.after_fork_in_parent()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert inside.wait(30)
+    fork()
+    found = closed.copy()
+    leave.set()
+    thread.join()
+    assert found == []
+    fork()
+    assert closed == [True]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from backends.test_memory import read_raw, write_raw
-from coda_fs_session.backends.base import Backend, RefKey, RefTakenError, Token
+from coda_fs_session.backends.base import Backend, RefEnd, RefKey, RefTakenError, Token
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.backends.staged import Apart, StagedBackend, Written
-from coda_fs_session.errors import StoreError
+from coda_fs_session.errors import CorruptionError, StoreError
 from coda_fs_session.testing import BackendTests, Fault, FaultyBackend
 from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
@@ -141,6 +141,17 @@ def test_the_first_ref_of_a_replica_is_written_at_once() -> None:
     assert inner.read_ref(KEY).data == b"one\n"
     with pytest.raises(RefTakenError):
         backend.create_ref(KEY, b"two\n")
+
+
+def test_a_damaged_ref_takes_its_key(inner: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is taken is told when a ref is made under it, while another key can still be had."""
+
+    def ref_end(key: RefKey) -> RefEnd:
+        raise CorruptionError("damaged", key.path)
+
+    monkeypatch.setattr(inner, "ref_end", ref_end)
+    with pytest.raises(RefTakenError):
+        staged(inner).create_ref(KEY, b"ours\n")
 
 
 def test_another_thread_writes_everything_first(inner: MemoryBackend) -> None:

@@ -128,6 +128,22 @@ def test_the_first_store_comes_back(tmp_path: Path, replica: str) -> None:
 
 
 @ids
+def test_an_older_copy_of_all_is_no_other_store(tmp_path: Path, replica: str) -> None:
+    """What it lacks is put back and nothing kept aside, also if only the birth of a small session tells."""
+    here = Machine(tmp_path, replica)
+    here.create("chat", said(0))
+    backup = shutil.copytree(here.store, tmp_path / "backup")
+    here.change("chat", 1)
+    shutil.rmtree(here.store)
+    backup.rename(here.store)
+    with warned() as texts:
+        manager = here.manager()
+    assert manager.kept_aside() == []
+    assert contents(manager.load_session("chat")) == ["0", "1"]
+    assert ["had been reverted to an older copy" in text for text in texts] == [True]
+
+
+@ids
 @pytest.mark.parametrize("tool", ["a mirror", "a new copy"])
 def test_everything_of_ours_was_taken_away(tmp_path: Path, replica: str, tool: str) -> None:
     """Bug: a mirror of a replica that had nothing of this one's was taken for another store, and nothing put back.

@@ -168,6 +168,16 @@ def test_two_hundred_levels() -> None:
             assert caught.value.value_path == "m" + ".a" * 200
 
 
+def test_levels_among_many_lists() -> None:
+    """In a message with too many lists and dicts to look at each, levels count all the same."""
+    many: list[Any] = [[] for _ in range(100_001)]
+    message = {"content": nested(200), "more": many}
+    assert decode(encode_message(message, "m")) == message
+    with pytest.raises(InvalidMessageError) as caught:
+        encode_message({"content": nested(201), "more": many}, "m")
+    assert caught.value.value_path == "m.content" + "[0]" * 199
+
+
 def test_brackets_in_text_are_no_levels() -> None:
     """Text full of brackets is not taken for nesting."""
     message = {"content": "[{" * 500, "list": [[] for _ in range(500)]}

@@ -259,6 +259,16 @@ def test_what_is_wrong_with_a_header_is_said() -> None:
         parse_ref(with_fields(life=-1), "x")
 
 
+@pytest.mark.parametrize("end", [b"]", b"]]", b"],", b"]\0"], ids=repr)
+def test_what_is_no_json_around_the_messages_is_damage(end: bytes) -> None:
+    """Also if its id is right: the messages are not parsed, the rest of the line is as it must be."""
+    header, header_id = encode_header(SMALL[1].header)
+    before = b'{"prev":"%b","time":"%b","messages":[\t{"n":1}\t%b' % (header_id.encode(), NOW.encode(), end)
+    found = parse_ref(header + b'%b,"id":"%b"}\n' % (before, line_id(before).encode()), "x")
+    assert [save.messages for save in found.saves] == ([(b'{"n":1}',)] if end == b"]" else [])
+    assert (found.damage is None) == (end == b"]")
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_no_ref(data: bytes) -> None:
     """Any bytes that are no ref raise CorruptionError."""

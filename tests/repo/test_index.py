@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from coda_fs_session.backends.base import RefKey
+from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.files import listing
+from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.repo.index.index import Index
 from coda_fs_session.repo.index.rows import ViewRow
 
@@ -70,6 +72,18 @@ def held_elsewhere(index: Index) -> bool:
     thread.start()
     thread.join()
     return not free[0]
+
+
+def test_a_list_spares_the_next_program_reading(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a list found out is kept at once: the next program that lists reads no ref that is still the same."""
+    # No file is young: its time tells of every change.
+    for module in (tokens, listing):
+        monkeypatch.setattr(module, "is_recent", lambda changed, now: False)
+    for name in ("chat", "talk"):
+        here.create(name, said(1))
+    expected = here.names()
+    monkeypatch.setattr(LocalBackend, "read_ref", None)
+    assert here.names() == expected == ["chat", "talk"]
 
 
 def test_a_bad_file_that_is_gone_costs_nothing(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -28,6 +29,7 @@ from coda_fs_session.repo.ancestry.covers import Order, compare
 from coda_fs_session.repo.content.objects import Objects
 from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup import names as lookup
+from coda_fs_session.repo.writing.commits import make_commit
 
 from .machines import Machine, said
 
@@ -216,6 +218,23 @@ def test_three_files_of_one_state(here: Machine, tmp_path: Path) -> None:
     session = here.manager().create_session("trip")
     assert info.metadata == session.metadata == {"title": 1, "model": 1}
     assert len(session) == info.message_count == 1
+
+
+def test_a_commit_of_the_present_state_is_no_step(here: Machine) -> None:
+    """Another program may commit a state that nothing came after: its ref and the one without that are the same."""
+    here.create("trip", said("warm?"))
+    repo = here.repository()
+    head = here.head("trip")
+    base, new, link = make_commit(head, "seal", head.updated, None)
+    repo.objects.put(new)
+    data, _ = encode_header(replace(head.header, replica="there-00000002", base=base, commit=link))
+    path = here.store / "refs" / "there-00000002" / "trip.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    other = repo.read(RefKey("there-00000002/trip.jsonl"))
+    assert compare(head, other) == compare(other, head) == (True, True)
+    (info,) = here.manager().list_sessions()
+    assert info.replica == here.replica, "of those that are the same, the first path is shown"
 
 
 def test_nothing_left_is_an_error(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from coda_fs_session import Session, SessionManager, StoreError
+from coda_fs_session import Session, SessionConflictError, SessionManager, StoreError
 from coda_fs_session.backends.base import RefKey, Token
+from coda_fs_session.repo.writing import save
 
 from .machines import Machine, contents, said
 
@@ -101,6 +102,46 @@ def test_others_metadata_outlives_a_save_that_is_repeated(here: Machine, monkeyp
     stored = here.manager().load_session("chat")
     assert stored.metadata == session.metadata == {"topic": "theirs", "own": 1}
     assert contents(stored) == contents(session) == ["mine"]
+
+
+def test_a_save_whose_line_others_rewrote_is_not_repeated(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A save whose success nobody learned of is told by its messages once its line is gone, though nothing is after."""
+    (manager, session), (other, theirs) = two_managers(here)
+    session.add_message(*said("mine"))
+    with errors_after_the_write(manager, monkeypatch):
+        manager.save_session(session)
+    with monkeypatch.context() as patch:
+        # Each save that finds lines in the ref rewrites it with all messages in one.
+        patch.setattr(save, "COMPACT_SAVES", 1)
+        put(other, theirs, topic="theirs")
+    manager.save_session(session)
+    stored = here.manager().load_session("chat")
+    assert contents(stored) == contents(session) == ["mine"]
+    assert stored.metadata == session.metadata == {"topic": "theirs"}
+
+
+@pytest.mark.parametrize("verb", ["add_message", "truncate_messages", "clear_messages"])
+def test_metadata_goes_with_whatever_became_of_the_messages(here: Machine, verb: str) -> None:
+    """A change of metadata alone applies to what others made of the messages meanwhile, and the session shows both."""
+    (manager, session), (other, theirs) = two_managers(here)
+    for message in said(1, 2):
+        theirs.add_message(message)
+    other.save_session(theirs)
+    session.reload()
+    getattr(theirs, verb)(*{"add_message": said(3), "truncate_messages": [1], "clear_messages": []}[verb])
+    other.save_session(theirs)
+    put(manager, session, mine=1)
+    stored = here.manager().load_session("chat")
+    assert contents(stored) == contents(session) == contents(theirs)
+    assert stored.metadata == session.metadata == {"mine": 1}
+
+
+def test_metadata_brings_back_no_session_that_others_deleted(here: Machine) -> None:
+    (manager, session), (other, _) = two_managers(here)
+    other.delete_session("chat")
+    with pytest.raises(SessionConflictError, match="was deleted elsewhere"):
+        put(manager, session, mine=1)
+    assert here.names() == []
 
 
 @pytest.mark.parametrize("change", ["message", "metadata"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from coda_fs_session import CorruptionError
+from coda_fs_session import CorruptionError, ObjectNotYetHereError
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.memory import MemoryBackend, MemoryState
 from coda_fs_session.format.refs import Save, encode_save
@@ -115,6 +115,30 @@ def test_an_object_that_is_not_here_yet(here: Machine, there: Machine) -> None:
     assert (len(here.refs()), len(there.refs())) == (1, 1)
     for path, data in kept.items():
         path.write_bytes(data)
+
+
+def test_what_an_object_that_is_not_here_yet_would_decide(here: Machine, there: Machine) -> None:
+    """If one of two files lacks something, and nobody can tell whether the other does too, both stay as they are."""
+    here.create("chat", said("a chunk of its own" * 30))
+    clone = here.copied_to(there.folder, here.replica)
+    before = set(here.store.glob("objects/*/*"))
+    here.change("chat", *range(30))
+    (late,) = set(here.store.glob("objects/*/*")) - before
+    manager = clone.manager()
+    session = manager.load_session("chat")
+    session.metadata["model"] = "m-1"
+    manager.save_session(session)
+    data = late.read_bytes()
+    late.unlink()
+    found = [here.only_ref().read_bytes(), clone.only_ref().read_bytes()]
+    report = here.manager().sync(clone.store)
+    assert [type(problem) for problem in report.problems] == [ObjectNotYetHereError]
+    assert [here.only_ref().read_bytes(), clone.only_ref().read_bytes()] == found
+    late.write_bytes(data)
+    here.manager().sync(clone.store)
+    for machine in (here, clone):
+        assert len(machine.read("chat")) == 31
+        assert machine.manager().load_session("chat").metadata == {"model": "m-1"}
 
 
 def test_files_of_other_programs(here: Machine, there: Machine) -> None:

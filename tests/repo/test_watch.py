@@ -156,6 +156,20 @@ def test_another_folder_in_its_place(here: Machine, tmp_path: Path) -> None:
         told(watch, "advanced", "both", message_count=3)
 
 
+def test_a_save_to_a_file_that_stays_open(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if all that the file system tells is that the file was written to."""
+    monkeypatch.setattr(watching, "_LOOK", 10 * PATIENCE)
+    manager = here.manager()
+    session = manager.create_session("chat")
+    for message in said(1, 2):
+        session.add_message(message)
+        manager.save_session(session)
+    with Watch(here.manager()._storage, listing=10 * PATIENCE) as watch:
+        session.add_message(*said(3))
+        manager.save_session(session)
+        told(watch, "advanced", "chat", message_count=3)
+
+
 @pytest.mark.parametrize("loss", ["every event", "no observer"])
 def test_lost_events(here: Machine, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
     """Where the file system tells nothing, as after an overflow or on a network disk, looking now and then does."""
