@@ -18,6 +18,7 @@ ROWS: dict[str, RowFunction] = {
     "save": saving.one_message,
     "agent-turn": saving.after_get_messages,
     "live-save": saving.after_messages_was_read,
+    "idle-save": saving.after_the_list_is_let_go,
     "record": saving.with_and_without_the_record,
     "last10": reading.last_messages,
     "last10-memory": reading.memory_of_last_messages,

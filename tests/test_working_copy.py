@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from coda_fs_session import InvalidMessageError
 from coda_fs_session.format.jsonl import encode_message
-from coda_fs_session.session.working_copy import Splice, WorkingCopy
+from coda_fs_session.session.splice import Splice
+from coda_fs_session.session.working_copy import WorkingCopy
 
 
 class Saved:

@@ -11,7 +11,7 @@ from ..errors import SessionConflictError
 from ..format.jsonl import decode, decode_all, encode_all, encode_message
 from ..session.metadata import encode_metadata
 from ..session.session import Session
-from ..session.working_copy import Splice
+from ..session.splice import Splice
 from .amend import amend, bring
 
 _ATTEMPTS = 50

@@ -15,8 +15,9 @@ from ..format.records import Stamped, decode_time, encode_time
 from ..process.uncopied import Uncopied
 from ..session.metadata import WorkingMetadata
 from ..session.session import Session, SessionInfo
+from ..session.splice import MessageSource
 from ..session.state import Found, SessionState
-from ..session.working_copy import MessageSource, WorkingCopy
+from ..session.working_copy import WorkingCopy
 from ..storage import SessionStorage, StoreStats
 from .ancestry.resolve import Shown
 from .content.messages import Draft

@@ -1,6 +1,7 @@
 """Whether a program still holds an object, or a part of it: with nothing in hand it can change nothing any more.
 
-Messages are plain dicts, which take no weak references, so the counts of references are all there is.
+Messages are plain dicts, which take no weak references, so the counts of references are all there is. Where an
+interpreter has none to rely on, everything is held.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 
 def is_held(holder: dict[Any, Any], key: object) -> bool:
     """Tell whether anybody but `holder` holds the object that it has under `key`."""
-    return _references(holder, key) > _ALONE
+    return not _COUNTS or _references(holder, key) > _ALONE
 
 
 def is_held_inside(*roots: object) -> bool:
     """Tell whether a dict or list in these, at any depth, is held from outside them."""
+    if not _COUNTS:
+        return True
     level: list[object] = list(roots)
     while level:
         level = _parts(level)
@@ -58,7 +61,10 @@ def _is_held_beyond(*roots: object) -> bool:
 
 _CONTAINERS = (dict, list)
 
+_COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether a count is exact at any moment: another thread may be at work on an object where no lock keeps it waiting."""
+
 # What an object counts that only one place holds; the interpreter's own share differs between versions.
-_ALONE = _references({0: object()}, 0)
 _alone: list[object] = [[{}]]
-_ALONE_INSIDE = max(map(sys.getrefcount, _parts(_alone)))
+_ALONE = _references({0: object()}, 0) if _COUNTS else 0
+_ALONE_INSIDE = max(map(sys.getrefcount, _parts(_alone))) if _COUNTS else 0

@@ -14,8 +14,9 @@ from ..format.jsonl import no_message
 from ..format.names import normalise_name
 from ..format.records import utc_time
 from .metadata import WorkingMetadata
+from .splice import Splice
 from .state import ALMOST, SessionState
-from .working_copy import Splice, WorkingCopy
+from .working_copy import WorkingCopy
 
 """The share of `max_session_size` at which a warning tells that it will be passed."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -152,7 +153,8 @@ class Session:
     def messages(self) -> list[dict[str, Any]]:
         """The conversation as one plain list of dicts; change it as you like, `save_session` stores what it holds then.
 
-        Reading it loads every message; `get_messages` and `add_message` do not.
+        Reading it loads every message; `get_messages` and `add_message` do not. A save takes longer while you
+        hold the list or anything in it, or ask for it between two saves.
         """
         with self._lock:
             live = self._state.copy.live()

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..errors import InvalidMessageError, SessionTooLargeError, tell, warn
 from .metadata import WorkingMetadata, encode_metadata
 from .prints import FoundMessages
-from .working_copy import MessageSource, Splice, WorkingCopy
+from .splice import MessageSource, Splice
+from .working_copy import WorkingCopy
 
 NO_LIMIT = 2**62
 ALMOST = 0.8

@@ -8,52 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from ..errors import InvalidMessageError
 from ..format.jsonl import decode, decode_all, encode_within
+from .holders import is_held, is_held_inside
 from .prints import BLOCK, FoundMessages, Print, copies, encode_block, front_dropped, keeping, prints_of
+from .splice import MessageSource, Splice
 
-
-class MessageSource(Protocol):
-    """Saved messages, read when they are needed; positions are those of the live messages."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield message lines without newlines."""
-        ...
-
-    def size(self, start: int, stop: int) -> int:
-        """Return the size in bytes of these messages as lines with newlines."""
-        ...
-
-
-class Splice(NamedTuple):
-    """How the live messages differ from the `saved` ones: ``saved[drop:keep] + lines + saved[resume:]``.
-
-    Attributes:
-        size: bytes of the resulting messages as lines with newlines.
-    """
-
-    drop: int
-    keep: int
-    lines: list[bytes]
-    resume: int
-    saved: int
-    size: int
-
-    @property
-    def appends(self) -> bool:
-        """True when everything saved stays and at most something is added at the end."""
-        return self.drop == 0 and self.keep == self.saved
-
-    @property
-    def empty(self) -> bool:
-        return self.appends and not self.lines
-
-    def result_count(self) -> int:
-        return self.keep - self.drop + len(self.lines) + self.saved - self.resume
+_RARELY = 64
+"""Saves after which it is looked again, at the latest, whether a live list that was held can be given up."""
 
 
 class WorkingCopy:
@@ -74,6 +38,8 @@ class WorkingCopy:
         self._live = live
         # What the live list was when saved, block by block; where one is missing, only reading the source can tell.
         self._prints: list[Print | None] = []
+        # Saves since somebody asked for the live list.
+        self._idle = 0
         self.found: FoundMessages = (0, [])
 
     @classmethod
@@ -93,6 +59,7 @@ class WorkingCopy:
 
     def live(self) -> list[dict[str, Any]]:
         """Return the one list that callers may change in place."""
+        self._idle = 0
         if self._live is None:
             messages = decode_all(self._read_saved(self._first))
             prints, count = prints_of(messages), len(self._added)
@@ -105,7 +72,7 @@ class WorkingCopy:
 
     def assign(self, messages: list[dict[str, Any]]) -> None:
         """Let `messages` be the live list from now on."""
-        self._live = messages
+        self._live, self._idle = messages, 0
         self._added, self._added_bytes = [], 0
 
     def append(self, message: dict[str, Any], *, limit: int) -> int:
@@ -147,6 +114,7 @@ class WorkingCopy:
         if count >= len(self):
             return
         if self._live is not None:
+            self._idle = 0
             del self._live[: len(self._live) - count]
             return
         from_added = min(count, len(self._added))
@@ -325,9 +293,9 @@ class WorkingCopy:
         if merged or self._live is None:
             self._show(source, total)
             return
-        else:
-            self._prints, self._saved = prints, len(source)
+        self._prints, self._saved = prints, len(source)
         self._source, self._first, self._saved_bytes, self._added, self._added_bytes = source, 0, -1, [], 0
+        self._give_up_if_idle()
 
     def advance(self, count: int, found: FoundMessages) -> None:
         """Take messages as saved at the end of the same source, which has grown by just them.
@@ -348,6 +316,29 @@ class WorkingCopy:
         else:
             self._prints, self._saved, self._saved_bytes = found[1], count, -1
             self._added, self._added_bytes = [], 0
+            self._give_up_if_idle()
+
+    def _give_up_if_idle(self) -> None:
+        """Do without a live list that is saved, that nobody asked for since the save before, and that nobody holds.
+
+        What a program asks for from turn to turn stays: to read it anew takes longer than to compare it.
+        """
+        self._idle += 1
+        idle = self._idle
+        # A look takes as long as a comparison. They get rarer while somebody holds something.
+        if idle == 1 or (idle & (idle - 1) and idle % _RARELY) or self._live is None or self._is_held():
+            return
+        # In this order. What nobody holds is not changed any more once it is found unchanged.
+        snapshot = list(self._live)
+        same = self._unchanged(snapshot)
+        # A signal handler may have asked for it, or added something, meanwhile. None can come in from here on.
+        if same == len(snapshot) == self._saved and self._idle == idle and not self._added_bytes:
+            self._live, self._prints, self.found = None, [], (same, [])
+
+    def _is_held(self) -> bool:
+        """Tell whether somebody may change the live list, or something in it, without asking for it."""
+        # Objects of other classes may be known by weak references, which no count has.
+        return type(self._live) is not list or is_held(vars(self), "_live") or is_held_inside(self._live)
 
     def rebase(self, source: MessageSource) -> None:
         """Compare with what `source` has from now on, changing nothing in memory."""
@@ -355,8 +346,15 @@ class WorkingCopy:
         self._source, self._saved, self._first, self._saved_bytes, self._prints = source, len(source), 0, -1, []
 
     def show(self, source: MessageSource) -> None:
-        """Take what `source` has, dropping everything else; the live list, if there is one, stays the same object."""
-        self._show(source, None)
+        """Take what `source` has, dropping everything else; a live list that somebody holds stays the same object."""
+        saved, idle = len(source), self._idle + 1
+        self._idle = idle
+        if self._live is None or self._is_held() or self._idle != idle:
+            self._show(source, None)
+            return
+        # As in `_give_up_if_idle`; and all at once.
+        self._live, self._prints, self._added, self._added_bytes = None, [], [], 0
+        self._source, self._saved, self._first, self._saved_bytes = source, saved, 0, -1
 
     def _show(self, source: MessageSource, replacing: int | None) -> None:
         """Take what `source` has in place of the first messages, or of all; see `mark_saved`."""

@@ -93,6 +93,24 @@ def after_messages_was_read(lab: Lab) -> Row:
     return Row(f"save of one message with {size:,} live dicts", results, [check])
 
 
+def after_the_list_is_let_go(lab: Lab) -> Row:
+    """A program fills a session by its list, and goes on with `add_message`; the first such save is the warm-up."""
+    contenders, checks = {}, []
+    for size in lab.scale.medium, lab.scale.bulk:
+        anew, filled = lab.session(size, "plain", ["raw", "ours"]), f"{size}-filled"
+        session = lab.ours.manager.create_session(filled)
+        # Copies: the stock must not hold parts of them.
+        session.messages.extend(orjson.loads(orjson.dumps(lab.messages.take(size))))
+        lab.ours.manager.save_session(session)
+        contenders[f"opened anew, {size:,}"] = saver(lab, lab.ours, anew)
+        contenders[f"filled by its list, {size:,}"] = saver(lab, lab.ours, filled)
+        lab.ours.open(filled)
+    results = milliseconds(interleave(contenders, lab.rounds(200)))
+    for size in lab.scale.medium, lab.scale.bulk:
+        checks.append(ratio(results, f"filled by its list, {size:,}", f"opened anew, {size:,}", must=1.15))
+    return Row("save of one message into a session that was filled by its list before", results, checks)
+
+
 def with_and_without_the_record(lab: Lab) -> Row:
     """What it costs that the machine keeps a copy of what it saves, to put it back where it is reverted."""
     contenders = {}

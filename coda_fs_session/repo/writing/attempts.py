@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
 from ...format.refs import Ref
-from ...session.working_copy import Splice
+from ...session.splice import Splice
 from ..ancestry.ancestors import only_renamed
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow

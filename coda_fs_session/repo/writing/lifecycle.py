@@ -12,7 +12,7 @@ from ...errors import ObjectNotYetHereError, StoreError, warn
 from ...format.names import origins, session_key
 from ...format.records import Base, Operation, Parent, Stamped
 from ...format.refs import Header
-from ...session.working_copy import Splice
+from ...session.splice import Splice
 from ...storage import name_taken
 from ..ancestry.ancestors import covers
 from ..content.messages import MessageList

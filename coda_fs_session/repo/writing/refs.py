@@ -14,7 +14,7 @@ from ...errors import StoreError
 from ...format.names import ref_folders, ref_paths, session_key
 from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
-from ...session.working_copy import Splice
+from ...session.splice import Splice
 from ..content.messages import Draft, MessageList
 from ..content.state import Attempt, State
 from ..repository import Repository

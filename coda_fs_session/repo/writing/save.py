@@ -16,7 +16,7 @@ from ...format.ids import chain_message
 from ...format.names import derived, session_key
 from ...format.records import Base, Operation
 from ...format.refs import Save, encode_save
-from ...session.working_copy import Splice
+from ...session.splice import Splice
 from ..ancestry.ancestors import covers, only_renamed, same_life
 from ..content.messages import MessageList
 from ..content.state import Attempt, Cursor, State
