@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from coda_fs_session.backends.files import replica_folders
-from coda_fs_session.format.names import ref_folders, ref_path
+from coda_fs_session.format.names import key_folders, ref_path
 
 LAYOUTS = {"flat": replica_folders.FLAT_REFS, "spread": 0}
 
@@ -25,5 +25,5 @@ def layout(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def path_of(replica: str, key: str) -> str:
     """Return where below the refs a replica puts its first ref for a key, in the layout of the test."""
-    flat, inner = ref_folders(replica, key)
+    flat, inner = key_folders(replica, key)
     return ref_path(flat if replica_folders.FLAT_REFS else inner, key, 1)

@@ -115,7 +115,7 @@ class Backend(Verbs):
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
 
-    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
+    def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         """Return in which folders, of those given, this backend keeps refs of a replica; a new one goes into the first.
 
         The default keeps all in one.

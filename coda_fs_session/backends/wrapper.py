@@ -79,8 +79,8 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
-    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
-        return self.call("ref_folders", lambda: self.inner.ref_folders(folders))
+    def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
+        return self.call("key_folders", lambda: self.inner.key_folders(folders))
 
     def has_refs(self, replica: str) -> bool:
         return self.call("has_refs", lambda: self.inner.has_refs(replica))

@@ -107,7 +107,7 @@ def session_key(name: str) -> str:
     return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def ref_folders(replica: str, key: str) -> tuple[str, str]:
+def key_folders(replica: str, key: str) -> tuple[str, str]:
     """Return the folders, below the refs, in which a replica's refs of a key may be: its own, and one within that.
 
     The second one is called by the first two digits of the hash of the name that the key is of.

@@ -8,7 +8,7 @@ from functools import partial
 from ..backends.base import Backend, RefKey
 from ..backends.staged import Apart, StagedBackend, Written
 from ..errors import warn
-from ..format.names import key_of_ref, ref_folders, ref_path
+from ..format.names import key_folders, key_of_ref, ref_path
 from .repository import Repository
 
 
@@ -62,5 +62,5 @@ class Bulk(AbstractContextManager[None]):
 
 def _places(backend: Backend, key: RefKey, number: int) -> list[RefKey]:
     folder, name = key.path.rpartition("/")[0], key_of_ref(key.path) or key.path
-    others = (each for each in backend.ref_folders(ref_folders(key.replica, name)) if each != folder)
+    others = (each for each in backend.key_folders(key_folders(key.replica, name)) if each != folder)
     return [RefKey(ref_path(each, name, number)) for each in (folder, *others)]

@@ -15,7 +15,7 @@ from coda_fs_session.backends.base import RecordAheadError, RefKey
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files import replica_folders
 from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.format.names import ref_folders, ref_path
+from coda_fs_session.format.names import key_folders, ref_path
 from coda_fs_session.repo.bulk import Bulk
 from coda_fs_session.repo.repository import Repository
 from coda_fs_session.repo.storage import RepoStorage
@@ -32,7 +32,7 @@ def names(count: int) -> list[str]:
 
 
 def inner(key: str) -> str:
-    return ref_path(ref_folders(REPLICA, key)[1], key, 1)
+    return ref_path(key_folders(REPLICA, key)[1], key, 1)
 
 
 def flat(key: str) -> str:
@@ -93,7 +93,7 @@ def test_the_folder_is_not_listed_for_each(tmp_path: Path, monkeypatch: pytest.M
     scan = replica_folders.scan
     monkeypatch.setattr(replica_folders, "scan", lambda folder: looks.append(folder) or scan(folder))
     (tmp_path / REPLICA).mkdir()
-    folders = ref_folders(REPLICA, "chat")
+    folders = key_folders(REPLICA, "chat")
     chosen = replica_folders.Spread(str(tmp_path), 256)
     assert [chosen.order(folders)[0] for _ in range(30)] == [REPLICA] * 30
     assert len(looks) == 1

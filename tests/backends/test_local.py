@@ -253,13 +253,13 @@ def test_a_known_marker_spares_the_listing(backend: LocalBackend, monkeypatch: p
 def test_a_replica_whose_folder_goes_away_has_no_marker(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if a tool removes it at the very moment of the look: then there are no refs, which is no error."""
     backend.create_ref(KEY, b"one\n")
-    real = listing.scan
+    real = replica_folders.scan
 
     def scan(folder: str) -> object:
         shutil.rmtree(folder)
         return real(folder)
 
-    monkeypatch.setattr(listing, "scan", scan)
+    monkeypatch.setattr(replica_folders, "scan", scan)
     assert backend.replica_marker(KEY.replica) is None
 
 

@@ -103,7 +103,7 @@ def test_choosing_a_replica_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     managers: list[SessionManager] = [open_store(tmp_path / "store") for _ in range(2)]
     state = managers[0]._storage.repo.machine  # type: ignore[attr-defined]
     held, leave = threading.Event(), threading.Event()
-    other = threading.Thread(target=hold, args=(state._lock_path(".replica"), held, leave))
+    other = threading.Thread(target=hold, args=(state.choosing()._path, held, leave))
     other.start()
     assert held.wait(20)
     with pytest.raises(StoreError, match=r"another process has kept .*[.]replica[.]lock locked"):

@@ -17,7 +17,7 @@ import pytest
 from storekit import open_store, within
 
 from coda_fs_session.backends.disk.paths import README_FILE, READMES
-from coda_fs_session.format.names import key_of_ref, ref_folders
+from coda_fs_session.format.names import key_folders, key_of_ref
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "stores" / "v1"
 EXPECTED = json.loads(GOLDEN.with_name("v1.expected.json").read_bytes())
@@ -30,7 +30,7 @@ def _golden(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         store = Path(shutil.copytree(GOLDEN, tmp_path / "golden"))
         for path in list(store.glob("refs/*/*.jsonl")):
             key = key_of_ref(path.name) or path.stem
-            folder = store / "refs" / ref_folders(path.parent.name, key)[1]
+            folder = store / "refs" / key_folders(path.parent.name, key)[1]
             folder.mkdir(exist_ok=True)
             path.rename(folder / path.name)
         assert not list(store.glob("refs/*/*.jsonl"))

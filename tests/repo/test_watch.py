@@ -17,6 +17,7 @@ import pytest
 
 from coda_fs_session import SessionEvent, SessionInfo, Watch
 from coda_fs_session.repo.events import hints as hinting
+from coda_fs_session.repo.events import watch as watching
 from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said

@@ -233,7 +233,7 @@ class LocalBackend(Backend):
         with self._reading(key) as (descriptor, status):
             return end_of(descriptor, status.st_size)
 
-    def ref_folders(self, folders: Sequence[str]) -> Sequence[str]:
+    def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         return self._spread.order(folders)
 
     def has_refs(self, replica: str) -> bool:

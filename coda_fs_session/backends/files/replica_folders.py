@@ -36,7 +36,7 @@ class Spread:
         self._known: dict[str, int] = {}
 
     def order(self, folders: Sequence[str]) -> Sequence[str]:
-        """Return the folders of a ref, given outermost first, in the order that `Backend.ref_folders` promises."""
+        """Return the folders of a ref, given outermost first, in the order that `Backend.key_folders` promises."""
         replica = folders[0]
         known = self._known.get(replica, 0)
         # Not at each: what other processes make may be noticed later.
@@ -102,7 +102,8 @@ def replica_marker(
 
 
 def _inner_of(folder: str) -> Iterator[str]:
-    with scan(folder) as entries:
+    # It may go away at any moment.
+    with contextlib.suppress(FileNotFoundError), scan(folder) as entries:
         for entry in entries:
             if _is_inner(entry):
                 yield entry.name

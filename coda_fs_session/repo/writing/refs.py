@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...backends.base import Backend, NewObject, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError
-from ...format.names import ref_folders, ref_paths, session_key
+from ...format.names import key_folders, ref_paths, session_key
 from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.splice import Splice
@@ -73,7 +73,7 @@ def publish(
 def paths_for(repo: Repository, replica: str, name: str) -> Iterator[Sequence[str]]:
     """Yield, as `create_free` takes them, the paths that a new ref of a name may have; the name's lock must be held."""
     key = session_key(name)
-    return ref_paths(repo.backend.ref_folders(ref_folders(replica, key)), key)
+    return ref_paths(repo.backend.key_folders(key_folders(replica, key)), key)
 
 
 def create_free(
