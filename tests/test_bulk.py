@@ -13,7 +13,7 @@ from test_custom_storage import DictStorage
 
 from coda_fs_session import SessionError, SessionManager, SessionWarning, StoreFullError, StoreGoneError
 from coda_fs_session.backends import staged
-from coda_fs_session.backends.base import Backend
+from coda_fs_session.backends.base import Backend, RefFolders
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.staged import StagedBackend
@@ -292,20 +292,20 @@ def test_names_are_not_listed_for_each(lasting: Opener, monkeypatch: pytest.Monk
         # Until the times of folders tell.
         time.sleep(SETTLED)
         manager.create_session("first")
-        identities = StagedBackend.ref_identities
+        folders = StagedBackend.ref_folders
 
-        def look(*args: object, **options: object) -> tuple[object, dict[str, int] | None]:
-            found = identities(*args, **options)  # type: ignore[arg-type]
-            looks.append(found[1])
+        def look(*args: object, **options: object) -> RefFolders:
+            found = folders(*args, **options)  # type: ignore[arg-type]
+            looks.append(found.contents)
             return found
 
         staging = backend_of(manager)
         assert isinstance(staging, StagedBackend)
-        monkeypatch.setattr(StagedBackend, "ref_identities", look)
+        monkeypatch.setattr(StagedBackend, "ref_folders", look)
         monkeypatch.setattr(type(staging.inner), "ref_tokens", None)
         fill(manager, 50)
     assert looks
-    assert sum(look is not None for look in looks) <= 2
+    assert sum(bool(look) for look in looks) <= 2
 
 
 def test_a_child_of_a_fork_does_not_write_what_the_parent_will(tmp_path: Path) -> None:

@@ -297,7 +297,8 @@ def test_each_verb_of_a_backend_looks(tmp_path: Path) -> None:
         lambda: backend.ref_end(key),
         lambda: backend.get_object("0" * 64, size=None, limit=100),
         lambda: list(backend.refs()),
-        lambda: backend.ref_identities(None),
+        lambda: backend.ref_folders({}),
+        lambda: backend.ref_tokens_in([""]),
         backend.prepare,
     ]
     for call in calls:

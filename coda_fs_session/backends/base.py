@@ -7,7 +7,7 @@ is the backend's. To write one, subclass `Backend` and write the dozen `Verbs`; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ..errors import CorruptionError
@@ -15,9 +15,11 @@ from .keys import END_BYTES as END_BYTES
 from .keys import NO_TOKEN as NO_TOKEN
 from .keys import Marker as Marker
 from .keys import RefEnd as RefEnd
+from .keys import RefFolders as RefFolders
 from .keys import RefKey as RefKey
 from .keys import Sign as Sign
 from .keys import Token as Token
+from .keys import folder_of as folder_of
 from .machine_state import MachineState as MachineState
 from .record import Record as Record
 from .record import replica_of as replica_of
@@ -88,23 +90,27 @@ class Backend(Verbs):
         for path, token in self.ref_tokens().items():
             yield RefKey(path), token
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-        """Return the identity of every ref by path; see `Token.identity`.
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
+        """Return which folders refs are in, and the identity of every ref in those that changed; see `Token.identity`.
 
         The default never knows that nothing was changed.
 
         Args:
-            marker: what the last call, perhaps of another process, returned with its identities; None at first.
-            but: a replica. The markers of such calls need not tell what this backend does to its refs, nor what
+            known: the states that the last call, perhaps of another process, returned; none at first. A folder may
+                have None for its state there: what is in it is returned again.
+            but: a replica. The states of such calls need not tell what this backend does to its refs, nor what
                 programs that are not of this package do.
 
         Returns:
-            A marker for the next call, which can be kept as JSON, and the identities; None in their place where no
-            ref was created, replaced or removed since `marker` was made. A ref that was replaced twice may have its
-            first identity again.
+            In the folders that it tells no contents of, no ref was created, replaced or removed since `known` was
+            returned, and folders that it tells no state of are gone. A ref that was replaced twice may have its first
+            identity again.
         """
-        tokens = self.ref_tokens()
-        return None, {path: token.identity for path, token in tokens.items()}
+        return RefFolders.listed({path: token.identity for path, token in self.ref_tokens().items()}, None)
+
+    def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+        """Return the token of every ref right in one of these folders, by its path, without reading any."""
+        return {path: token for path, token in self.ref_tokens().items() if folder_of(path) in folders}
 
     def ref_end(self, key: RefKey) -> RefEnd:
         """Return how a ref ends.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, NewType
 
 END_BYTES = 32
@@ -52,6 +53,32 @@ class RefKey(NamedTuple):
     @property
     def replica(self) -> str:
         return self.path.partition("/")[0]
+
+
+class RefFolders(NamedTuple):
+    """Which folders refs are in, and what is in those that changed.
+
+    Attributes:
+        states: of every folder, what changes when one of its refs comes, goes or is replaced; None where that cannot
+            be told. It can be kept as JSON.
+        contents: by folder, only for those that changed or came: the identity of each ref in it by its path.
+    """
+
+    states: dict[str, object]
+    contents: dict[str, dict[str, int]]
+
+    @classmethod
+    def listed(cls, identities: Mapping[str, int], state: object) -> RefFolders:
+        """Return all refs in the folders of their paths, each of which has this state."""
+        contents: dict[str, dict[str, int]] = {"": {}}
+        for path, identity in identities.items():
+            contents.setdefault(folder_of(path), {})[path] = identity
+        return cls(dict.fromkeys(contents, state), contents)
+
+
+def folder_of(path: str) -> str:
+    """Return the folder that a ref is in by its path; "" stands for that of all refs."""
+    return path.rpartition("/")[0]
 
 
 class RefEnd(NamedTuple):

@@ -46,19 +46,15 @@ class MachineState(Uncopied, ABC):
         """Give back whatever this thread still holds, as `Backend.recover`."""
 
     @abstractmethod
-    def load_index(self) -> bytes | None:
-        """Return the index as last kept, or None."""
-
-    @abstractmethod
-    def keep_index(self, data: bytes) -> None:
-        """Keep the index for the next process; failing to is not an error."""
-
-    @abstractmethod
     def set_aside(self, key: str, data: bytes) -> None:
         """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
 
     def recall(self, topic: str) -> bytes | None:
-        """Return what `remember` was last given for a topic, or None; the default forgets everything."""
+        """Return what `remember` was last given for a topic, or None; the default forgets everything.
+
+        Args:
+            topic: a word, or two with a slash between them.
+        """
         return None
 
     def remember(self, topic: str, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import count
 
@@ -18,6 +18,7 @@ from .base import (
     NewObject,
     Place,
     RefChangedError,
+    RefFolders,
     RefKey,
     RefTakenError,
     Sign,
@@ -77,12 +78,12 @@ class MemoryBackend(Backend):
         with self._mutex:
             return {key.path: snapshot.token for key, snapshot in self._refs.items()}
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
         with self._mutex:
             now = self._placed - self._placed_of[but]
-            if marker == now:
-                return marker, None
-            return now, {key.path: snapshot.token.identity for key, snapshot in self._refs.items()}
+            if known and all(state == now for state in known.values()):
+                return RefFolders(dict(known), {})
+            return RefFolders.listed({key.path: snapshot.token.identity for key, snapshot in self._refs.items()}, now)
 
     def read_ref(self, key: RefKey) -> Snapshot:
         return self._refs[key]
@@ -145,12 +146,6 @@ class MemoryState(MachineState):
 
     def recover(self) -> None:
         give_up(self._lock)
-
-    def load_index(self) -> bytes | None:
-        return None
-
-    def keep_index(self, data: bytes) -> None:
-        return
 
     def set_aside(self, key: str, data: bytes) -> None:
         return

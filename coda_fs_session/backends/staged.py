@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
 
@@ -22,10 +22,12 @@ from .base import (
     NewObject,
     RefChangedError,
     RefEnd,
+    RefFolders,
     RefKey,
     RefTakenError,
     Snapshot,
     Token,
+    folder_of,
     mismatch,
 )
 from .wrapper import WRITING, T, WrapperBackend
@@ -209,11 +211,25 @@ class StagedBackend(WrapperBackend):
         staged = self._refs.get(key)
         return staged.token if staged is not None else super().ref_token(key)
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-        staged = {key.path: snapshot.token.identity for key, snapshot in self._refs.copy().items()}
-        marker, found = super().ref_identities(marker, but=but)
+    def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+        staged = {key.path: snapshot.token for key, snapshot in self._refs.copy().items()}
+        found = super().ref_tokens_in(folders)
+        return found | {path: token for path, token in staged.items() if folder_of(path) in folders}
+
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
+        refs = self._refs.copy()
+        found = super().ref_folders(known, but=but)
+        if but is not None and not found.contents:
+            return found
+        staged = RefFolders.listed({key.path: snapshot.token.identity for key, snapshot in refs.items()}, None)
         # What is staged is known to whoever staged it, and is no reason to list what is not.
-        return marker, None if found is None else found | staged
+        for folder, identities in staged.contents.items():
+            if folder in found.contents:
+                found.contents[folder] |= identities
+            elif folder not in found.states and but is None:
+                # It is made when they are written.
+                found.states[folder], found.contents[folder] = None, identities
+        return found
 
     def read_ref(self, key: RefKey) -> Snapshot:
         staged = self._refs.get(key)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from .base import Backend, Capabilities, Marker, NewObject, Place, RefEnd, RefKey, Sign, Snapshot, Token
+from .base import Backend, Capabilities, Marker, NewObject, Place, RefEnd, RefFolders, RefKey, Sign, Snapshot, Token
 
 T = TypeVar("T")
 
@@ -67,8 +67,11 @@ class WrapperBackend(Backend):
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         return self.call("refs", self.inner.refs)
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-        return self.call("ref_identities", lambda: self.inner.ref_identities(marker, but=but))
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
+        return self.call("ref_folders", lambda: self.inner.ref_folders(known, but=but))
+
+    def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+        return self.call("ref_tokens_in", lambda: self.inner.ref_tokens_in(folders))
 
     def ref_token(self, key: RefKey) -> Token | None:
         return self.call("ref_token", lambda: self.inner.ref_token(key))

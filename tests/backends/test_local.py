@@ -270,23 +270,47 @@ def test_what_stands_beside_a_replica(tmp_path: Path) -> None:
     backend.create_ref(KEY, b"one\n")
     there = tmp_path / "store" / "refs" / OTHER.replica
     there.mkdir()
-    assert backend.ref_identities(None, but=KEY.replica)[0] is None
+    assert backend.ref_folders({}, but=KEY.replica).states[OTHER.replica] is None
     time.sleep(0.1)
-    marker, _ = backend.ref_identities(None, but=KEY.replica)
-    assert marker is not None
+    states = backend.ref_folders({}, but=KEY.replica).states
+    assert states.keys() == {"", OTHER.replica}
+    assert None not in states.values()
     backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-    assert backend.ref_identities(marker, but=KEY.replica) == (marker, None)
+    assert backend.ref_folders(states, but=KEY.replica) == (states, {})
     (there / "chat.jsonl").touch()
     time.sleep(0.1)
-    _, found = backend.ref_identities(marker, but=KEY.replica)
-    assert found is not None
-    assert found.keys() == {KEY.path, f"{KEY.replica}/another.jsonl", f"{OTHER.replica}/chat.jsonl"}
+    found = backend.ref_folders(states, but=KEY.replica)
+    assert found.contents[OTHER.replica].keys() == {OTHER.path}
+    assert found.contents.keys() == {OTHER.replica}
+
+
+def test_only_folders_that_changed_are_listed(tmp_path: Path) -> None:
+    """A look takes one question a folder, and tells what came or went at any depth; what is gone is not told of."""
+    backend = LocalBackend(tmp_path / "store")
+    backend.prepare()
+    keys = [RefKey(f"{KEY.replica}/{folder}/chat.jsonl") for folder in ("aa", "bb", "cc/dd")]
+    for key in keys:
+        backend.create_refs([(key, b"one\n")])
+    time.sleep(0.1)
+    states = backend.ref_folders({}).states
+    assert states.keys() == {"", *(f"{KEY.replica}{folder}" for folder in ("", "/aa", "/bb", "/cc", "/cc/dd"))}
+    assert backend.ref_folders(states) == (states, {})
+    backend.create_refs([(new := RefKey(f"{KEY.replica}/cc/dd/new.jsonl"), b"two\n")])
+    found = backend.ref_folders(states)
+    assert {folder: refs.keys() for folder, refs in found.contents.items()} == {
+        f"{KEY.replica}/cc/dd": {keys[2].path, new.path}
+    }
+    time.sleep(0.1)
+    shutil.rmtree(tmp_path / "store" / "refs" / KEY.replica / "cc")
+    found = backend.ref_folders(backend.ref_folders(states).states)
+    assert found.states.keys() == {"", *(f"{KEY.replica}{folder}" for folder in ("", "/aa", "/bb"))}
+    assert found.contents == {KEY.replica: {}}
 
 
 def test_without_a_state_folder_nothing_is_written_elsewhere(backend: LocalBackend, files_made: list[str]) -> None:
     """Nor told of what stands beside a replica: nobody counts then what other processes do."""
     backend.create_ref(KEY, b"one\n")
-    marker, _ = backend.ref_identities(None, but=KEY.replica)
+    states = backend.ref_folders({}, but=KEY.replica).states
     backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-    assert backend.ref_identities(marker, but=KEY.replica)[1] is not None
+    assert backend.ref_folders(states, but=KEY.replica).contents
     assert all(path.startswith(backend._paths.root) for path in files_made)

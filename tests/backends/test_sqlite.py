@@ -187,16 +187,17 @@ def test_making_many_refs_is_told_from_what_others_do(tmp_path: Path) -> None:
         lambda: ours.replace_ref(last, token, b"five\n"),
         lambda: others.create_refs([(next(keys), b"six\n")]),
     ):
-        marker, found = ours.ref_identities(None, but=KEY.replica)
+        states = ours.ref_folders({}, but=KEY.replica).states
         for _ in range(3):
             ours.create_ref(next(keys), b"two\n")
-            assert ours.ref_identities(marker, but=KEY.replica) == (marker, None)
-        assert ours.ref_identities(marker, but="there-00000002")[1] is not None
-        marker, _ = ours.ref_identities(None, but=KEY.replica)
+            assert ours.ref_folders(states, but=KEY.replica) == (states, {})
+        assert ours.ref_folders(states, but="there-00000002").contents
+        states = ours.ref_folders({}, but=KEY.replica).states
         change()
         ours.create_ref(next(keys), b"seven\n")
-        _, found = ours.ref_identities(marker, but=KEY.replica)
-        assert found == {path: each.identity for path, each in ours.ref_tokens().items()}
+        found = ours.ref_folders(states, but=KEY.replica)
+        expected = {path: each.identity for path, each in ours.ref_tokens().items()}
+        assert found.contents == {"": {}, KEY.replica: expected}
 
 
 def test_sessions_made_in_a_row_do_not_list_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

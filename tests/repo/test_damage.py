@@ -147,7 +147,8 @@ def test_unknown_header_fields_are_kept(chat: Machine) -> None:
 
 
 def index_files(machine: Machine) -> list[Path]:
-    return list((machine.folder / "state").glob("*/index*"))
+    files = (machine.folder / "state").glob("*/index*")
+    return [file for path in files for file in (path.iterdir() if path.is_dir() else [path])]
 
 
 @pytest.mark.parametrize(
@@ -156,16 +157,18 @@ def index_files(machine: Machine) -> list[Path]:
 def test_the_index_changes_no_answer(chat: Machine, content: bytes | None) -> None:
     """Deleted, cut, of another version or out of date: what is listed, found and told is the same."""
     chat.manager().list_sessions()
-    (path,) = index_files(chat)
-    stale = path.read_bytes()
+    chat.manager().close()
+    stale = {path: path.read_bytes() for path in index_files(chat)}
+    assert len(stale) == 3
     chat.manager().rename_session("other", "another")
     chat.change("chat", 3)
     chat.manager().create_session("new").metadata["never"] = "saved"
     expected = [(info.name, info.message_count, info.size_bytes) for info in chat.manager().list_sessions()]
-    if content is None:
-        path.unlink()
-    else:
-        path.write_bytes(stale if content == b"stale" else content)
+    for path, before in stale.items():
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(before if content == b"stale" else content)
     manager = chat.manager()
     assert manager.get_session_info("other") is None
     assert "another" in manager

@@ -97,13 +97,13 @@ def test_a_bad_file_that_is_gone_costs_nothing(here: Machine, monkeypatch: pytes
             raise PermissionError(13, "Permission denied", path)
         return real(path, *arguments, **options)
 
-    def count(*arguments: Any) -> None:
+    def count(*arguments: Any) -> Any:
         listings.append(arguments[0])
-        collect(*arguments)
+        return list_identities(*arguments)
 
-    collect = listing._collect_identities
+    list_identities = listing._list_identities
     monkeypatch.setattr(os, "open", refuse)
-    monkeypatch.setattr(listing, "_collect_identities", count)
+    monkeypatch.setattr(listing, "_list_identities", count)
     bad.write_bytes(b"cannot be read")
     manager = here.manager()
     assert [info.error is None for info in manager.list_sessions()].count(False) == 1

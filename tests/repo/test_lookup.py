@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.backends.base import NO_TOKEN, Token
+from coda_fs_session.backends.base import NO_TOKEN, RefFolders, Token
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.machine import own_refs
@@ -134,17 +133,17 @@ def test_programs_that_close_nothing_do_not_read_every_ref_again(
 
 
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return a list that grows with every listing of the names of all refs."""
+    """Return a list that grows with every listing of the names of refs."""
     made: list[object] = []
-    listed = LocalBackend.ref_identities
+    listed = LocalBackend.ref_folders
 
-    def count(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+    def count(backend: LocalBackend, *args: Any, **options: Any) -> RefFolders:
         found = listed(backend, *args, **options)
-        if found[1] is not None:
+        if found.contents:
             made.append(found)
         return found
 
-    monkeypatch.setattr(LocalBackend, "ref_identities", count)
+    monkeypatch.setattr(LocalBackend, "ref_folders", count)
     return made
 
 
@@ -221,21 +220,21 @@ def test_what_comes_during_a_look_is_noticed_by_the_next(
     """What stands beside is looked at before the names are."""
     # Else the folder would count as one that cannot tell yet.
     monkeypatch.setattr(listing, "is_recent", lambda changed, now: False)
-    listed, looked = LocalBackend.ref_identities, []
+    listed, looked = LocalBackend.ref_folders, []
 
-    def list_and_receive(backend: LocalBackend, *args: object, **options: Any) -> tuple[object, dict[str, int] | None]:
+    def list_and_receive(backend: LocalBackend, *args: Any, **options: Any) -> RefFolders:
         found = listed(backend, *args, **options)
-        looked.append(found)
+        if "but" not in options:
+            looked.append(found)
         if len(looked) == 2:
             (here.store / "refs" / there.replica / "another.jsonl").write_bytes(restored)
         return found
 
-    here.create("of another process", said(1))
-    making.create_session("one more")
+    there.create("more of there", said(1))
     with monkeypatch.context() as context:
-        context.setattr(LocalBackend, "ref_identities", list_and_receive)
-        # The first after which a look need not be repeated: it looks whether there is one, and when it makes one.
-        making.create_session("and another")
+        context.setattr(LocalBackend, "ref_folders", list_and_receive)
+        # It looks whether there is one, and when it makes one. The second look need not be repeated for a moment.
+        making.create_session("one more")
     assert len(looked) == 2
     assert contents(making.create_session("chat")) == ["1", "2"]
 
@@ -265,7 +264,7 @@ def test_a_file_that_is_there_but_not_listed(
     """A disk that folds case opens under one name what it lists under another: the session gets the next file name."""
     ref = here.store / "refs" / here.replica / "chat.jsonl"
     ref.write_bytes(restored)
-    for verb in ("ref_identities", "ref_tokens"):
+    for verb in ("ref_folders", "ref_tokens", "ref_tokens_in"):
         hide(monkeypatch, verb, f"{here.replica}/chat.jsonl")
     making._storage.repo.index._freshness._good_until = 0.0
     making.create_session("chat")
@@ -277,7 +276,8 @@ def hide(monkeypatch: pytest.MonkeyPatch, verb: str, hidden: str) -> None:
 
     def without(*arguments: Any, **options: Any) -> Any:
         found = real(*arguments, **options)
-        ((found[1] if isinstance(found, tuple) else found) or {}).pop(hidden, None)
+        for refs in found.contents.values() if isinstance(found, RefFolders) else [found]:
+            refs.pop(hidden, None)
         return found
 
     monkeypatch.setattr(LocalBackend, verb, without)
@@ -295,18 +295,18 @@ def test_a_damaged_ref_does_not_cost_the_next_process_the_index(here: Machine) -
     manager.save_session(session)
     manager.close()
     time.sleep(SETTLED)
-    *_, tokens = orjson.loads(here.repository().machine.load_index().split(b"\n")[0])
-    assert len(tokens) == 3
-    assert sum(size > 0 for size in tokens[1]) >= 5
+    _, rows, _ = file.decode_part(here.repository().machine.recall(file.topic_of(here.replica)))
+    assert sum(row.token.size > 0 for row in rows.values()) >= 5
 
 
 def test_a_token_that_is_not_settled_is_not_kept() -> None:
     """The file has the row, and the next process reads its ref again."""
     tokens = [Token(1, 2, 3), NO_TOKEN, Token(1, 2, 3, 4)]
     rows = {str(number): Row(str(number), token, "chat", "chat") for number, token in enumerate(tokens)}
-    kept = file.decode(file.encode("", None, rows, {}, None))
-    assert list(kept.tokens.values()) == [tokens[0], NO_TOKEN, NO_TOKEN]
-    assert file.decode_rest(kept) == ({path: row._replace(token=kept.tokens[path]) for path, row in rows.items()}, {})
+    kept = dict(zip(rows, [tokens[0], NO_TOKEN, NO_TOKEN], strict=True))
+    expected = {path: row._replace(token=kept[path]) for path, row in rows.items()}
+    assert file.decode_part(file.encode_part("", rows, {})) == ("", expected, {})
+    assert file.decode_listing(file.encode_listing("", dict(zip(rows, tokens, strict=True)), b"")) == ("", kept, b"")
 
 
 def test_what_passed_unseen_stands_beside_what_was_made(making: SessionManager, here: Machine, restored: bytes) -> None:

@@ -7,7 +7,7 @@ are what it wants.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ import pytest
 from backends.test_memory import TestMemory as OfMemory
 
 from coda_fs_session import ObjectNotYetHereError
-from coda_fs_session.backends.base import NewObject, Place, RefKey, Sign, Snapshot, Token
+from coda_fs_session.backends.base import NewObject, Place, RefFolders, RefKey, Sign, Snapshot, Token
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.testing import Capabilities
 
@@ -107,8 +107,16 @@ class TestAnOldMarkerIsGood(OverMemory):
     noticed_by = ("test_identities",)
 
     class broken(MemoryBackend):
-        def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-            return (marker, None) if marker is not None else super().ref_identities(None, but=but)
+        def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
+            return RefFolders(dict(known), {}) if known else super().ref_folders({}, but=but)
+
+
+class TestTokensOfAll(OverMemory):
+    noticed_by = ("test_tokens_of_folders",)
+
+    class broken(MemoryBackend):
+        def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+            return self.ref_tokens()
 
 
 class TestLeavesOutTakenRefs(OverMemory):
@@ -333,6 +341,5 @@ class TestNothingComes(OverMemory):
     noticed_by = ("test_identities_but_of_one_replica",)
 
     class broken(MemoryBackend):
-        def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
-            found = super().ref_identities(None if but is None else marker)
-            return found if but is None or marker is None else (marker, None)
+        def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
+            return super().ref_folders({}) if but is None or not known else RefFolders(dict(known), {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -23,6 +23,7 @@ from ..base import (
     RecordAheadError,
     RefChangedError,
     RefEnd,
+    RefFolders,
     RefKey,
     RefTakenError,
     Sign,
@@ -49,7 +50,7 @@ from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from .listing import list_identities, list_tokens, refs_at, walk_groups
+from .listing import list_folders, list_tokens, refs_at, tokens_in, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
@@ -196,11 +197,17 @@ class LocalBackend(Backend):
             return listed_token(os.stat(path, follow_symlinks=False), time.time_ns())
         return None
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+    def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+        with store_errors("list", self._paths.refs, reading=True):
+            tokens = tokens_in(self._paths.refs, folders)
+            self._presence.check()
+            return tokens
+
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
         with store_errors("list", self._paths.refs, reading=True):
             # Without a state folder nobody counts what other processes do to this replica's refs.
-            found = list_identities(self._paths.refs, marker, but if self._record.changes() else None)
-            if found[1] is not None:
+            found = list_folders(self._paths.refs, known, but if self._record.changes() else None)
+            if found.contents:
                 self._presence.check()
             return found
 

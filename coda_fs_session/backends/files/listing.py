@@ -7,10 +7,10 @@ import errno
 import os
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from ...process.system import EVENTS_NAME_FILES, FolderEntry
-from ..base import RefKey, Sign, Token
+from ..base import RefFolders, RefKey, Sign, Token, folder_of
 from ..disk.descriptors import scan
 from ..disk.paths import REF_ENDING, is_hidden, is_ref_file
 from ..disk.tokens import COARSE_TICK_NS, is_recent, listed_token, token_of
@@ -19,9 +19,6 @@ _GROUP = re.compile(r"[0-9a-f]{2}\Z")
 _DEPTH = 32
 """Folders within each other that are looked into below the refs; a replica writes one deep."""
 _OUT_OF_REACH = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
-
-FolderState = list[int] | None
-"""Inode and time of a folder, None where there is none; changes when a name in it comes, goes or changes hands."""
 
 
 def walk_groups(objects: str) -> Iterator[tuple[str, Sign]]:
@@ -68,34 +65,60 @@ def refs_at(path: str) -> Collection[RefKey] | None:
     return (RefKey(below),) if top == "refs" and below else None
 
 
-def list_identities(root: str, marker: object, but: str | None) -> tuple[object, dict[str, int] | None]:
-    """Do what `Backend.ref_identities` promises, for a folder of refs."""
-    if isinstance(marker, list) and all(_folder_state(root + folder) == state for folder, state in marker):
-        return marker, None
+def tokens_in(root: str, folders: Collection[str]) -> dict[str, Token]:
+    """Return the token of each ref right in some of the folders below a folder, by its path."""
+    found: dict[str, Token] = {}
     now = time.time_ns()
-    found: dict[str, int] = {}
-    folders: list[tuple[str, FolderState]] = []
-    _collect_identities(root, "", found, folders, _DEPTH)
-    if but is not None:
-        folders = [each for each in folders if not f"{each[0]}/".startswith(f"/{but}/")]
-    settled = all(state is None or not is_recent(state[1], now) for _, state in folders)
-    return ([list(each) for each in folders] if settled else None), found
+    for folder in folders:
+        _collect_tokens(_path(root, folder), f"{folder}/" if folder else "", found, now, 0)
+    return found
 
 
-def _collect_identities(
-    folder: str, prefix: str, found: dict[str, int], folders: list[tuple[str, FolderState]], depth: int
-) -> None:
-    # Before the listing: what comes into the folder while we list it must not pass for seen.
-    # And by its place below the refs, since the path of a store need not be text, and JSON keeps nothing else.
-    folders.append((f"/{prefix}"[:-1], _folder_state(folder)))
-    with _within_reach(), scan(folder) as entries:
+def list_folders(root: str, known: Mapping[str, object], but: str | None) -> RefFolders:
+    """Do what `Backend.ref_folders` promises, for a folder of refs: a folder's state is its inode and time."""
+    now = time.time_ns()
+    within: dict[str, list[str]] = {}
+    for folder in known:
+        if folder:
+            within.setdefault(folder_of(folder), []).append(folder)
+    found = RefFolders({}, {})
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        path = _path(root, folder)
+        # Before the listing: what comes into the folder while we list it must not pass for seen.
+        state = _folder_state(path)
+        if known.get(folder) == state:
+            # What is in a folder cannot come or go without it.
+            inner = within.get(folder, ())
+        else:
+            found.contents[folder], inner = _list_identities(path, folder)
+            if state and is_recent(state[1], now):
+                state = None
+        found.states[folder] = state
+        pending += inner if but is None else (each for each in inner if each != but)
+    return found
+
+
+def _list_identities(path: str, folder: str) -> tuple[dict[str, int], list[str]]:
+    """Return the inode of each ref in a folder by its path, and the folders in it."""
+    prefix = f"{folder}/" if folder else ""
+    is_deep = folder.count("/") >= _DEPTH - 1
+    refs: dict[str, int] = {}
+    folders: list[str] = []
+    with _within_reach(), scan(path) as entries:
         for entry in entries:
-            # Spelled out for the common case: looking a name up in a large store is this loop.
+            # Spelled out for the common case: looking a name up in a large folder is this loop.
             name = entry.name
             if (name.endswith(REF_ENDING) and name[0] != ".") or may_be_ref(entry):
-                found[prefix + name] = entry.inode()
-            elif depth and not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-                _collect_identities(entry.path, f"{prefix}{entry.name}/", found, folders, depth - 1)
+                refs[prefix + name] = entry.inode()
+            elif not is_deep and not is_hidden(name) and entry.is_dir(follow_symlinks=False):
+                folders.append(prefix + name)
+    return refs, folders
+
+
+def _path(root: str, folder: str) -> str:
+    return f"{root}/{folder}" if folder else root
 
 
 @contextlib.contextmanager
@@ -117,11 +140,12 @@ def may_be_ref(entry: FolderEntry) -> bool:
     return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
 
 
-def _folder_state(folder: str) -> FolderState:
+def _folder_state(folder: str) -> list[int] | None:
+    """Return what changes when a name in a folder comes, goes or changes hands; nothing where there is no folder."""
     try:
         status = os.stat(folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _OUT_OF_REACH:
             raise
-        return None
+        return []
     return [status.st_ino, status.st_mtime_ns]

@@ -80,12 +80,6 @@ class LocalState(MachineState):
         for lock in [lock for lock in list(self._held) if lock.thread == thread]:
             lock.release()
 
-    def load_index(self) -> bytes | None:
-        return self.recall("index")
-
-    def keep_index(self, data: bytes) -> None:
-        self.remember("index", data)
-
     def set_aside(self, key: str, data: bytes) -> None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         with contextlib.suppress(OSError, StoreError):
@@ -101,7 +95,10 @@ class LocalState(MachineState):
 
     def remember(self, topic: str, data: bytes) -> None:
         with contextlib.suppress(OSError, StoreError):
-            keep(self._files, f"{self.folder()}/{topic}.json", data)
+            path = f"{self.folder()}/{topic}.json"
+            if "/" in topic:
+                make_folders(self._files, os.path.dirname(path))
+            keep(self._files, path, data)
 
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
@@ -25,6 +25,7 @@ from ..base import (
     RecordAheadError,
     RefChangedError,
     RefEnd,
+    RefFolders,
     RefKey,
     RefTakenError,
     Sign,
@@ -133,19 +134,25 @@ class SqliteBackend(Backend):
             for number, path, *token in self._database.rows(rows.LIST_REFS)
         }
 
-    def ref_identities(self, marker: object, *, but: str | None = None) -> tuple[object, dict[str, int] | None]:
+    def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
         if not self._database.exists():
-            return None, {}
+            return RefFolders({}, {})
+        # Folders are those of paths only, and one state is that of all.
+        marker = known.get("")
+        if any(state != marker for state in known.values()):
+            marker = None
         with self._database.reading() as connection:
             # Before the list: what changes in between must not pass for seen.
             now = list(self._store(connection))
             if marker == now or (but is not None and self._made == (but, marker, now)):
-                return marker, None
+                return RefFolders(dict(known), {})
             if but is not None:
                 self._made = (but, now, now)
             found = run(connection, rows.LIST_REFS).fetchall()
             # Not by way of tokens: each new session looks at all rows.
-            return now, {rows.path_of(number, path): rows.number_of(version) for number, path, version, *_ in found}
+            return RefFolders.listed(
+                {rows.path_of(number, path): rows.number_of(version) for number, path, version, *_ in found}, now
+            )
 
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})

@@ -1,80 +1,166 @@
-"""The index as it is kept for the next process: three lines.
+"""The index as it is kept for the next process: a summary, and a part for each folder of refs.
 
-The first has what tells whether the second still holds: which refs there are, each with its token. The second answers a
-listing as long as they do. The third has the rows, which only the rest needs.
+The summary has what tells whether a folder is as it was, and which names are in its part. So a process reads the parts
+of folders that changed, and of names that it looks for. The answer to a listing is a third kind of file, complete in
+itself: the token of each ref, and what was told while the refs had those.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from ...backends.base import NO_TOKEN, Token
 from ..notes import decode_note, encode_note
 from .rows import KnownRef, Row, ViewRow
 
-_VERSION = 10
+_VERSION = 11
 
-Views = dict[tuple[str, ...], list[ViewRow]]
-"""What groups of refs add up to, by their paths."""
+SUMMARY = "index"
+LISTING = "index/listing"
+
+HASH_BYTES = 4
+
+Paths = tuple[str, ...]
 
 
-class Kept(NamedTuple):
-    """What the first two lines say, and the third one as it is.
+class View(NamedTuple):
+    """What a group of refs adds up to, as long as they have these tokens."""
+
+    tokens: tuple[Token, ...]
+    rows: list[ViewRow]
+
+
+Views = dict[Paths, View]
+"""By the paths of the groups."""
+
+
+class KeptPart(NamedTuple):
+    """What the summary says of a part.
 
     Attributes:
-        horizon: from when on stamps were not believed when the answer and the views were made.
-        marker: see `Backend.ref_identities`.
-        tokens: of all refs, by path.
-        answer: what `Index.keep_listing` was given; None for nothing.
+        state: of the folder, as the rows were; see `Backend.ref_folders`.
+        rows: how many there are.
+        crc: of the file; 0 for no rows, which have none, None for what is not known.
+        troubled: some of the refs cannot be used.
+        hashes: of all names in it, `HASH_BYTES` each.
     """
 
-    horizon: str = ""
-    marker: object = None
-    tokens: Mapping[str, Token] = {}
-    answer: bytes | None = None
-    rest: bytes = b""
+    state: object
+    rows: int
+    crc: int | None
+    troubled: bool
+    hashes: bytes
+
+    @property
+    def is_empty(self) -> bool:
+        return self.rows == 0 and self.crc == 0
 
 
-def encode(horizon: str, marker: object, rows: Mapping[str, Row], views: Views, answer: bytes | None) -> bytes:
-    """Return the file."""
-    # One that is not settled is good for no later comparison.
-    tokens = [(row.token if row.token.settled else NO_TOKEN)[:3] for row in rows.values()]
-    kept = [(paths, [_encode_view(each, rows) for each in view]) for paths, view in views.items()]
-    # Columns, since a process that lists ten thousand sessions would otherwise begin with as many lists.
-    first = encode_note([_VERSION, horizon, marker, list(rows), _columns(tokens)])
-    rest = encode_note([_columns(row[2:] for row in rows.values()), kept])
-    return b"\n".join((first, answer or b"", rest))
+NOT_KEPT = KeptPart(None, 0, None, False, b"")
 
 
-def decode(data: bytes | None) -> Kept:
-    """Return what a file has, without decoding its rows; nothing for one that is missing, damaged or older."""
+def topic_of(folder: str) -> str:
+    """Return what the part of a folder is kept as."""
+    return f"index/{hashlib.sha256(_encoded(folder)).hexdigest()[:16]}"
+
+
+def hash_of(name: str) -> bytes:
+    """Return what stands for a name in a summary: a few names in a billion share one."""
+    return crc32(_encoded(name)).to_bytes(HASH_BYTES, "big")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def encode_summary(parts: Mapping[str, KeptPart]) -> bytes:
+    """Return the summary of the parts by folder."""
+    fields = [(folder, *part[:-1], len(part.hashes)) for folder, part in parts.items()]
+    return encode_note([_VERSION, _columns(fields)]) + b"\n" + b"".join(part.hashes for part in parts.values())
+
+
+def decode_summary(data: bytes | None) -> dict[str, KeptPart]:
+    """Return what a summary says; nothing for one that is missing, damaged or older."""
     try:
-        first, answer, rest = (data or b"").split(b"\n")
-        version, horizon, marker, paths, tokens = decode_note(first)
+        first, hashes = (data or b"").split(b"\n", 1)
+        version, columns = decode_note(first)
         if version != _VERSION:
-            return Kept()
-        by_path = dict(zip(paths, map(Token, *tokens), strict=True)) if paths else {}
+            return {}
+        parts = {}
+        end = 0
+        for folder, state, rows, crc, troubled, size in zip(*columns, strict=True):
+            start, end = end, end + size
+            parts[folder] = KeptPart(state, rows, crc, troubled, hashes[start:end])
     except (ValueError, TypeError):
         # The index is only a copy of what the refs say: those are read again.
-        return Kept()
-    return Kept(horizon, marker, by_path, answer or None, rest)
+        return {}
+    return parts
 
 
-def decode_rest(kept: Kept) -> tuple[dict[str, Row], Views] | None:
-    """Return the rows by path and the views; None where they are damaged."""
-    if not kept.tokens:
-        return {}, {}
+def encode_part(horizon: str, rows: Mapping[str, Row], views: Views) -> bytes:
+    """Return the rows of a folder, and the views that are kept with them.
+
+    Args:
+        horizon: from when on stamps were not believed when the views were made.
+    """
+    kept = [
+        (paths, tokens, [_encode_view(each, rows) for each in view])
+        for paths, (tokens, view) in views.items()
+        if all(token.settled for token in tokens)
+    ]
+    # Columns, since a process would otherwise begin with as many lists as there are rows.
+    tokens = _columns(_numbers(row.token) for row in rows.values())
+    return encode_note([_VERSION, horizon, list(rows), tokens, _columns(row[2:] for row in rows.values()), kept])
+
+
+def decode_part(data: bytes | None) -> tuple[str, dict[str, Row], Views] | None:
+    """Return what `encode_part` was given; None for what is missing, damaged or older."""
     try:
-        columns, views = decode_note(kept.rest)
-        fields = zip(kept.tokens.items(), zip(*columns, strict=True), strict=True)
-        rows = {
-            path: Row(path, token, name, key, tuple(former), *more)
-            for (path, token), (name, key, former, *more) in fields
+        version, horizon, paths, tokens, columns, views = decode_note(data or b"")
+        if version != _VERSION:
+            return None
+        rows: dict[str, Row] = {}
+        if paths:
+            fields = zip(paths, map(Token, *tokens), zip(*columns, strict=True), strict=True)
+            rows = {
+                path: Row(path, token, name, key, tuple(former), *more)
+                for path, token, (name, key, former, *more) in fields
+            }
+        found = {
+            tuple(paths): View(tuple(Token(*token) for token in tokens), [_decode_view(each, rows) for each in view])
+            for paths, tokens, view in views
         }
-        return rows, {tuple(paths): [_decode_view(each, rows) for each in view] for paths, view in views}
     except (ValueError, TypeError, LookupError):
         return None
+    return horizon, rows, found
+
+
+def encode_listing(horizon: str, tokens: Mapping[str, Token], answer: bytes) -> bytes:
+    """Return an answer, with the token of every ref that it was made of."""
+    return encode_note([_VERSION, horizon, list(tokens), _columns(map(_numbers, tokens.values()))]) + b"\n" + answer
+
+
+def decode_listing(data: bytes | None) -> tuple[str, dict[str, Token], bytes] | None:
+    """Return what `encode_listing` was given; None for what is missing, damaged or older."""
+    try:
+        first, answer = (data or b"").split(b"\n", 1)
+        version, horizon, paths, tokens = decode_note(first)
+        if version != _VERSION:
+            return None
+        # Tuples that equal tokens: those take several times as long to make.
+        found: Any = dict(zip(paths, zip(*tokens, repeat(0)), strict=True)) if paths else {}
+    except (ValueError, TypeError):
+        return None
+    return horizon, found, answer
+
+
+def _numbers(token: Token) -> tuple[int, int, int]:
+    # One that is not settled is good for no later comparison.
+    return (token if token.settled else NO_TOKEN)[:3]
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from ...backends.base import Backend, Record
+from ...backends.base import Backend, Record, RefFolders, folder_of
 
 _A_MOMENT = 0.1
 """Seconds; sync tools take longer to notice that something is new."""
+
+
+class Look(NamedTuple):
+    """What a look found.
+
+    Attributes:
+        contents: by folder, of those that may not be as they were: the identity of each ref in it by its path.
+        explained: of these, those in which nothing else has happened where the identities are those that are known.
+        gone: folders that are not there any more.
+    """
+
+    contents: Mapping[str, Mapping[str, int]] = {}
+    explained: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 class Freshness:
     """The last look at which refs there are, and what has been written since.
 
     Attributes:
-        marker: what the backend told of the state that was seen; see `Backend.ref_identities`.
+        states: what the backend told of the folders that were seen; see `Backend.ref_folders`.
     """
 
     def __init__(self, backend: Backend, record: Record) -> None:
@@ -25,11 +40,11 @@ class Freshness:
 
     def forget(self) -> None:
         """Believe nothing any more."""
-        self.marker: object = None
-        self._beside: object = None  # such a marker, without what this process does to the refs of its own replica
-        self._noted = False  # a ref of our own since the last look
+        self.states: dict[str, object] = {}
+        self._beside: dict[str, object] | None = None  # such states, without what we do to the refs of our own replica
+        self._noted: set[str] = set()  # folders in which this process has written since the last look
         self._changes = -1  # of all processes, at the last look
-        self._recent = False  # the last look came right after some change
+        self._recent: set[str] = set()  # folders into which the last look came right after some change
         self._good_until = 0.0  # by the monotonic clock: so long what was seen then will do for making new ones
 
     @property
@@ -37,44 +52,55 @@ class Freshness:
         """Whether the last look was a moment ago, and no other process of this machine has written a ref since."""
         return time.monotonic() < self._good_until and self._record.changes() == self._changes
 
-    def look(self, known: Callable[[], dict[str, int]], *, maker: str | None = None) -> bool:
-        """Look which refs there are; tell whether any may have other names than those that are known.
+    def look(self, *, maker: str | None = None) -> Look:
+        """Look in which folders refs may have other names than those that are known.
 
         A header changes only when its ref is replaced, so that identities tell.
 
         Args:
-            known: returns the identities that are known.
             maker: this replica, where it is to make a ref. Allow an answer that is up to 0.1 s old. A file that a sync
                 tool adds among its own refs in that time is noticed by the next look.
         """
         began = time.monotonic()
-        beside = self._beside if maker is not None and self.is_recent else None
+        if maker is not None and self._is_as_before_beside(maker):
+            return Look()
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
         changes = self._record.changes()
-        if maker is None:
-            marker, identities = self.backend.ref_identities(self.marker)
-            self.marker = marker
-        else:
-            marker, identities = self.backend.ref_identities(beside, but=maker)
-            self._beside = marker
-            if identities is None:
-                return False
+        found = self.backend.ref_folders(self.states)
+        gone = self.states.keys() - found.states.keys()
+        self.states = found.states
         # Some time that grows with what a look takes: who makes many sessions spends a tenth of it on looking.
         self._good_until = began + max(_A_MOMENT, 10 * (time.monotonic() - began))
-        noted, self._noted = self._noted, False
-        if identities is None:
-            return False
+        noted, self._noted = self._noted, set()
+        if not found.contents and not gone:
+            return Look()
         alone, self._changes = changes == self._changes, changes
-        recent, self._recent = self._recent, marker is None
+        before, self._recent = self._recent, {folder for folder in found.contents if found.states[folder] is None}
         # A file that somebody else has replaced twice may have its first inode again: that takes a look at sizes and
-        # times. What other machines did can wait while the times of folders do not tell yet: the first look after
-        # that finds them changed.
-        return known() != identities or not alone or not (noted or (recent and self._recent))
+        # times. What other machines did can wait while the time of a folder does not tell yet: the first look after
+        # that finds it changed.
+        explained = found.contents.keys() & (noted | (before & self._recent)) if alone else ()
+        return Look(found.contents, frozenset(explained), frozenset(gone))
 
-    def note(self) -> None:
-        """Take note that this process has written a ref, which the index has taken in."""
-        self._noted = True
+    def _is_as_before_beside(self, maker: str) -> bool:
+        """Tell whether an earlier look will do: it was a moment ago, and only this replica has made refs since."""
+        is_recent, before = self.is_recent, self._beside
+        found: RefFolders = self.backend.ref_folders(before or {}, but=maker)
+        self._beside = found.states
+        return is_recent and not found.contents and before is not None and before.keys() == found.states.keys()
+
+    def note(self, paths: Iterable[str]) -> None:
+        """Take note that this process has written refs, which the index has taken in."""
+        for folder in set(map(folder_of, paths)):
+            # With those around it, in which it may be new.
+            while folder not in self._noted:
+                self._noted.add(folder)
+                folder = folder_of(folder)
         changes = self._record.changes()
         if changes == self._changes + 1:
             # Nobody else's.
             self._changes = changes
+
+    def doubt(self, folder: str) -> None:
+        """Look into a folder at the next look, whatever its state."""
+        self.states[folder] = None

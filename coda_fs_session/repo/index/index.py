@@ -7,17 +7,19 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 
-from ...backends.base import Backend, MachineState, RefKey, Token
+from ...backends.base import Backend, MachineState, RefKey, Token, folder_of
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
 from ...format.names import key_of_ref, session_key
 from ...process.interrupts import Section
 from ..content.state import State
-from .file import Kept, Views, decode, decode_rest, encode
-from .freshness import Freshness
+from .file import SUMMARY, Paths, View, Views, decode_summary, hash_of
+from .freshness import Freshness, Look
+from .listed import Listed
+from .parts import Part, keep_parts, load_part
 from .rows import Row, ViewRow, row_of
 
 _FEW, _SHARE = 16, 1 / 50
@@ -32,7 +34,7 @@ class Index:
         horizon: tells from when on stamps are not believed. What refs add up to can depend on it, their rows cannot.
     """
 
-    _answer: bytes | None
+    _kept_states: dict[str, object]
 
     def __init__(
         self, backend: Backend, machine: MachineState, read: Callable[[RefKey], State], horizon: Callable[[], str]
@@ -50,37 +52,45 @@ class Index:
         """Return the row of every ref, as of now."""
         with self._section:
             self._refresh()
-            return list(self._rows.values())
+            return [row for part in self._parts.values() for row in (part.rows or {}).values()]
 
     def listing(self) -> bytes | None:
         """Return what `keep_listing` was given the last time, if no ref has changed since."""
         with self._section:
-            self._open()
             self._look_at_the_horizon()
-            if self._kept is None:
-                self._refresh()
-            elif self._backend.ref_tokens() != self._kept.tokens:
-                return None
-            return self._answer
+            return self._listed.answer(self._backend.ref_tokens()) if self._listed.known(self._horizon) else None
 
     def keep_listing(self, answer: bytes) -> None:
         """Keep JSON of what is told of all sessions, until a ref changes."""
         with self._section:
-            self._answer = answer
-            self._dirty = True
+            rows = chain.from_iterable((part.rows or {}).values() for part in self._parts.values())
+            self._listed.set({row.path: row.token for row in rows}, answer)
 
     def named(self, *names: str) -> list[Row]:
         """Return the rows of refs that have or had one of these names, or may have had it before they were damaged."""
         with self._section:
             self._refresh_names()
-            by_name = self._paths_by_name()
-            found = dict.fromkeys(chain.from_iterable(filter(None, map(by_name.get, names))))
-            unreadable = [self._rows[path] for path in self._unreadable]
-            if unreadable:
-                # Those are known by their keys alone.
-                keys = set(map(session_key, names))
-                found.update((row.path, None) for row in sorted(unreadable) if row.name in keys)
-            return [self._rows[path] for path in found]
+            return self._named(*names)
+
+    def last_named(self, *names: str) -> list[Row]:
+        """Return what `named` does, as of the last time that something was asked of names."""
+        with self._section:
+            self._open()
+            return self._named(*names)
+
+    def _named(self, *names: str) -> list[Row]:
+        hashes = list(map(hash_of, names))
+        for folder, part in list(self._parts.items()):
+            if part.rows is None and part.may_have(hashes):
+                self._part(folder)
+        parts = [part for part in self._parts.values() if part.rows]
+        found = dict.fromkeys(path for part in parts for name in names for path in part.named(name))
+        unreadable = [row for path in self._unreadable if (row := self._row(path)) is not None]
+        if unreadable:
+            # Those are known by their keys alone.
+            keys = set(map(session_key, names))
+            found.update((row.path, None) for row in sorted(unreadable) if row.name in keys)
+        return [row for path in found if (row := self._row(path)) is not None]
 
     @contextmanager
     def making(self, maker: str | None) -> Iterator[None]:
@@ -103,21 +113,23 @@ class Index:
         """Return a row as of now, reading its ref again."""
         with self._section:
             self._read_row(RefKey(row.path), row.token)
-            return self._rows.get(row.path, row)
+            return self._row(row.path) or row
 
     def has_come(self, key: RefKey) -> bool:
         """Take in a ref that has come since names were looked at; False for any other one."""
         with self._section:
             # Under just this name: where names differ only in case, another one may stand for it.
-            token = None if key.path in self._rows else self._backend.ref_tokens().get(key.path)
+            known = self._row(key.path) is not None
+            token = None if known else self._backend.ref_tokens_in([folder_of(key.path)]).get(key.path)
             if token is not None:
                 self._read_row(key, token)
-            return token is not None and key.path in self._rows
+            return token is not None and self._row(key.path) is not None
 
     def look_again(self, keys: Iterable[RefKey]) -> None:
         """Read refs whose record has changed, or which may have been replaced."""
         with self._section:
-            tokens = self._backend.ref_tokens()
+            keys = list(keys)
+            tokens = self._backend.ref_tokens_in({folder_of(key.path) for key in keys})
             for key in keys:
                 if key.path in tokens:
                     self._read_row(key, tokens[key.path])
@@ -128,18 +140,23 @@ class Index:
         """Return what refs add up to, if that is known and none of them was found to have changed since."""
         with self._section:
             self._look_at_the_horizon()
-            view = self._views.get(_paths_of(rows))
+            rows = _ordered(rows)
+            kept = self._views.get(tuple(row.path for row in rows))
+            if kept is None or kept.tokens != tuple(row.token for row in rows):
+                return None
             # It depends on other refs only in that none may have a name that was derived.
-            derived = [each.label for each in view or () if each.diverged_from is not None]
-            return None if any(self._paths_by_name().get(label) for label in derived) else view
+            derived = [each.label for each in kept.rows if each.diverged_from is not None]
+            return None if derived and self._named(*derived) else kept.rows
 
     def keep_view(self, rows: Iterable[Row], view: list[ViewRow]) -> None:
         """Keep what refs add up to, until one of them changes."""
         with self._section:
-            self._add_view(_paths_of(rows), view)
-            self._dirty = True
+            rows = _ordered(rows)
+            paths = tuple(row.path for row in rows)
+            self._part(folder_of(paths[0])).is_dirty = True
+            self._add_view(paths, View(tuple(row.token for row in rows), view))
 
-    def _add_view(self, paths: tuple[str, ...], view: list[ViewRow]) -> None:
+    def _add_view(self, paths: Paths, view: View) -> None:
         self._views[paths] = view
         for path in paths:
             self._views_with.setdefault(path, set()).add(paths)
@@ -148,30 +165,34 @@ class Index:
         """Take in a ref that was just written."""
         with self._section:
             self._set(row_of(head))
-            self._freshness.note()
+            self._freshness.note([head.key.path])
 
     def replicas(self) -> set[str]:
         """Return the ids of the replicas that have refs in the store."""
         with self._section:
             self._refresh_names()
-            return {path.partition("/")[0] for path in self._rows}
+            # What lies among the replicas counts by its own name.
+            paths = self._part("").rows or {} if len(self._parts.get("", ())) else {}
+            return {folder.partition("/")[0] for folder, part in self._parts.items() if folder and len(part)} | {*paths}
 
     def keep(self) -> None:
-        """Keep the rows for the next process, if any changed."""
+        """Keep what changed for the next process."""
         with self._section:
-            if self._dirty and self._kept is None:
-                marker = self._freshness.marker
-                self._machine.keep_index(encode(self._horizon, marker, self._rows, self._views, self._answer))
-                self._dirty = False
+            self._listed.keep(self._horizon)
+            states = self._freshness.states
+            if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
+                keep_parts(self._machine, self._parts, states, self._gone, self._horizon, self._views)
+                self._kept_states = dict(states)
 
     def moved(self, tokens: Iterable[tuple[RefKey, Token, Token]]) -> None:
         """Take note that refs have other tokens now: each with the one before."""
         with self._section:
+            tokens = list(tokens)
             for key, before, after in tokens:
-                row = self._rows.get(key.path)
+                row = self._row(key.path)
                 if row is not None and row.token == before:
                     self._set(row._replace(token=after))
-            self._freshness.note()
+            self._freshness.note(key.path for key, _, _ in tokens)
 
     def use(self, backend: Backend) -> None:
         """Look into another backend from now on: see `Repository.use`."""
@@ -187,57 +208,100 @@ class Index:
         self._section.recover()
 
     def _forget_all(self) -> None:
-        self._rows: dict[str, Row] = {}
-        self._by_name: dict[str, dict[str, None]] | None = None
+        self._parts: dict[str, Part] = {}  # by folder
         self._suspect: set[str] = set()  # paths of rows with a problem that may be over though the file is the same
         self._unreadable: set[str] = set()  # paths of rows that only the file's name tells the key of
         self._views: Views = {}
-        self._views_with: dict[str, set[tuple[str, ...]]] = {}  # by path: the groups that it is in
+        self._views_with: dict[str, set[Paths]] = {}  # by path: the groups that it is in
         self._freshness.forget()
+        self._kept_states = {}
         self._horizon = ""  # when the views, and the answer, were made
-        self._answer = None
-        self._kept: Kept | None = Kept()  # None once the rows are decoded
+        self._listed = Listed(self._machine)
+        self._gone: set[str] = set()  # folders that are not there any more
         self._opened = False
-        self._dirty = False
+
+    def _row(self, path: str) -> Row | None:
+        folder = folder_of(path)
+        rows = self._part(folder).rows if folder in self._parts else None
+        return rows.get(path) if rows else None
+
+    def _part(self, folder: str) -> Part:
+        """Return the part of a folder, with its rows."""
+        part = self._parts.get(folder)
+        if part is None:
+            part = self._parts[folder] = Part()
+            # So that the next look tells when it is gone.
+            self._freshness.states.setdefault(folder, None)
+        if part.rows is None:
+            self._load(folder, part)
+        return part
+
+    def _load(self, folder: str, part: Part) -> None:
+        horizon, part.rows, views, is_good = load_part(self._machine, folder, part.kept)
+        if horizon == self._horizon:
+            for paths, view in views.items():
+                self._add_view(paths, view)
+        troubled = {path for path, row in part.rows.items() if row.problem}
+        self._suspect |= troubled
+        self._unreadable |= {path for path in troubled if not part.rows[path].readable}
+        if not is_good:
+            # It is damaged, or another process has kept it since: its rows are good as far as their tokens are.
+            part.is_dirty = True
+            self._compare(self._backend.ref_tokens_in([folder]), [folder])
 
     def _refresh(self) -> None:
         """Bring every row up to date."""
-        self._load()
-        self._compare(self._backend.ref_tokens())
+        self._open()
+        tokens = self._backend.ref_tokens()
+        folders = dict.fromkeys(chain(self._parts, map(folder_of, tokens)))
+        for path in self._compare(tokens, folders):
+            # What its state vouches for are other rows: another store may have come to stand here, and go again.
+            self._freshness.doubt(folder_of(path))
 
-    def _compare(self, tokens: dict[str, Token]) -> int:
-        """Bring every row up to date; return how many refs had to be read."""
-        known = {path: row.token for path, row in self._rows.items()}
+    def _compare(self, tokens: Mapping[str, Token], folders: Iterable[str]) -> set[str]:
+        """Bring the rows of some folders up to date; return the paths of the refs that are not as they were.
+
+        Args:
+            tokens: of all refs in them.
+        """
+        known = {path: row.token for folder in folders for path, row in (self._part(folder).rows or {}).items()}
         # A ref that could not be read may be readable now without having changed: permissions, a disk's hiccup.
         if known == tokens and not self._suspect:
-            return 0
-        # What it vouches for are other rows: another store may have come to stand here, and go again.
-        self._freshness.marker = None
+            return set()
         changed = [path for path, token in tokens.items() if known.get(path) != token or path in self._suspect]
         for path in changed:
             self._read_row(RefKey(path), tokens[path])
-        for path in known.keys() - tokens.keys():
+        gone = known.keys() - tokens.keys()
+        for path in gone:
             self._forget(path)
-        return len(changed)
+        return gone.union(changed)
 
     def _refresh_names(self) -> None:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
-        self._load()
+        self._open()
+        for folder, part in list(self._parts.items()):
+            if part.rows is None and part.kept is not None and part.kept.troubled:
+                self._part(folder)
         for path in list(self._unreadable):
-            key, row = RefKey(path), self._rows[path]
+            key, row = RefKey(path), self._row(path)
             # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
-            if path in self._suspect or self._backend.ref_token(key) != row.token:
+            if row is not None and (path in self._suspect or self._backend.ref_token(key) != row.token):
                 self._read_row(key, row.token)
-        before, read = self._freshness.marker, 0
-        maker = getattr(self._making, "maker", None)
-        if self._freshness.look(lambda: {path: row.token.identity for path, row in self._rows.items()}, maker=maker):
-            marker = self._freshness.marker
-            read = self._compare(self._backend.ref_tokens())
-            self._freshness.marker = marker
-        self._dirty = self._dirty or self._freshness.marker != before
-        if read > _FEW + len(self._rows) * _SHARE:
-            # Not everybody closes a manager, or lists: the next program need not read all this again.
-            self.keep()
+        look = self._freshness.look(maker=getattr(self._making, "maker", None))
+        for folder in look.gone:
+            self._forget_part(folder)
+        changed = [folder for folder in look.contents if not self._is_explained(folder, look)]
+        if changed:
+            read = self._compare(self._backend.ref_tokens_in(changed), changed)
+            if len(read) > _FEW + sum(map(len, map(self._part, changed))) * _SHARE:
+                # Not everybody closes a manager, or lists: the next program need not read all this again.
+                self.keep()
+
+    def _is_explained(self, folder: str, look: Look) -> bool:
+        """Tell whether the rows of a folder are known to be as it is now, without a look at sizes and times."""
+        rows = self._part(folder).rows or {}
+        known = {path: row.token.identity for path, row in rows.items()}
+        return folder in look.explained and known == look.contents[folder]
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         self._suspect.discard(key.path)
@@ -262,75 +326,54 @@ class Index:
                 self._suspect.add(key.path)
 
     def _set(self, row: Row) -> None:
-        if self._rows.get(row.path) == row:
+        part = self._part(folder_of(row.path))
+        before = part.rows.get(row.path) if part.rows else None
+        if before == row:
             return
+        if before is not None and before.token == row.token:
+            # Nothing else tells that a list which has it is of no use any more.
+            self._listed.forget()
         self._forget(row.path)
-        self._answer = None
-        self._rows[row.path] = row
+        part.put(row)
         if not row.readable:
             self._unreadable.add(row.path)
-        if self._by_name is not None:
-            for name in (row.name, *row.former_names):
-                self._by_name.setdefault(name, {})[row.path] = None
-        self._dirty = True
 
     def _forget(self, path: str) -> None:
-        row = self._rows.pop(path, None)
-        if row is None:
+        folder = folder_of(path)
+        if folder not in self._parts or self._part(folder).pop(path) is None:
             return
-        self._answer = None
         self._suspect.discard(path)
         self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
             self._views.pop(paths, None)
-        if self._by_name is not None:
-            for name in (row.name, *row.former_names):
-                self._by_name.get(name, {}).pop(path, None)
-        self._dirty = True
 
-    def _paths_by_name(self) -> dict[str, dict[str, None]]:
-        """Return which refs have or had each name; made when it is first asked for, as listing does not need it."""
-        if self._by_name is None:
-            self._by_name = {}
-            for row in self._rows.values():
-                for name in (row.name, *row.former_names):
-                    self._by_name.setdefault(name, {})[row.path] = None
-        return self._by_name
+    def _forget_part(self, folder: str) -> None:
+        part = self._parts.get(folder)
+        for path in list(part.rows or ()) if part is not None else ():
+            self._forget(path)
+        self._parts.pop(folder, None)
+        self._gone.add(folder)
 
     def _open(self) -> None:
-        """Read what was kept, without decoding the rows."""
+        """Read what was kept, without any rows."""
         if self._opened:
             return
         self._opened = True
-        self._kept = kept = decode(self._machine.load_index())
-        self._horizon, self._freshness.marker, self._answer = kept.horizon, kept.marker, kept.answer
-
-    def _load(self) -> None:
-        """Have the rows."""
-        self._open()
-        if self._kept is None:
-            return
-        kept, self._kept = self._kept, None
-        decoded = decode_rest(kept)
-        if decoded is None:
-            # The index is only a copy of what the refs say: those are read again.
-            decoded, self._freshness.marker, self._answer = ({}, {}), None, None
-        self._rows, views = decoded
-        for paths, view in views.items():
-            self._add_view(paths, view)
-        self._suspect = {path for path, row in self._rows.items() if row.problem}
-        self._unreadable = {path for path in self._suspect if not self._rows[path].readable}
+        self._horizon = self._horizon_now()
+        kept = decode_summary(self._machine.recall(SUMMARY))
+        self._parts = {folder: Part(part) for folder, part in kept.items()}
+        self._freshness.states = {folder: part.state for folder, part in kept.items()}
+        self._kept_states = dict(self._freshness.states)
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""
+        self._open()
         horizon = self._horizon_now()
         if horizon != self._horizon:
-            # Before the views are forgotten: those that were kept are still to come.
-            self._load()
-            self._horizon, self._answer = horizon, None
+            self._horizon = horizon
+            self._listed.forget()
             self._views, self._views_with = {}, {}
-            self._dirty = True
 
 
-def _paths_of(rows: Iterable[Row]) -> tuple[str, ...]:
-    return tuple(sorted(row.path for row in rows))
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: row.path)

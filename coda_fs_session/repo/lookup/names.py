@@ -185,7 +185,8 @@ def _view_of_group(repo: Repository, heads: Sequence[State], rows: Sequence[Row]
     inside = {row.path for row in rows}
 
     def is_taken(name: str) -> bool:
-        return any(row.name == name and not row.deleted and row.path not in inside for row in repo.index.named(name))
+        rows = repo.index.last_named(name)
+        return any(row.name == name and not row.deleted and row.path not in inside for row in rows)
 
     return resolve_heads(heads, is_taken, repo.horizon())
 

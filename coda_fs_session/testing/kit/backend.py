@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...backends.base import Backend, RefKey
-from .case import KEY, OTHER, new_object
+from .case import KEY, OTHER, identities, new_object
 from .objects import ObjectTests
 from .refs import RefTests
 from .sharing import LastingTests, SharingTests
@@ -53,20 +53,15 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         """The marker of others' refs changes whenever one of them comes or is replaced."""
         backend.prepare()
         backend.create_ref(KEY, b"one\n")
-        marker, found = backend.ref_identities(None, but=KEY.replica)
-        assert found is not None
-        assert found.keys() == {KEY.path}
-        backend.create_ref(mine := RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-        marker, found = backend.ref_identities(marker, but=KEY.replica)
-        assert found is None or found.keys() == {KEY.path, mine.path}
+        found = backend.ref_folders({}, but=KEY.replica)
+        backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
+        found = backend.ref_folders(found.states, but=KEY.replica)
         token = backend.create_ref(OTHER, b"three\n")
-        marker, found = backend.ref_identities(marker, but=KEY.replica)
-        assert found is not None
-        assert found.keys() == {KEY.path, mine.path, OTHER.path}
+        found = backend.ref_folders(found.states, but=KEY.replica)
+        assert identities(found).get(OTHER.path) == token.identity
         replaced = backend.replace_ref(OTHER, token, b"four\n")
-        _, found = backend.ref_identities(marker, but=KEY.replica)
-        assert found is not None
-        assert found[OTHER.path] == replaced.identity
+        found = backend.ref_folders(found.states, but=KEY.replica)
+        assert identities(found).get(OTHER.path) == replaced.identity
 
     def test_locate(self, backend: Backend) -> None:
         """Errors can say where something is."""

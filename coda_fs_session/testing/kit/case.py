@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from ...backends.base import Backend, NewObject, RefKey
+from ...backends.base import Backend, NewObject, RefFolders, RefKey
 
 KEY = RefKey("here-00000001/chat.jsonl")
 OTHER = RefKey("there-00000002/chat.jsonl")
@@ -24,6 +24,11 @@ def new_object(data: bytes, *, compress: bool = False) -> NewObject:
 def incompressible(size: int) -> bytes:
     """Return bytes that are the same every time and have no pattern, zeros and newlines among them."""
     return hashlib.shake_256(b"coda_fs_session").digest(size)
+
+
+def identities(found: RefFolders) -> dict[str, int]:
+    """Return the identities that were told, by path."""
+    return {path: identity for refs in found.contents.values() for path, identity in refs.items()}
 
 
 def missing(case: object, what: str) -> NoReturn:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, Snapshot, Token
-from .case import KEY, LARGE, OTHER, BackendCase, incompressible, new_object, shown
+from .case import KEY, LARGE, OTHER, BackendCase, identities, incompressible, new_object, shown
 
 HOSTILE_FILES = [
     *("chat (conflicted copy 2026-01-31).jsonl", "chat.sync-conflict-20260131-120000-ABCDEFG.jsonl", "chat~HEAD"),
@@ -25,7 +25,8 @@ class RefTests(BackendCase):
         """Before anything is written there is nothing, and looking makes nothing."""
         assert list(backend.refs()) == []
         assert backend.ref_tokens() == {}
-        assert backend.ref_identities(None)[1] == {}
+        assert identities(backend.ref_folders({})) == {}
+        assert backend.ref_tokens_in([""]) == {}
         assert backend.replica_marker(KEY.replica) is None
         for look in (backend.read_ref, backend.ref_end):
             with pytest.raises(KeyError):
@@ -182,7 +183,7 @@ class RefTests(BackendCase):
         backend.create_ref(similar, b"similar\n")
         token = backend.append_ref(key, backend.create_ref(key, b"one\n"), b"two\n")
         assert dict(backend.refs()).keys() == {key, similar}
-        assert set(backend.ref_identities(None)[1] or ()) == {key.path, similar.path}
+        assert identities(backend.ref_folders({})).keys() == {key.path, similar.path}
         token = backend.replace_ref(key, token, b"three\n")
         assert backend.read_ref(key) == Snapshot(b"three\n", token)
         assert backend.read_ref(similar).data == b"similar\n"
@@ -233,14 +234,30 @@ class RefTests(BackendCase):
         """They tell refs that came or went; with a marker that is still good there is nothing to tell."""
         backend.prepare()
         token = backend.create_ref(KEY, b"one\n")
-        marker, found = backend.ref_identities(None)
-        assert found == {KEY.path: token.identity}
+        found = backend.ref_folders({})
+        assert identities(found) == {KEY.path: token.identity}
+        assert found.contents.keys() == found.states.keys()
         token = backend.append_ref(KEY, token, b"two\n")
-        again, unchanged = backend.ref_identities(marker)
-        assert unchanged in (None, {KEY.path: token.identity})
+        again = backend.ref_folders(found.states)
+        assert again.states.keys() == found.states.keys()
+        assert identities(again) in ({}, {KEY.path: token.identity})
         backend.create_ref(OTHER, b"three\n")
         replaced = backend.replace_ref(KEY, token, b"one\n")
-        _, found = backend.ref_identities(again)
-        assert found is not None, "a marker from before a ref was created must not pass for a good one"
-        assert found.keys() == {KEY.path, OTHER.path}
-        assert found[KEY.path] == replaced[0]
+        found = backend.ref_folders(again.states)
+        assert found.contents, "states from before a ref was created must not pass for good ones"
+        assert identities(found) == {KEY.path: replaced.identity, OTHER.path: found.contents[OTHER.replica][OTHER.path]}
+
+    def test_tokens_of_folders(self, backend: Backend) -> None:
+        """They are those of the refs right in some folders, as in the listing of all."""
+        backend.prepare()
+        deep = RefKey(f"{KEY.replica}/ab/chat.jsonl")
+        backend.create_refs([(KEY, b"one\n"), (OTHER, b"two\n"), (deep, b"three\n")])
+        found = backend.ref_folders({})
+        assert {KEY.replica, OTHER.replica, f"{KEY.replica}/ab"} <= found.states.keys()
+        assert found.contents[f"{KEY.replica}/ab"].keys() == {deep.path}
+        for key in (KEY, OTHER, deep):
+            folder = key.path.rpartition("/")[0]
+            (found_token,) = backend.ref_tokens_in([folder]).items()
+            assert (found_token[0], found_token[1][:3]) == (key.path, backend.ref_tokens()[key.path][:3])
+        assert backend.ref_tokens_in([KEY.replica, OTHER.replica, "nobody"]).keys() == {KEY.path, OTHER.path}
+        assert backend.ref_tokens_in([]) == {}

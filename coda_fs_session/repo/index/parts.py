@@ -1,0 +1,149 @@
+"""The rows of the index, folder by folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from zlib import crc32
+
+from ...backends.base import MachineState, folder_of
+from .file import (
+    NOT_KEPT,
+    SUMMARY,
+    KeptPart,
+    Views,
+    decode_part,
+    decode_summary,
+    encode_part,
+    encode_summary,
+    hash_of,
+    topic_of,
+)
+from .rows import Row
+
+
+class Part:
+    """The rows of the refs in one folder.
+
+    Args:
+        kept: what is known of one that is yet to be read; None for a new one.
+
+    Attributes:
+        rows: by path; None as long as they were not read.
+        kept: what was last known of the file.
+        is_dirty: the rows are others than those in the file.
+    """
+
+    __slots__ = ("_by_name", "is_dirty", "kept", "rows")
+
+    def __init__(self, kept: KeptPart | None = None) -> None:
+        self.kept = kept
+        self.rows: dict[str, Row] | None = None
+        self.is_dirty = False
+        self._by_name: dict[str, dict[str, None]] | None = None
+
+    def __len__(self) -> int:
+        if self.rows is not None:
+            return len(self.rows)
+        return self.kept.rows if self.kept is not None else 0
+
+    def may_have(self, hashes: list[bytes]) -> bool:
+        """Tell, of one that was not read, whether a name with one of these hashes may be in it."""
+        return self.kept is not None and any(each in self.kept.hashes for each in hashes)
+
+    def named(self, name: str) -> Iterable[str]:
+        """Return the paths of the rows that have or had a name."""
+        if self._by_name is None:
+            # Made when it is first asked for, as listing does not need it.
+            self._by_name = {}
+            for row in (self.rows or {}).values():
+                for each in names_of(row):
+                    self._by_name.setdefault(each, {})[row.path] = None
+        return self._by_name.get(name, ())
+
+    def put(self, row: Row) -> None:
+        """Take a row in, in the place of none."""
+        assert self.rows is not None
+        self.rows[row.path] = row
+        self.is_dirty = True
+        if self._by_name is not None:
+            for name in names_of(row):
+                self._by_name.setdefault(name, {})[row.path] = None
+
+    def pop(self, path: str) -> Row | None:
+        """Drop a row, and return it."""
+        row = self.rows.pop(path, None) if self.rows is not None else None
+        if row is not None:
+            self.is_dirty = True
+            if self._by_name is not None:
+                for name in names_of(row):
+                    self._by_name[name].pop(path)
+        return row
+
+    def summary(self, crc: int) -> KeptPart:
+        """Return what to keep of this part beside its file; the state of the folder is still to come."""
+        rows = (self.rows or {}).values()
+        hashes = b"".join(hash_of(name) for row in rows for name in names_of(row))
+        return KeptPart(None, len(rows), crc, any(row.problem for row in rows), hashes)
+
+
+def names_of(row: Row) -> Iterator[str]:
+    """Yield the names that a ref has or had, each once."""
+    return iter(dict.fromkeys((row.name, *row.former_names))) if row.former_names else iter((row.name,))
+
+
+def load_part(machine: MachineState, folder: str, kept: KeptPart | None) -> tuple[str, dict[str, Row], Views, bool]:
+    """Return what was kept of a folder: the horizon of the views, rows, views, and whether it is what `kept` is of.
+
+    Where it is not, it was damaged, or another process has kept it since.
+    """
+    if kept is not None and kept.is_empty:
+        return "", {}, {}, True
+    data = machine.recall(topic_of(folder))
+    decoded = decode_part(data)
+    if decoded is None:
+        return "", {}, {}, kept is None
+    return *decoded, kept is not None and kept.crc == crc32(data or b"")
+
+
+def keep_parts(
+    machine: MachineState,
+    parts: Mapping[str, Part],
+    states: Mapping[str, object],
+    gone: Set[str],
+    horizon: str,
+    views: Views,
+) -> None:
+    """Keep the parts that changed, and the summary of all.
+
+    Args:
+        states: of all folders, as the rows are.
+        gone: folders that were there, and are not.
+    """
+    # Another process may have kept other parts meanwhile. Each holds by itself.
+    others = decode_summary(machine.recall(SUMMARY))
+    summary = {folder: part for folder, part in others.items() if folder not in gone}
+    for folder, part in parts.items():
+        other = others.get(folder)
+        if part.rows is not None and (part.is_dirty or other is None or other.crc is None):
+            summary[folder] = _keep_part(machine, folder, part, horizon, views)._replace(state=states.get(folder))
+        elif other is None:
+            # Its file may be anything.
+            summary[folder] = NOT_KEPT
+        elif part.kept is not None and part.kept.crc == other.crc:
+            summary[folder] = other._replace(state=states.get(folder))
+        else:
+            summary[folder] = other
+    # Last: it tells which parts belong to the states in it.
+    machine.remember(SUMMARY, encode_summary(summary))
+
+
+def _keep_part(machine: MachineState, folder: str, part: Part, horizon: str, views: Views) -> KeptPart:
+    crc = 0
+    if part.rows:
+        data = encode_part(
+            horizon, part.rows, {paths: view for paths, view in views.items() if folder_of(paths[0]) == folder}
+        )
+        machine.remember(topic_of(folder), data)
+        crc = crc32(data)
+    part.kept, part.is_dirty = part.summary(crc), False
+    return part.kept
