@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, NewType, get_args
 
 import orjson
@@ -59,7 +60,13 @@ def encode_time(moment: datetime) -> str:
 
 def decode_time(text: Any) -> datetime:
     """Raises ValueError when `text` is not as `encode_time` writes it: other forms have another order as text."""
-    moment = datetime.fromisoformat(_typed(text, str, "a time"))
+    return _decode_time(_typed(text, str, "a time"))
+
+
+@lru_cache(maxsize=1024)
+def _decode_time(text: str) -> datetime:
+    # Kept: one is checked when it is read, and decoded when it is asked for.
+    moment = datetime.fromisoformat(text)
     # `fromisoformat` takes many forms; only of this one text order is time order.
     if moment.tzinfo is None or encode_time(moment) != text:
         raise ValueError(f"the time {text!r} is not written as 2026-01-02T03:04:05.000006+00:00")
@@ -234,6 +241,9 @@ class Base:
     @classmethod
     def from_json(cls, value: Any) -> Base:
         """Raises ValueError when `value` is no base or does not add up."""
+        if value == _EMPTY and type(value["messages"]) is type(value["bytes"]) is int:
+            # Of most refs: opening one, or listing many for the first time, is mostly such checks.
+            return cls()
         fields = _typed(value, dict, "a base")
         base = cls(
             count(fields["messages"]),
@@ -253,6 +263,9 @@ class Base:
         if base.tail is None and base.chain != base.spine.end_chain():
             raise ValueError("a base whose chain hash is not that of its spine")
         return base
+
+
+_EMPTY = Base().to_json()
 
 
 class Parent(NamedTuple):

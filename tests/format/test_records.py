@@ -100,6 +100,14 @@ def test_impossible_bases_are_refused(fields: dict[str, Any]) -> None:
         Base.from_json({**BASE_JSON, **fields})
 
 
+@pytest.mark.parametrize("count", [False, 0.0, -0.0])
+@pytest.mark.parametrize("field", ["messages", "bytes"])
+def test_a_count_of_none_is_a_whole_number(field: str, count: object) -> None:
+    """What Python takes for equal to 0 is no count in a base of nothing either."""
+    with pytest.raises(ValueError):
+        Base.from_json({**Base().to_json(), field: count})
+
+
 def test_without_a_tail_the_chain_hash_follows_from_the_spine() -> None:
     """Only what stands in a tail may give the end another chain hash."""
     with pytest.raises(ValueError, match="chain hash"):

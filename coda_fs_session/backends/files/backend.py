@@ -10,8 +10,8 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from ...process.system import pread
 from ..base import (
@@ -55,6 +55,8 @@ from .locked_refs import OpenRef, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
 from .replica_folders import Spread, has_refs, replica_marker
+
+T = TypeVar("T")
 
 
 class LocalBackend(Backend):
@@ -213,32 +215,33 @@ class LocalBackend(Backend):
 
     def read_ref(self, key: RefKey) -> Snapshot:
         path = self._paths.ref(key.path)
-        with store_errors("read", path, reading=True):
-            held = self._open_refs.read_held(path, self._begin)
-        if held is not None:
-            return held
-        with self._reading(key) as (descriptor, status):
+
+        def read(descriptor: int, status: os.stat_result) -> Snapshot:
             return read_ref(descriptor, status, path, self._begin)
 
-    @contextmanager
-    def _reading(self, key: RefKey) -> Iterator[tuple[int, os.stat_result]]:
-        path = self._paths.ref(key.path)
+        try:
+            held = self._open_refs.read_held(path, self._begin)
+        except OSError as error:
+            raise translate(error, "read", path, reading=True) from error
+        return self._read(key, read) if held is None else held
+
+    def ref_end(self, key: RefKey) -> RefEnd:
+        return self._read(key, lambda descriptor, status: end_of(descriptor, status.st_size))
+
+    def _read(self, key: RefKey, read: Callable[[int, os.stat_result], T]) -> T:
+        # No context managers: a first listing opens every ref.
+        path, descriptor = self._paths.ref(key.path), -1
         try:
             descriptor, status = open_with_status(path)
+            return read(descriptor, status)
         except (FileNotFoundError, NotADirectoryError) as error:
             self._presence.check()
             raise KeyError(key) from error
         except OSError as error:
             raise translate(error, "read", path, reading=True) from error
-        try:
-            with store_errors("read", path, reading=True):
-                yield descriptor, status
         finally:
-            os.close(descriptor)
-
-    def ref_end(self, key: RefKey) -> RefEnd:
-        with self._reading(key) as (descriptor, status):
-            return end_of(descriptor, status.st_size)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         return self._spread.order(folders)

@@ -87,7 +87,7 @@ def row_of(head: State) -> Row:
     """Return what the index keeps of a head."""
     header = head.header
     parent: Parent | None = header.parent
-    values = b",".join(orjson.dumps(key) + b":" + value for key, value in head.values().items())
+    values = b",".join([orjson.dumps(key) + b":" + value for key, value in head.values().items()])
     return Row(
         path=head.key.path,
         token=head.token,
@@ -109,7 +109,9 @@ def row_of(head: State) -> Row:
 
 
 def _objects(base: Base) -> str:
+    if not base.spine.levels and base.tail is None:
+        return ""
     levels = [[entry[:3] for entry in level] for level in base.spine.levels] or [[]]
     if base.tail is not None:
         levels[0].append((base.tail.id, base.tail.messages, base.tail.bytes))
-    return orjson.dumps(levels).decode() if any(levels) else ""
+    return orjson.dumps(levels).decode()
