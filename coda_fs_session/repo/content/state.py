@@ -231,12 +231,19 @@ class Cursor:
         shared: what the file said when it was read last, and its bytes, once another process was found to write to it.
         attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
             reported or somebody interrupted it, is not to be made twice.
+        came_to: how many saves the ref had when the session came to it; fewer once it was rewritten.
     """
 
     state: State
     shared: tuple[State, bytes] | None = None
     attempted: dict[str, Attempt] = field(default_factory=dict)
+    came_to: int = -1
+
+    def __post_init__(self) -> None:
+        saves = len(self.state.saves)
+        self.came_to = saves if self.came_to < 0 else min(self.came_to, saves)
 
     def moved(self, state: State) -> Cursor:
         """Return the cursor of the session at another state, where nothing was tried yet."""
-        return Cursor(state, self.shared if self.shared is not None and self.shared[0].key == state.key else None)
+        shared = self.shared if self.shared is not None and self.shared[0].key == state.key else None
+        return Cursor(state, shared, came_to=self.came_to)
