@@ -192,7 +192,7 @@ def _warn_of_branch(before: str, after: str, current: State | None) -> None:
 
 def _fits_tail(cursor: Cursor, head: State, splice: Splice) -> bool:
     """Tell whether a change is one more line of the ref: no cut to make, nothing touched that is in objects."""
-    if head.torn or head.size > COMPACT_BYTES or (len(head.saves) % COMPACT_SAVES == 0 and _is_long(cursor, head)):
+    if head.torn or head.size > COMPACT_BYTES or (head.save_count % COMPACT_SAVES == 0 and _is_long(cursor, head)):
         return False
     base, messages, sizes = head.header.base, head.messages, head.messages.sizes
     if splice.appends:
@@ -222,9 +222,8 @@ def _attempt(on: State, splice: Splice, splice_on: Splice, metadata: MetadataVal
 
 def _is_long(cursor: Cursor, head: State) -> bool:
     """Tell whether a ref has too many lines, all of which a rewrite makes one: not of edits, which it had to commit."""
-    saves = head.saves
     most = COMPACT_SAVES if cursor.came_to >= COMPACT_SAVES else MOST_SAVES
-    return len(saves) >= most and all(save.replace is None for save in saves)
+    return head.save_count >= most and all(save.replace is None for save in head.saves)
 
 
 def _append(
@@ -241,7 +240,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
-    new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
+    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
@@ -253,7 +252,7 @@ def _append(
     if position is None and not metadata:
         state = head.appended(new, line_id, size, token)
     else:
-        state = head.after((new,), (line_id,), size, token)
+        state = head.after((new,), line_id, size, token)
     if cursor.shared is not None:
         cursor.shared = (state, cursor.shared[1] + data) if cursor.shared[0] is head else None
     return state
