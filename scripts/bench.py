@@ -28,6 +28,7 @@ ROWS: dict[str, RowFunction] = {
     # A new store for each of these.
     "fork-bytes": forking.bytes_of_forks,
     "create": forking.time_of_a_new_session,
+    "saves": saving.save_after_save,
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
     "list-replicas": listing.list_with_replicas,

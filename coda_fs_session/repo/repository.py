@@ -190,11 +190,11 @@ def _continued(shared: tuple[State, bytes] | None, snapshot: Snapshot) -> State 
     if shared is None or not snapshot.data.startswith(shared[1]):
         return None
     state, _ = shared
-    added, line = snapshot.data[state.size :], len(state.line_ids) + 1
+    added, line = snapshot.data[state.size :], state.save_count + 2
     saves, ids, rest = parse_saves(added, state.last_id, state.key.path, offset=state.size, first_line=line)
     if rest.rest:
         return None
     try:
-        return state.after(saves, ids, len(snapshot.data), snapshot.token)
+        return state.after(saves, ids[-1] if ids else state.last_id, len(snapshot.data), snapshot.token)
     except ValueError:
         return None

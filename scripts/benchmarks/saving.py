@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from math import ceil
 from pathlib import Path
+from statistics import mean
 
 import orjson
 
@@ -131,6 +133,27 @@ def with_and_without_the_record(lab: Lab) -> Row:
 def _saving(lab: Lab, manager: SessionManager, session: Session, _turn: int) -> Callable[[], object]:
     session.add_message(lab.messages.next())
     return lambda: manager.save_session(session)
+
+
+def save_after_save(lab: Lab) -> Row:
+    """All that goes on saving costs, rewrites of the ref and seals included: a median tells of none of them."""
+    folder, saves = lab.spare(), lab.rounds(2000)
+    contenders = {name: open_contender(name, folder) for name in ("raw", "sqlite", "ours")}
+    for contender in contenders.values():
+        contender.fill("chat", lab.messages.take(1))
+    times = interleave({name: saver(lab, contender, "chat") for name, contender in contenders.items()}, saves)
+    results, worst = milliseconds(times), {name: _worst_of(seconds) for name, seconds in times.items()}
+    checks = [
+        Check("mean of ours / mean of sqlite", mean(times["ours"]) / mean(times["sqlite"]), must=1.15),
+        Check("p99 of ours / p99 of sqlite", worst["ours"] / worst["sqlite"], must=1.5),
+        Check("mean of ours / median of ours", 1000 * mean(times["ours"]) / results["ours"].median),
+    ]
+    return Row(f"{saves:,} durable saves of one message in a row, with all that they lead to", results, checks)
+
+
+def _worst_of(seconds: Sequence[float]) -> float:
+    """Return the slowest but for one in a hundred."""
+    return sorted(seconds)[ceil(0.99 * len(seconds)) - 1]
 
 
 def many_messages(lab: Lab) -> Row:

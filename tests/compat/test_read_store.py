@@ -14,6 +14,7 @@ import pytest
 from storekit import message, open_store, ref_of, say, within
 
 from coda_fs_session import SessionManager
+from coda_fs_session.repo.writing.save import MOST_SAVES
 
 from .reading import READ_STORE, needs_zstdcat, read_store
 
@@ -138,12 +139,13 @@ def test_following(tmp_path: Path, by: str) -> None:
     say(manager, session, 0)
     with following(*([store, "chat"] if by == "name" else [ref_of(store, "chat")])) as reader:
         assert next_numbers(reader, 1) == [0]
-        for number in range(1, 70):
+        numbers = range(1, MOST_SAVES + 6)
+        for number in numbers:
             say(manager, session, number)
-        assert next_numbers(reader, 69) == list(range(1, 70))
-        session.messages[68] = message(168)
+        assert next_numbers(reader, len(numbers)) == [*numbers]
+        session.messages[-2] = message(1000)
         manager.save_session(session)
-        assert next_numbers(reader, 2) == [168, 69]
+        assert next_numbers(reader, 2) == [1000, numbers[-1]]
         assert reader.stderr is not None
         assert b"changed" in reader.stderr.readline()
         reader.send_signal(signal.SIGINT)

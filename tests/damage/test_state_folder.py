@@ -58,7 +58,7 @@ def test_a_damaged_file_changes_no_answer(tmp_path: Path, seed: int, long_size: 
     while not list(tmp_path.glob(f"store.state/*/{name}")) and time.monotonic() < deadline:
         answers(store)
     expected = answers(store)
-    (path,) = tmp_path.glob(f"store.state/*/{name}")
+    path = max(tmp_path.glob(f"store.state/*/{name}"), key=lambda path: path.stat().st_size)
     good = path.read_bytes()
     for data in damaged(good, random.Random(seed), 1000 if long_size else 40):
         path.write_bytes(data)
@@ -74,9 +74,10 @@ def test_only_a_damaged_part_is_read_again(
     with open_store(store) as manager:
         for number in range(12):
             fill(manager, f"session-{number:02}", 2)
-    refs = sorted((store / "refs").glob("*/*.jsonl"))
+    refs = sorted((store / "refs").rglob("*.jsonl"), key=lambda path: path.name)
+    (replica,) = (store / "refs").iterdir()
     for number, path in enumerate(refs):
-        folder = path.parent / f"{number % 3:02x}"
+        folder = replica / f"{number % 3:02x}"
         folder.mkdir(exist_ok=True)
         path.rename(folder / path.name)
     # What the record has is where it was.
@@ -88,7 +89,7 @@ def test_only_a_damaged_part_is_read_again(
             manager.list_sessions()
             assert "session-01" in manager
     (summary,) = tmp_path.glob("store.state/*/index.json")
-    folder = refs[0].parent.name + "/01"
+    folder = replica.name + "/01"
     (path,) = tmp_path.glob(f"store.state/*/{topic_of(folder)}.json")
     before = decode_part(kept(str(path)))
     if content is None:

@@ -18,6 +18,7 @@ from storekit import open_store, within
 
 from coda_fs_session.backends.disk.paths import README_FILE, READMES
 from coda_fs_session.format.names import key_folders, key_of_ref
+from coda_fs_session.repo.writing.save import MOST_SAVES
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "stores" / "v1"
 EXPECTED = json.loads(GOLDEN.with_name("v1.expected.json").read_bytes())
@@ -160,16 +161,16 @@ def test_a_conversation_can_be_watched(tmp_path: Path) -> None:
         try:
             assert watching.stdout is not None
             seen: list[int] = []
-            # Past the 64 saves after which the file is written anew.
-            for number in range(70):
+            # Past the saves after which the file is written anew.
+            for number in range(MOST_SAVES + 6):
                 session.add_message({"role": "user", "content": number})
                 manager.save_session(session)
                 while number not in seen:
                     seen.append(json.loads(watching.stdout.readline())["content"])
         finally:
             os.killpg(watching.pid, signal.SIGKILL)
-    assert list(dict.fromkeys(seen)) == list(range(70))
-    assert len(seen) > 70
+    assert list(dict.fromkeys(seen)) == list(range(MOST_SAVES + 6))
+    assert len(seen) > MOST_SAVES + 6
 
 
 def test_every_text_is_known() -> None:

@@ -16,6 +16,7 @@ from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.format.refs import Save, encode_save
+from coda_fs_session.repo.writing.save import MOST_SAVES
 
 from .machines import Machine, contents, said
 from .syncing import files_of, some_sessions, states
@@ -208,11 +209,11 @@ def test_metadata_alone(here: Machine, there: Machine) -> None:
     here.manager().sync(there.store)
     manager = here.manager()
     session = manager.load_session("chat")
-    for number in range(70):  # past the number of saves after which a ref is written anew
+    for number in range(MOST_SAVES + 6):  # some past those after which a ref is written anew
         session.update_metadata({"number": number})
         manager.save_session(session)
     assert here.manager().sync(there.store).pushed.advanced == ("chat",)
-    assert there.manager().load_session("chat").metadata == {"number": 69}
+    assert there.manager().load_session("chat").metadata == {"number": MOST_SAVES + 5}
     assert files_of(here) == files_of(there)
 
 

@@ -30,7 +30,6 @@ from ..base import (
     Snapshot,
     Token,
 )
-from ..disk.descriptors import scan
 from ..disk.files import (
     Files,
     make_folders,
@@ -43,14 +42,14 @@ from ..disk.files import (
 )
 from ..disk.folders import OwnFolders
 from ..disk.new_files import NewFile, write_file
-from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths, object_of
+from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths
 from ..disk.presence import Presence
 from ..disk.ref_files import read_ref
 from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
-from .listing import list_folders, list_tokens, refs_at, tokens_in, walk_groups
+from .listing import ids_in, list_folders, list_tokens, refs_at, tokens_in, walk_groups
 from .locked_refs import OpenRef, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
@@ -172,16 +171,8 @@ class LocalBackend(Backend):
             yield from walk_groups(self._paths.objects)
 
     def object_ids(self, group: str) -> Iterator[str]:
-        folder = f"{self._paths.objects}/{group}"
-        with (
-            store_errors("list", folder, reading=True),
-            contextlib.suppress(FileNotFoundError),
-            scan(folder) as entries,
-        ):
-            for entry in entries:
-                identity = object_of(entry.name)
-                if identity and identity.startswith(group) and entry.is_file(follow_symlinks=False):
-                    yield identity
+        with store_errors("list", self._paths.objects, reading=True):
+            yield from ids_in(self._paths.objects, group)
 
     # Refs
 

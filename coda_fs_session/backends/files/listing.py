@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ...process.system import EVENTS_NAME_FILES, FolderEntry
 from ..base import RefFolders, RefKey, Sign, Token, folder_of
 from ..disk.descriptors import scan
-from ..disk.paths import REF_ENDING, is_hidden, is_ref_file
+from ..disk.paths import REF_ENDING, is_hidden, is_ref_file, object_of
 from ..disk.tokens import COARSE_TICK_NS, is_recent, listed_token, token_of
 
 _GROUP = re.compile(r"[0-9a-f]{2}\Z")
@@ -28,6 +28,15 @@ def walk_groups(objects: str) -> Iterator[tuple[str, Sign]]:
         for entry in entries:
             if _GROUP.match(entry.name) and entry.is_dir(follow_symlinks=False):
                 yield entry.name, Sign((*listed_token(entry.stat(follow_symlinks=False), now).numbers(),))
+
+
+def ids_in(objects: str, group: str) -> Iterator[str]:
+    """Yield the id of each object in the folder of a group."""
+    with contextlib.suppress(FileNotFoundError), scan(f"{objects}/{group}") as entries:
+        for entry in entries:
+            identity = object_of(entry.name)
+            if identity and identity.startswith(group) and entry.is_file(follow_symlinks=False):
+                yield identity
 
 
 def list_tokens(root: str) -> dict[str, Token]:

@@ -29,7 +29,7 @@ def covers(newer: State, older: State) -> bool:
 
 def is_seen_in(older: State, newer: State) -> bool:
     """Tell from lines alone that `newer` went through `older`; False where that takes a look at messages."""
-    if older.last_id in newer.line_ids:
+    if newer.has_line(older.last_id):
         return True
     link = newer.header.commit
     depth = older.header.commit.depth + 1 if older.header.commit else 0

@@ -56,8 +56,8 @@ class State:
     The type checker sees to that: a frozen dataclass is made five times as slowly, and every save makes one.
 
     Attributes:
-        key, token, size, line_ids: the file, as it was read or written.
-        saves: what was folded onto the base, in order.
+        key, token, size, last_id: the file, as it was read or written.
+        save_count: how many saves were folded onto the base.
         torn: bytes of a write that did not complete, at the end of the file.
         damage: set when the file is damaged after what is folded here.
     """
@@ -69,8 +69,10 @@ class State:
     metadata: Final[Metadata]
     updated: Final[str]
     size: Final[int]
-    line_ids: Final[Sequence[str]]
-    saves: Final[Sequence[Save]] = ()
+    last_id: Final[str]
+    # What was made of this state has its own saves behind those of this one, in the same Python list.
+    _shared: Final[list[Save]]
+    save_count: Final[int]
     torn: Final[bytes] = b""
     damage: Final[CorruptionError | None] = None
 
@@ -79,27 +81,44 @@ class State:
         """Fold a parsed ref."""
         base, saves, damage = ref.header.base, ref.saves, ref.damage
         none = MessageList(objects, sizes, base, [])
-        first = cls(key, token, ref.header, none, base.metadata, ref.header.updated, 0, ref.line_ids[:1])
+        first = cls(key, token, ref.header, none, base.metadata, ref.header.updated, 0, ref.line_ids[0], [], 0)
         try:
-            state = first.after(saves, ref.line_ids[1:], ref.size, token)
+            state = first.after(saves, ref.last_id, ref.size, token)
         except _BadSaveError as error:
             damage = CorruptionError(f"the ref is damaged: {error}", key.path, line=error.number + 2)
             saves = saves[: error.number]
-            state = first.after(saves, ref.line_ids[1 : len(saves) + 1], ref.size, token)
+            state = first.after(saves, ref.line_ids[len(saves)], ref.size, token)
         return replace(state, torn=ref.torn, damage=damage) if ref.torn or damage else state
 
-    def after(self, saves: Sequence[Save], line_ids: Sequence[str], size: int, token: Token) -> State:
+    def after(self, saves: Sequence[Save], last_id: str, size: int, token: Token) -> State:
         """Return the state that more saves lead to.
 
         Args:
-            size, token: of the file with them.
+            last_id: of the last of them; size, token: of the file with them.
 
         Raises:
             ValueError: one replaces messages that are in objects already, or that there are none of.
         """
-        before, base = self.messages, self.header.base
-        lines, metadata, updated = before.lines, self.metadata, self.updated
+        metadata, updated = self.metadata, saves[-1].time if saves else self.updated
         changes: dict[str, Stamped] = {}
+        for save in saves:
+            if save.metadata:
+                changes.update(save.metadata)
+        if changes:
+            metadata = {**metadata, **changes}
+        messages = self._messages_after(saves)
+        shared, count = self._shared, self.save_count + len(saves)
+        shared.extend(saves)
+        if len(shared) != count:
+            # Another state has gone on from this one before: what lies behind its saves is read by nobody.
+            shared = [*shared[: self.save_count], *saves]
+        return State(self.key, token, self.header, messages, metadata, updated, size, last_id, shared, count)
+
+    def _messages_after(self, saves: Sequence[Save]) -> MessageList:
+        before, base = self.messages, self.header.base
+        if all(save.replace is None for save in saves):
+            return before.extended([line for save in saves for line in save.messages])
+        lines = before.lines
         for number, save in enumerate(saves):
             if save.replace is not None:
                 kept = save.replace - base.messages
@@ -107,20 +126,30 @@ class State:
                     raise _BadSaveError(number, save.replace)
                 del lines[kept:]
             lines.extend(save.messages)
-            if save.metadata:
-                changes.update(save.metadata)
-            updated = save.time
-        messages = MessageList(before.objects, before.sizes, base, lines)
-        if changes:
-            metadata = {**metadata, **changes}
-        ids, saves = [*self.line_ids, *line_ids], [*self.saves, *saves]
-        return State(self.key, token, self.header, messages, metadata, updated, size, ids, saves)
+        return MessageList(before.objects, before.sizes, base, lines)
 
     def appended(self, save: Save, line_id: str, size: int, token: Token) -> State:
         """Return as `after`, for one save that replaces nothing and no metadata: nearly all are that."""
         messages = self.messages.extended(save.messages)
-        line_ids, saves = [*self.line_ids, line_id], [*self.saves, save]
-        return State(self.key, token, self.header, messages, self.metadata, save.time, size, line_ids, saves)
+        shared, count = self._shared, self.save_count + 1
+        shared.append(save)
+        if len(shared) != count:
+            shared = [*shared[: count - 1], save]
+        return State(self.key, token, self.header, messages, self.metadata, save.time, size, line_id, shared, count)
+
+    @property
+    def saves(self) -> list[Save]:
+        """What was folded onto the base, in order."""
+        return self._shared[: self.save_count]
+
+    @property
+    def line_ids(self) -> list[str]:
+        """The ids of all lines of the file, in order."""
+        return [*(save.previous for save in self.saves), self.last_id]
+
+    def has_line(self, line_id: str) -> bool:
+        """Tell whether a line is in the file; one of the last is found soonest."""
+        return line_id == self.last_id or any(save.previous == line_id for save in reversed(self.saves))
 
     def tail(self) -> PastTail:
         """Return what comes after the base now."""
@@ -177,10 +206,6 @@ class State:
     def deleted(self) -> bool:
         return self.header.deleted
 
-    @property
-    def last_id(self) -> str:
-        return self.line_ids[-1]
-
     def ends_as(self, end: RefEnd) -> bool:
         """Tell whether a ref, or what is recorded of one, ends as this head does."""
         return end.size == self.size and end.end.endswith(line_end(self.last_id))
@@ -231,12 +256,19 @@ class Cursor:
         shared: what the file said when it was read last, and its bytes, once another process was found to write to it.
         attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
             reported or somebody interrupted it, is not to be made twice.
+        came_to: how many saves the ref had when the session came to it; fewer once it was rewritten.
     """
 
     state: State
     shared: tuple[State, bytes] | None = None
     attempted: dict[str, Attempt] = field(default_factory=dict)
+    came_to: int = -1
+
+    def __post_init__(self) -> None:
+        saves = self.state.save_count
+        self.came_to = saves if self.came_to < 0 else min(self.came_to, saves)
 
     def moved(self, state: State) -> Cursor:
         """Return the cursor of the session at another state, where nothing was tried yet."""
-        return Cursor(state, self.shared if self.shared is not None and self.shared[0].key == state.key else None)
+        shared = self.shared if self.shared is not None and self.shared[0].key == state.key else None
+        return Cursor(state, shared, came_to=self.came_to)

@@ -49,7 +49,7 @@ def own_side(replica: str | None, sessions: Iterable[Shown], name: str) -> Shown
 
 def _last_save(head: State) -> str:
     """Return when a ref was last written; `State.updated` may be that of another one whose metadata it shows."""
-    return head.saves[-1].time if head.saves else head.header.updated
+    return head.saves[-1].time if head.save_count else head.header.updated
 
 
 def _lives_on(own: State, head: State) -> bool:

@@ -121,9 +121,9 @@ class _Landed(NamedTuple):
 
 def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
     """Return the last attempt that is in a ref, as a line or as what it held when it was renamed."""
-    for place in reversed(range(len(current.line_ids))):
-        if current.line_ids[place] in attempted:
-            return _Landed(attempted[current.line_ids[place]], place)
+    for place, line_id in reversed(list(enumerate(current.line_ids))):
+        if line_id in attempted:
+            return _Landed(attempted[line_id], place)
     generation, link, count = current.header.generation, current.header.commit, current.header.base.messages
     # As long as nothing came between two renames: then the first line has what the attempt led to.
     while generation and generation.operation == "rename" and link and count == generation.messages:
@@ -139,7 +139,7 @@ def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
 def _sealed(cursor: Cursor, current: State) -> Attempt | None:
     """Return an attempt whose line somebody has sealed since, told by its messages."""
     head = cursor.state
-    if head.last_id in current.line_ids or not only_renamed(current, head):
+    if current.has_line(head.last_id) or not only_renamed(current, head):
         return None
     for attempt in reversed(list(cursor.attempted.values())):
         lines = list(attempt.lines[attempt.earlier :])
@@ -151,7 +151,7 @@ def _sealed(cursor: Cursor, current: State) -> Attempt | None:
 
 def _as_of(current: State, place: int) -> State:
     """Return the head as it was after one of its lines."""
-    if place == len(current.line_ids) - 1:
+    if place == current.save_count:
         return current
     ref = Ref(current.header, tuple(current.saves[:place]), tuple(current.line_ids[: place + 1]), current.size)
     return State.of(current.key, NO_TOKEN, ref, current.messages.objects, current.messages.sizes)

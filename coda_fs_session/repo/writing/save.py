@@ -31,9 +31,14 @@ from .refs import Content, MetadataValues, commit_all, keep_edits, merged, publi
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
 
-
 COMPACT_SAVES = 64
-"""Saves after which a ref is rewritten with its messages in one line: to open a session is to verify every line."""
+"""Saves that a ref may be opened with before it is rewritten with its messages in one line, by the saves after that.
+
+To open a session is to verify every line. A program that opens one for every save is to find few.
+"""
+
+MOST_SAVES = 256
+"""Saves after which a ref is rewritten in any case, which takes as long as ten saves."""
 
 
 class Saved(NamedTuple):
@@ -58,7 +63,7 @@ def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataV
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
     """
     head = cursor.state
-    if cursor.shared is None and is_own(repo.replica, head) and _fits_tail(head, splice):
+    if cursor.shared is None and is_own(repo.replica, head) and _fits_tail(cursor, head, splice):
         try:
             return _append(repo, cursor, head, splice, metadata)
         except (RefChangedError, CorruptionError):
@@ -79,7 +84,7 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
         AttemptLandedError: nothing was saved now.
     """
     head = cursor.state
-    rewrites = not is_own(repo.replica, head) or not _fits_tail(head, splice)
+    rewrites = not is_own(repo.replica, head) or not _fits_tail(cursor, head, splice)
     while True:
         try:
             with ExitStack() as stack:
@@ -98,7 +103,7 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
                     if merged and splice_on.empty and not metadata:
                         return Saved(on, merged)
                     attempt = _attempt(on, splice, splice_on, metadata)
-                    if target is on and _fits_tail(on, splice_on):
+                    if target is on and _fits_tail(cursor, on, splice_on):
                         return Saved(_append(repo, cursor, on, splice_on, metadata, attempt), merged)
                     if rewrites:
                         return Saved(_rewrite(repo, cursor, on, splice_on, metadata, target, attempt), merged)
@@ -185,9 +190,9 @@ def _warn_of_branch(before: str, after: str, current: State | None) -> None:
     warn(f"session {before!r} was {how} elsewhere since it was opened; what you saved is now the session {after!r}")
 
 
-def _fits_tail(head: State, splice: Splice) -> bool:
+def _fits_tail(cursor: Cursor, head: State, splice: Splice) -> bool:
     """Tell whether a change is one more line of the ref: no cut to make, nothing touched that is in objects."""
-    if head.torn or head.size > COMPACT_BYTES or (len(head.saves) % COMPACT_SAVES == 0 and _shrinks(head)):
+    if head.torn or head.size > COMPACT_BYTES or (head.save_count % COMPACT_SAVES == 0 and _is_long(cursor, head)):
         return False
     base, messages, sizes = head.header.base, head.messages, head.messages.sizes
     if splice.appends:
@@ -215,9 +220,10 @@ def _attempt(on: State, splice: Splice, splice_on: Splice, metadata: MetadataVal
     return Attempt(splice.lines, earlier, on.count, merged=splice_on is not splice, metadata=metadata)
 
 
-def _shrinks(head: State) -> bool:
-    """Tell whether a rewrite makes one line of many: not where they tell of edits, which it would have to commit."""
-    return len(head.saves) > 0 and all(save.replace is None for save in head.saves)
+def _is_long(cursor: Cursor, head: State) -> bool:
+    """Tell whether a ref has too many lines, all of which a rewrite makes one: not of edits, which it had to commit."""
+    most = COMPACT_SAVES if cursor.came_to >= COMPACT_SAVES else MOST_SAVES
+    return head.save_count >= most and all(save.replace is None for save in head.saves)
 
 
 def _append(
@@ -234,7 +240,7 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
-    new = Save(head.line_ids[-1], repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
+    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
@@ -246,7 +252,7 @@ def _append(
     if position is None and not metadata:
         state = head.appended(new, line_id, size, token)
     else:
-        state = head.after((new,), (line_id,), size, token)
+        state = head.after((new,), line_id, size, token)
     if cursor.shared is not None:
         cursor.shared = (state, cursor.shared[1] + data) if cursor.shared[0] is head else None
     return state
