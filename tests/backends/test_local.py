@@ -204,6 +204,19 @@ def test_an_impossibly_large_ref_is_not_read(backend: LocalBackend, monkeypatch:
         backend.read_ref(KEY)
 
 
+def test_a_large_file_that_is_no_ref_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first bytes tell."""
+    backend = LocalBackend(tmp_path / "store", begin=b"one")
+    backend.prepare()
+    backend.create_ref(KEY, b"one\n")
+    other = RefKey(f"{KEY.replica}/other.jsonl")
+    backend.create_ref(other, b"two\n")
+    monkeypatch.setattr(ref_files, "_AT_ONCE", 3)
+    assert backend.read_ref(KEY).data == b"one\n"
+    with pytest.raises(CorruptionError, match="does not begin as a ref does"):
+        backend.read_ref(other)
+
+
 @pytest.mark.parametrize("verb", ["refs", "objects", "object_groups", "object_ids"])
 def test_what_cannot_be_listed(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     """It is an error, and none that says that reading works."""

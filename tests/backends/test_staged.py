@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -193,6 +193,30 @@ def test_what_is_put_while_another_thread_writes_is_kept(inner: MemoryBackend) -
     done.set()
     writer.join()
     assert backend.get_object(new.id, size=4, limit=4) == b"one\n"
+
+
+def test_what_is_appended_while_another_thread_writes_is_kept() -> None:
+    """A ref that is just being written is not changed in memory, which is let go of right after."""
+    begun, appended = threading.Event(), threading.Event()
+
+    class Slow(MemoryBackend):
+        def create_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
+            begun.set()
+            # An append that does not wait is over now. What is asserted holds also if it comes too late to be told.
+            appended.wait(0.5)
+            return super().create_refs(refs)
+
+    slow = Slow()
+    slow.create_ref(RefKey(f"{KEY.replica}/first.jsonl"), b"first\n")
+    backend = staged(slow)
+    token = backend.create_ref(KEY, b"one\n")
+    writer = threading.Thread(target=backend.flush)
+    writer.start()
+    assert begun.wait(10)
+    backend.append_ref(KEY, token, b"two\n")
+    appended.set()
+    writer.join()
+    assert backend.read_ref(KEY).data == slow.read_ref(KEY).data == b"one\ntwo\n"
 
 
 def test_what_is_held_back_is_not_written_while_a_thread_holds_a_ref(inner: MemoryBackend) -> None:

@@ -190,6 +190,19 @@ def test_edits_of_the_tail_are_lines(here: Machine) -> None:
     assert here.head("chat").header.generation is None
 
 
+def test_an_edit_at_the_front_of_a_long_tail_is_a_line(here: Machine) -> None:
+    """What it writes again counts once: that seals nothing as long as the tail holds it all."""
+    texts = [str(number) * 60 for number in range(3)]
+    here.create("chat", said(*texts))
+    before = here.only_ref().read_bytes()
+    manager = here.manager()
+    session = manager.load_session("chat")
+    session.messages[0]["content"] = "another"
+    manager.save_session(session)
+    assert here.only_ref().read_bytes().startswith(before)
+    assert here.read("chat") == ["another", *texts[1:]]
+
+
 def test_a_seal_keeps_the_states_around_edits(here: Machine) -> None:
     """The seal that swallows lines with edits commits the state before the first and after the last of them."""
     here.create("chat", said(0, 1, 2))

@@ -96,6 +96,17 @@ def test_the_count_of_changes_begins_anew_when_it_has_become_large(
     assert 0 < here.repository().machine.record.changes() <= 3
 
 
+def test_a_name_is_looked_up_without_a_look_at_every_file(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the times of folders tell, and nothing changed: however many sessions there are, it takes as long."""
+    here.create("chat", said(1))
+    time.sleep(SETTLED)
+    manager = here.manager()
+    assert finds(manager, "chat")
+    monkeypatch.setattr(LocalBackend, "ref_tokens", None)
+    assert finds(manager, "chat")
+    assert not finds(manager, "talk")
+
+
 def test_branches_made_in_a_row_do_not_look_at_every_file(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process itself has written explains why a folder changed, also while its time does not tell yet."""
     here.create("chat", said(*range(20)))

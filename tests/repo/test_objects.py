@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from coda_fs_session import CorruptionError
+from coda_fs_session.backends.base import NewObject
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.format.chunks import size_of
-from coda_fs_session.format.ids import ObjectId
+from coda_fs_session.format.ids import Chain, ObjectId, object_id
 from coda_fs_session.format.records import Tail
-from coda_fs_session.format.tree import Entry
+from coda_fs_session.format.tree import Entry, encode_node
+from coda_fs_session.repo.content import objects as module
 from coda_fs_session.repo.content.objects import Objects
 
 
@@ -49,6 +51,29 @@ def test_the_chunks_used_last_are_kept() -> None:
     assert reads(objects, third)
     assert [reads(objects, entry) for entry in (third, first)] == [False, False]
     assert reads(objects, second), "it was the one not used for the longest time"
+
+
+def test_the_nodes_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many that a walk through a long list reads each once."""
+    monkeypatch.setattr(module, "_CACHED_NODES", 2)
+    objects = Objects(Counting(), cached_messages=0, compress_threshold=8192)
+    nodes = []
+    for entry in kept(objects, [b"1"], [b"2"], [b"3"]):
+        data = encode_node([entry])
+        objects.put([NewObject(object_id(data), data)])
+        nodes.append(Entry(object_id(data), entry.messages, entry.bytes, Chain("0" * 64)))
+    first, second, third = nodes
+
+    def read(*wanted: Entry) -> list[str]:
+        assert isinstance(objects.backend, Counting)
+        objects.backend.read.clear()
+        for node in wanted:
+            assert objects.node(node)
+        return objects.backend.read
+
+    assert read(first, second, first) == [first.id, second.id]
+    assert read(third, first, third) == [third.id]
+    assert read(second) == [second.id]
 
 
 def test_what_is_kept_may_be_16_kib_a_message() -> None:
