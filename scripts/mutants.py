@@ -159,10 +159,11 @@ def main() -> int:
         for path in sorted(Path(name).rglob("*.py")) if Path(name).is_dir() else [Path(name)]:
             found = Mutations(path.resolve().relative_to(ROOT).as_posix(), path.read_bytes()).found
             mutants += [mutant for mutant in found if line in ("", str(mutant.line))]
-    mutants = [mutant for mutant in mutants if mutant.key not in equivalent]
     if options.sample is not None and options.sample < len(mutants):
         print(f"{options.sample} of {len(mutants)} mutants: --seed={seed}", flush=True)
         mutants = random.Random(seed).sample(mutants, options.sample)
+    # After the draw: what is listed in between must not make another sample of the same seed.
+    mutants = [mutant for mutant in mutants if mutant.key not in equivalent]
     if options.list:
         print(*mutants, sep="\n")
         return 0
