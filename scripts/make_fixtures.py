@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from recipes import corrupt, database, golden, vectors
+from recipes.stores import early_keys
 from recipes.tree import differences
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
@@ -21,9 +22,10 @@ MADE = ("stores/v1", "stores/v1.expected.json", "stores/sqlite-v1", "corrupt", "
 
 
 def make(folder: Path) -> None:
-    golden.make(folder / "stores" / "v1", folder / "stores" / "v1.expected.json")
-    database.make(folder / "stores" / "v1", folder / "stores" / "sqlite-v1")
-    corrupt.make(folder / "corrupt")
+    with early_keys():
+        golden.make(folder / "stores" / "v1", folder / "stores" / "v1.expected.json")
+        database.make(folder / "stores" / "v1", folder / "stores" / "sqlite-v1")
+        corrupt.make(folder / "corrupt")
     vectors.make(folder / "vectors.json")
 
 

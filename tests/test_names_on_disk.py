@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import message, open_store, tree, untouched
+from storekit import lose_record, message, open_store, run_python, say, tree, untouched
 
-from coda_fs_session import InvalidNameError, Session, SessionExistsError, SessionManager
+from coda_fs_session import CorruptionError, InvalidNameError, Session, SessionExistsError, SessionManager
+from coda_fs_session.format.names import identity_of, session_key
 
 NAMES = [
     *("../../etc/passwd", "/etc/passwd", "a/b", "a\\b", "..", ".", ".hidden", "~", "~root", "-rf", "--help"),
@@ -95,21 +96,85 @@ def test_every_name_lives_its_life_beside_all_others(tmp_path: Path) -> None:
 
 
 def test_file_names_are_plain_everywhere(tmp_path: Path) -> None:
-    """Whatever the name, its file name is short lower-case ASCII that differs from all others, and is no device."""
+    """Whatever the name, its file name is short, of letters, marks and numbers, differs from all others in every form
+    that a disk may give it, and is no device."""
     store = tmp_path / "store"
     manager = open_store(store)
     for name in NAMES:
         manager.create_session(name)
     names = [path.name for path in store.glob("refs/*/*")]
-    assert len({name.lower() for name in names}) == len(NAMES)
+    assert len({unicodedata.normalize("NFD", name).casefold() for name in names}) == len(NAMES)
+    assert any("\u65e5\u672c\u8a9e" in name for name in names)
     for name in names:
-        assert name.isascii()
+        assert name == unicodedata.normalize("NFC", name)
         assert name == name.lower()
-        assert len(name) < 80
-        assert not set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789._-")
+        assert len(name.encode()) < 143
+        assert all(unicodedata.category(each)[0] in "LMN" or each in "._-" for each in name)
         assert name[0] not in ".-"
         assert "conflict" not in name
         assert name.partition(".")[0] not in {"con", "prn", "aux", "nul", "com1", "lpt9"}, "a device on Windows"
+
+
+FORMS = {
+    "as early versions wrote it": lambda key: f"x{identity_of(key)}",
+    "decomposed, as some disks do": lambda key: unicodedata.normalize("NFD", key),
+    "in capitals": lambda key: key[: key.rindex(".")].upper() + identity_of(key),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_digits_alone_tell_whose_a_file_is(tmp_path: Path, form: str, damaged: bool) -> None:
+    """A ref whose slug has another form is found and gone on with: no other one is made. Damaged, it is known to be of
+    its name, and what a process still has goes into a file beside it, which takes its place."""
+    store, name = tmp_path / "store", "\u97f3\u697d Größe"
+    manager = open_store(store)
+    say(manager, manager.create_session(name), 0)
+    (path,) = store.glob("refs/*/*.jsonl")
+    key = session_key(name)
+    assert path.name == f"{key}.jsonl"
+    path = path.rename(path.with_name(f"{FORMS[form](key)}.jsonl"))
+    lose_record(store)
+    manager = open_store(store)
+    session = manager.load_session(name)
+    if damaged:
+        path.write_bytes(b"x" + path.read_bytes()[1:])
+        lose_record(store)
+        with pytest.raises(CorruptionError):
+            open_store(store).load_session(name)
+        say(manager, session, 1)
+        assert len(list(store.glob("refs/*/*"))) == 2
+    else:
+        say(manager, session, 1)
+        assert list(store.glob("refs/*/*")) == [path]
+    manager = open_store(store)
+    assert [(info.name, info.error) for info in manager.list_sessions()] == [(name, None)]
+    assert manager.load_session(name).get_messages() == [message(0), message(1)]
+
+
+def test_a_system_whose_file_names_are_no_unicode(tmp_path: Path) -> None:
+    """Where file names have an encoding that lacks letters, a new ref has a name without them."""
+    key = session_key("\u97f3\u697d")
+    done = run_python(
+        """
+        import sys
+        from storekit import open_store, say
+        assert sys.getfilesystemencoding() == "ascii"
+        with open_store(sys.argv[1]) as manager:
+            say(manager, manager.create_session("\\u97f3\\u697d"), 0)
+            manager.rename_session("\\u97f3\\u697d", "\\xe9")
+        """,
+        tmp_path / "store",
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("store/refs/*/*")
+    assert path.name == f"x{identity_of(key)}.jsonl"
+    manager = open_store(tmp_path / "store")
+    say(manager, manager.load_session("\xe9"), 1)
+    assert len(list(tmp_path.glob("store/refs/*/*"))) == 1
 
 
 def test_unicode_forms_of_one_name_are_one_session(tmp_path: Path) -> None:

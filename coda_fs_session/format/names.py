@@ -14,20 +14,23 @@ from ..errors import InvalidNameError
 MAX_NAME_CHARACTERS = 255
 
 _PLAIN_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-_NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+_NOT_IN_ASCII_SLUG = re.compile(r"[^a-z0-9]+")
+_DASHES = re.compile("-+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Windows opens a device for these, whatever the extension; a store is synced to Windows too.
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin", "conout", "clock"]
-    + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+    + [f"{port}{n}" for port in ("com", "lpt") for n in "0123456789\u00b9\u00b2\u00b3"]
 )
-_SLUG_CHARACTERS = 40
+_SLUG_BYTES = 100
 _DIGITS = (8, 12, 16, 24, 32, 64)
 """How much of an id a derived name has: more, where less is taken."""
 _DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
 _LONGEST_DERIVED = 4096
 """Characters: a name of the greatest length, and derived from that more than fifty times."""
-_REF_FILE = re.compile(r"([a-z0-9-]{1,42}\.[0-9a-f]{16}|[a-z0-9][a-z0-9_-]{0,62})(?:\.[0-9]+)?\.jsonl\Z")
+_SLUG = r"[A-Za-z0-9\x80-\U0010ffff-]+"
+"""In any form that a disk gives it, and with letters that a later Unicode has."""
+_REF_FILE = re.compile(_SLUG.join(("(", r"\.[0-9a-f]{16}|[a-z0-9][a-z0-9_-]{0,62})(?:\.([0-9]+))?\.jsonl\Z")))
 
 
 def normalise_name(name: object, *, derived: bool = False) -> str:
@@ -95,16 +98,37 @@ def origins(name: str) -> Iterator[str]:
 def session_key(name: str) -> str:
     """Return the file key of a normalised name: the name itself where that is safe on every disk, else slug and hash.
 
-    The same name has the same key on every machine, different names never share one, not even on a
-    disk that folds case, and no key contains a path separator, a leading dot or "conflict" (a word by
-    which sync tools and people recognise conflict copies).
+    Different names never share a key, not even on a disk that folds case or Unicode forms: see `identity_of`. No key
+    contains a path separator, a leading dot or "conflict" (a word by which sync tools and people recognise conflict
+    copies).
     """
     if _PLAIN_KEY.match(name) and name not in _DEVICES and "conflict" not in name:
         return name
-    slug = _NOT_IN_SLUG.sub("-", name.lower()).strip("-")[:_SLUG_CHARACTERS].strip("-").replace("conflict", "x")
-    if slug in _DEVICES:
-        slug = f"x-{slug}"
-    return f"{slug or 'x'}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{_slug(name)}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _slug(name: str) -> str:
+    text = name.lower()
+    if text.isascii():
+        text = _NOT_IN_ASCII_SLUG.sub("-", text)
+    else:
+        text = unicodedata.normalize("NFC", text)
+        text = _DASHES.sub("-", "".join(each if unicodedata.category(each)[0] in "LMN" else "-" for each in text))
+    text = text.strip("-").encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-").replace("conflict", "x")
+    return f"x-{text}" if text in _DEVICES else text or "x"
+
+
+def identity_of(key: str) -> str:
+    """Return what alone tells a key from every other: of one with a hash the dot and the digits, else the key.
+
+    Disks and versions of this package and of Unicode give the slug before that in different forms.
+    """
+    return key[max(0, key.rfind(".")) :]
+
+
+def ascii_key(key: str) -> str:
+    """Return a key of the same identity that any encoding of file names has."""
+    return key if key.isascii() else f"x{identity_of(key)}"
 
 
 def key_folders(replica: str, key: str) -> tuple[str, str]:
@@ -112,7 +136,7 @@ def key_folders(replica: str, key: str) -> tuple[str, str]:
 
     The second one is called by the first two digits of the hash of the name that the key is of.
     """
-    _, hashed, digits = key.partition(".")
+    _, hashed, digits = key.rpartition(".")
     return replica, f"{replica}/{(digits if hashed else hashlib.sha256(key.encode()).hexdigest())[:2]}"
 
 
@@ -133,4 +157,16 @@ def key_of_ref(path: str) -> str | None:
     Only a hint, for files whose header cannot be read: the header says whose ref a file is.
     """
     match = _REF_FILE.match(path.rpartition("/")[2])
-    return match.group(1) if match and "conflict" not in match.group(1) else None
+    return match[1] if match and "conflict" not in match[1].lower() else None
+
+
+def number_of_ref(path: str) -> int:
+    """Return which of the refs of its key a ref is, judged by its file name."""
+    match = _REF_FILE.match(path.rpartition("/")[2])
+    return int(match[2]) if match and match[2] else 1
+
+
+def is_of_key(path: str, key: str) -> bool:
+    """Tell whether a ref's file name was made from a key, in whatever form that is in it."""
+    found = key_of_ref(path)
+    return found is not None and identity_of(found) == identity_of(key)

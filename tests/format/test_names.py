@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 
 import pytest
@@ -10,10 +11,15 @@ from hypothesis import strategies as st
 
 from coda_fs_session import InvalidNameError, SessionManager
 from coda_fs_session.format.names import (
+    ascii_key,
     derived,
+    identity_of,
     is_lengthened,
+    is_of_key,
+    key_folders,
     key_of_ref,
     normalise_name,
+    number_of_ref,
     origin,
     origins,
     ref_path,
@@ -83,15 +89,17 @@ def test_keys_are_safe_and_never_collide(given_names: list[str]) -> None:
         key = session_key(name)
         assert session_key(name) == key
         assert by_key.setdefault(unicodedata.normalize("NFD", key).casefold(), name) == name
-        assert key.isascii()
-        assert not set(key) - set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+        assert by_key.setdefault(identity_of(key), name) == name
+        assert unicodedata.normalize("NFC", key) == key
+        assert all(unicodedata.category(each)[0] in "LMN" or each in "-_." for each in key)
+        assert not set(key) & set(string.ascii_uppercase)
         assert key[0] not in ".-" or "." in key[1:]
         assert not key.startswith(".")
         assert not key.endswith(".")
         assert "conflict" not in key
         assert key.partition(".")[0] not in DEVICES
-        assert len(key) <= 63
-        assert len(f"{key}.1000.jsonl") <= 80
+        assert len(key.encode()) <= 117
+        assert len(f"{key}.1000.jsonl".encode()) < 143, "what the strictest disks take, as eCryptfs"
 
 
 @given(names, st.integers(1, 10**6))
@@ -114,6 +122,45 @@ def test_a_ref_file_tells_its_key(name: str, number: int) -> None:
 def test_other_file_names_tell_nothing(file: str) -> None:
     """A name that this package would not give, such as a conflict copy's, is not taken for one of its own."""
     assert key_of_ref(f"host-00000000/{file}") is None
+
+
+@given(names)
+def test_only_the_digits_tell_a_key(name: str) -> None:
+    """Whatever form a disk or another version gave to the slug: it is a ref of the key, at the same place."""
+    key = session_key(normalise_name(name))
+    slug, dot, digits = key.rpartition(".")
+    forms = {key}
+    if dot:
+        forms |= {f"{unicodedata.normalize('NFD', slug)}.{digits}", f"{slug.upper()}.{digits}", f"x.{digits}"}
+    for form in forms:
+        path = ref_path("host-00000000", form, 2)
+        assert key_of_ref(path) == form
+        assert is_of_key(path, key)
+        assert number_of_ref(path) == 2
+        assert key_folders("host-00000000", form) == key_folders("host-00000000", key)
+        assert identity_of(form) == identity_of(key)
+        assert not is_of_key(path, session_key(f"{normalise_name(name)} "))
+    assert ascii_key(key).isascii()
+    assert identity_of(ascii_key(key)) == identity_of(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        *(
+            ("音楽の話", "音楽の話"),
+            ("Größe", "größe"),
+            ("שיחה 1", "שיחה-1"),
+            ("हिन्दी में", "हिन्दी-में"),
+            ("٣ рублей", "٣-рублей"),
+        ),
+        *(("🦜 parrot", "parrot"), ("🦜", "x"), ("a — b", "a-b"), ("日本 Conflict", "日本-x"), ("com¹", "x-com¹")),
+        *(("é" * 90, "é" * 50), ("語" * 90, "語" * 33), ("a" * 90 + " b" * 20, "a" * 90 + "-b" * 5)),
+    ],
+)
+def test_slugs(name: str, slug: str) -> None:
+    """People know a file by its name in any script: letters, marks and numbers stay, within 100 bytes."""
+    assert session_key(name).rpartition(".")[0] == slug
 
 
 def test_digits_that_look_like_a_number() -> None:

@@ -13,7 +13,7 @@ from itertools import chain
 
 from ...backends.base import Backend, MachineState, RefKey, Token, folder_of
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
-from ...format.names import key_of_ref, session_key
+from ...format.names import identity_of, key_of_ref, session_key
 from ...process.interrupts import Section
 from ..content.state import State
 from .file import SUMMARY, Paths, View, Views, decode_summary, hash_of
@@ -88,8 +88,8 @@ class Index:
         unreadable = [row for path in self._unreadable if (row := self._row(path)) is not None]
         if unreadable:
             # Those are known by their keys alone.
-            keys = set(map(session_key, names))
-            found.update((row.path, None) for row in sorted(unreadable) if row.name in keys)
+            keys = {identity_of(session_key(name)) for name in names}
+            found.update((row.path, None) for row in sorted(unreadable) if row.key in keys)
         return [row for path in found if (row := self._row(path)) is not None]
 
     @contextmanager
@@ -321,7 +321,7 @@ class Index:
                 self._set(Row(key.path, token, "", "", problem="not a ref"))
             else:
                 name = guess or printable(key.path)
-                self._set(Row(key.path, token, name, name, problem=str(error), readable=False))
+                self._set(Row(key.path, token, name, identity_of(name), problem=str(error), readable=False))
             if may_pass:
                 self._suspect.add(key.path)
 

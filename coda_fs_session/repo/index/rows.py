@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from ...backends.base import Token
-from ...format.names import session_key
+from ...format.names import identity_of, session_key
 from ...format.records import Base, Parent, decode_time
 from ..content.state import State
 
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
     Attributes:
         name: the session's name; of a ref whose header cannot be read, the key in its file name.
-        key: what the name's file key is.
+        key: what tells the name's file key from others; see `format.names.identity_of`.
         created, updated: microseconds since 1970-01-01 UTC; None for a ref that cannot be read.
         metadata: JSON text.
         problem: why the ref cannot be used, "" for a good one; `readable` tells whether its header is good.
@@ -92,7 +92,7 @@ def row_of(head: State) -> Row:
         path=head.key.path,
         token=head.token,
         name=header.name,
-        key=session_key(header.name),
+        key=identity_of(session_key(header.name)),
         former_names=header.former_names,
         replica=header.replica,
         messages=head.live_count,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...backends.base import RefKey
 from ...errors import SessionError
-from ...format.names import key_of_ref, origins
+from ...format.names import is_of_key, key_of_ref, number_of_ref, origins, session_key
 from ...format.records import LARGEST_WRITTEN
 from ..ancestry.ancestors import covers, is_seen_in
 from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
@@ -227,16 +227,21 @@ def _with_own(repo: Repository, shown: Shown) -> Shown:
 
 def _replaces(good: State, damaged: RefKey) -> bool:
     """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
-    key = key_of_ref(damaged.path)
-    same = key is not None and (good.key.replica, key_of_ref(good.key.path)) == (damaged.replica, key)
-    # Of one key, names get longer with their numbers, whichever folder of the replica they are in.
-    later = _place(good.key) > _place(damaged)
-    return same and later and good.damage is None
+    key = key_of_ref(good.key.path)
+    if (
+        key is None
+        or good.damage is not None
+        or good.key.replica != damaged.replica
+        or not is_of_key(damaged.path, key)
+    ):
+        return False
+    keys = set(map(session_key, (good.name, *good.header.former_names)))
 
+    def place(path: str) -> tuple[bool, int]:
+        # An earlier version may have given the slug another form: its numbers are of other file names.
+        return key_of_ref(path) in keys, number_of_ref(path)
 
-def _place(key: RefKey) -> tuple[int, str]:
-    name = key.path.rpartition("/")[2]
-    return len(name), name
+    return place(good.key.path) > place(damaged.path)
 
 
 def is_own(replica: str | None, head: State) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...errors import StoreError
-from ...format.names import session_key
+from ...format.names import identity_of, session_key
 from ..ancestry.ancestors import same_life
 from ..ancestry.resolve import Shown
 from ..content.state import State
@@ -20,7 +20,7 @@ def find_own_side(repo: Repository, name: str) -> Shown | None:
         StoreError: a ref of ours is damaged, and nobody can tell what side it was on.
     """
     rows = related(repo.index, name)
-    key = session_key(name)
+    key = identity_of(session_key(name))
     ours = {row.path for row in rows if row.key == key and may_write(repo.replica, row.path)}
     if len(rows) < 2 or not ours:
         return None

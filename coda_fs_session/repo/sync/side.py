@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ...backends.base import RefKey, Snapshot, Token
 from ...errors import CorruptionError, StoreError, StoreFormatError
-from ...format.names import ref_paths, session_key
+from ...format.names import ascii_key, ref_paths, session_key
 from ...format.refs import parse_ref
 from ..content.state import State
 from ..events.changes import Listing, changes_between, listing_of
@@ -157,7 +157,7 @@ class Side:
                 token = self.backend.append_ref(key, old.token, written)
             else:
                 if old.head.torn:
-                    self.repo.machine.set_aside(session_key(old.head.name), old.head.torn)
+                    self.repo.machine.set_aside(ascii_key(session_key(old.head.name)), old.head.torn)
                 written = data
                 token = self.backend.replace_ref(key, old.token, data)
         self._touched.update((old.head.name, *old.head.header.former_names))

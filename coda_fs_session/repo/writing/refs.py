@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from ...backends.base import Backend, NewObject, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError
-from ...format.names import key_folders, ref_paths, session_key
+from ...format.names import ascii_key, key_folders, ref_paths, session_key
 from ...format.records import Base, CommitLink, Operation, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.splice import Splice
@@ -60,7 +61,7 @@ def publish(
             repo.objects.put(objects)
             if target is not None:
                 if target.torn:
-                    repo.machine.set_aside(session_key(target.name), target.torn)
+                    repo.machine.set_aside(ascii_key(session_key(target.name)), target.torn)
                 key, token = target.key, repo.backend.replace_ref(target.key, target.token, data)
             else:
                 paths = paths_for(repo, replica, header.name)
@@ -73,6 +74,10 @@ def publish(
 def paths_for(repo: Repository, replica: str, name: str) -> Iterator[Sequence[str]]:
     """Yield, as `create_free` takes them, the paths that a new ref of a name may have; the name's lock must be held."""
     key = session_key(name)
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        key = ascii_key(key)
     return ref_paths(repo.backend.key_folders(key_folders(replica, key)), key)
 
 
