@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from .files import Files, discard, publish, start_temporary, write_all
-from .parallel import in_parallel
+from .parallel import sync_in_parallel
 
 
 class NewFile:
@@ -86,7 +86,7 @@ class NewFiles:
 
     def sync(self) -> None:
         """Make the content of all durable: before the first gets its name."""
-        in_parallel(NewFile.sync, self._new)
+        sync_in_parallel(self._files, NewFile.sync, self._new)
 
     def __enter__(self) -> Self:
         return self

@@ -7,10 +7,18 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from .files import Files
+
 _WORTH_THREADS = 4
 _THREADS = 8
 
 _T = TypeVar("_T")
+
+
+def sync_in_parallel(files: Files, sync: Callable[[_T], None], items: Sequence[_T]) -> None:
+    """Make each item durable with a call, where that was not declined: threads for nothing take as long as the rest."""
+    if files.durable:
+        in_parallel(sync, items)
 
 
 def in_parallel(call: Callable[[_T], None], items: Sequence[_T]) -> None:

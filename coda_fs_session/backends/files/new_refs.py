@@ -10,7 +10,7 @@ from ..base import RefKey, Token
 from ..disk.files import Files, discard
 from ..disk.folders import OwnFolders
 from ..disk.new_files import NewFile, NewFiles
-from ..disk.parallel import in_parallel
+from ..disk.parallel import sync_in_parallel
 from ..disk.paths import StorePaths
 from ..disk.presence import Presence
 from ..disk.tokens import token_of
@@ -66,7 +66,8 @@ class NewRefs:
                         file.publish()
                         made.append(file)
                         tokens[place] = token
-                in_parallel(self._files.sync_folder, sorted({os.path.dirname(file.path) for file in made}))
+                folders = sorted({os.path.dirname(file.path) for file in made})
+                sync_in_parallel(self._files, self._files.sync_folder, folders)
             except OSError:
                 # A file whose name may not last was not made: the caller tries again, and wants the name free.
                 for file in made:

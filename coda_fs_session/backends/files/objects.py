@@ -17,7 +17,7 @@ from ..disk.files import (
 )
 from ..disk.folders import OwnFolders
 from ..disk.new_files import NewFile, NewFiles
-from ..disk.parallel import in_parallel
+from ..disk.parallel import sync_in_parallel
 from ..disk.paths import COMPRESSED, StorePaths, is_hidden, object_of
 from ..disk.presence import Presence
 from .object_files import PIECE_BYTES, read_object, verified, verified_pieces, write_pieces
@@ -131,7 +131,7 @@ class ObjectFiles:
         with store_errors("sync", root):
             # One sync of the folder above secures every folder that was in it before.
             beside = {f"{root}/{name}" for name in names_in(root)} if root in touched else set[str]()
-            in_parallel(self._files.sync_folder, sorted(touched))
+            sync_in_parallel(self._files, self._files.sync_folder, sorted(touched))
         self._folders.secured(*touched, *beside)
 
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
