@@ -41,26 +41,40 @@ else:
         """Import a public name when it is first asked for (PEP 562): a program may need none of them today."""
         from importlib import import_module
 
-        if name in __all__:
-            # From the lowest layer up: whoever catches an error need not load the engine.
-            for module in _MODULES:
-                try:
-                    found = vars(import_module(f"{__name__}.{module}"))
-                except AttributeError as error:
-                    # One of the module's own would pass for the lack of the name, and `from ... import` tells no more.
-                    raise ImportError(f"cannot import {module} for {name}: {error}", name=__name__) from error
-                if name in found:
-                    globals()[name] = found[name]
-                    return found[name]
+        if name in _HOMES:
+            module = f"{__name__}.{_HOMES[name]}"
+            try:
+                globals()[name] = found = getattr(import_module(module), name)
+            except AttributeError as error:
+                # One of the module's own would pass for the lack of the name, and `from ... import` tells no more.
+                raise ImportError(f"cannot import {module} for {name}: {error}", name=__name__) from error
+            return found
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    *("errors", "session", "storage", "manager", "repo.events.changes", "repo.sync.report", "repo.events.watch"),
-    *("hooks", "hooks.redact", "templates", "analytics"),
-)
+_HOMES = {
+    **dict.fromkeys(("Breakdown", "SessionAnalytics", "Sharing"), "analytics"),
+    **dict.fromkeys(("PendingSave", "SessionHook"), "hooks.hooks"),
+    "Redact": "hooks.redact",
+    "SessionManager": "manager.manager",
+    "SessionEvent": "repo.events.changes",
+    "Watch": "repo.events.watch",
+    **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
+    **dict.fromkeys(("Session", "SessionInfo"), "session.session"),
+    **dict.fromkeys(("SessionStorage", "StoreStats"), "storage"),
+    **dict.fromkeys(("Template", "Templates"), "templates"),
+    **dict.fromkeys(
+        (
+            *("ConfigError", "CorruptionError", "ExportError", "InvalidMessageError", "InvalidNameError"),
+            *("ObjectNotYetHereError", "PartialSessionError", "SessionConflictError", "SessionError"),
+            *("SessionExistsError", "SessionNotFoundError", "SessionTooLargeError", "SessionWarning", "StoreError"),
+            *("StoreFormatError", "StoreFullError", "StoreGoneError", "StoreReadOnlyError", "UnsupportedError"),
+        ),
+        "errors",
+    ),
+}
 
 __all__ = [
     "Breakdown",

@@ -1,7 +1,5 @@
 """The options of ``[session]``: their defaults, what each accepts, and reading them."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -222,6 +222,10 @@ class SessionStorage(ABC):
         """
         return nullcontext()
 
+    def ready_to_save(self) -> None:  # noqa: B027 - most storages are so from the start
+        """Load what a save takes. Called before the first change of a session: when it is saved there may be no file
+        descriptor left to load a module with, or the program may be at its end."""
+
     def opened(self, session: Session) -> None:  # noqa: B027 - for a storage that remembers what was to be created
         """Take note that a manager has become the owner of a session: whoever creates it from now on makes another."""
 

@@ -45,7 +45,7 @@ ROWS: dict[str, RowFunction] = {
     "many-look-up": many.look_up,
     "many-script": many.script,
     "many-changes": many.change_one,
-    "import": processes.only_import,
+    "manager": processes.make_manager,
 }
 
 

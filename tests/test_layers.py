@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The engine, from the lowest room up.
     "repo.notes": (),
     "repo.content.": ("errors", "process.", FORMAT, "backends.base", "repo.content."),
-    "repo.ancestry.": ("errors", FORMAT, "repo.content.", "repo.ancestry."),
+    "repo.ancestry.": ("errors", "process.loading", FORMAT, "repo.content.", "repo.ancestry."),
     "repo.index.": ("errors", "process.", FORMAT, "backends.base", "repo.notes", "repo.content.", "repo.index."),
     "repo.repository": (
         *("errors", "process.", FORMAT, "backends.base"),
@@ -58,9 +58,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
     ),
     "repo.lookup.": (
-        *("errors", FORMAT, "session.", "backends.base", "repo.content.", "repo.ancestry.", "repo.index."),
+        *(
+            "errors",
+            "process.loading",
+            FORMAT,
+            "session.",
+            "backends.base",
+            "repo.content.",
+            "repo.ancestry.",
+            "repo.index.",
+        ),
         *("repo.repository", "repo.reverts.verdict", "repo.lookup."),
     ),
+    "repo.reverts.marker": ("backends.base", "repo.notes"),
     "repo.reverts.": (
         *("errors", FORMAT, "session.", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
         *("repo.index.", "repo.repository", "repo.lookup.", "repo.writing.refs", "repo.reverts."),
@@ -69,12 +79,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
         *("repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
-    "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.resolve", "repo.source"),
+    "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
+    "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
         *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
-        "repo.writing.",
+        *("repo.late", "repo.writing."),
     ),
     "repo.events.": (
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),

@@ -1,7 +1,5 @@
 """Drivers that keep bytes under keys and know nothing of sessions, and the registry of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +7,6 @@ from ..errors import ConfigError
 from ..process.system import RENAMES_OPEN_FILES
 from .base import Backend, MachineState
 from .disk.files import Files
-from .disk.unwritten import UnwrittenFiles
 from .files.backend import LocalBackend
 from .machine.state import LocalState
 
@@ -35,9 +32,17 @@ class BackendOptions(NamedTuple):
     begin: bytes = b""
 
 
+def _files_of_system(durable: bool) -> Files:
+    if RENAMES_OPEN_FILES:
+        return Files(durable=durable)
+    from .disk.unwritten import UnwrittenFiles
+
+    return UnwrittenFiles(durable=durable)
+
+
 def _files(options: BackendOptions) -> tuple[Backend, MachineState]:
     state = LocalState(options.root, folder=options.state, replica=options.replica)
-    files = (Files if RENAMES_OPEN_FILES else UnwrittenFiles)(durable=options.durable)
+    files = _files_of_system(options.durable)
     backend = LocalBackend(
         options.root, files=files, compress=options.compress, record=state.record, begin=options.begin
     )

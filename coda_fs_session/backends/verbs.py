@@ -4,8 +4,6 @@ Objects are write-once and named by the sha256 of their bytes; refs are the only
 by compare-and-append and compare-and-replace.
 """
 
-from __future__ import annotations
-
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator

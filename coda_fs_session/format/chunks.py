@@ -5,8 +5,6 @@ after a message depends only on the messages since the last cut, so equal runs o
 chunks whoever saved them and in whatever steps, and an edit changes one chunk or two.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32

@@ -4,8 +4,6 @@ Each commit links to the one before it and, as a shortcut, to one further back, 
 ancestor is O(log n) steps away: the jump pointers of Myers, "An applicative random-access stack" (1983).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import orjson
@@ -43,7 +41,7 @@ class TailEdit(NamedTuple):
         return [self.position, self.messages, list(self.chains)]
 
     @classmethod
-    def from_json(cls, value: Any) -> TailEdit:
+    def from_json(cls, value: Any) -> "TailEdit":
         """Raises ValueError when `value` is no tail edit."""
         position, messages, chains = value
         if count(messages) < count(position):

@@ -12,6 +12,9 @@ import orjson
 
 from ..errors import CorruptionError, InvalidMessageError
 
+BEGIN = b'{"'
+"""What every ref begins with, as an object that is not empty does."""
+
 MAX_DEPTH = 200
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 _EXACT = frozenset((int, bool, NoneType))

@@ -3,14 +3,12 @@
 Fields at their default are left out, and what is left out has its default.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, NewType, get_args
+from typing import Any, Final, Literal, NamedTuple, NewType, get_args
 
 import orjson
 
@@ -158,7 +156,7 @@ class Generation(NamedTuple):
         return fields if name is None else {**fields, "name": name}
 
     @classmethod
-    def from_json(cls, value: Any) -> Generation:
+    def from_json(cls, value: Any) -> "Generation":
         """Raises ValueError when `value` is no generation or its id is wrong."""
         fields = _typed(value, dict, "a generation")
         (frozen_messages, frozen_chain), (start, messages, chain) = fields["frozen"], fields["result"]
@@ -196,7 +194,7 @@ class Tail(NamedTuple):
         return [self.id, self.size, self.messages, self.bytes]
 
     @classmethod
-    def from_json(cls, value: Any) -> Tail:
+    def from_json(cls, value: Any) -> "Tail":
         """Raises ValueError when `value` is no tail."""
         identity, size, messages, used = _typed(value, list, "a tail")
         if not is_hex64(identity) or not 0 < count(messages) <= count(used) <= count(size):
@@ -204,7 +202,7 @@ class Tail(NamedTuple):
         return cls(ObjectId(identity), size, messages, used)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Base:
     """A list of messages in objects, and the metadata with it.
 
@@ -217,14 +215,14 @@ class Base:
         spine: the list tree; tail: what comes after it.
     """
 
-    messages: int = 0
-    bytes: int = 0
-    chain: Chain = CHAIN_START
-    start: int = 0
-    start_bytes: int = 0
-    metadata: Metadata = field(default_factory=dict)
-    spine: Spine = Spine()
-    tail: Tail | None = None
+    messages: Final[int] = 0
+    bytes: Final[int] = 0
+    chain: Final[Chain] = CHAIN_START
+    start: Final[int] = 0
+    start_bytes: Final[int] = 0
+    metadata: Final[Metadata] = field(default_factory=dict)
+    spine: Final[Spine] = Spine()
+    tail: Final[Tail | None] = None
 
     def to_json(self) -> dict[str, object]:
         fields: dict[str, object] = {"messages": self.messages, "bytes": self.bytes, "chain": self.chain}
@@ -239,7 +237,7 @@ class Base:
         return fields
 
     @classmethod
-    def from_json(cls, value: Any) -> Base:
+    def from_json(cls, value: Any) -> "Base":
         """Raises ValueError when `value` is no base or does not add up."""
         if value == _EMPTY and type(value["messages"]) is type(value["bytes"]) is int:
             # Of most refs: opening one, or listing many for the first time, is mostly such checks.
@@ -285,7 +283,7 @@ class Parent(NamedTuple):
         return {"name": self.name, "messages": self.messages, "start": self.start, "chain": self.chain}
 
     @classmethod
-    def from_json(cls, value: Any) -> Parent:
+    def from_json(cls, value: Any) -> "Parent":
         """Raises ValueError when `value` is no parent."""
         fields = _typed(value, dict, "a parent")
         name = _typed(fields["name"], str, "a name")
@@ -303,7 +301,7 @@ class CommitLink(NamedTuple):
         return [self.id, self.size, self.depth]
 
     @classmethod
-    def from_json(cls, value: Any) -> CommitLink:
+    def from_json(cls, value: Any) -> "CommitLink":
         """Raises ValueError when `value` is no link."""
         identity, size, depth = _typed(value, list, "a commit link")
         if not is_hex64(identity):

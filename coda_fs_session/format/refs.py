@@ -1,12 +1,10 @@
 """Ref files: a header line, then one line a save (FORMAT.md, "Ref files")."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -31,9 +29,6 @@ from .records import (
     encode_metadata,
 )
 
-BEGIN = b'{"'
-"""What every ref begins with."""
-
 _PREVIOUS = b'{"prev":"'
 _ID_FIELD, _ID_END = b',"id":"', b'"}\n'
 _ID_BYTES = len(_ID_FIELD) + 16 + len(b'"}')
@@ -41,7 +36,7 @@ _SECTOR = 512
 _PLAIN_APPEND = re.compile(rb'\{"prev":"([0-9a-f]{16})","time":"([-+:.T0-9]{32})","messages":\[\Z')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """The first line of a ref: whose it is and the state that its saves build on.
 
@@ -54,17 +49,17 @@ class Header:
         extra: fields of a later version, kept as they are.
     """
 
-    name: str
-    replica: str
-    created: str
-    updated: str
-    base: Base = field(default_factory=Base)
-    parent: Parent | None = None
-    former_names: tuple[str, ...] = ()
-    life: int = 0
-    generation: Generation | None = None
-    commit: CommitLink | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    name: Final[str]
+    replica: Final[str]
+    created: Final[str]
+    updated: Final[str]
+    base: Final[Base] = field(default_factory=Base)
+    parent: Final[Parent | None] = None
+    former_names: Final[tuple[str, ...]] = ()
+    life: Final[int] = 0
+    generation: Final[Generation | None] = None
+    commit: Final[CommitLink | None] = None
+    extra: Final[Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def generation_id(self) -> GenerationId:

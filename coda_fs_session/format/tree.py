@@ -5,8 +5,6 @@ entries; a full run of `fan_out` becomes a list-node object and one entry of the
 looks like depends only on the sequence of chunks, so equal histories have equal nodes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import repeat
@@ -38,7 +36,7 @@ class Entry(NamedTuple):
         return plain if self.chain is None else [*plain, self.chain]
 
     @classmethod
-    def from_json(cls, value: Any) -> Entry:
+    def from_json(cls, value: Any) -> "Entry":
         """Raises ValueError when `value` is no entry."""
         if not isinstance(value, list) or len(value) not in (3, 4) or not is_hex64(value[0]):
             raise ValueError("a list entry must be [id, messages, bytes] or [id, messages, bytes, chain]")
@@ -85,7 +83,7 @@ class Spine(NamedTuple):
         return [[entry.to_json() for entry in level] for level in self.levels]
 
     @classmethod
-    def from_json(cls, value: Any) -> Spine:
+    def from_json(cls, value: Any) -> "Spine":
         """Raises ValueError when `value` is no spine."""
         if not isinstance(value, list) or not all(isinstance(level, list) for level in value):
             raise ValueError("a spine must be a list of levels")

@@ -9,11 +9,9 @@ from typing import Literal
 from ..config import local_path
 from ..format.names import checked_name
 from ..process.operations import operation
-from ..session.session import Session, SessionInfo
-from ..storage import name_taken
 from . import late
 from .core import Manager
-from .open_store import open_storage
+from .open_store import OpenedStore
 
 
 class Carrying(Manager):
@@ -45,7 +43,7 @@ class Carrying(Manager):
         *,
         name: str | None = None,
         on_exists: Literal["raise", "replace", "skip"] = "raise",
-    ) -> Session:
+    ) -> late.Session:
         """Read a session from a file that `export_session` wrote, and store it.
 
         Args:
@@ -72,7 +70,7 @@ class Carrying(Manager):
             if session is None:
                 session = imported
             elif on_exists == "raise":
-                raise name_taken(imported.name)
+                raise late.name_taken(imported.name)
             elif on_exists == "skip":
                 return session
             else:
@@ -81,7 +79,7 @@ class Carrying(Manager):
             return session
 
     @operation
-    def kept_aside(self) -> list[SessionInfo]:
+    def kept_aside(self) -> list[late.SessionInfo]:
         """Return what is known of every session that this machine had saved and that is kept outside the store.
 
         That is so where the store has nothing of what was saved in it: another store is at its place, or everything
@@ -95,7 +93,7 @@ class Carrying(Manager):
         return self._storage.kept_aside()
 
     @operation
-    def bring_back(self, name: str | None = None) -> list[SessionInfo]:
+    def bring_back(self, name: str | None = None) -> list[late.SessionInfo]:
         """Put sessions that are kept aside into the store; durable when this returns, and then aside no more.
 
         Interrupted anywhere, it can be called again. Where the store has another session of the name, both stay: one of
@@ -162,7 +160,7 @@ class Carrying(Manager):
             return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
-        theirs = open_storage(self._config._replace(backend="files", storage_path=folder, replica=None))
+        theirs = OpenedStore(self._config._replace(backend="files", storage_path=folder, replica=None)).storage()
         try:
             return sync(ours, theirs, direction=direction, progress=told)
         finally:

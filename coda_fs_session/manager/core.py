@@ -10,22 +10,22 @@ from ..errors import PartialSessionError, SessionNotFoundError, StoreError
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..process.weakly import Weakly
-from ..repo.storage import RepoStorage
-from ..session.session import Session, SessionInfo
-from ..storage import SessionStorage, with_origin
 from . import late
-from .open_sessions import OpenSessions
 
 _T = TypeVar("_T")
+
+STARTED = ("_storage", "_engine", "_autosave", "_sessions", "_operations")
+"""What verbs work with: attributes of a manager from the first verb on."""
 
 
 class Manager(Uncopied):
     """One opened store, and the sessions of it that were handed out."""
 
     _config: Config
-    _storage: SessionStorage
-    _engine: RepoStorage | None
-    _sessions: OpenSessions
+    _storage: late.SessionStorage
+    _engine: late.RepoStorage | None
+    _autosave: late.Autosave
+    _sessions: late.OpenSessions
     _operations: Operations
     _watches: Weakly[late.Watch]
 
@@ -40,21 +40,32 @@ class Manager(Uncopied):
         except StoreError:
             return name
 
-    def _info(self, name: str) -> SessionInfo | None:
+    def _info(self, name: str) -> late.SessionInfo | None:
         info = self._storage.info(name)
-        return info if info is None or self._storage.tracks_changes else with_origin(info)
+        return info if info is None or self._storage.tracks_changes else late.with_origin(info)
 
     def _may_exist(self, name: str) -> bool:
         return self._sessions.get(name) is not None or self._storage.may_exist(name)
 
-    def _load(self, name: str) -> Session:
+    def _held(self) -> list[late.Session]:
+        """Return every open session, and those that nobody else holds any more."""
+        return list({id(session): session for session in [*self._autosave.held(), *self._sessions]}.values())
+
+    def _is_unsaved(self, session: late.Session) -> bool:
+        try:
+            return session.has_unsaved_changes
+        except Exception:
+            # Whatever is wrong with it, saving it would tell, and has told.
+            return True
+
+    def _load(self, name: str) -> late.Session:
         with self._sessions.lock:
             session = self._sessions.find(name)
         if session is None:
             raise SessionNotFoundError(name)
         return session
 
-    def _save(self, session: Session) -> None:
+    def _save(self, session: late.Session) -> None:
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:

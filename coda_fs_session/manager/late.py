@@ -1,6 +1,6 @@
-"""Types in the manager's signatures whose modules are loaded only when somebody asks for them.
+"""What the manager loads only when somebody asks for it: all that it needs for verbs, and not to open a store.
 
-`typing.get_type_hints` does, for those who make tools or documents of signatures; most programs never need them.
+In signatures the types are looked up by `typing.get_type_hints`, for those who make tools or documents of them.
 """
 
 from __future__ import annotations
@@ -12,28 +12,52 @@ if TYPE_CHECKING:
     from ..hooks.hooks import Hooks as Hooks
     from ..repo.events.changes import SessionEvent as SessionEvent
     from ..repo.events.watch import Watch as Watch
+    from ..repo.storage import RepoStorage as RepoStorage
+    from ..repo.storage import engine_of as engine_of
     from ..repo.sync.report import Direction as Direction
     from ..repo.sync.report import ProgressCallback as ProgressCallback
     from ..repo.sync.report import SyncReport as SyncReport
+    from ..session.session import Session as Session
+    from ..session.session import SessionInfo as SessionInfo
+    from ..storage import SessionStorage as SessionStorage
+    from ..storage import StoreStats as StoreStats
+    from ..storage import name_taken as name_taken
+    from ..storage import with_origin as with_origin
     from ..templates import Templates as Templates
+    from .autosave import Autosave as Autosave
     from .bulk import Bulk as Bulk
+    from .open_sessions import OpenSessions as OpenSessions
 else:
+    from ..process.loading import loading
+
     _HOMES = {
         "Path": "pathlib",
+        "Autosave": ".autosave",
         "Bulk": ".bulk",
+        "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",
         "SessionEvent": "..repo.events.changes",
+        "Watch": "..repo.events.watch",
+        "RepoStorage": "..repo.storage",
+        "engine_of": "..repo.storage",
         "Direction": "..repo.sync.report",
         "ProgressCallback": "..repo.sync.report",
         "SyncReport": "..repo.sync.report",
-        "Watch": "..repo.events.watch",
+        "Session": "..session.session",
+        "SessionInfo": "..session.session",
+        "SessionStorage": "..storage",
+        "StoreStats": "..storage",
+        "name_taken": "..storage",
+        "with_origin": "..storage",
         "Templates": "..templates",
     }
 
     def __getattr__(name: str) -> object:
-        """Import a type when it is asked for (PEP 562)."""
+        """Import a name when it is first asked for (PEP 562)."""
         from importlib import import_module
 
         if name in _HOMES:
-            return getattr(import_module(_HOMES[name], __package__), name)
+            with loading():
+                globals()[name] = found = getattr(import_module(_HOMES[name], __package__), name)
+            return found
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

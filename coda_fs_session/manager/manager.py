@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..config import Config, read_config, read_toml
 from ..errors import (
@@ -19,17 +19,13 @@ from ..errors import (
     add_notes,
 )
 from ..format.names import checked_name, normalise_name
+from ..process.loading import loading
 from ..process.operations import operation
 from ..process.weakly import Weakly
-from ..repo.storage import engine_of
-from ..session.session import Session, SessionInfo
-from ..storage import SessionStorage, StoreStats, name_taken, with_origin
 from . import late
-from .autosave import Autosave
-from .branching import branch
 from .carrying import Carrying
-from .open_sessions import OpenSessions
-from .open_store import open_storage
+from .core import STARTED
+from .open_store import OpenedStore
 
 
 class SessionManager(Carrying):
@@ -54,7 +50,7 @@ class SessionManager(Carrying):
         self,
         config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
-        storage: SessionStorage | None = None,
+        storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
     ) -> None:
         if storage is not None and isinstance(config, (str, os.PathLike)):
@@ -66,7 +62,7 @@ class SessionManager(Carrying):
         cls,
         path: str | os.PathLike[str],
         *,
-        storage: SessionStorage | None = None,
+        storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
     ) -> Self:
         """Make a manager with the options in the ``[session]`` table of a TOML file.
@@ -78,22 +74,41 @@ class SessionManager(Carrying):
         manager._open(read_toml(path), storage, token_counter)
         return manager
 
-    def _open(self, config: Config, storage: SessionStorage | None, counter: Callable[[str], int] | None) -> None:
+    def _open(self, config: Config, storage: late.SessionStorage | None, counter: Callable[[str], int] | None) -> None:
         self._config = config
-        self._storage = storage if storage is not None else open_storage(config)
-        self._engine = engine_of(self._storage)
         self._count_tokens = counter
-        self._autosave = Autosave(config.autosave_interval, self._save_unasked)
-        self._sessions = OpenSessions(
-            self._storage, self._autosave, limit=config.max_session_bytes, count_tokens=counter
-        )
-        self._operations = self._sessions.operations
+        if storage is None:
+            # What is wrong with the store is told now. What reads and writes it takes longer to load than this.
+            self._store = OpenedStore(config)
+            storage = self._store.storage() if self._store.has_moved else None
+        if storage is not None:
+            self._start(storage)
         self._templates: late.Templates | None = None
         self._bulk: late.Bulk | None = None
         self._watches: Weakly[late.Watch] = Weakly()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Load what verbs work with when the first of them asks for a part of it."""
+            if name not in STARTED:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return self._start(self._store.storage())[name]
+
+    def _start(self, storage: late.SessionStorage) -> dict[str, Any]:
+        """Make what verbs work with, as attributes, and return it by their names."""
+        autosave = late.Autosave(self._config.autosave_interval, self._save_unasked)
+        sessions = late.OpenSessions(
+            storage, autosave, limit=self._config.max_session_bytes, count_tokens=self._count_tokens
+        )
+        parts = (storage, late.engine_of(storage), autosave, sessions, sessions.operations)
+        # Several threads may come here at once: the parts of one of them are everybody's.
+        started: dict[str, Any] = vars(self).setdefault("_parts", dict(zip(STARTED, parts, strict=True)))
+        vars(self).update(started)
+        return started
+
     @operation
-    def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> Session:
+    def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> late.Session:
         """Create a session, or load the one that has the name.
 
         A new session is stored at once, empty. Opened twice, a session is the same object.
@@ -111,6 +126,10 @@ class SessionManager(Carrying):
         """
         name = checked_name(name)
         if branch_from is not None:
+            # Late, as all that a verb alone needs.
+            with loading():
+                from .branching import branch
+
             return branch(self, name, checked_name(branch_from), at)
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
@@ -118,7 +137,7 @@ class SessionManager(Carrying):
             session = self._sessions.find(name) if self._may_exist(name) else None
             if session is not None:
                 return session
-            session = Session(name, created_at=self._engine.now() if self._engine is not None else None)
+            session = late.Session(name, created_at=self._engine.now() if self._engine is not None else None)
             try:
                 self._storage.create(session)
             except SessionExistsError:
@@ -127,7 +146,7 @@ class SessionManager(Carrying):
             return self._sessions.add(session)
 
     @operation
-    def load_session(self, name: str, *, partial: bool = False) -> Session:
+    def load_session(self, name: str, *, partial: bool = False) -> late.Session:
         """Return the session of this name.
 
         Args:
@@ -149,7 +168,7 @@ class SessionManager(Carrying):
         return self._load(name)
 
     @operation
-    def save_session(self, session: Session) -> None:
+    def save_session(self, session: late.Session) -> None:
         """Store what the session holds now; durable when this returns, and cheap however long the session is.
 
         One that this manager did not open is created.
@@ -162,7 +181,7 @@ class SessionManager(Carrying):
                 (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
         """
-        if not isinstance(session, Session):
+        if not isinstance(session, late.Session):
             raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
         self._save(session)
 
@@ -197,7 +216,7 @@ class SessionManager(Carrying):
                 what is open under the name, goes by another; the error names both, and nothing was deleted.
         """
 
-        def delete(name: str, live: Session | None) -> None:
+        def delete(name: str, live: late.Session | None) -> None:
             exists = self._storage.exists(name)
             if exists:
                 self._storage.delete(name)
@@ -223,36 +242,36 @@ class SessionManager(Carrying):
             self._load(old)
             return
 
-        def rename(old: str, _: Session | None) -> None:
+        def rename(old: str, _: late.Session | None) -> None:
             if old == new:
                 self._load(old)
                 return
             if self._storage.meant(new) not in (old, new):
-                raise name_taken(new)
+                raise late.name_taken(new)
             self._storage.rename(old, normalise_name(new))
             self._sessions.renamed(old, new)
 
         self._sessions.around(old, rename)
 
     @operation
-    def list_sessions(self) -> list[SessionInfo]:
+    def list_sessions(self) -> list[late.SessionInfo]:
         """Return what is known of every session, newest first, then by name.
 
         A session that cannot be loaded is listed with `error` set.
         """
-        infos: list[SessionInfo] = self._storage.list_all() or []
+        infos: list[late.SessionInfo] = self._storage.list_all() or []
         if self._storage.lists_newest_first:
             return infos
-        infos = [with_origin(info) for info in infos]
+        infos = [late.with_origin(info) for info in infos]
         return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
     @operation
-    def get_session_info(self, name: str) -> SessionInfo | None:
+    def get_session_info(self, name: str) -> late.SessionInfo | None:
         """Return what is known of a session without loading its messages, None where there is none."""
         return self._info(self._meant(checked_name(name)))
 
     @operation
-    def stats(self) -> StoreStats:
+    def stats(self) -> late.StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()
 
@@ -328,7 +347,7 @@ class SessionManager(Carrying):
 
         Where it is interrupted, by Ctrl-C, call it again, too.
         """
-        unsaved: list[Session] = []
+        unsaved: list[late.Session] = []
         try:
             self.save_all()
         except BaseException:
@@ -337,19 +356,8 @@ class SessionManager(Carrying):
         finally:
             self._release(unsaved)
 
-    def _held(self) -> list[Session]:
-        """Return every open session, and those that nobody else holds any more."""
-        return list({id(session): session for session in [*self._autosave.held(), *self._sessions]}.values())
-
-    def _is_unsaved(self, session: Session) -> bool:
-        try:
-            return session.has_unsaved_changes
-        except Exception:
-            # Whatever is wrong with it, saving it would tell, and has told.
-            return True
-
     @operation
-    def _release(self, unsaved: Sequence[Session] = ()) -> None:
+    def _release(self, unsaved: Sequence[late.Session] = ()) -> None:
         for watch in self._watches:
             watch.stop()
         self._autosave.stop(unsaved)
@@ -386,7 +394,7 @@ class SessionManager(Carrying):
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
 
-    def _save_unasked(self, session: Session) -> None:
+    def _save_unasked(self, session: late.Session) -> None:
         """Save a session of this manager, unless that is left to the parent of this process."""
         if session._owner is self._sessions and not self._sessions.is_left_to_parent(session):
             self.save_session(session)

@@ -57,14 +57,21 @@ class OpenSessions(Uncopied):
         self.hooks: Hooks | None = None
         self._storage = storage
         self._autosave = autosave
-        # Without a step in between: every message that is added passes here.
-        self.touched = autosave.touched
+        self.touched: Callable[[Session], None] = self._first_touched
         self._limit = limit
         self._count_tokens = count_tokens
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         # What was said of sessions that were left to the parent.
         self._told: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
         forks.renew(self, forks.Floor.FRONT)
+
+    def _first_touched(self, session: Session) -> None:
+        # From now on without a step in between: every message that is added passes here, be it in a signal handler.
+        self.touched = self._autosave.touched
+        self.touched(session)
+        with suppress(StoreError):
+            # What is wrong now may be mended by the time it is saved.
+            self._storage.ready_to_save()
 
     def __iter__(self) -> Iterator[Session]:
         # Not values(), which fails where another thread opens a session meanwhile.

@@ -12,7 +12,7 @@ from ..errors import warn
 from ..format.records import decode_time
 from ..session.session import Session
 from ..session.state import Found
-from .ancestry.resolve import Shown
+from .ancestry.shown import Shown
 from .content.state import Attempt, Cursor, State
 from .source import CursorSource
 

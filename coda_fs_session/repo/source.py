@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..errors import SessionTooLargeError
 from .content.state import Cursor, State
 from .repository import NO_LIMIT
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class CursorSource:
     """The live messages of the state that a session stands on.
 
@@ -18,8 +16,11 @@ class CursorSource:
         most_bytes: what is not read at once: somebody else may have written it, and a small file can hold any size.
     """
 
-    cursor: Cursor
-    most_bytes: int = NO_LIMIT
+    __slots__ = ("cursor", "most_bytes")
+
+    def __init__(self, cursor: Cursor, most_bytes: int = NO_LIMIT) -> None:
+        self.cursor = cursor
+        self.most_bytes = most_bytes
 
     def __len__(self) -> int:
         return self.cursor.state.live_count

@@ -19,19 +19,15 @@ from ..session.splice import MessageSource
 from ..session.state import Found, SessionState
 from ..session.working_copy import WorkingCopy
 from ..storage import SessionStorage, StoreStats
-from .ancestry.resolve import Shown
+from . import late
+from .ancestry.shown import Shown
 from .content.messages import Draft
 from .content.state import Cursor, State
 from .cursors import Cursors, go_by_label
-from .lookup.listing import find_info, list_infos
 from .lookup.names import Resolved, follow, related, resolve
-from .lookup.own_side import find_own_side, own_side
 from .repository import Repository
-from .reverts import put_back, verdict
+from .reverts import verdict
 from .source import CursorSource, refuse_too_large
-from .writing import lifecycle, refs
-from .writing import save as saving
-from .writing.attempts import AttemptLandedError, check_attempts
 
 if TYPE_CHECKING:
     from .bulk import Bulk
@@ -43,18 +39,23 @@ class RepoStorage(Uncopied, SessionStorage):
     """Keeps sessions in a repository.
 
     A save is durable when it returns, and safe beside other processes and machines.
+
+    Args:
+        repo: the opened store.
+        moved: the store may not be as this machine left it; what was reverted is put back.
     """
 
     lists_newest_first = True
     tracks_changes = True
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(self, repo: Repository, *, moved: bool = True) -> None:
         self.repo = repo
         self._cursors = Cursors(repo.settings.max_session_bytes)
         self.outlives_process = repo.backend.capabilities.persistent
         self._bulk: Bulk | None = None  # the last one
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
-        put_back.at_open(repo)
+        if moved:
+            late.put_back.at_open(repo)
 
     def engine(self) -> RepoStorage:
         return self
@@ -66,8 +67,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def save(self, session: Session) -> None:
         cursor = self._cursors.get(session)
         if cursor is None:
-            self.create(session)
-            return
+            return self.create(session)
         held = session._state
         while True:
             splice = held.splice()
@@ -78,17 +78,17 @@ class RepoStorage(Uncopied, SessionStorage):
                 cursor = self._cursors[session]
             # What comes into the session from now on is no part of this save.
             messages, values = held.copy.found, held.metadata.found
-            saved: saving.Saved | None = None
+            saved: late.save.Saved | None = None
             state: State | None = None
             try:
                 if (splice.lines or metadata) or not splice.empty:
-                    state = saving.append(self.repo, cursor, splice, metadata)
+                    state = late.save.append(self.repo, cursor, splice, metadata)
                     if state is None:
-                        saved = saving.save(self.repo, cursor, splice, metadata)
+                        saved = late.save.save(self.repo, cursor, splice, metadata)
                 else:
                     # What was taken back after an error may be in the store all the same.
-                    check_attempts(self.repo, cursor)
-            except AttemptLandedError as landed:
+                    late.attempts.check_attempts(self.repo, cursor)
+            except late.attempts.AttemptLandedError as landed:
                 cursor = self._cursors.rebase(session, landed.head, landed.attempt.metadata)
                 continue
             source = held.copy.source
@@ -109,7 +109,7 @@ class RepoStorage(Uncopied, SessionStorage):
             return
 
     def meant(self, name: str) -> str:
-        own = find_own_side(self.repo, name) if self.repo.settings.diverged == "own" else None
+        own = late.own_side.find_own_side(self.repo, name) if self.repo.settings.diverged == "own" else None
         return name if own is None else own.label
 
     def load(self, name: str) -> Session | None:
@@ -124,7 +124,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def _resolve(self, name: str) -> Resolved:
         """Find what a name stands for; where a ref of ours is damaged, what is recorded of it goes on in its place."""
         resolved = self._mended(name, act=lambda: resolve(self.repo, name))
-        if resolved.doubt is not None and put_back.mend(self.repo, name):
+        if resolved.doubt is not None and late.put_back.mend(self.repo, name):
             return resolve(self.repo, name)
         return resolved
 
@@ -141,7 +141,7 @@ class RepoStorage(Uncopied, SessionStorage):
         sides = resolved.sides
         if name in self._told or all(shown.label == name for shown in sides):
             return
-        own = own_side(self.repo.replica, sides, name)
+        own = late.own_side.own_side(self.repo.replica, sides, name)
         # What is undecided may turn out to go on from the other one: that is no reason to leave it.
         if own is None or own.label == name or any(shown.undecided for shown in (own, resolved.shown) if shown):
             return
@@ -157,7 +157,7 @@ class RepoStorage(Uncopied, SessionStorage):
         try:
             return act()
         except CorruptionError:
-            if not any(list(map(partial(put_back.mend, self.repo), names))):
+            if not any(list(map(partial(late.put_back.mend, self.repo), names))):
                 raise
             return act()
 
@@ -217,20 +217,21 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def delete(self, name: str) -> None:
         known = [head for _, head in self._cursors.showing(name)]
-        if not self._mended(name, act=lambda: lifecycle.delete(self.repo, name, known=known)):
+        if not self._mended(name, act=lambda: late.lifecycle.delete(self.repo, name, known=known)):
             raise SessionNotFoundError(name)
 
     def list_all(self) -> list[SessionInfo]:
-        return list_infos(self.repo)
+        return late.listing.list_infos(self.repo)
 
     def look(self) -> list[SessionInfo]:
         """Return what `list_all` does, without writing the index down: for those who look all the time."""
-        return list_infos(self.repo, keep=False)
+        return late.listing.list_infos(self.repo, keep=False)
 
     def info(self, name: str) -> SessionInfo | None:
-        return find_info(self.repo, name)
+        return late.listing.find_info(self.repo, name)
 
     def create(self, session: Session) -> None:
+        self.ready_to_save()
         draft, held = Draft(self.repo.objects, self.repo.sizes), session._state
         if session._hooks is None:
             draft.extend(held.splice_all())
@@ -243,16 +244,16 @@ class RepoStorage(Uncopied, SessionStorage):
         metadata = {key: Stamped(now, value) for key, value in values.items()}
         draft.finish()
         try:
-            head = lifecycle.create(
+            head = late.lifecycle.create(
                 self.repo,
                 session.name,
-                refs.Content(draft.base(), draft.loose),
+                late.refs.Content(draft.base(), draft.loose),
                 metadata,
                 created=encode_time(held.created),
                 updated=encode_time(held.updated),
                 attempted=self._cursors.attempts_to_create(session),
             )
-        except AttemptLandedError as landed:
+        except late.attempts.AttemptLandedError as landed:
             self._cursors.rebase(session, landed.head, landed.attempt.metadata)
             self.save(session)
         else:
@@ -272,26 +273,26 @@ class RepoStorage(Uncopied, SessionStorage):
         if parent.has_unsaved_changes and not self.repo.has(head):
             # What it stands on may be gone from the store; otherwise it was read just now.
             head.messages.secure()
-        metadata = refs.merged(self.repo, head, change)
+        metadata = late.refs.merged(self.repo, head, change)
         # A side's name that was made up for a list is not written down; a rename that came meanwhile is.
         origin = head.name if head.name in origins(parent.name) else parent.name
-        forked = lifecycle.fork(self.repo, head, splice, name, parent=origin, metadata=metadata, at=at)
+        forked = late.lifecycle.fork(self.repo, head, splice, name, parent=origin, metadata=metadata, at=at)
         return self._open(Shown(name, forked))
 
     def rename(self, old: str, new: str) -> None:
         before = self._cursors.showing(old)
         known = [head for _, head in before]
-        renamed = self._mended(old, new, act=lambda: lifecycle.rename(self.repo, old, new, known=known))
+        renamed = self._mended(old, new, act=lambda: late.lifecycle.rename(self.repo, old, new, known=known))
         if renamed is None:
             raise SessionNotFoundError(old)
         for session, head in self._cursors.states():
             # One without unsaved changes is refreshed by whoever opened it.
-            if head.key == renamed.key and lifecycle.steps_from(renamed, head) and session.has_unsaved_changes:
+            if head.key == renamed.key and late.lifecycle.steps_from(renamed, head) and session.has_unsaved_changes:
                 # What is not saved yet was changed against the same messages: it applies after the rename too. And an
                 # object that is still called what the session was called before others renamed it gets its name now.
                 self._cursors.stand_on(session, Cursor(renamed))
         for session, head in before:
-            if head.key != renamed.key and lifecycle.steps_from(renamed, head):
+            if head.key != renamed.key and late.lifecycle.steps_from(renamed, head):
                 # What is in the ref that it was read from was not shown, and keeps the name.
                 self._cursors.stand_on(session, Cursor(renamed))
 
@@ -324,10 +325,9 @@ class RepoStorage(Uncopied, SessionStorage):
     def reload(self, session: Session) -> bool:
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is kept."""
         shown = self._follow(session)
-        if shown is None:
-            return False
-        self._cursors.take(session, shown.head)
-        return True
+        if shown is not None:
+            self._cursors.take(session, shown.head)
+        return shown is not None
 
     def catch_up(self, session: Session) -> None:
         cursor = self._cursors.get(session)
@@ -370,6 +370,9 @@ class RepoStorage(Uncopied, SessionStorage):
 
         return stats(self.repo)
 
+    def ready_to_save(self) -> None:
+        _ = late.save, late.resolve
+
     def opened(self, session: Session) -> None:
         self._cursors.forget_attempts(session)
 
@@ -385,7 +388,7 @@ class RepoStorage(Uncopied, SessionStorage):
     def close(self) -> None:
         if self._bulk is not None:
             self._bulk.finish()
-        put_back.at_close(self.repo)
+        late.put_back.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()
 

@@ -39,5 +39,5 @@ def test_what_is_pointed_at_is_there() -> None:
 
 def test_a_reference_can_lead_nowhere() -> None:
     """The search above finds a module, and a name in one, that is not there."""
-    assert missing("`repo.put_back` and `repo.ancestry.resolve.Shown`") == ["repo.put_back"]
+    assert missing("`repo.put_back` and `repo.ancestry.shown.Shown`") == ["repo.put_back"]
     assert missing("`backends.base.Backends`") == ["backends.base.Backends"]

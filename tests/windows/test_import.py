@@ -72,7 +72,7 @@ def test_an_import_that_fails_says_why() -> None:
     On Windows the package once said "cannot import name 'SessionManager'", and no more.
     """
     done = run_python("import os; del os.register_at_fork; from coda_fs_session import SessionManager")
-    assert "ImportError: cannot import manager for SessionManager" in done.stderr
+    assert "ImportError: cannot import coda_fs_session.manager.manager for SessionManager" in done.stderr
     assert "has no attribute 'register_at_fork'" in done.stderr.rpartition("ImportError")[2]
 
 

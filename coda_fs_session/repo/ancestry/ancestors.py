@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from ...errors import StoreError
 from ...format.commits import Commit
 from ...format.records import FIRST_GENERATION, CommitLink, Generation
+from ...process.loading import loading
 from ..content.objects import Objects
 from ..content.state import State
-from .lineage import UndecidedError, last_common, paths_of
 
 
 def covers(newer: State, older: State) -> bool:
@@ -20,6 +20,10 @@ def covers(newer: State, older: State) -> bool:
     """
     if is_seen_in(older, newer):
         return True
+    # Late: hardly any session has two refs that take a look at messages.
+    with loading():
+        from .lineage import UndecidedError, last_common, paths_of
+
     try:
         path, path_there = paths_of(older, newer)
         return path.step_after(last_common(path, path_there)) is None

@@ -8,58 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
 
 from ...errors import StoreError
 from ...format.names import derived
-from ...format.records import Stamped, stamp_order
 from ..content.state import State
 from .ancestors import same_life
 from .covers import Newest, Order, compare
 from .lineage import Path, Step, UndecidedError, last_common, path_of, step_order, were_one
-
-
-class Shown(NamedTuple):
-    """One session of the view.
-
-    Attributes:
-        label: the name that it goes by: that in its header, or one derived from it where others diverged from it.
-        head: its newest state, with the metadata of those that it covers.
-        covered: refs of earlier states, or of the same one.
-        undecided: what is missing to tell whether it continues another ref, or another one it.
-        survived_delete: somebody deleted it, and somebody else, who did not know, went on.
-        merged: of `covered`, those whose metadata counts: not from before the name was deleted or given anew.
-        same: of `covered`, those of the same state.
-    """
-
-    label: str
-    head: State
-    covered: tuple[State, ...] = ()
-    undecided: StoreError | None = None
-    survived_delete: bool = False
-    merged: tuple[State, ...] = ()
-    same: tuple[State, ...] = ()
-
-    @property
-    def diverged_from(self) -> str | None:
-        """The name in the header, where the session goes by another one."""
-        return self.head.name if self.head.name != self.label else None
-
-
-class View(NamedTuple):
-    """All that heads with names in common add up to.
-
-    Attributes:
-        sessions: those that live; of the sides of one name, the one that keeps it comes first.
-        deleted: tombstones that nothing continues, with the names that they keep.
-        complete: nothing was missing.
-    """
-
-    sessions: tuple[Shown, ...]
-    deleted: tuple[Shown, ...]
-    complete: bool = True
+from .shown import Shown, View, shown_as
 
 
 def resolve_heads(heads: Iterable[State], is_taken: Callable[[str], bool], horizon: str) -> View:
@@ -217,42 +174,6 @@ def _outlived(path: Path, tombstone: Path) -> bool:
         return False
     step = tombstone.step_after(last_common(path, tombstone))
     return step is not None and step.operation == "delete"
-
-
-def shown_as(
-    label: str,
-    head: State,
-    covered: Sequence[State],
-    merged: Sequence[State],
-    same: Sequence[State],
-    horizon: str,
-    *,
-    survived_delete: bool = False,
-) -> Shown:
-    """Return a session with the metadata of heads that its own covers; see `Shown` for the rest.
-
-    For each key the latest stamp wins, whoever set it. `updated` is the latest of the heads at the state that is shown,
-    and of those that a value comes from.
-    """
-
-    def weight(item: Stamped) -> tuple[tuple[bool, str], str]:
-        return stamp_order(item.stamp, horizon), hashlib.sha256(item.value or b"").hexdigest()
-
-    metadata = dict(head.metadata)
-    for other in merged:
-        for key, item in other.metadata.items():
-            if key not in metadata or weight(metadata[key]) < weight(item):
-                metadata[key] = item
-    sources = [
-        other
-        for other in merged
-        if other in same or any(metadata[key] == item != head.metadata.get(key) for key, item in other.metadata.items())
-    ]
-    updated = max(each.updated for each in (head, *sources))
-    shown = head
-    if metadata != head.metadata or updated != head.updated:
-        shown = replace(head, metadata=metadata, updated=updated)
-    return Shown(label, shown, tuple(covered), None, survived_delete, tuple(merged), tuple(same))
 
 
 def _same_life(head: State, other: State) -> bool:

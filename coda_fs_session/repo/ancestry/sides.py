@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..content.state import State
 from .lineage import Path, Point, UndecidedError, last_common, path_of
-from .resolve import Shown
+from .shown import Shown
 
 
 class Sides(NamedTuple):

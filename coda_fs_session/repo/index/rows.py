@@ -65,7 +65,7 @@ class KnownRef(NamedTuple):
 
 
 class ViewRow(NamedTuple):
-    """One session, or tombstone, of what several refs add up to; see `repo.ancestry.resolve.Shown`.
+    """One session, or tombstone, of what several refs add up to; see `repo.ancestry.shown.Shown`.
 
     Attributes:
         row: of its head, with the metadata of refs that it covers.

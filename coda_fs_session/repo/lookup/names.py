@@ -12,8 +12,9 @@ from ...backends.base import RefKey
 from ...errors import SessionError
 from ...format.names import is_of_key, key_of_ref, number_of_ref, origins, session_key
 from ...format.records import LARGEST_WRITTEN
+from ...process.loading import loading
 from ..ancestry.ancestors import covers, is_seen_in
-from ..ancestry.resolve import Shown, View, resolve_heads, shown_as
+from ..ancestry.shown import Shown, View, shown_as
 from ..content.state import Cursor, State
 from ..index.groups import groups
 from ..index.index import Index
@@ -187,6 +188,10 @@ def _view_of_group(repo: Repository, heads: Sequence[State], rows: Sequence[Row]
     def is_taken(name: str) -> bool:
         rows = repo.index.last_named(name)
         return any(row.name == name and not row.deleted and row.path not in inside for row in rows)
+
+    # Late: it takes longer to load than one session to read, and hardly any has several refs.
+    with loading():
+        from ..ancestry.resolve import resolve_heads
 
     return resolve_heads(heads, is_taken, repo.horizon())
 

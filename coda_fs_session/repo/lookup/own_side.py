@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ...errors import StoreError
 from ...format.names import identity_of, session_key
 from ..ancestry.ancestors import same_life
-from ..ancestry.resolve import Shown
+from ..ancestry.shown import Shown
 from ..content.state import State
 from ..repository import Repository
 from .names import may_write, read_refs, related, view_of

@@ -17,6 +17,7 @@ from ..lookup.names import related
 from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..writing.refs import create_free, paths_for
+from .marker import has_moved, is_as_marked
 from .verdict import Comparison, Verdict, agrees, compare
 from .which_store import sort_records
 
@@ -32,8 +33,7 @@ def at_open(repo: Repository) -> None:
     A store that cannot be written or read is left alone: whoever reads it is told.
     """
     with suppress(StoreError):
-        record = repo.machine.record
-        if not _is_as_marked(repo) and (record.replicas() or record.aside()) and not _has_the_newest(repo):
+        if has_moved(repo.backend, repo.machine) and not _has_the_newest(repo):
             put_back(repo)
 
 
@@ -41,20 +41,14 @@ def at_close(repo: Repository) -> None:
     """Hold the records against the store once more, so that who opens it next need not: our own writes moved it."""
     with suppress(StoreError):
         # Which replica we are is asked last: it takes the index, which many who close a store have not needed.
-        if _is_as_marked(repo) or not repo.machine.record.replicas() or (replica := repo.replica) is None:
+        if is_as_marked(repo.backend, repo.machine) or not repo.machine.record.replicas():
+            return
+        if (replica := repo.replica) is None:
             return
         if marker := repo.backend.replica_marker(replica):
             found, differing, _ = _find_differing(repo)
             if not differing:
                 _keep(repo, marker, found)
-
-
-def _is_as_marked(repo: Repository) -> bool:
-    try:
-        replica, marker = decode_note(repo.machine.record.load_marker() or b"[null,{}]")
-    except (ValueError, TypeError):
-        return False
-    return bool(marker) and repo.backend.replica_marker(replica, marker) == marker
 
 
 def _has_the_newest(repo: Repository) -> bool:
