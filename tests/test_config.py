@@ -309,13 +309,13 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_config({"session": {"replica": "good"}}).replica == "good"
 
 
-def test_sqlite_without_its_extra() -> None:
-    """Without SQLAlchemy `backend = "sqlite"` is a ConfigError that says what to install; the others work on."""
+def test_sqlite_without_its_module() -> None:
+    """In a Python without sqlite3 `backend = "sqlite"` is a ConfigError that says so; the others work on."""
     # In a process of its own: a package that is imported anew is another one, with which other tests would meet.
     done = run_python(
         """
         import sys
-        sys.modules["sqlalchemy"] = None
+        sys.modules["sqlite3"] = None
         from coda_fs_session import ConfigError, SessionManager
         try:
             SessionManager({"session": {"backend": "sqlite"}})
@@ -324,7 +324,7 @@ def test_sqlite_without_its_extra() -> None:
         SessionManager({"session": {"backend": "memory"}}).create_session("chat")
         """
     )
-    assert 'pip install "coda-fs-session[sqlite]"' in done.stdout
+    assert "needs the module sqlite3" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
 
 

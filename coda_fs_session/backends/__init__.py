@@ -59,10 +59,10 @@ def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
     try:
         from .sqlite.backend import SqliteBackend
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sqlalchemy":
+        if error.name not in ("sqlite3", "_sqlite3"):
             raise
         raise ConfigError(
-            'session.backend = "sqlite" needs SQLAlchemy: pip install "coda-fs-session[sqlite]"'
+            'session.backend = "sqlite" needs the module sqlite3, which this Python was built without'
         ) from error
     state = LocalState(options.root, folder=options.state, replica=options.replica)
     backend = SqliteBackend(

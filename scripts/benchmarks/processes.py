@@ -11,13 +11,14 @@ MANAGER = """
 import sys
 from coda_fs_session import SessionManager
 
-manager = SessionManager({"session": {"storage_path": sys.argv[1], "state_path": sys.argv[2]}})
+backend, store, state, *_ = sys.argv[1:]
+manager = SessionManager({"session": {"backend": backend, "storage_path": store, "state_path": state}})
 """
 
 OURS = (
     MANAGER
     + """
-for message in manager.load_session(sys.argv[3]).get_messages(limit=10):
+for message in manager.load_session(sys.argv[4]).get_messages(limit=10):
     print(message["role"], message["content"])
 """
 )
@@ -37,7 +38,7 @@ for (body,) in reversed(newest.fetchall()):
 def make_manager(lab: Lab) -> Row:
     lab.session(lab.scale.small, "print", ["ours"])
     programs = {
-        "a manager": ["-c", MANAGER, str(lab.ours.store), str(lab.ours.state)],
+        "a manager": ["-c", MANAGER, "files", str(lab.ours.store), str(lab.ours.state)],
         "import orjson, hashlib": BASE,
         "import coda_fs_session": ["-c", "import coda_fs_session"],
         "import sqlite3": ["-c", "import sqlite3"],
@@ -50,9 +51,11 @@ def make_manager(lab: Lab) -> Row:
 
 
 def print_last_messages(lab: Lab) -> Row:
-    session = lab.session(lab.scale.bulk, "print", ["sqlite", "ours"])
-    ours = ["-c", OURS, str(lab.ours.store), str(lab.ours.state), session]
-    contenders = {"ours": ours}
+    session = lab.session(lab.scale.bulk, "print", ["sqlite", "ours", "ours on sqlite"])
+    contenders = {
+        name: ["-c", OURS, backend, str(ours.store), str(ours.state), session]
+        for name, backend, ours in (("ours", "files", lab.ours), ("ours on sqlite", "sqlite", lab.on_sqlite))
+    }
     for module in ("json", "orjson"):
         program = SQLITE.replace("MODULE", module)
         contenders[f"sqlite3 and {module}"] = ["-c", program, str(lab.sqlite.path), session]
@@ -63,6 +66,7 @@ def print_last_messages(lab: Lab) -> Row:
     results = milliseconds(times)
     checks = [
         ratio(results, "ours", "import orjson, hashlib", must=1.7),
+        ratio(results, "ours on sqlite", "ours", must=1.5),
         ratio(results, "ours", "sqlite3 and json"),
         ratio(results, "ours", "sqlite3 and orjson"),
     ]

@@ -14,8 +14,6 @@ from storekit import fill, message, open_store, run_python, say
 
 from coda_fs_session import SessionManager, SessionWarning, StoreError
 
-pytest.importorskip("sqlalchemy")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:

@@ -48,7 +48,7 @@ IMPORTED_BEFORE = (
         "uuid",
         "orjson",
     ),
-    *("platformdirs", "sqlalchemy", "sqlalchemy.dialects.sqlite", "watchdog.observers", "zstandard"),
+    *("platformdirs", "sqlite3", "watchdog.observers", "zstandard"),
 )
 BINARY, NOT_INHERITED = 1 << 28, 1 << 29
 TEXT_END = b"\x1a"

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
-from sqlalchemy import select
-
 from ...errors import CorruptionError, StoreError
 from ..base import (
     END_BYTES,
@@ -37,12 +35,10 @@ from ..machine.own_refs import FileRecord
 from . import refs as rows
 from .database import Database
 from .objects import ObjectRows
-from .schema import store
-from .statements import run
 
 PATIENCE_SECONDS = 60.0
 
-_STORE = select(store.c.id, store.c.changed)
+_STORE = "SELECT id, changed FROM store"
 
 
 class SqliteBackend(Backend):
@@ -95,7 +91,7 @@ class SqliteBackend(Backend):
         return Place(path, Sign((number, inode)))
 
     def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        row = run(connection, _STORE).fetchone()
+        row = connection.execute(_STORE).fetchone()
         if row is None or {type(row[0]), type(row[1])} != {int}:
             raise CorruptionError("the database has lost its row in the table store", self._database.path)
         return row[0], row[1]
@@ -148,7 +144,7 @@ class SqliteBackend(Backend):
                 return RefFolders(dict(known), {})
             if but is not None:
                 self._made = (but, now, now)
-            found = run(connection, rows.LIST_REFS).fetchall()
+            found = connection.execute(rows.LIST_REFS).fetchall()
             # Not by way of tokens: each new session looks at all rows.
             return RefFolders.listed(
                 {rows.path_of(number, path): rows.number_of(version) for number, path, version, *_ in found}, now
@@ -263,8 +259,7 @@ class SqliteBackend(Backend):
             return token
 
     def has_refs(self, replica: str) -> bool:
-        first = self._database.rows(rows.FIRST_BELOW, rows.below(replica))
-        return bool(first and first[0][0])
+        return bool(self._database.rows(rows.HAS_BELOW, rows.below(replica)))
 
     @contextmanager
     def hold(self, key: RefKey) -> Iterator[None]:

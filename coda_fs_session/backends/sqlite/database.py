@@ -24,8 +24,7 @@ from ..disk.paths import DATABASE
 from ..disk.store_check import check_database_folder, warn_if_open_to_all
 from .connections import Connection, Connections, Identity, Lease, identity_of
 from .errors import code_of, database_errors, is_locked
-from .schema import STEPS, is_current, migrate, number_of, version_of
-from .statements import Statement, run
+from .schema import bring_up_to_date, migrate, number_of, version_of
 from .waiting import Gate, Queue
 
 _POLL_SECONDS = 0.01
@@ -95,8 +94,6 @@ class Database(Uncopied):
                 raise StoreGoneError(
                     f"another database has come to stand at {self.path}, in the place of the one opened", self.path
                 )
-            if version and version < len(STEPS):
-                self._migrate()
             if version:
                 self._identity, self._number = identity, number
             return version > 0
@@ -126,7 +123,7 @@ class Database(Uncopied):
         self.exists()
 
     def _migrate(self) -> None:
-        """Make the tables, or bring those of an earlier version to this one."""
+        """Make the tables."""
         deadline = time.monotonic() + self._patience
         gave_back = False
         while True:
@@ -150,12 +147,12 @@ class Database(Uncopied):
 
     # Transactions
 
-    def rows(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> list[Any]:
+    def rows(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[Any]:
         """Return all rows: a connection must not be taken while somebody goes through them one by one."""
         if not self.exists():
             return []
         with self.reading() as connection:
-            return run(connection, statement, parameters).fetchall()
+            return connection.execute(statement, parameters or {}).fetchall()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -219,7 +216,7 @@ class Database(Uncopied):
             self._queue.enter()
             connection = self._connections.lend(lease)
             connection.execute("BEGIN IMMEDIATE")
-            if connection.identity == self.identity() and is_current(connection):
+            if connection.identity == self.identity() and bring_up_to_date(connection, self.path):
                 return
             # Another one has taken its place, or a later version of this package has taken it over.
             self._give_back(lease)

@@ -7,15 +7,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import bindparam, case, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
-
 from ...errors import CorruptionError, ObjectNotYetHereError
 from ..base import OBJECT_LIMIT, NewObject, Sign, mismatch
 from ..disk.zstd import compress, compressed, decompress, decompressed, largest_frame
 from .database import Database
-from .schema import new_number, objects
-from .statements import run
+from .schema import new_number
 
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _GROUP_DIGITS = 2
@@ -23,15 +19,13 @@ _TAG_DIGITS = 10
 _PLAIN, _ZSTD = "plain", "zstd"
 _HEX = re.compile(r"[0-9a-f]*\Z")
 
-_SIZE = func.length(objects.c.data)
-_READ = select(
-    objects.c.form, _SIZE, case((_SIZE <= bindparam("limit"), objects.c.data), else_=None).label("data")
-).where(objects.c.id == bindparam("key"))
-_PUT = insert(objects).prefix_with("OR REPLACE")
-_ALL = select(objects.c.id, _SIZE)
-_GROUP = func.substr(objects.c.id, literal_column("1"), literal_column(str(_GROUP_DIGITS)))
-_GROUPS = select(_GROUP, func.count(), func.sum(objects.c.tag)).group_by(literal_column("1"))
-_IDS = select(objects.c.id).where(objects.c.id >= bindparam("first"), objects.c.id < bindparam("after"))
+_READ = """
+SELECT form, length(data), CASE WHEN length(data) <= :limit THEN data END FROM objects WHERE id = :key
+"""
+_PUT = "INSERT OR REPLACE INTO objects (id, tag, form, data) VALUES (:id, :tag, :form, :data)"
+_ALL = "SELECT id, length(data) FROM objects"
+_GROUPS = f"SELECT substr(id, 1, {_GROUP_DIGITS}), count(*), sum(tag) FROM objects GROUP BY 1"
+_IDS = "SELECT id FROM objects WHERE id >= :first AND id < :after"
 
 
 class ObjectRows:
@@ -100,7 +94,7 @@ class ObjectRows:
         if digest.hexdigest() != identity:
             raise self._bad(identity, f"sha256 {identity}", digest.hexdigest())
         with self._database.writing("write objects into") as connection:
-            run(connection, _PUT, _row(identity, form, data))
+            connection.execute(_PUT, _row(identity, form, data))
 
     def _bad(self, identity: str, expected: object, actual: object) -> CorruptionError:
         return CorruptionError(
@@ -129,9 +123,9 @@ class ObjectRows:
         rows = [self._row(new) for new in batch]
         with self._database.writing("write objects into", ends_hold=False) as connection:
             for new, row in zip(batch, rows, strict=True):
-                there = run(connection, _READ, {"key": new.id, "limit": largest_frame(len(new.data))}).fetchone()
+                there = connection.execute(_READ, {"key": new.id, "limit": largest_frame(len(new.data))}).fetchone()
                 if there is None or not _holds(there[0], there[2], new.data):
-                    run(connection, _PUT, row)
+                    connection.execute(_PUT, row)
 
     def _row(self, new: NewObject) -> dict[str, object]:
         form, data = _PLAIN, new.data

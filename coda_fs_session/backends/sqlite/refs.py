@@ -11,84 +11,60 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.dialects.sqlite import insert
-
 from ..base import RefChangedError, RefKey, Token
-from .schema import new_number, ref_lines, refs, sessions, store
+from .schema import new_number
 from .sessions import describe, growth, merged
-from .statements import run
 
 _MARK_BYTES = 7
 _NO_PATH = "?"
 _ROW = re.compile(r"\?/row-(-?[0-9]{1,18})\.jsonl\Z")
 
-_TOKEN = (refs.c.version, refs.c.size, refs.c.mark)
-
-READ_REF = (
-    select(*_TOKEN, ref_lines.c.data)
-    .select_from(refs.outerjoin(ref_lines, ref_lines.c.ref == refs.c.id))
-    .where(refs.c.path == bindparam("path"))
-    .order_by(ref_lines.c.position)
-)
-FIND_REF = select(refs.c.id).where(refs.c.path == bindparam("path"))
-HAS_NUMBER = select(refs.c.id).where(refs.c.id == bindparam("number"))
-FIRST_BELOW = select(func.count()).where(refs.c.path > bindparam("start"), refs.c.path < bindparam("end"))
-LIST_REFS = select(refs.c.id, refs.c.path, *_TOKEN)
-_CREATE = (
-    insert(refs)
-    .values({column: bindparam(column.key) for column in (refs.c.path, *_TOKEN)})
-    .on_conflict_do_nothing()
-    .returning(refs.c.id)
-)
-_CHANGE = (
-    refs.update()
-    .where(
-        refs.c.path == bindparam("key"),
-        refs.c.version == bindparam("old_version"),
-        refs.c.size == bindparam("old_size"),
-        refs.c.mark == bindparam("old_mark"),
-    )
-    .values(version=bindparam("version"), size=bindparam("size"), mark=bindparam("mark"))
-    .returning(refs.c.id)
-)
-_ADD_LINE = ref_lines.insert()
-_REMOVE_LINES = ref_lines.delete().where(ref_lines.c.ref == bindparam("of"))
-_LINES = select(ref_lines.c.data).where(ref_lines.c.ref == bindparam("of")).order_by(ref_lines.c.position)
-_OF_PATH = ref_lines.c.ref == select(refs.c.id).where(refs.c.path == bindparam("path")).scalar_subquery()
-_END = (
-    select(*_TOKEN, ref_lines.c.data)
-    .select_from(refs.join(ref_lines, ref_lines.c.ref == refs.c.id))
-    .where(refs.c.path == bindparam("path"))
-    .order_by(ref_lines.c.position.desc())
-)
+READ_REF = """
+SELECT refs.version, refs.size, refs.mark, ref_lines.data FROM refs LEFT JOIN ref_lines ON ref_lines.ref = refs.id
+WHERE refs.path = :path ORDER BY ref_lines.position
+"""
+FIND_REF = "SELECT id FROM refs WHERE path = :path"
+HAS_NUMBER = "SELECT id FROM refs WHERE id = :number"
+HAS_BELOW = "SELECT 1 FROM refs WHERE path > :start AND path < :end LIMIT 1"
+LIST_REFS = "SELECT id, path, version, size, mark FROM refs"
+_CREATE = """
+INSERT INTO refs (path, version, size, mark) VALUES (:path, :version, :size, :mark)
+ON CONFLICT DO NOTHING RETURNING id
+"""
+_CHANGE = """
+UPDATE refs SET version = :version, size = :size, mark = :mark
+WHERE path = :key AND version = :old_version AND size = :old_size AND mark = :old_mark RETURNING id
+"""
+_ADD_LINE = "INSERT INTO ref_lines (ref, position, data) VALUES (:ref, :position, :data)"
+_REMOVE_LINES = "DELETE FROM ref_lines WHERE ref = :of"
+_LINES = "SELECT data FROM ref_lines WHERE ref = :of ORDER BY position"
+_END = """
+SELECT refs.version, refs.size, refs.mark, ref_lines.data FROM refs JOIN ref_lines ON ref_lines.ref = refs.id
+WHERE refs.path = :path ORDER BY ref_lines.position DESC
+"""
 """The last line comes first."""
 
-_ALL_LINES = select(ref_lines.c.data).where(_OF_PATH).order_by(ref_lines.c.position)
-_NOTE_CHANGE = store.update().values(changed=bindparam("now"))
+_ALL_LINES = "SELECT data FROM ref_lines WHERE ref = (SELECT id FROM refs WHERE path = :path) ORDER BY position"
+_NOTE_CHANGE = "UPDATE store SET changed = :now"
 
-_OF_REF = sessions.c.ref == bindparam("of")
-_AT_LINE = sessions.c.line == bindparam("previous")
-_GROW = (
-    sessions.update()
-    .where(_OF_REF, _AT_LINE)
-    .values(
-        messages=sessions.c.messages + bindparam("more_messages"),
-        bytes=sessions.c.bytes + bindparam("more_bytes"),
-        updated=bindparam("now"),
-        line=bindparam("last"),
-    )
-)
-_METADATA = select(sessions.c.metadata).where(_OF_REF, _AT_LINE)
-_SET_METADATA = sessions.update().where(_OF_REF).values(metadata=bindparam("changed"))
-_SET_ROW = insert(sessions).prefix_with("OR REPLACE")
-_REMOVE_ROW = sessions.delete().where(_OF_REF)
+_GROW = """
+UPDATE sessions SET messages = messages + :more_messages, bytes = bytes + :more_bytes, updated = :now, line = :last
+WHERE ref = :of AND line = :previous
+"""
+_METADATA = "SELECT metadata FROM sessions WHERE ref = :of AND line = :previous"
+_SET_METADATA = "UPDATE sessions SET metadata = :changed WHERE ref = :of"
+_SET_ROW = """
+INSERT OR REPLACE INTO sessions
+(ref, name, replica, messages, bytes, created, updated, metadata, parent, forked_at, deleted, line) VALUES
+(:ref, :name, :replica, :messages, :bytes, :created, :updated, :metadata, :parent, :forked_at, :deleted, :line)
+"""
+_REMOVE_ROW = "DELETE FROM sessions WHERE ref = :of"
 
 
 def create(connection: sqlite3.Connection, path: str, data: bytes) -> Token | None:
     """Write a new ref and return its token; None where the path is not free."""
     token = _new_token(data)
-    found = run(connection, _CREATE, {"path": path, **_fields(token)}).fetchall()
+    found = connection.execute(_CREATE, {"path": path, **_fields(token)}).fetchall()
     if not found:
         return None
     _fill(connection, found[0][0], data)
@@ -109,7 +85,7 @@ def replace(connection: sqlite3.Connection, key: RefKey, expected: Token, data: 
     """Write a ref anew, if it still has the expected token, and return the new one."""
     token = _new_token(data)
     ref = _change(connection, key, expected, token)
-    run(connection, _REMOVE_LINES, {"of": ref})
+    connection.execute(_REMOVE_LINES, {"of": ref})
     _fill(connection, ref, data)
     return token
 
@@ -122,12 +98,12 @@ def joined(lines: Sequence[object]) -> bytes | None:
 
 def read_all(connection: sqlite3.Connection, path: str) -> bytes:
     """Return the bytes of a ref; those of a damaged one are left out."""
-    return joined([line for (line,) in run(connection, _ALL_LINES, {"path": as_text(path)})]) or b""
+    return joined([line for (line,) in connection.execute(_ALL_LINES, {"path": as_text(path)})]) or b""
 
 
 def read_end(connection: sqlite3.Connection, path: str, length: int) -> tuple[Token, bytes] | None:
     """Return the token of a ref and its last bytes, as many as there are of `length`; None where it has none."""
-    found = run(connection, _END, {"path": as_text(path)}).fetchone()
+    found = connection.execute(_END, {"path": as_text(path)}).fetchone()
     if found is None:
         return None
     *token, last = found
@@ -184,7 +160,7 @@ def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token:
     """Give a ref another token, if it still has the expected one, and return its number."""
     version, size, mark, _ = expected
     old = {"key": as_text(key.path), "old_version": version, "old_size": size, "old_mark": mark}
-    found = run(connection, _CHANGE, {**old, **_fields(token)}).fetchall()
+    found = connection.execute(_CHANGE, {**old, **_fields(token)}).fetchall()
     if not found:
         raise RefChangedError(key)
     return int(found[0][0])
@@ -207,12 +183,12 @@ def _fill(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
     """Write the bytes of a ref that has none."""
     _add_lines(connection, ref, 0, data)
     _describe(connection, ref, data)
-    run(connection, _NOTE_CHANGE, {"now": new_number()})
+    connection.execute(_NOTE_CHANGE, {"now": new_number()})
 
 
 def _add_lines(connection: sqlite3.Connection, ref: int, position: int, data: bytes) -> None:
     for line in _lines(data):
-        run(connection, _ADD_LINE, {"ref": ref, "position": position, "data": line})
+        connection.execute(_ADD_LINE, {"ref": ref, "position": position, "data": line})
         position += len(line)
 
 
@@ -221,20 +197,20 @@ def _grow_row(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
     grown = growth(data)
     if grown is not None:
         where = {"of": ref, "previous": grown.previous}
-        metadata = run(connection, _METADATA, where).fetchone() if grown.metadata else None
+        metadata = connection.execute(_METADATA, where).fetchone() if grown.metadata else None
         more = {"more_messages": grown.messages, "more_bytes": grown.size, "now": grown.updated, "last": grown.line}
-        if run(connection, _GROW, {**where, **more}).rowcount:
+        if connection.execute(_GROW, {**where, **more}).rowcount:
             changed = merged(metadata[0], grown.metadata) if metadata is not None else None
             if changed is not None:
-                run(connection, _SET_METADATA, {"of": ref, "changed": changed})
+                connection.execute(_SET_METADATA, {"of": ref, "changed": changed})
             if changed is not None or metadata is None:
                 return
-    _describe(connection, ref, joined([line for (line,) in run(connection, _LINES, {"of": ref})]) or b"")
+    _describe(connection, ref, joined([line for (line,) in connection.execute(_LINES, {"of": ref})]) or b"")
 
 
 def _describe(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
     row = describe(data)
     if row is None:
-        run(connection, _REMOVE_ROW, {"of": ref})
+        connection.execute(_REMOVE_ROW, {"of": ref})
     else:
-        run(connection, _SET_ROW, {"ref": ref, **row})
+        connection.execute(_SET_ROW, {"ref": ref, **row})
