@@ -1,6 +1,7 @@
 """The sizes of a run, and the stores that its rows share: each is built once, when the first row asks for it."""
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,6 +115,8 @@ class Lab:
         with building.manager as manager, manager.bulk():
             for serial in range(number):
                 building.fill(f"session-{serial}", self.messages.take(length))
+        # What changed a moment ago may change again without a trace, and is looked at anew by whoever comes next.
+        time.sleep(0.1)
         building.keep_index()
         return Ours(folder)
 
