@@ -58,17 +58,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
     ),
     "repo.lookup.": (
-        *(
-            "errors",
-            "process.loading",
-            FORMAT,
-            "session.",
-            "backends.base",
-            "repo.content.",
-            "repo.ancestry.",
-            "repo.index.",
-        ),
-        *("repo.repository", "repo.reverts.verdict", "repo.lookup."),
+        *("errors", "process.loading", FORMAT, "session.", "backends.base", "repo.notes", "repo.content."),
+        *("repo.ancestry.", "repo.index.", "repo.repository", "repo.reverts.verdict", "repo.lookup."),
     ),
     "repo.reverts.marker": ("backends.base", "repo.notes"),
     "repo.reverts.": (

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from coda_fs_session import SessionManager
+from coda_fs_session import SessionInfo, SessionManager
 from coda_fs_session.backends.base import NO_TOKEN
 from coda_fs_session.format.names import key_of_ref, session_key
 from coda_fs_session.repo.index.rows import Row
+from coda_fs_session.repo.lookup.listing import list_infos
+from coda_fs_session.repo.repository import Repository
 from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said
@@ -176,6 +178,13 @@ def as_named(rows: list[Row]) -> dict[str, tuple[object, ...]]:
     return {row.path: (row.name, row.key, row.former_names, row.deleted, row.readable) for row in rows}
 
 
+def listing(repo: Repository, *, keep: bool = False) -> list[SessionInfo]:
+    infos = list_infos(repo, keep=keep)
+    for info in infos:
+        info.error = str(info.error)  # type: ignore[assignment]
+    return infos
+
+
 @pytest.mark.parametrize("stands_still", [False, True], ids=["clock", "clock that stands still"])
 @pytest.mark.parametrize("folders", [FLAT, DEEP], ids=["flat", "subfolders"])
 def test_the_index_says_what_the_files_say(
@@ -189,12 +198,12 @@ def test_the_index_says_what_the_files_say(
     programs = [machine.repository()] * 3
     kept: dict[Path, bytes] = {}
     done: list[str] = []
-    for step in range(300 if long_size else 60):
+    for step in range(200 if long_size else 60):
         done.append(tools.work())
         blank = machine.repository()
         blank.machine.recall = lambda topic: None  # type: ignore[method-assign]
         by_name = {name: as_named(blank.index.named(name)) for name in NAMES}
-        expected, replicas = plain(blank.index.rows()), blank.index.replicas()
+        expected, replicas, listed = plain(blank.index.rows()), blank.index.replicas(), listing(blank)
         if rng.random() < 0.4:
             damage(machine, rng, kept)
             programs[rng.randrange(3)] = machine.repository()
@@ -206,6 +215,8 @@ def test_the_index_says_what_the_files_say(
             assert program.index.replicas() == replicas, where
             if rng.random() < 0.3:
                 assert plain(program.index.rows()) == expected, where
+            if rng.random() < 0.4:
+                assert listing(program, keep=rng.random() < 0.5) == listed, where
             if rng.random() < 0.5:
                 program.index.keep()
 

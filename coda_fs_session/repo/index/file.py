@@ -17,7 +17,7 @@ from ...backends.base import NO_TOKEN, Token
 from ..notes import decode_note, encode_note
 from .rows import KnownRef, Row, ViewRow
 
-_VERSION = 11
+_VERSION = 13
 
 SUMMARY = "index"
 LISTING = "index/listing"

@@ -7,7 +7,7 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from itertools import chain
 
@@ -18,7 +18,7 @@ from ...process.interrupts import Section
 from ..content.state import State
 from .file import SUMMARY, Paths, View, Views, decode_summary, hash_of
 from .freshness import Freshness, Look
-from .listed import Listed
+from .listed import Listed, Listing, most_changed
 from .parts import Part, keep_parts, load_part
 from .rows import Row, ViewRow, row_of
 
@@ -54,23 +54,40 @@ class Index:
             self._refresh()
             return [row for part in self._parts.values() for row in (part.rows or {}).values()]
 
-    def listing(self) -> bytes | None:
-        """Return what `keep_listing` was given the last time, if no ref has changed since."""
+    def listing(self) -> Listing | None:
+        """Return what `keep_listing` was given once, if few refs have changed since: their rows are as of now."""
         with self._section:
             self._look_at_the_horizon()
-            return self._listed.answer(self._backend.ref_tokens()) if self._listed.known(self._horizon) else None
+            if not self._listed.known(self._horizon):
+                return None
+            listing = self._listed.since(self._backend.ref_tokens())
+            if len(listing.changed) > most_changed(len(listing.tokens)):
+                return None
+            if listing.changed:
+                # So that names are looked up in parts that are as the files are.
+                self._refresh_names()
+                folders = set(map(folder_of, listing.changed))
+                self._doubt(self._compare(self._backend.ref_tokens_in(folders), folders))
+            return listing if self._listed.known(self._horizon) else None
 
-    def keep_listing(self, answer: bytes) -> None:
-        """Keep JSON of what is told of all sessions, until a ref changes."""
+    def keep_listing(self, answer: bytes, rows: Iterable[Row], heads: Iterable[str], unsure: Set[str]) -> None:
+        """Keep what is told of all sessions by these rows; see `Listed.set` for the rest."""
         with self._section:
-            rows = chain.from_iterable((part.rows or {}).values() for part in self._parts.values())
-            self._listed.set({row.path: row.token for row in rows}, answer)
+            tokens = {row.path: row.token for row in rows}
+            if len(unsure) <= most_changed(len(tokens)):
+                self._listed.set(tokens, answer, heads, unsure)
 
     def named(self, *names: str) -> list[Row]:
         """Return the rows of refs that have or had one of these names, or may have had it before they were damaged."""
         with self._section:
             self._refresh_names()
             return self._named(*names)
+
+    def at(self, paths: Iterable[str]) -> list[Row]:
+        """Return the rows of the refs at some paths, as of the last look."""
+        with self._section:
+            self._open()
+            return [row for path in paths if (row := self._row(path)) is not None]
 
     def last_named(self, *names: str) -> list[Row]:
         """Return what `named` does, as of the last time that something was asked of names."""
@@ -254,9 +271,13 @@ class Index:
         self._open()
         tokens = self._backend.ref_tokens()
         folders = dict.fromkeys(chain(self._parts, map(folder_of, tokens)))
-        for path in self._compare(tokens, folders):
+        self._doubt(self._compare(tokens, folders))
+
+    def _doubt(self, paths: Iterable[str]) -> None:
+        """Look again into the folders of refs that were found to have changed."""
+        for folder in set(map(folder_of, paths)):
             # What its state vouches for are other rows: another store may have come to stand here, and go again.
-            self._freshness.doubt(folder_of(path))
+            self._freshness.doubt(folder)
 
     def _compare(self, tokens: Mapping[str, Token], folders: Iterable[str]) -> set[str]:
         """Bring the rows of some folders up to date; return the paths of the refs that are not as they were.
@@ -359,7 +380,7 @@ class Index:
         if self._opened:
             return
         self._opened = True
-        self._horizon = self._horizon_now()
+        self._horizon = self._horizon or self._horizon_now()
         kept = decode_summary(self._machine.recall(SUMMARY))
         self._parts = {folder: Part(part) for folder, part in kept.items()}
         self._freshness.states = {folder: part.state for folder, part in kept.items()}
@@ -367,10 +388,9 @@ class Index:
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""
-        self._open()
         horizon = self._horizon_now()
-        if horizon != self._horizon:
-            self._horizon = horizon
+        before, self._horizon = self._horizon, horizon
+        if before not in ("", horizon):
             self._listed.forget()
             self._views, self._views_with = {}, {}
 

@@ -1,11 +1,32 @@
-"""The answer to the last listing, which is good as long as every ref has the token that it had then."""
+"""The answer to an earlier listing, which is good but for the refs that have other tokens than they had then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
+from typing import NamedTuple
 
-from ...backends.base import MachineState, Token
+from ...backends.base import NO_TOKEN, MachineState, Token
 from .file import LISTING, decode_listing, encode_listing
+
+
+class Listing(NamedTuple):
+    """An earlier answer, and what has become of refs since.
+
+    Attributes:
+        before: the paths of all refs then, those first that sessions of the answer stand for, in its order.
+        tokens: of all refs, as of now.
+        changed: paths of refs that changed, came or went, and of those that the answer was not sure of.
+    """
+
+    answer: bytes
+    before: Iterable[str]
+    tokens: Mapping[str, Token]
+    changed: Set[str]
+
+
+def most_changed(refs: int) -> int:
+    """Return after how many changes a list of so many refs is made anew, which takes as long as some forty of them."""
+    return 16 + refs // 200
 
 
 class Listed:
@@ -27,13 +48,24 @@ class Listed:
             self._is_known = True
         return self._tokens is not None
 
-    def answer(self, tokens: Mapping[str, Token]) -> bytes | None:
-        """Return the answer, if refs have these tokens."""
-        return self._answer if self._tokens == tokens else None
+    def since(self, tokens: Mapping[str, Token]) -> Listing:
+        """Return the answer that is known, where refs have these tokens now."""
+        before = self._tokens or {}
+        changed: Set[str] = frozenset()
+        if before != tokens:
+            changed = {path for path, token in tokens.items() if before.get(path) != token}
+            changed |= before.keys() - tokens.keys()
+        return Listing(self._answer, before, tokens, changed)
 
-    def set(self, tokens: Mapping[str, Token], answer: bytes) -> None:
-        """Take an answer in, as it is while refs have these tokens."""
-        self._tokens, self._answer = tokens, answer
+    def set(self, tokens: Mapping[str, Token], answer: bytes, heads: Iterable[str], unsure: Set[str]) -> None:
+        """Take an answer in, as it is while refs have these tokens.
+
+        Args:
+            heads: the paths of what it stands for, in its order.
+            unsure: paths of refs of which it can change though they do not.
+        """
+        self._tokens = {**dict.fromkeys(heads, NO_TOKEN), **tokens, **dict.fromkeys(unsure, NO_TOKEN)}
+        self._answer = answer
         self._is_known = self._is_new = True
 
     def forget(self) -> None:

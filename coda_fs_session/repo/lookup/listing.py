@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,10 +20,12 @@ from ...session.session import SessionInfo
 from ..ancestry.shown import Shown, View
 from ..ancestry.sides import sides_of
 from ..index.groups import groups
+from ..index.listed import Listing
 from ..index.rows import KnownRef, Row, ViewRow, row_of
+from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..reverts import verdict
-from .names import read_refs, related, view_of
+from .names import read_refs, related, related_to, view_of
 
 _COLUMNS: dict[str, Callable[[ViewRow], object]] = {
     "name": attrgetter("label"),
@@ -54,28 +57,99 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     Args:
         keep: keep the index for the next process.
     """
-    answer = repo.index.listing()
-    if answer is not None:
-        return _infos_of(answer)
-    views: list[tuple[ViewRow, SessionError | None]] = []
-    complete = True
-    rows = repo.index.rows()
-    for group in groups(rows):
-        found, all_here = _views(repo, group)
-        views += found
-        complete = complete and all_here
-    reverted = _reverted(repo, rows)
-    views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
-    answer = _answer([view for view, _ in views])
-    infos = _infos_of(answer)
-    for info, (view, error) in zip(infos, views, strict=True):
-        info.error = error
-        info.reverted = _stands_for(view, reverted)
-    if complete and not reverted:
-        repo.index.keep_listing(answer)
+    listing = repo.index.listing()
+    if listing is not None and not listing.changed:
+        return _infos_of(*_decoded(listing.answer))
+    infos = _changed(repo, listing) if listing is not None else None
+    if infos is None:
+        infos = _listed_anew(repo)
     if keep:
         repo.index.keep()
     return infos
+
+
+class _Told(NamedTuple):
+    """What is told of groups of refs, newest first.
+
+    Attributes:
+        views: each with what is wrong with it.
+        wide: the paths of each group of more than one ref.
+        unsure: a path of each group of which what is told can change without its refs.
+        reverted: the paths of refs that have less than this machine had saved.
+    """
+
+    views: list[tuple[ViewRow, SessionError | None]]
+    wide: list[list[str]]
+    unsure: set[str]
+    reverted: set[str]
+
+    def infos(self) -> list[SessionInfo]:
+        infos = _infos_of(*_decoded(_answer([view for view, _ in self.views])))
+        for info, (view, error) in zip(infos, self.views, strict=True):
+            info.error = error
+            info.reverted = _stands_for(view, self.reverted)
+        return infos
+
+
+def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
+    rows = list(rows)
+    told = _Told([], [], set(), _reverted(repo, rows))
+    told.unsure.update(told.reverted)
+    for group in groups(rows):
+        found, all_here = _views(repo, group)
+        told.views.extend(found)
+        if not all_here:
+            told.unsure.add(group[0].path)
+        if len(group) > 1:
+            told.wide.append([row.path for row in group])
+    told.views.sort(key=lambda each: (-(each[0].row.updated or 0), each[0].label))
+    return told
+
+
+def _listed_anew(repo: Repository) -> list[SessionInfo]:
+    rows = repo.index.rows()
+    told = _tell(repo, rows)
+    answer = _answer([view for view, _ in told.views]) + b"\n" + encode_note(told.wide)
+    repo.index.keep_listing(answer, rows, [view.row.path for view, _ in told.views], told.unsure)
+    return told.infos()
+
+
+def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
+    """Return an earlier answer with what is told of refs that changed as it is now; None where all is to be looked at.
+
+    Nothing else can have changed but what the names of these refs, then and now, have to do with.
+    """
+    columns, few = _decoded(listing.answer)
+    names: Sequence[str] = columns[0]
+    wide = decode_note(listing.answer.partition(b"\n")[2])
+    paths = set(listing.changed)
+    while True:
+        concerned = paths.union(*(group for group in wide if not paths.isdisjoint(group)))
+        # Each session has the place of its head, and its name is one that others may make way for.
+        gone = {number for number, path in zip(range(len(names)), listing.before, strict=False) if path in concerned}
+        labels = {names[number] for number in gone}
+        labels.update(chain.from_iterable((row.name, *row.former_names) for row in repo.index.at(concerned)))
+        rows = related_to(filter(None, labels), repo.index.last_named)
+        concerned.update(row.path for row in rows)
+        if concerned == paths:
+            break
+        paths = concerned
+    for row in rows:
+        if row.path not in listing.changed and row.token != listing.tokens.get(row.path):
+            # The parts of the index are older than the answer.
+            return None
+        if not row.readable and session_key(row.name) != row.name:
+            # Its key does not tell which names it belongs to.
+            return None
+    told = _tell(repo, rows)
+    infos = _infos_of(columns, few)
+    updated: Sequence[int] = columns[list(_COLUMNS).index("updated_at")]
+    stay = [number for number in range(len(infos)) if number not in gone]
+    found = [infos[number] for number in stay]
+    for info, (view, _) in zip(reversed(told.infos()), reversed(told.views), strict=True):
+        place = (-(view.row.updated or 0), view.label)
+        found.insert(bisect_left(stay, place, key=lambda number: (-updated[number], names[number])), info)
+    return found
 
 
 def good_rows(repo: Repository, rows: Iterable[Row]) -> list[Row]:
@@ -90,7 +164,7 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
     rows = [repo.index.fresh(row) for row in related(repo.index, name)]
     for view, error in chain.from_iterable(_views(repo, group)[0] for group in groups(rows)):
         if view.label == name:
-            (info,) = _infos_of(_answer([view]))
+            (info,) = _infos_of(*_decoded(_answer([view])))
             info.error = error
             info.reverted = _stands_for(view, _reverted(repo, rows))
             return info
@@ -120,13 +194,7 @@ def infos_of_refs(repo: Repository, keys: Iterable[RefKey]) -> tuple[set[str], l
     rows = {row.path: repo.index.fresh(row) for name in names for row in related(repo.index, name)}
     if not paths <= rows.keys():
         return None
-    reverted = _reverted(repo, rows.values())
-    views = [each for group in groups(rows.values()) for each in _views(repo, group)[0]]
-    infos = _infos_of(_answer([view for view, _ in views]))
-    for info, (view, error) in zip(infos, views, strict=True):
-        info.error = error
-        info.reverted = _stands_for(view, reverted)
-    return names.union(*((row.name, *row.former_names) for row in rows.values())), infos
+    return names.union(*((row.name, *row.former_names) for row in rows.values())), _tell(repo, rows.values()).infos()
 
 
 def _reverted(repo: Repository, rows: Iterable[Row]) -> set[str]:
@@ -202,15 +270,20 @@ def _answer(views: Sequence[ViewRow]) -> bytes:
 def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[SessionInfo]:
     """Return what rows tell, each by itself under the name in it, newest first."""
     ordered = sorted(rows, key=lambda each: (-(each[0].updated or 0), each[0].name))
-    infos = _infos_of(_answer([ViewRow(row.name, row) for row, _ in ordered]))
+    infos = _infos_of(*_decoded(_answer([ViewRow(row.name, row) for row, _ in ordered])))
     for info, (_, error) in zip(infos, ordered, strict=True):
         info.error = error
     return infos
 
 
-def _infos_of(answer: bytes) -> list[SessionInfo]:
+def _decoded(answer: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Return the columns of an answer, and the rows of what only few have."""
+    columns, few = orjson.loads(answer.partition(b"\n")[0])
+    return columns, few
+
+
+def _infos_of(columns: list[list[Any]], few: list[list[Any]]) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    columns, few = orjson.loads(answer)
     known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True))
     known |= {name: map(_local, known[name]) for name in _TIMES}
     # By place: by name, a long list takes twice as long.

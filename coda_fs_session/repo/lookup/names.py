@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -124,17 +124,26 @@ def follow(repo: Repository, cursor: Cursor) -> Resolved:
 
 def related(index: Index, name: str) -> list[Row]:
     """Return the rows of all refs that decide what a name stands for: it, the name it is derived from, former ones."""
-    pending = list(origins(name))
-    names = set(pending)
+    return related_to([name], index.named)
+
+
+def related_to(names: Iterable[str], named: Callable[..., Iterable[Row]]) -> list[Row]:
+    """Do as `related` for several names.
+
+    Args:
+        named: returns the rows of names; see `Index.named`.
+    """
+    pending = list(dict.fromkeys(chain.from_iterable(map(origins, names))))
+    known_names = set(pending)
     rows: dict[str, Row] = {}
     while pending:
-        found = [row for row in index.named(*pending) if row.path not in rows]
+        found = [row for row in named(*pending) if row.path not in rows]
         rows.update((row.path, row) for row in found)
         pending = []
         for known in chain.from_iterable((row.name, *row.former_names) for row in found):
             for other in origins(known):
-                if other not in names:
-                    names.add(other)
+                if other not in known_names:
+                    known_names.add(other)
                     pending.append(other)
     return list(rows.values())
 
