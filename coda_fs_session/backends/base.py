@@ -121,6 +121,25 @@ class Backend(Verbs):
         data = self.read_ref(key).data
         return RefEnd(len(data), data[-END_BYTES:])
 
+    def begins_with(self, key: RefKey, front: bytes | bytearray) -> bool:
+        """Tell whether a ref still begins with what `ref_after` is to be asked with, before others are kept waiting.
+
+        The default leaves that to `ref_after`.
+        """
+        return True
+
+    def ref_after(self, key: RefKey, known: Token, front: bytes | bytearray) -> Snapshot | None:
+        """Return what was appended to a ref since it had a token, and was `front`; with the token that it has now.
+
+        None where more than that may have happened to it. The default reads it all; where what was appended can be read
+        alone, override it and `begins_with`, which was asked right before.
+        """
+        try:
+            data, token = self.read_ref(key)
+        except KeyError:
+            return None
+        return Snapshot(data[known.size :], token) if len(front) == known.size and data.startswith(front) else None
+
     def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         """Return in which folders, of those given, this backend keeps refs of a replica; a new one goes into the first.
 

@@ -241,6 +241,14 @@ class StagedBackend(WrapperBackend):
             return super().ref_end(key)
         return RefEnd(len(staged.data), staged.data[-END_BYTES:])
 
+    def begins_with(self, key: RefKey, front: bytes | bytearray) -> bool:
+        return key in self._refs or super().begins_with(key, front)
+
+    def ref_after(self, key: RefKey, known: Token, front: bytes | bytearray) -> Snapshot | None:
+        if key in self._refs:
+            return Backend.ref_after(self, key, known, front)
+        return super().ref_after(key, known, front)
+
     def has_refs(self, replica: str) -> bool:
         return any(key.replica == replica for key in self._refs.copy()) or super().has_refs(replica)
 

@@ -82,6 +82,12 @@ class WrapperBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 
+    def begins_with(self, key: RefKey, front: bytes | bytearray) -> bool:
+        return self.call("begins_with", lambda: self.inner.begins_with(key, front))
+
+    def ref_after(self, key: RefKey, known: Token, front: bytes | bytearray) -> Snapshot | None:
+        return self.call("ref_after", lambda: self.inner.ref_after(key, known, front))
+
     def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         return self.call("key_folders", lambda: self.inner.key_folders(folders))
 

@@ -12,6 +12,7 @@ from ..errors import warn
 from ..format.records import decode_time
 from ..session.session import Session
 from ..session.state import Found
+from ..session.working_copy import WorkingCopy
 from .ancestry.shown import Shown
 from .content.state import Attempt, Cursor, State
 from .source import CursorSource
@@ -61,11 +62,19 @@ class Cursors:
 
     def mark_saved(self, session: Session, state: State, found: Found, *, merged: bool = False) -> None:
         """Let a session stand on the state that its save led to."""
+        before, held = self._cursors.get(session), session._state
+        if before is not None and _only_adds(before, state, held.copy, merged=merged):
+
+            def advance() -> None:
+                before.state, before.attempted = state, {}
+                held.advance(state.live_count, found.messages, state.updated)
+
+            _complete(advance)
+            return
         cursor = self._moved(session, state)
         source = self.source(cursor)
 
         def mark() -> None:
-            held = session._state
             held.mark_saved(source, dict(state.values()), decode_time(state.updated), found, merged=merged)
             held.parent = state.parent_name
             self.stand_on(session, cursor)
@@ -114,6 +123,21 @@ class Cursors:
     def _moved(self, session: Session, state: State) -> Cursor:
         cursor = self._cursors.get(session)
         return cursor.moved(state) if cursor is not None else Cursor(state)
+
+
+def _only_adds(cursor: Cursor, state: State, copy: WorkingCopy, *, merged: bool) -> bool:
+    """Tell whether a state has nothing new but messages, none of which a live list would have to show.
+
+    Nearly all are that which the save of one of several processes leads to.
+    """
+    before, source = cursor.state, copy.source
+    return (
+        state.header is before.header
+        and state.metadata is before.metadata
+        and isinstance(source, CursorSource)
+        and source.cursor is cursor
+        and not (merged and copy.is_live)
+    )
 
 
 def go_by_label(session: Session, shown: Shown) -> None:

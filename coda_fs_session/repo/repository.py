@@ -166,35 +166,53 @@ class Repository(Uncopied):
         except (KeyError, StoreError):
             return False
 
+    def compare(self, cursor: Cursor) -> None:
+        """Before a ref is read again: see to it that it begins with what it said, or forget that."""
+        if cursor.shared is not None and not self.backend.begins_with(cursor.state.key, cursor.shared[1]):
+            cursor.shared = None
+
     def reread(self, cursor: Cursor) -> State:
         """Return the newest state of the ref that a session stands on; that of the cursor if nothing happened to it.
+
+        With its writers kept waiting, only what was appended is read, if `compare` was called right before.
 
         Raises:
             KeyError: the ref is gone.
         """
         state = cursor.state
-        snapshot = self.backend.read_ref(state.key)
-        # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
-        # It does tell an older copy in place, with its inode, size and time, from what we saw.
-        if snapshot.token == state.token and snapshot.data.endswith(line_end(state.last_id), 0, state.size):
+        newer = self._read_on(cursor)
+        if newer is None:
+            # Read whole: the id at the old end would vouch for the lines before it as they were, not as they are.
+            # It does tell an older copy in place, with its inode, size and time, from what we saw.
+            snapshot = self.backend.read_ref(state.key)
+            if snapshot.token != state.token or not snapshot.data.endswith(line_end(state.last_id), 0, state.size):
+                newer = self.fold(state.key, snapshot)
+                cursor.shared = (newer, bytearray(snapshot.data)) if newer.size == len(snapshot.data) else None
+                return newer
+            newer = state
+        if newer is state:
             # Nobody else writes to it any more.
             cursor.shared = None
-            return state
-        newer = _continued(cursor.shared, snapshot) or self.fold(state.key, snapshot)
-        cursor.shared = (newer, snapshot.data) if newer.size == len(snapshot.data) else None
         return newer
 
-
-def _continued(shared: tuple[State, bytes] | None, snapshot: Snapshot) -> State | None:
-    """Fold only what was appended, where that is all that happened; None where it is not known to be."""
-    if shared is None or not snapshot.data.startswith(shared[1]):
-        return None
-    state, _ = shared
-    added, line = snapshot.data[state.size :], state.save_count + 2
-    saves, ids, rest = parse_saves(added, state.last_id, state.key.path, offset=state.size, first_line=line)
-    if rest.rest:
-        return None
-    try:
-        return state.after(saves, ids[-1] if ids else state.last_id, len(snapshot.data), snapshot.token)
-    except ValueError:
-        return None
+    def _read_on(self, cursor: Cursor) -> State | None:
+        """Fold what was appended since the ref was read or written; None where more than that may have happened."""
+        if cursor.shared is None:
+            return None
+        shared, front = cursor.shared
+        found = self.backend.ref_after(shared.key, shared.token, front) if len(front) == shared.size else None
+        if found is None or (not found.data and found.token != shared.token):
+            return None
+        if not found.data:
+            return shared
+        path, size = shared.key.path, shared.size + len(found.data)
+        number = shared.save_count + 2
+        saves, ids, rest = parse_saves(found.data, shared.last_id, path, offset=shared.size, first_line=number)
+        try:
+            newer = None if rest.rest else shared.after(saves, ids[-1], size, found.token)
+        except ValueError:
+            return None
+        if newer is not None:
+            front += found.data
+            cursor.shared = (newer, front)
+        return newer

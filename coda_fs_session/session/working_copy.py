@@ -54,6 +54,11 @@ class WorkingCopy:
         """What has the saved messages."""
         return self._source
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the messages are a live list."""
+        return self._live is not None
+
     def __len__(self) -> int:
         return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
 
@@ -298,18 +303,21 @@ class WorkingCopy:
         self._give_up_if_idle()
 
     def advance(self, count: int, found: FoundMessages) -> None:
-        """Take messages as saved at the end of the same source, which has grown by just them.
+        """Take messages as saved at the end of the same source, which has grown by them, and before by others'.
 
         As `mark_saved`, it may be called again.
 
         Args:
-            count: how many the source has now.
+            count: how many the source has now; with others' there must be no live list.
         """
         if self._live is None:
-            gone = count - self._saved
+            gone = found[0] - self._saved
+            if gone < 0:
+                # Taken already, among others'.
+                gone = 0
             size = self._added_bytes if gone == len(self._added) else _size_of(self._added[:gone])
             # If it is not known yet, what was added will be asked for together with the rest.
-            known = self._saved_bytes + size if self._saved_bytes >= 0 else -1
+            known = self._saved_bytes + size if self._saved_bytes >= 0 and count == found[0] else -1
             # In one step, and in place: a signal handler may add a message right before it.
             rest = self._added_bytes - size
             self._added[:gone], self._saved, self._saved_bytes, self._added_bytes = [], count, known, rest

@@ -191,7 +191,7 @@ def four_processes(lab: Lab) -> Row:
     results = {name: Summary.of_rate(WRITERS * saves, seconds, "per s") for name, seconds in times.items()}
     checks = [
         ratio(results, "ours", "raw", must=0.5, aim=0.8, at_least=True),
-        ratio(results, "ours", "sqlite", must=1.0, at_least=True),
+        ratio(results, "ours", "sqlite", must=1.5, at_least=True),
         ratio(results, "ours on sqlite", "sqlite", at_least=True),
     ]
     return Row(f"{WRITERS} processes saving {saves} messages each to one session: messages per second", results, checks)

@@ -24,7 +24,7 @@ from storekit import fill, message, open_store, say, within
 from coda_fs_session import StoreError, StoreReadOnlyError
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.backends.files import locked_refs
+from coda_fs_session.backends.files import open_ref
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.process import system
 from coda_fs_session.testing.kit.case import KEY
@@ -250,7 +250,7 @@ def renumbered(status: os.stat_result) -> os.stat_result:
 def unnumbered(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store on a disk whose numbers change, each time a file is looked at, or also each time it is opened."""
     store = tmp_path / "store"
-    real, opened = os.stat, locked_refs.open_with_status
+    real, opened = os.stat, open_ref.open_with_status
 
     def look(path: object, **options: object) -> os.stat_result:
         status = real(path, **options)  # type: ignore[call-overload]
@@ -263,7 +263,7 @@ def unnumbered(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "stat", look)
     if request.param != "by path":
-        monkeypatch.setattr(locked_refs, "open_with_status", opens)
+        monkeypatch.setattr(open_ref, "open_with_status", opens)
     return store
 
 
@@ -324,8 +324,8 @@ def test_a_file_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.Mo
     token = backend.create_ref(key, b"one\n")
     looks = list[str]()
     with monkeypatch.context() as patch:
-        patch.setattr(locked_refs.OpenRef, "look", lambda ref: looks.append(ref.path))
-        patch.setattr(locked_refs.OpenRef, "_has_same_end", lambda ref: False)
+        patch.setattr(open_ref.OpenRef, "look", lambda ref: looks.append(ref.path))
+        patch.setattr(open_ref.OpenRef, "_has_same_end", lambda ref: False)
         with within(20), pytest.raises(StoreError, match="no lasting inode numbers") as caught:
             backend.append_ref(key, token, b"two\n")
     assert str(caught.value.path) == backend.locate(key)

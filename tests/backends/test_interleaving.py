@@ -13,7 +13,8 @@ from coda_fs_session.backends.base import RefChangedError
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files import locked_refs
 from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.backends.files.locked_refs import OpenRef, OpenRefs
+from coda_fs_session.backends.files.locked_refs import OpenRefs
+from coda_fs_session.backends.files.open_ref import OpenRef
 from coda_fs_session.backends.machine.own_refs import FileRecord
 from coda_fs_session.backends.machine.stand_ins import StandIns
 from coda_fs_session.testing.kit.case import KEY

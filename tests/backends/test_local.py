@@ -211,7 +211,7 @@ def test_a_large_file_that_is_no_ref_is_not_read(tmp_path: Path, monkeypatch: py
     backend.create_ref(KEY, b"one\n")
     other = RefKey(f"{KEY.replica}/other.jsonl")
     backend.create_ref(other, b"two\n")
-    monkeypatch.setattr(ref_files, "_AT_ONCE", 3)
+    monkeypatch.setattr(ref_files, "AT_ONCE", 3)
     assert backend.read_ref(KEY).data == b"one\n"
     with pytest.raises(CorruptionError, match="does not begin as a ref does"):
         backend.read_ref(other)

@@ -14,7 +14,7 @@ from coda_fs_session import CorruptionError, StoreFormatError
 from coda_fs_session.format.ids import Chain, ObjectId, line_id
 from coda_fs_session.format.jsonl import encode_message
 from coda_fs_session.format.names import normalise_name
-from coda_fs_session.format.records import Base, CommitLink, Generation, Parent, Stamped, encode_time
+from coda_fs_session.format.records import Base, CommitLink, Generation, Parent, Stamped, decode_time, encode_time
 from coda_fs_session.format.refs import Header, Ref, Save, encode_header, encode_save, parse_ref
 from coda_fs_session.format.tree import Entry, Spine
 
@@ -278,3 +278,28 @@ def test_garbage_is_no_ref(data: bytes) -> None:
     assert damaged.saves == SMALL[1].saves
     assert damaged == SMALL[1]._replace(size=damaged.size, torn=damaged.torn, damage=damaged.damage)
     assert not data or damaged.torn or damaged.damage
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *("2026-01-02T03:04:05.000006+00:00", "0002-01-01T00:00:00.000000+00:00", "9998-12-31T23:59:59.999999+00:00"),
+        *("0001-01-01T00:00:00.000000+00:00", "9999-12-31T23:59:59.999999+00:00", "0000-01-01T00:00:00.000000+00:00"),
+        *("2026-13-02T03:04:05.000006+00:00", "2026-02-29T03:04:05.000006+00:00", "2026-01-02T24:00:00.000000+00:00"),
+        *("2026-01-02T03:60:05.000006+00:00", "2026-01-02T03:04:60.000006+00:00", "2026-01-02T03:04:05.000006-00:00"),
+        *("2026-01-02T03:04:05.000006+01:00", "2026-01-02 03:04:05.000006+00:00", "2026-01-02T03:04:05,000006+00:00"),
+        *("20260102T03:04:05.00000006+00:00", "2026-W01-1T03:04:05.00006+00:00+", "2026-01-02T030405.00000006+00:00"),
+    ],
+)
+def test_a_save_has_a_time_that_is_written_as_all_are(time: str) -> None:
+    """A plain line, which no JSON parser sees, has the times that any other line may have, and no others."""
+    header = Header("chat", "host-00000000", *["2026-01-02T03:04:05.000006+00:00"] * 2)
+    first, identity = encode_header(header)
+    for save in (Save(identity, time, [b"{}"]), Save(identity, time, [b"{}", b"{}"]), Save(identity, time, [], 0)):
+        found = parse_ref(first + encode_save(save)[0], "refs/chat.jsonl")
+        try:
+            decode_time(time)
+        except ValueError:
+            assert found.damage is not None
+        else:
+            assert [each.time for each in found.saves] == [time]

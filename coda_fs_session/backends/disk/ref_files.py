@@ -12,7 +12,7 @@ from .files import read_bytes
 from .tokens import token_of
 
 _REF_LIMIT = 2**31
-_AT_ONCE = 1024 * 1024
+AT_ONCE = 1024 * 1024
 """Nearly every ref is smaller."""
 _MOST_ZEROS = 16 * 1024 * 1024
 
@@ -39,7 +39,7 @@ def read_whole(descriptor: int, size: int, path: str, begin: bytes) -> tuple[byt
     """
     if size > _REF_LIMIT:
         raise CorruptionError("the ref is impossibly large", path, expected="2 GiB at most", actual=size)
-    if size <= _AT_ONCE:
+    if size <= AT_ONCE:
         data = read_bytes(descriptor, size)
         return data, len(data) == size
     if read_bytes(descriptor, len(begin)) != begin:
@@ -50,7 +50,7 @@ def read_whole(descriptor: int, size: int, path: str, begin: bytes) -> tuple[byt
         )
     pieces: list[bytes] = []
     position = 0
-    while position < size and (piece := read_bytes(descriptor, min(_AT_ONCE, size - position), position)):
+    while position < size and (piece := read_bytes(descriptor, min(AT_ONCE, size - position), position)):
         pieces.append(piece)
         position += len(piece)
         if not piece.strip(b"\0"):
@@ -76,7 +76,7 @@ def _end_of_zeros(descriptor: int, position: int, size: int) -> int:
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return size
-        piece = read_bytes(descriptor, min(_AT_ONCE, size - position), position)
+        piece = read_bytes(descriptor, min(AT_ONCE, size - position), position)
         if not piece or piece.strip(b"\0"):
             return position
         position += len(piece)

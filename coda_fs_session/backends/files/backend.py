@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ...process.system import pread
 from ..base import (
+    END_BYTES,
     Backend,
     Capabilities,
     Marker,
@@ -50,9 +51,10 @@ from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
 from .listing import ids_in, list_folders, list_tokens, refs_at, tokens_in, walk_groups
-from .locked_refs import OpenRef, OpenRefs
+from .locked_refs import Hold, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
+from .open_ref import OpenRef
 from .replica_folders import Spread, has_refs, replica_marker
 
 T = TypeVar("T")
@@ -237,6 +239,16 @@ class LocalBackend(Backend):
     def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         return self._spread.order(folders)
 
+    def begins_with(self, key: RefKey, front: bytes | bytearray) -> bool:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True):
+            return self._open_refs.begins_with(path, front)
+
+    def ref_after(self, key: RefKey, known: Token, front: bytes | bytearray) -> Snapshot | None:
+        path = self._paths.ref(key.path)
+        with store_errors("read", path, reading=True):
+            return self._open_refs.read_after(path, known, bytes(front[-END_BYTES:]))
+
     def has_refs(self, replica: str) -> bool:
         with store_errors("list", self._paths.refs, reading=True):
             return has_refs(self._paths.ref(replica))
@@ -312,8 +324,8 @@ class LocalBackend(Backend):
         finally:
             self._open_refs.release(ref)
 
-    def hold(self, key: RefKey) -> _Hold:
-        return _Hold(self._acquire, self._open_refs.release, self._paths.ref(key.path))
+    def hold(self, key: RefKey) -> Hold:
+        return Hold(self._acquire, self._open_refs.release, self._paths.ref(key.path))
 
     def _acquire(self, path: str) -> OpenRef:
         try:
@@ -378,21 +390,6 @@ class LocalBackend(Backend):
     def close(self) -> None:
         self._open_refs.close()
         self._record.close()
-
-
-class _Hold:
-    """See `Backend.hold`; no generator, which would give the lock back once more when it is thrown away."""
-
-    def __init__(self, acquire: Callable[[str], OpenRef], release: Callable[[OpenRef], None], path: str) -> None:
-        self._acquire = acquire
-        self._release = release
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._ref = self._acquire(self._path)
-
-    def __exit__(self, *_: object) -> None:
-        self._release(self._ref)
 
 
 def _read_end(descriptor: int, size: int, length: int) -> bytes:

@@ -33,7 +33,7 @@ def covers(newer: State, older: State) -> bool:
 
 def is_seen_in(older: State, newer: State) -> bool:
     """Tell from lines alone that `newer` went through `older`; False where that takes a look at messages."""
-    if newer.has_line(older.last_id):
+    if newer.has_last_of(older):
         return True
     link = newer.header.commit
     depth = older.header.commit.depth + 1 if older.header.commit else 0

@@ -147,9 +147,13 @@ class State:
         """The ids of all lines of the file, in order."""
         return [*(save.previous for save in self.saves), self.last_id]
 
-    def has_line(self, line_id: str) -> bool:
-        """Tell whether a line is in the file; one of the last is found soonest."""
-        return line_id == self.last_id or any(save.previous == line_id for save in reversed(self.saves))
+    def has_last_of(self, older: State) -> bool:
+        """Tell whether the last line of another state is in the file."""
+        line, place = older.last_id, older.save_count
+        if place < self.save_count and self._shared[place].previous == line:
+            # Where it stood, as nearly always.
+            return True
+        return line == self.last_id or any(save.previous == line for save in self.saves)
 
     def tail(self) -> PastTail:
         """Return what comes after the base now."""
@@ -253,14 +257,15 @@ class Cursor:
 
     Attributes:
         state: what the session shows, but for its unsaved changes.
-        shared: what the file said when it was read last, and its bytes, once another process was found to write to it.
+        shared: what the file said when it was read or written last, and its bytes, once another process was found to
+            write to it.
         attempted: saves that were begun, by the ids of their last lines: one that got through, though an error was
             reported or somebody interrupted it, is not to be made twice.
         came_to: how many saves the ref had when the session came to it; fewer once it was rewritten.
     """
 
     state: State
-    shared: tuple[State, bytes] | None = None
+    shared: tuple[State, bytearray] | None = None
     attempted: dict[str, Attempt] = field(default_factory=dict)
     came_to: int = -1
 

@@ -139,7 +139,7 @@ def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
 def _sealed(cursor: Cursor, current: State) -> Attempt | None:
     """Return an attempt whose line somebody has sealed since, told by its messages."""
     head = cursor.state
-    if current.has_line(head.last_id) or not only_renamed(current, head):
+    if current.has_last_of(head) or not only_renamed(current, head):
         return None
     for attempt in reversed(list(cursor.attempted.values())):
         lines = list(attempt.lines[attempt.earlier :])

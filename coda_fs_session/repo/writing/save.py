@@ -129,6 +129,8 @@ def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State 
             return found.tombstone.head, None
         return found.head or head, found.own
     try:
+        # Not under the lock, which others wait for.
+        repo.compare(cursor)
         stack.enter_context(repo.backend.hold(head.key))
         current = repo.reread(cursor)
     except (RefChangedError, KeyError, CorruptionError):
@@ -254,7 +256,9 @@ def _append(
     else:
         state = head.after((new,), line_id, size, token)
     if cursor.shared is not None:
-        cursor.shared = (state, cursor.shared[1] + data) if cursor.shared[0] is head else None
+        before, front = cursor.shared
+        front += data
+        cursor.shared = (state, front) if before is head else None
     return state
 
 

@@ -50,6 +50,25 @@ class RefTests(BackendCase):
         assert list(backend.ref_tokens()) == [KEY.path]
         assert [token.size for token in backend.ref_tokens().values()] == [6]
 
+    def test_what_was_appended(self, backend: Backend) -> None:
+        """With its writers kept waiting, a ref tells what was appended since a token, or that it cannot tell."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        later = backend.append_ref(KEY, token, b"two\n")
+        assert backend.begins_with(KEY, b"one\n") in (True, False)
+        with backend.hold(KEY):
+            now = backend.read_ref(KEY).token
+            assert backend.begins_with(KEY, b"one\n")
+            assert backend.ref_after(KEY, token, b"one\n") in (None, Snapshot(b"two\n", now))
+            assert backend.ref_after(KEY, later, b"one\ntwo\n") in (None, Snapshot(b"", now))
+            for front in (b"two\n", b"no one\n", b"one\ntwo\nmore\n"):
+                known = later._replace(size=len(front))
+                assert not backend.begins_with(KEY, front) or backend.ref_after(KEY, known, front) is None
+            assert backend.ref_after(OTHER, token, b"one\n") is None
+        backend.replace_ref(KEY, later, b"one\nthree\n")
+        with backend.hold(KEY):
+            assert backend.ref_after(KEY, later, b"one\ntwo\n") is None
+
     def test_replacing_with_the_same_bytes(self, backend: Backend) -> None:
         """It is a change all the same: who holds the old token has not seen it."""
         backend.prepare()
