@@ -157,7 +157,8 @@ class Backend(Verbs):
     def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
 
-        None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet.
+        None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet. Of a folder
+        of which it cannot tell yet, there are no numbers.
 
         Args:
             known: what it was once, when there were refs: where nothing changed, it takes less to find that out.

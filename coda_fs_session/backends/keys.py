@@ -12,7 +12,7 @@ Sign = NewType("Sign", tuple[int, ...])
 
 
 Marker = dict[str, list[int]]
-"""Of the refs of a replica: numbers for each part of them, by what a backend calls it."""
+"""Numbers for each folder of a replica's refs, by its path below the refs; and for the whole store, by ""."""
 
 
 class Token(NamedTuple):

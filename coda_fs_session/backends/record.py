@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from .keys import RefEnd, RefKey, Token
 
 
@@ -27,8 +29,12 @@ class Record:
         """Tell whether there is a record of none of a replica's refs."""
         return not self.tokens(replica)
 
-    def tokens(self, replica: str) -> dict[RefKey, Token]:
-        """Return the refs that a record is kept of, each with what changes whenever its record does."""
+    def tokens(self, replica: str, folders: Collection[str] | None = None) -> dict[RefKey, Token]:
+        """Return the refs that a record is kept of, each with what changes whenever its record does.
+
+        Args:
+            folders: of those right in these alone, which are the replica's own, or within that.
+        """
         return {}
 
     def newest(self) -> list[RefKey]:
@@ -91,12 +97,14 @@ class Record:
         """Return what was kept when the records were last held against the store."""
         return None
 
-    def load_checked(self) -> bytes | None:
-        """Return the details of that."""
+    def load_checked(self, folder: str) -> bytes | None:
+        """Return the details of that, for the refs of a folder."""
         return None
 
-    def keep_checked(self, marker: bytes, checked: bytes) -> None:
-        """Keep both for the next process; failing to is not an error."""
+    def keep_checked(self, marker: bytes, checked: Mapping[str, bytes]) -> None:
+        """Keep both for the next process, the details of folders that are not named as they are; failing to is not an
+        error.
+        """
         return
 
 

@@ -255,7 +255,7 @@ class LocalBackend(Backend):
 
     def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
         with store_errors("list", self._paths.refs, reading=True):
-            return replica_marker(self._paths.root, self._paths.format, self._paths.ref(replica), known)
+            return replica_marker(self._paths.root, self._paths.format, self._paths.refs, replica, known or {})
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)

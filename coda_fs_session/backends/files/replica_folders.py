@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ...process.system import FolderEntry
+from ..base import Marker
 from ..disk.descriptors import scan
 from ..disk.tokens import is_recent
 from .listing import may_be_ref
@@ -70,35 +71,36 @@ def has_refs(folder: str) -> bool:
     return False
 
 
-def replica_marker(
-    root: str, format_file: str, folder: str, known: dict[str, list[int]] | None
-) -> dict[str, list[int]] | None:
-    """Do what `Backend.replica_marker` promises, for the folder of a replica's refs; its parts are the folders.
+def replica_marker(root: str, format_file: str, refs: str, replica: str, known: Marker) -> Marker | None:
+    """Do what `Backend.replica_marker` promises.
 
     A tool that copies a whole store in place writes into each file; FORMAT stands for them all.
     """
-    known = known if isinstance(known, dict) else {}
-    marker: dict[str, list[int]] = {}
+    folder = f"{refs}/{replica}"
     try:
         if not stat.S_ISDIR(os.stat(folder, follow_symlinks=False).st_mode):
             return {}
-        marker["store"] = _part(root)
+        whole = _part(root)
         with contextlib.suppress(FileNotFoundError):
-            marker["store"] += _part(format_file)
-        own = marker[""] = _part(folder)
+            whole += _part(format_file)
+        marker: Marker = {"": whole, replica: _part(folder)}
     except FileNotFoundError:
         return None
     # Those that were in the folder then are in it now, if nothing came or went.
-    names = [name for name in known if name not in marker] if known.get("") == own else list(_inner_of(folder))
-    for name in names:
+    if known.get(replica) == marker[replica]:
+        inner = [path for path in known if "/" in path]
+    else:
+        inner = [f"{replica}/{name}" for name in _inner_of(folder)]
+    for path in inner:
         with contextlib.suppress(FileNotFoundError):
-            marker[name] = _part(f"{folder}/{name}")
+            marker[path] = _part(f"{refs}/{path}")
     if marker == known:
         return marker
     if not has_refs(folder):
         return None
     now = time.time_ns()
-    return {} if any(is_recent(changed, now) for part in marker.values() for changed in part[1::2]) else marker
+    settled = {path: [] if any(is_recent(at, now) for at in part[1::2]) else part for path, part in marker.items()}
+    return settled if settled[""] else {}
 
 
 def _inner_of(folder: str) -> Iterator[str]:

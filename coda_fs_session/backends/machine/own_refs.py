@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 
 from ...errors import StoreError, warn
@@ -105,25 +105,26 @@ class FileRecord(Record):
         except (OSError, StoreError):
             return True
 
-    def tokens(self, replica: str) -> dict[RefKey, Token]:
+    def tokens(self, replica: str, folders: Collection[str] | None = None) -> dict[RefKey, Token]:
         found = {}
-        with contextlib.suppress(OSError, StoreError):
-            for path, entry in self._entries(replica):
-                with contextlib.suppress(FileNotFoundError):
-                    found[RefKey(path)] = token_of(entry.stat(follow_symlinks=False))
+        for folder in (replica,) if folders is None else folders:
+            with contextlib.suppress(OSError, StoreError):
+                for path, entry in self._entries(folder, deep=folders is None):
+                    with contextlib.suppress(FileNotFoundError):
+                        found[RefKey(path)] = token_of(entry.stat(follow_symlinks=False))
         return found
 
-    def _entries(self, folder: str) -> Iterator[tuple[str, FolderEntry]]:
-        """Yield each record below a folder, by its path."""
+    def _entries(self, folder: str, *, deep: bool = True) -> Iterator[tuple[str, FolderEntry]]:
+        """Yield each record in a folder, by its path, or anywhere below it."""
         with scan(f"{self._folder()}/{folder}") as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}"
                 if is_hidden(entry.name):
                     continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._entries(path)
-                else:
+                if not entry.is_dir(follow_symlinks=False):
                     yield path, entry
+                elif deep:
+                    yield from self._entries(path)
 
     def newest(self) -> list[RefKey]:
         times = {key: token.stamp for replica in self.replicas() for key, token in self.tokens(replica).items()}
@@ -216,16 +217,16 @@ class FileRecord(Record):
     def load_marker(self) -> bytes | None:
         return self._load(_MARKER)
 
-    def load_checked(self) -> bytes | None:
-        return self._load(_CHECKED)
+    def load_checked(self, folder: str) -> bytes | None:
+        return self._load(_checked(folder))
 
-    def keep_checked(self, marker: bytes, checked: bytes) -> None:
+    def keep_checked(self, marker: bytes, checked: Mapping[str, bytes]) -> None:
         with contextlib.suppress(OSError, StoreError):
-            folder = self._folder()
-            # In this order: a marker must not vouch for details of another moment.
-            discard(self._files, f"{folder}/{_MARKER}")
-            keep(self._files, f"{folder}/{_CHECKED}", checked)
-            keep(self._files, f"{folder}/{_MARKER}", marker)
+            # What an earlier version has kept of all folders.
+            discard(self._files, f"{self._folder()}/{_CHECKED}")
+            for folder, data in checked.items():
+                keep(self._files, f"{self._folder()}/{_checked(folder)}", data)
+            keep(self._files, f"{self._folder()}/{_MARKER}", marker)
 
     # For the backend, which holds the ref's lock
 
@@ -380,3 +381,8 @@ class FileRecord(Record):
             return kept(f"{self._folder()}/{name}")
         except StoreError:
             return None
+
+
+def _checked(folder: str) -> str:
+    """Return the name of the file that keeps what was found to agree in a folder of refs."""
+    return f"{_CHECKED}.{folder.replace('/', '.')}"

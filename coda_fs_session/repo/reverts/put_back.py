@@ -6,18 +6,18 @@ of its own refs tells. Only opening a manager and writing put anything back; rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from ...backends.base import Marker, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
+from ...backends.base import Marker, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token, folder_of
 from ...errors import StoreError, warn
 from ...format.names import session_key
 from ..lookup.names import related
 from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..writing.refs import create_free, paths_for
-from .marker import has_moved, is_as_marked
+from .marker import Look, look
 from .verdict import Comparison, Verdict, agrees, compare
 from .which_store import sort_records
 
@@ -33,34 +33,32 @@ def at_open(repo: Repository) -> None:
     A store that cannot be written or read is left alone: whoever reads it is told.
     """
     with suppress(StoreError):
-        if has_moved(repo.backend, repo.machine) and not _has_the_newest(repo):
-            put_back(repo)
+        record, seen = repo.machine.record, look(repo.backend, repo.machine)
+        if seen.moved != [] and (record.replicas() or record.aside()) and not _has_the_newest(repo):
+            put_back(repo, seen)
 
 
 def at_close(repo: Repository) -> None:
     """Hold the records against the store once more, so that who opens it next need not: our own writes moved it."""
     with suppress(StoreError):
+        marker, moved = look(repo.backend, repo.machine)
         # Which replica we are is asked last: it takes the index, which many who close a store have not needed.
-        if is_as_marked(repo.backend, repo.machine) or not repo.machine.record.replicas():
+        if moved == [] or not repo.machine.record.replicas() or (replica := repo.replica) is None:
             return
-        if (replica := repo.replica) is None:
-            return
-        if marker := repo.backend.replica_marker(replica):
-            found, differing, _ = _find_differing(repo)
-            if not differing:
-                _keep(repo, marker, found)
+        if moved is None:
+            marker = repo.backend.replica_marker(replica)
+        # What moved a moment ago the next one has to look at anyway: a further change may not show.
+        settled = None if moved is None else [folder for folder in moved if marker and marker.get(folder)]
+        if marker and settled != []:
+            found = _find_differing(repo, replica, settled)
+            if not found.differing:
+                _keep(repo, marker, found, set(moved or ()) - set(settled or ()))
 
 
 def _has_the_newest(repo: Repository) -> bool:
     """Tell whether a store that can only be reverted as a whole has what this machine saved last."""
     newest = repo.machine.record.newest() if repo.backend.capabilities.whole else []
     return bool(newest) and all(agrees(repo.backend, repo.machine.record, key) for key in newest)
-
-
-def _keep(repo: Repository, marker: Marker, found: _Checked) -> None:
-    assert repo.replica is not None
-    repo.note_store(repo.replica)
-    repo.machine.record.keep_checked(encode_note([repo.replica, marker]), encode_note(found))
 
 
 def retried(repo: Repository, write: Callable[[], _T]) -> _T:
@@ -78,8 +76,11 @@ def retried(repo: Repository, write: Callable[[], _T]) -> _T:
             continue
 
 
-def put_back(repo: Repository) -> None:
+def put_back(repo: Repository, seen: Look | None = None) -> None:
     """Hold every record against its ref, and put back what the store lacks; what is of another store is kept aside.
+
+    Args:
+        seen: records of refs in other folders than it names agree, which need not be found out.
 
     Raises:
         StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
@@ -89,11 +90,14 @@ def put_back(repo: Repository) -> None:
     if replica is None or (not repo.backend.has_refs(replica) and repo.machine.record.is_empty(replica)):
         # This replica has written nothing yet.
         return
-    found, differing, before = _find_differing(repo)
-    _reconcile_alone(repo, differing)
-    marker = repo.backend.replica_marker(replica)
-    if marker or (marker is not None and found != before):
-        _keep(repo, marker, found)
+    marker, moved = seen or Look(None, None)
+    if marker is None or replica not in marker:
+        # Before the refs are looked at: what happens to them meanwhile must not pass for seen.
+        marker, moved = repo.backend.replica_marker(replica), None
+    found = _find_differing(repo, replica, moved)
+    _reconcile_alone(repo, found.differing)
+    if marker is not None and repo.replica == replica:
+        _keep(repo, marker, found, {folder_of(key.path) for key in found.differing if key.replica == replica})
 
 
 def mend(repo: Repository, name: str) -> bool:
@@ -113,29 +117,53 @@ def _reconcile_alone(repo: Repository, keys: list[RefKey]) -> None:
         repo.index.look_again(keys)
 
 
-def _find_differing(repo: Repository) -> tuple[_Checked, list[RefKey], _Checked]:
+class _Found(NamedTuple):
+    """How records compare with their refs.
+
+    Attributes:
+        agreeing: the tokens of refs and records that agree, by the folder of the refs; `before`: as last kept.
+    """
+
+    agreeing: dict[str, _Checked]
+    before: dict[str, _Checked]
+    differing: list[RefKey]
+
+
+def _find_differing(repo: Repository, own: str, folders: Collection[str] | None) -> _Found:
     """Find the refs that differ from their records, reading only what moved since they were last found to agree.
 
-    Returns:
-        Those that agree, those that differ, and which were last found to agree.
+    Args:
+        own: our replica; folders: of its refs only those in these, None for all.
     """
     record = repo.machine.record
-    checked = _load_checked(record.load_checked())
-    found: _Checked = {}
-    differing: list[RefKey] = []
-    # Those of an id that we have left, too: another process may have been late to notice.
     records: dict[RefKey, Token] = {}
-    for replica in record.replicas():
-        records |= record.tokens(replica)
-    tokens = repo.backend.ref_tokens()
+    # Those of an id that we have left, too: another process may have been late to notice.
+    for replica in {*record.replicas(), own}:
+        records |= record.tokens(replica, folders if replica == own else None)
+    places = {*map(folder_of, (key.path for key in records)), *(folders or ())}
+    tokens = repo.backend.ref_tokens() if folders is None else repo.backend.ref_tokens_in(places)
+    before = {folder: _load_checked(record.load_checked(folder)) for folder in places}
+    found = _Found({folder: {} for folder in places}, before, [])
     for key, token in records.items():
-        there = tokens.get(key.path)
+        there, folder = tokens.get(key.path), folder_of(key.path)
         seen = [there.numbers(), token.numbers()] if there is not None else None
-        if seen is not None and (checked.get(key.path) == seen or agrees(repo.backend, record, key)):
-            found[key.path] = seen
+        if seen is not None and (before[folder].get(key.path) == seen or agrees(repo.backend, record, key)):
+            found.agreeing[folder][key.path] = seen
         else:
-            differing.append(key)
-    return found, differing, checked
+            found.differing.append(key)
+    return found
+
+
+def _keep(repo: Repository, marker: Marker, found: _Found, doubtful: Collection[str]) -> None:
+    """Keep for the next process what was found; it is to look at the records of `doubtful` folders again."""
+    assert repo.replica is not None
+    checked = {folder: now for folder, now in found.agreeing.items() if now != found.before[folder]}
+    if marker or checked:
+        repo.note_store(repo.replica)
+        kept = marker | {folder: [] for folder in doubtful} if marker else {}
+        repo.machine.record.keep_checked(
+            encode_note([repo.replica, kept]), {folder: encode_note(each) for folder, each in checked.items()}
+        )
 
 
 def _load_checked(data: bytes | None) -> _Checked:

@@ -47,7 +47,9 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         before = backend.replica_marker(KEY.replica)
         assert before is not None
         backend.create_ref(RefKey(f"{KEY.replica}/another.jsonl"), b"two\n")
-        assert before == {} or backend.replica_marker(KEY.replica) != before
+        # Without numbers, a folder may have changed.
+        cannot_tell = not before or not all(before.values())
+        assert cannot_tell or backend.replica_marker(KEY.replica) != before
 
     def test_identities_but_of_one_replica(self, backend: Backend) -> None:
         """The marker of others' refs changes whenever one of them comes or is replaced."""
