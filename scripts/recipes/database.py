@@ -1,4 +1,4 @@
-"""The golden database: everything that is in the golden store, in one SQLite file of version 1."""
+"""The golden database: everything that is in the golden store, in one SQLite file of version 2."""
 
 from __future__ import annotations
 

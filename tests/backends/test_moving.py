@@ -16,7 +16,7 @@ from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOLDEN = FIXTURES / "stores" / "v1"
-GOLDEN_DATABASE = FIXTURES / "stores" / "sqlite-v1"
+GOLDEN_DATABASES = ("sqlite-v1", "sqlite-v2")
 EXPECTED: dict[str, Any] = json.loads((FIXTURES / "stores" / "v1.expected.json").read_bytes())["sessions"]
 
 
@@ -121,9 +121,10 @@ def test_saved_alike_in_each_backend(tmp_path: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_the_golden_database(tmp_path: Path) -> None:
-    """A database that version 1 made holds what the golden store does, and can be gone on with."""
-    copy = Path(shutil.copytree(GOLDEN_DATABASE, tmp_path / "db"))
+@pytest.mark.parametrize("database", GOLDEN_DATABASES)
+def test_the_golden_database(tmp_path: Path, database: str) -> None:
+    """A database of each version holds what the golden store does, and can be gone on with."""
+    copy = Path(shutil.copytree(FIXTURES / "stores" / database, tmp_path / "db"))
     with sqlite(copy) as manager, open_store(Path(shutil.copytree(GOLDEN, tmp_path / "files"))) as files:
         assert listed(manager) == listed(files)
         assert {name: info.message_count for name, (info, _) in listed(manager).items()} == {

@@ -18,7 +18,6 @@ ELSEWHERE = {
     ("README.md", "install"): "needs a clone, or a package index",
     ("README.md", "clone"): "the scripts of the repository have tests of their own",
     ("syncing.md", "machines"): "needs two machines: tests/sync/test_rsync_page.py runs it",
-    ("databases.md", "install"): "needs a package index",
     ("text-tools.md", "endless"): "does not end: test_text_tools.py runs it",
     ("text-tools.md", "clone"): "a script of the repository: test_text_tools.py runs it",
     ("figures.md", "clone"): "tests/test_bench.py runs it",

@@ -112,7 +112,8 @@ def test_a_save_whose_line_others_rewrote_is_not_repeated(here: Machine, monkeyp
         manager.save_session(session)
     with monkeypatch.context() as patch:
         # Each save that finds lines in the ref rewrites it with all messages in one.
-        patch.setattr(save, "COMPACT_SAVES", 1)
+        for limit in ("COMPACT_SAVES", "MOST_SAVES"):
+            patch.setattr(save, limit, 1)
         put(other, theirs, topic="theirs")
     manager.save_session(session)
     stored = here.manager().load_session("chat")
