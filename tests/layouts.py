@@ -1,11 +1,11 @@
 """The two layouts of a replica's refs: all in its own folder, as while it has few, or all in folders within that.
 
-Import `layout` into a `conftest.py`, and every test below runs over both.
+Import `layout` into a `conftest.py`, and every test below runs over both. `is_tried` shares out what takes long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,6 +21,12 @@ def layout(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replica_folders, "FLAT_REFS", LAYOUTS[request.param])
         yield request.param
+
+
+@pytest.fixture
+def is_tried(layout: str, long_size: bool) -> Callable[[int], bool]:
+    """Tell which of many moments are tried in the layout of the test: in the quick size each in only one of both."""
+    return lambda number: long_size or number % 2 == list(LAYOUTS).index(layout)
 
 
 def path_of(replica: str, key: str) -> str:

@@ -343,3 +343,12 @@ class TestNothingComes(OverMemory):
     class broken(MemoryBackend):
         def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
             return super().ref_folders({}) if but is None or not known else RefFolders(dict(known), {})
+
+
+class TestWhateverWasInFront(OverMemory):
+    noticed_by = ("test_what_was_appended",)
+
+    class broken(MemoryBackend):
+        def ref_after(self, key: RefKey, known: Token, front: bytes | bytearray) -> Snapshot | None:
+            data, token = self.read_ref(key)
+            return Snapshot(data[known.size :], token)

@@ -36,6 +36,8 @@ _LIST = 5.0
 _SHARE, _BUSY_SHARE = 200, 20
 """Seconds of waiting for one of looking without a hint: so an idle watch takes half a per cent of a core; and where
 something happens, five."""
+_LONGEST = 60.0
+"""Seconds that it waits at most: there are disks that tell nothing of what other machines write."""
 
 
 class Watch(Uncopied):
@@ -82,7 +84,7 @@ class Watch(Uncopied):
         self._derived: set[str] = set()
         self._keep(listing_of(storage) if self._is_there() else {})
         self._list_cost = time.thread_time() - began
-        self._due = time.monotonic() + max(listing, _SHARE * self._list_cost)
+        self._due = time.monotonic() + _pause(listing, self._list_cost)
         self._thread: threading.Thread | None = None
         _all.add(self)
         forks.renew(self, forks.Floor.FRONT)
@@ -159,7 +161,7 @@ class Watch(Uncopied):
 
     def _await_hint(self, deadline: float | None) -> None:
         """Wait until there may be something to see, and for the moment of quiet after the first hint."""
-        pause = _LOOK if self._observer.active else max(_LOOK, _SHARE * self._cost)
+        pause = _LOOK if self._observer.active else _pause(_LOOK, self._cost)
         if deadline is not None:
             pause = min(pause, max(deadline - time.monotonic(), 0))
         if self._wake.wait(pause):
@@ -200,7 +202,7 @@ class Watch(Uncopied):
         if self._backend is None:
             self._cost = self._list_cost
         # A hint may come before what it hints at can be seen: SQLite writes its log, syncs it, and only then shows it.
-        pause = min(_LOOK, self._listing) if hinted else max(self._listing, _SHARE * self._list_cost)
+        pause = min(_LOOK, self._listing) if hinted else _pause(self._listing, self._list_cost)
         self._tokens, self._due = tokens, now + pause
         self._keep(listing)
         self._tell(events)
@@ -280,3 +282,8 @@ def _at_exit() -> None:
 
 
 atexit.register(_at_exit)
+
+
+def _pause(least: float, cost: float) -> float:
+    """Return how long to wait until the next look, in seconds, where one takes `cost` seconds of the processor."""
+    return max(least, min(_SHARE * cost, _LONGEST))
