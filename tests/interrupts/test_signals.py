@@ -76,7 +76,8 @@ signal.signal(signal.SIGALRM, handle)
 said = 0
 for _ in range(60):
     try:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 3e-3))
+        # And again: Python drops what is raised while an object is finalized, or a module loaded.
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 3e-3), 0.5)
         while True:
             before = len(session)
             session.add_message({"role": "user", "content": str(said)})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from storekit import open_store
 
 from coda_fs_session.backends.base import RefKey
 from coda_fs_session.backends.disk import tokens
@@ -19,6 +20,9 @@ from coda_fs_session.repo.index.index import Index
 from coda_fs_session.repo.index.rows import ViewRow
 
 from .machines import Machine, said
+
+SETTLED = 0.1
+"""Seconds after which the times of files tell of every further change."""
 
 
 class Interrupted(dict[Any, Any]):
@@ -119,3 +123,31 @@ def test_a_bad_file_that_is_gone_costs_nothing(here: Machine, monkeypatch: pytes
         time.sleep(0.02)
     assert listings == []
     assert Path(here.only_ref()).exists()
+
+
+def test_a_folder_that_went_and_came_again(tmp_path: Path) -> None:
+    """A program that saw it go, and not come, does not make the next one pass over what is in it."""
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    state: dict[str, Any] = {"state_path": str(tmp_path / "state"), "replica": "here"}
+    with open_store(store, state_path=str(tmp_path / "other"), replica="there") as other:
+        for name in ("inner", "flat"):
+            other.save_session(other.create_session(name))
+    inner = store / "refs" / "there" / "aa"
+    inner.mkdir()
+    (inner.parent / "inner.jsonl").rename(inner / "inner.jsonl")
+    late = open_store(store, **state)
+    mine = late.create_session("mine")
+    time.sleep(SETTLED)
+    assert len(late.list_sessions()) == 3
+    inner.rename(outside)
+    time.sleep(SETTLED)
+    assert "inner" not in late
+    outside.rename(inner)
+    (inner.parent / "flat.2.jsonl").write_bytes((inner.parent / "flat.jsonl").read_bytes())
+    time.sleep(SETTLED)
+    with open_store(store, **state) as between:
+        assert len(between.list_sessions()) == 3
+    mine.add_message(*said(1))
+    late.close()
+    with open_store(store, **state) as next_one:
+        assert "inner" in next_one

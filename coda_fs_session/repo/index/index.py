@@ -199,6 +199,7 @@ class Index:
             states = self._freshness.states
             if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
                 keep_parts(self._machine, self._parts, states, self._gone, self._horizon, self._views)
+                self._gone.clear()
                 self._kept_states = dict(states)
 
     def moved(self, tokens: Iterable[tuple[RefKey, Token, Token]]) -> None:

@@ -121,7 +121,8 @@ def keep_parts(
     """
     # Another process may have kept other parts meanwhile. Each holds by itself.
     others = decode_summary(machine.recall(SUMMARY))
-    summary = {folder: part for folder, part in others.items() if folder not in gone}
+    # A folder may be there again, which that process has seen and we have not: the next one has to look.
+    summary = {folder: NOT_KEPT if folder in gone else part for folder, part in others.items()}
     for folder, part in parts.items():
         other = others.get(folder)
         if part.rows is not None and (part.is_dirty or other is None or other.crc is None):
