@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -151,3 +152,22 @@ def test_a_folder_that_went_and_came_again(tmp_path: Path) -> None:
     late.close()
     with open_store(store, **state) as next_one:
         assert "inner" in next_one
+
+
+def test_a_folder_that_went_for_good(tmp_path: Path) -> None:
+    """What is kept for the next program has it no more, however often such folders come and go."""
+    store = tmp_path / "store"
+    with open_store(store) as manager:
+        manager.save_session(manager.create_session("chat"))
+    (replica,) = (store / "refs").iterdir()
+    for number in range(2):
+        folder = replica / f"tool-{number}"
+        folder.mkdir()
+        (folder / "copy.jsonl").write_bytes((replica / "chat.jsonl").read_bytes())
+        for name in ("chat", "nobody"):
+            time.sleep(SETTLED)
+            with open_store(store) as manager:
+                assert (name in manager) is (name == "chat")
+            shutil.rmtree(folder, ignore_errors=True)
+    (summary,) = tmp_path.glob("store.state/*/index.json")
+    assert b"tool-" not in summary.read_bytes()

@@ -121,8 +121,7 @@ def keep_parts(
     """
     # Another process may have kept other parts meanwhile. Each holds by itself.
     others = decode_summary(machine.recall(SUMMARY))
-    # A folder may be there again, which that process has seen and we have not: the next one has to look.
-    summary = {folder: NOT_KEPT if folder in gone else part for folder, part in others.items()}
+    summary = dict(others)
     for folder, part in parts.items():
         other = others.get(folder)
         if part.rows is not None and (part.is_dirty or other is None or other.crc is None):
@@ -134,6 +133,13 @@ def keep_parts(
             summary[folder] = other._replace(state=states.get(folder))
         else:
             summary[folder] = other
+    for folder in gone & others.keys() - parts.keys():
+        around = summary.get(folder_of(folder), NOT_KEPT)
+        if around.state is not None and around.state == states.get(folder_of(folder)):
+            del summary[folder]
+        else:
+            # It may be there again, which another process has seen and we have not: the next one has to look.
+            summary[folder] = NOT_KEPT
     # Last: it tells which parts belong to the states in it.
     machine.remember(SUMMARY, encode_summary(summary))
 
