@@ -83,8 +83,8 @@ def test_a_file_closed_under_its_lock_is_held_by_nobody(tmp_path: Path, monkeypa
     path = tmp_path / "file"
     path.touch()
     descriptor = os.open(path, os.O_RDWR)
-    # A number that no file has again while this test runs.
-    closed = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200)
+    # A number that no file has again while this test runs, however many other tests have left open.
+    closed = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 900)
     locks.lock(closed)
     os.close(closed)
     os.close(descriptor)
