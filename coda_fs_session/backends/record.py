@@ -37,9 +37,9 @@ class Record:
         """
         return {}
 
-    def newest(self) -> list[RefKey]:
-        """Return the refs whose record was written last, more than one where time does not tell."""
-        return []
+    def newest(self) -> RefKey | None:
+        """Return which ref this machine wrote last; None where that is not known, or the backend does not note it."""
+        return None
 
     def end(self, key: RefKey) -> RefEnd | None:
         """Return how the record of a ref ends, None where there is none."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import pytest
 from storekit import fill, message, open_store, run_python, say
 
 from coda_fs_session import SessionManager, SessionWarning, StoreError
+from coda_fs_session.backends.base import RefKey
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.machine.newest import Newest
+from coda_fs_session.backends.machine.own_refs import FileRecord
 
 
 @pytest.fixture
@@ -152,3 +157,108 @@ def test_a_commit_that_fails_is_in_no_record(store: Path, monkeypatch: pytest.Mo
     with warned() as texts, opened(store) as manager:
         assert manager.load_session("chat").get_messages() == [message(0), message(1)]
     assert texts == []
+
+
+def newest_of(store: Path) -> Path:
+    """Return the file that tells which ref this machine wrote last."""
+    (found,) = Path(f"{store}.state").glob("*/own/.newest")
+    return found
+
+
+def test_the_newest_write_vouches_for_all(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database goes back as a whole, so that opening one looks at one record, however many there are."""
+    with opened(store) as manager:
+        for name in ("chat", "other", "third"):
+            fill(manager, name, 1)
+
+    def tokens(*_: object) -> Any:
+        raise AssertionError("it has looked at all records")
+
+    monkeypatch.setattr(FileRecord, "tokens", tokens)
+    with opened(store) as manager:
+        say(manager, manager.load_session("chat"), 1)
+    opened(store).close()
+    newest_of(store).unlink()
+    with pytest.raises(AssertionError, match="all records"):
+        opened(store)
+
+
+@pytest.mark.parametrize("harm", ["gone", "empty", "torn", "flipped", "folder", "of no record"])
+def test_a_note_of_the_newest_that_tells_nothing(store: Path, tmp_path: Path, harm: str) -> None:
+    """What an older copy lacks is put back all the same: only looking takes longer."""
+    with opened(store) as manager:
+        fill(manager, "other", 1)
+        fill(manager, "chat", 1)
+    backup = Path(shutil.copy(store / "sessions.db", tmp_path / "backup"))
+    with opened(store) as manager:
+        say(manager, manager.load_session("chat"), 1)
+        say(manager, manager.load_session("other"), 1)
+    backup.replace(store / "sessions.db")
+    note = newest_of(store)
+    content = note.read_bytes()
+    note.unlink()
+    if harm == "empty":
+        note.touch()
+    elif harm == "torn":
+        note.write_bytes(content[:-3])
+    elif harm == "flipped":
+        note.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    elif harm == "folder":
+        note.mkdir()
+    elif harm == "of no record":
+        Newest(lambda: str(note.parent), Files()).note(RefKey("nobody-00000000/none.jsonl"))
+    with warned() as texts, opened(store) as manager:
+        assert [len(manager.load_session(name)) for name in ("chat", "other")] == [2, 2]
+    assert sum("1 save put back" in text for text in texts) == 2
+
+
+def test_two_programs_note_what_they_write(store: Path, tmp_path: Path) -> None:
+    """Whichever of them saved last, an older copy that lacks just that is noticed, also if it had saved before."""
+    with opened(store) as one, opened(store) as two:
+        chat, other = one.create_session("chat"), two.create_session("other")
+        say(one, chat, 0)
+        say(two, other, 0)
+        backup = tmp_path / "backup"
+        with closing(sqlite3.connect(store / "sessions.db")) as connection:
+            connection.execute("VACUUM INTO ?", [str(backup)])
+        say(one, chat, 1)
+    backup.replace(store / "sessions.db")
+    with warned() as texts, opened(store) as manager:
+        assert manager.load_session("chat").get_messages() == [message(0), message(1)]
+    assert any("'chat'" in text and "1 save put back" in text for text in texts)
+
+
+_KILLED_BEFORE_THE_RECORD = """
+import os, signal, sys
+from pathlib import Path
+from storekit import open_store, say
+from coda_fs_session.backends.machine.own_refs import FileRecord
+manager = open_store(Path(sys.argv[1]), backend="sqlite")
+session = manager.load_session("chat")
+FileRecord.append = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+say(manager, session, 1)
+"""
+
+
+def test_killed_between_the_note_and_the_record(store: Path) -> None:
+    """What was committed stays, and nothing is told of it; the record has it once it was looked at."""
+    with opened(store) as manager:
+        fill(manager, "chat", 1)
+        fill(manager, "other", 1)
+    run_python(_KILLED_BEFORE_THE_RECORD, store)
+    (record,) = Path(f"{store}.state").glob("*/own/*/chat.jsonl")
+    before = record.stat().st_size
+    with warned() as texts, opened(store) as manager:
+        assert manager.load_session("chat").get_messages() == [message(0), message(1)]
+        assert record.stat().st_size > before
+    assert texts == []
+
+
+def test_the_file_of_the_newest_stays_small(tmp_path: Path) -> None:
+    """However much is saved, and whichever of several processes begins it anew."""
+    one, two = (Newest(lambda: str(tmp_path), Files()) for _ in range(2))
+    for number in range(2000):
+        key = RefKey(f"machine-12345678/session-{number}.jsonl")
+        (one, two)[number % 2].note(key)
+        assert two.last() == key
+    assert (tmp_path / ".newest").stat().st_size < 2**17

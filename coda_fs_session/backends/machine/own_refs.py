@@ -32,9 +32,10 @@ from ..disk.files import (
 )
 from ..disk.new_files import write_file
 from ..disk.paths import is_hidden, is_replica_id
-from ..disk.tokens import TICK_NS, end_of, token_of
+from ..disk.tokens import end_of, token_of
 from .aside import move_aside, move_back
 from .kept import keep, kept
+from .newest import Newest
 
 # Any process may have to replace a copy.
 _OPEN_COPIES = 64 if RENAMES_OPEN_FILES else 0
@@ -87,6 +88,7 @@ class FileRecord(Record):
         # Refs whose copy could not be written: they go without one until the process ends.
         self._given_up: set[RefKey] = set()
         self._warned = False
+        self._newest = Newest(self._folder, self._files)
         self._mutex = threading.RLock()
         forks.renew(self, forks.Floor.BACKEND)
         note_keeper(self)
@@ -126,10 +128,8 @@ class FileRecord(Record):
                 elif deep:
                     yield from self._entries(path)
 
-    def newest(self) -> list[RefKey]:
-        times = {key: token.stamp for replica in self.replicas() for key, token in self.tokens(replica).items()}
-        last = max(times.values(), default=0)
-        return [key for key, written in times.items() if last - written < TICK_NS]
+    def newest(self) -> RefKey | None:
+        return self._newest.last()
 
     def end(self, key: RefKey) -> RefEnd | None:
         return self._read(key, end_of)
@@ -273,6 +273,17 @@ class FileRecord(Record):
         copy = self._open.get(key)
         if copy is not None:
             copy.even = token
+
+    def note_newest(self, *keys: RefKey) -> None:
+        """Note, before it goes into their records, that refs were written together, after all others."""
+        own = [key for key in keys if self._is_kept(key)]
+        try:
+            for key in own[-1:]:
+                self._newest.note(key)
+        except (OSError, StoreError) as error:
+            with self._mutex:
+                for key in own:
+                    self._give_up(key, error)
 
     def cut(self, key: RefKey, size: int) -> None:
         """Take back what was noted of a save that failed."""

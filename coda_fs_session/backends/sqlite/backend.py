@@ -220,6 +220,7 @@ class SqliteBackend(Backend):
             return before, tokens, list(self._store(connection))
 
     def _keep_new(self, made: list[tuple[RefKey, bytes]]) -> None:
+        self._record.note_newest(*(key for key, _ in made))
         for key, data in made:
             # Of one whose ref was gone there may be more.
             if self._record.end(key) is None:
@@ -246,6 +247,7 @@ class SqliteBackend(Backend):
     def _note_append(self, key: RefKey, data: bytes, token: Token, connection: sqlite3.Connection) -> None:
         # What it cannot read it does not note, and a record that lacks the end of a ref tells nothing.
         with suppress(sqlite3.Error):
+            self._record.note_newest(key)
             self._record.append(key, data, partial(rows.read_all, connection, key.path))
             self._record.appended(key, token)
 
@@ -255,8 +257,12 @@ class SqliteBackend(Backend):
             if not self._is_even(connection, key, expected) and self._record.read(key) != data:
                 raise RecordAheadError(key)
             token = rows.replace(connection, key, expected, data)
-            self._database.then(lambda _: self._record.keep(key, data))
+            self._database.then(lambda _: self._keep_replaced(key, data))
             return token
+
+    def _keep_replaced(self, key: RefKey, data: bytes) -> None:
+        self._record.note_newest(key)
+        self._record.keep(key, data)
 
     def has_refs(self, replica: str) -> bool:
         return bool(self._database.rows(rows.HAS_BELOW, rows.below(replica)))

@@ -57,8 +57,10 @@ def at_close(repo: Repository) -> None:
 
 def _has_the_newest(repo: Repository) -> bool:
     """Tell whether a store that can only be reverted as a whole has what this machine saved last."""
-    newest = repo.machine.record.newest() if repo.backend.capabilities.whole else []
-    return bool(newest) and all(agrees(repo.backend, repo.machine.record, key) for key in newest)
+    record = repo.machine.record
+    newest = record.newest() if repo.backend.capabilities.whole else None
+    # A record that is gone tells nothing of the store.
+    return newest is not None and record.end(newest) is not None and agrees(repo.backend, record, newest)
 
 
 def retried(repo: Repository, write: Callable[[], _T]) -> _T:
