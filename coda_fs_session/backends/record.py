@@ -37,6 +37,10 @@ class Record:
         """
         return {}
 
+    def folders(self, replica: str) -> list[str]:
+        """Return the folders within a replica's own one in which there are records of refs."""
+        return []
+
     def newest(self) -> list[RefKey]:
         """Return the refs whose record was written last, more than one where time does not tell."""
         return []
