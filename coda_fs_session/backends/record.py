@@ -37,6 +37,10 @@ class Record:
         """
         return {}
 
+    def folders(self, replica: str) -> list[str]:
+        """Return the folders within a replica's own one in which there are records of refs."""
+        return []
+
     def newest(self) -> RefKey | None:
         """Return which ref this machine wrote last; None where that is not known, or the backend does not note it."""
         return None

@@ -113,6 +113,23 @@ def test_what_happened_in_one_folder_is_put_back(many: Machine, tmp_path: Path, 
     assert {*NAMES, "another"} == set(many.names())
 
 
+def test_a_folder_that_came_and_went_between_two_looks(many: Machine) -> None:
+    """The first look did not know it, and the second cannot see it: its records tell that it was there.
+
+    They did not, and what was saved there was never put back.
+    """
+    manager = many.manager()
+    manager.create_session("another")
+    ref = many.store / "refs" / path_of(REPLICA, "another")
+    ref.unlink()
+    if not any(ref.parent.iterdir()):
+        ref.parent.rmdir()
+    time.sleep(SETTLED)
+    with pytest.warns(SessionWarning, match="put back"):
+        many.manager()
+    assert {*NAMES, "another"} == set(many.names())
+
+
 def test_a_store_copied_in_place(many: Machine, tmp_path: Path) -> None:
     """FORMAT stands for all files: where it was written, every record is compared, though no folder moved."""
     backup = Path(shutil.copytree(many.store, tmp_path / "backup"))

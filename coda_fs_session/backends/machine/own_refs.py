@@ -128,6 +128,11 @@ class FileRecord(Record):
                 elif deep:
                     yield from self._entries(path)
 
+    def folders(self, replica: str) -> list[str]:
+        with contextlib.suppress(OSError, StoreError), scan(f"{self._folder()}/{replica}") as entries:
+            return [f"{replica}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return []
+
     def newest(self) -> RefKey | None:
         return self._newest.last()
 

@@ -34,7 +34,11 @@ def look(backend: Backend, machine: MachineState) -> Look:
     if not marker or marker[""] != known.get(""):
         return Look(marker, None)
     folders = {**known, **marker}
-    return Look(marker, [each for each in folders if not known.get(each) or known[each] != marker.get(each)])
+    moved = [each for each in folders if not known.get(each) or known[each] != marker.get(each)]
+    if replica in moved:
+        # A folder that came since and is gone again is known by its records alone.
+        moved += [each for each in machine.record.folders(replica) if each not in folders]
+    return Look(marker, moved)
 
 
 def has_moved(backend: Backend, machine: MachineState) -> bool:
