@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
-    from .session.session import Session, SessionInfo
+    from .session.info import SessionInfo
+    from .session.session import Session
     from .storage import SessionStorage, StoreStats
     from .templates import Template, Templates
 else:
@@ -62,7 +63,8 @@ _HOMES = {
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
     **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
-    **dict.fromkeys(("Session", "SessionInfo"), "session.session"),
+    "SessionInfo": "session.info",
+    "Session": "session.session",
     **dict.fromkeys(("SessionStorage", "StoreStats"), "storage"),
     **dict.fromkeys(("Template", "Templates"), "templates"),
     **dict.fromkeys(

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypedDict
 
 from .errors import StoreError
 from .manager.manager import SessionManager
-from .session.session import Session, SessionInfo
+from .session.info import SessionInfo
+from .session.session import Session
 from .session.shapes import CHARACTERS_PER_TOKEN, counted_text
 
 _MEGABYTE = 1024 * 1024

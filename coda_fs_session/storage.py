@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import SessionExistsError, SessionNotFoundError
-from .session.session import Session, SessionInfo
+from .session.info import SessionInfo
+from .session.session import Session
 
 BRANCHED_FROM = "coda_fs_session.branched_from"
 """Metadata key under which the default `branch` notes the parent's name and the number of messages taken over."""

@@ -14,7 +14,7 @@ from storekit import open_store
 from test_working_copy import Saved, lines_of
 
 from coda_fs_session import Session, SessionManager
-from coda_fs_session.session import holders
+from coda_fs_session.session import holders, working_copy
 from coda_fs_session.session.working_copy import WorkingCopy
 
 COUNT = 5
@@ -216,7 +216,7 @@ def test_what_comes_in_while_it_is_given_up_stays(
             session.messages[0]["n"] = 100
 
     work, looked = session._state.copy, threading.Event()
-    is_held, unchanged = work._is_held, work._unchanged
+    is_held, unchanged = work._is_held, working_copy.unchanged
 
     def interrupted_look() -> bool:
         held = is_held()
@@ -225,14 +225,14 @@ def test_what_comes_in_while_it_is_given_up_stays(
             handle()
         return held
 
-    def interrupted_comparison(snapshot: Any) -> int:
-        same = unchanged(snapshot)
+    def interrupted_comparison(prints: Any, snapshot: Any) -> int:
+        same = unchanged(prints, snapshot)
         if step == "comparison" and looked.is_set():
             handle()
         return same
 
     monkeypatch.setattr(work, "_is_held", interrupted_look)
-    monkeypatch.setattr(work, "_unchanged", interrupted_comparison)
+    monkeypatch.setattr(working_copy, "unchanged", interrupted_comparison)
     if end == "save":
         manager.save_session(session)
     else:

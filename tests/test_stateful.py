@@ -82,6 +82,28 @@ class SessionMachine(HeldSessions):
         self.save(mine, save)
 
     @precondition(lambda self: self.open)
+    @rule(place=places, count=st.sampled_from([0, 1, 2, 3, 5, 8, 12]), keep=st.booleans(), save=st.booleans())
+    def cut_the_end(self, place: int, count: int, keep: bool, save: bool) -> None:
+        mine = self.one(place)
+        if keep:
+            mine.session.keep_first(count)
+            del mine.messages[count:]
+        else:
+            mine.session.drop_last(count)
+            del mine.messages[max(len(mine.messages) - count, 0) :]
+        self.save(mine, save)
+
+    @precondition(lambda self: self.open)
+    @rule(place=places, start=st.none() | st.integers(-14, 14), stop=st.none() | st.integers(-14, 14))
+    def read_a_part(self, place: int, start: int | None, stop: int | None) -> None:
+        mine = self.one(place)
+        part = mine.messages[start:stop]
+        assert text(mine.session.get_messages(start=start, stop=stop)) == text(part)
+        assert text(mine.session[start:stop]) == text(part)
+        assert text(list(mine.session.iter_messages(start, stop))) == text(part)
+        assert text(list(reversed(mine.session))) == text(mine.messages[::-1])
+
+    @precondition(lambda self: self.open)
     @rule(
         place=places,
         at=places,

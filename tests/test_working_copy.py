@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session import InvalidMessageError
-from coda_fs_session.format.jsonl import encode_message
+from coda_fs_session.format.jsonl import decode, encode_message
 from coda_fs_session.session.splice import Splice
 from coda_fs_session.session.working_copy import WorkingCopy
 
@@ -80,11 +80,14 @@ def test_any_new_list_is_found_exactly(
     assert work.splice().empty
 
 
+STEPS = ["append", "extend", "add", "again", "keep", "front", "insert", "delete", "set", "nested", "save", "live"]
+
+
 @given(
     lists,
     st.lists(
         st.tuples(
-            st.sampled_from(["append", "extend", "add", "keep", "insert", "delete", "set", "nested", "save", "live"]),
+            st.sampled_from(STEPS),
             st.integers(0, 9),
             messages,
         )
@@ -101,6 +104,14 @@ def test_any_history_of_changes(before: list[dict[str, Any]], steps: list[tuple[
         elif step == "keep":
             work.keep_last(number)
             model = model[max(len(model) - number, 0) :]
+        elif step == "front":
+            work.keep_first(number)
+            del model[number:]
+        elif step == "again" and len(model) < len(saved):
+            work.append(decode(saved[len(model)]), limit=10**9)
+            model.append(decode(saved[len(model)]))
+        elif step == "again":
+            assert lines_of(list(work.messages(number, 7))) == lines_of(model[number:7])
         elif step == "save":
             splice = work.splice()
             assert work.changed() == (lines_of(model) != saved)
@@ -113,7 +124,9 @@ def test_any_history_of_changes(before: list[dict[str, Any]], steps: list[tuple[
             for target in (work.live(), model):
                 _change(target, step, number, copy.deepcopy(message))
         assert len(work) == len(model)
-        assert lines_of(work.last(number)) == lines_of(model[max(len(model) - number, 0) :])
+        part = range(*slice(-number, None, 2).indices(len(model)))
+        assert lines_of(work.part(part)) == lines_of(model[-number::2])
+        assert work.size() >= 0
     assert list(work.lines()) == lines_of(model)
     assert applied(work.splice(), saved) == lines_of(model)
 

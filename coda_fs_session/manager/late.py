@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..repo.sync.report import Direction as Direction
     from ..repo.sync.report import ProgressCallback as ProgressCallback
     from ..repo.sync.report import SyncReport as SyncReport
+    from ..session.info import SessionInfo as SessionInfo
     from ..session.session import Session as Session
-    from ..session.session import SessionInfo as SessionInfo
     from ..storage import SessionStorage as SessionStorage
     from ..storage import StoreStats as StoreStats
     from ..storage import name_taken as name_taken
@@ -44,7 +44,7 @@ else:
         "ProgressCallback": "..repo.sync.report",
         "SyncReport": "..repo.sync.report",
         "Session": "..session.session",
-        "SessionInfo": "..session.session",
+        "SessionInfo": "..session.info",
         "SessionStorage": "..storage",
         "StoreStats": "..storage",
         "name_taken": "..storage",

@@ -13,8 +13,8 @@ from ..errors import CorruptionError, SessionNotFoundError, warn
 from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..process.uncopied import Uncopied
+from ..session import Session, SessionInfo
 from ..session.metadata import WorkingMetadata
-from ..session.session import Session, SessionInfo
 from ..session.splice import MessageSource
 from ..session.state import Found, SessionState
 from ..session.working_copy import WorkingCopy

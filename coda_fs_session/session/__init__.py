@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .session import Session, SessionInfo
+from .info import SessionInfo
+from .session import Session
 
 __all__ = ["Session", "SessionInfo"]

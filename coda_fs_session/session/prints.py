@@ -135,6 +135,42 @@ def encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[b
     return trimmed(lines), Print(len(block), data)
 
 
+def unchanged(prints: list[Print | None], messages: list[Any]) -> int:
+    """Return how many messages at the front are known to be those of the prints."""
+    same = 0
+    for print_ in prints:
+        if print_ is None or not print_.matches(messages[same : same + print_.count]):
+            break
+        same += print_.count
+    return same
+
+
+def encode_from(
+    prints: list[Print | None], messages: list[Any], same: int
+) -> tuple[list[bytes], list[Print | None]] | None:
+    """Return the lines of all but the first `same` messages, and the prints of all; None where these have changed.
+
+    Args:
+        same: see `unchanged`.
+
+    Raises:
+        InvalidMessageError: a message would not come back as it went in.
+    """
+    known = prints[: -(-same // BLOCK)]
+    start, partial = same, None
+    if same < len(messages) and same % BLOCK:
+        # A block that is not full yet gets a new print together with what follows it.
+        start, partial = same - same % BLOCK, known.pop()
+    lines: list[bytes] = []
+    for first in range(start, len(messages), BLOCK):
+        block, print_ = encode_block(messages[first : first + BLOCK], first, skip=max(same - first, 0))
+        lines += block
+        known.append(print_)
+    if partial is not None and not partial.matches(messages[start:same]):
+        return None
+    return lines, known
+
+
 def copies(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return deep copies of messages."""
     try:

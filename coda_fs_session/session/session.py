@@ -4,62 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
-from ..errors import InvalidMessageError, SessionError, UnsupportedError
+from ..errors import InvalidMessageError, UnsupportedError
 from ..format.jsonl import no_message
 from ..format.names import normalise_name
 from ..format.records import utc_time
 from .metadata import WorkingMetadata
+from .sequence import MessageSequence
 from .splice import Splice
 from .state import ALMOST, SessionState
 from .working_copy import WorkingCopy
-
-"""The share of `max_session_size` at which a warning tells that it will be passed."""
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-@dataclass
-class SessionInfo:
-    """What is known of a session without loading its messages.
-
-    Attributes:
-        created_at, updated_at: naive local time.
-        size_bytes: logical size of the messages as JSON lines; `SessionManager.stats` tells the use of the disk.
-        parent: the session it was branched from; forked_at: how many messages it took over.
-        replica: which replica wrote the newest state.
-        error: why the session cannot be loaded, or may lack what a damaged file held; None for a good one.
-        diverged_from: the name that the session was written under, where it goes by a derived one because another
-            machine continued that name differently.
-        undecided: something that has not arrived yet would tell whether it continues another session, or that it.
-        survived_delete: it was deleted on one machine, and continued on another that did not know.
-        reverted: this machine had saved more, and an older copy has come to stand in the store; what is missing is put
-            back when a manager opens the store or writes to the session.
-        sides: what the other sides of the same conversation go by, the one that kept the name first: sessions of one
-            name, or of a name that one of them had, that were continued (or begun) apart on several machines.
-        diverged_at: how many messages the last state had that it and all its sides went through; None where there are
-            none. A branch is no side: `forked_at` is where that began.
-    """
-
-    name: str
-    message_count: int
-    created_at: datetime
-    updated_at: datetime
-    metadata: dict[str, Any]
-    size_bytes: int
-    parent: str | None = None
-    forked_at: int | None = None
-    replica: str | None = None
-    error: SessionError | None = None
-    diverged_from: str | None = None
-    undecided: bool = False
-    survived_delete: bool = False
-    reverted: bool = False
-    sides: tuple[str, ...] = ()
-    diverged_at: int | None = None
 
 
 class SessionOwner(Protocol):
@@ -84,7 +41,7 @@ class SessionHooks(Protocol):
     def before_create(self, session: Session) -> tuple[list[bytes], dict[str, bytes]]: ...
 
 
-class Session:
+class Session(MessageSequence):
     """A conversation: an ordered list of message dicts, and metadata.
 
     Nothing is written before `SessionManager.save_session`. Use one session from one thread at a time;
@@ -227,18 +184,6 @@ class Session:
             if size >= ALMOST * self._state.limit:
                 self._state.warn_of_size()
 
-    def get_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return deep copies of all messages, or of the last `limit`.
-
-        Raises:
-            ValueError: `limit` is negative.
-            StoreError: a message could not be read; never fewer messages without an error.
-        """
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit must be 0 or more, not {limit}")
-        with self._lock:
-            return self._state.copy.last(len(self._state.copy) if limit is None else limit)
-
     def clear_messages(self) -> None:
         """Remove all messages."""
         self.truncate_messages(0)
@@ -254,6 +199,30 @@ class Session:
         with self._lock:
             if max_messages < len(self._state.copy):
                 self._state.copy.keep_last(max_messages)
+                self._changed()
+
+    def drop_last(self, count: int = 1) -> None:
+        """Remove the last `count` messages, or all where there are fewer, loading none.
+
+        Raises:
+            ValueError: `count` is negative.
+        """
+        if count < 0:
+            raise ValueError(f"count must be 0 or more, not {count}")
+        with self._lock:
+            self.keep_first(max(len(self) - count, 0))
+
+    def keep_first(self, count: int) -> None:
+        """Remove all messages after the first `count`, loading none.
+
+        Raises:
+            ValueError: `count` is negative.
+        """
+        if count < 0:
+            raise ValueError(f"count must be 0 or more, not {count}")
+        with self._lock:
+            if count < len(self):
+                self._state.copy.keep_first(count)
                 self._changed()
 
     def update_metadata(self, metadata: dict[str, Any]) -> None:
@@ -296,13 +265,6 @@ class Session:
             )
         with self._lock:
             self._owner.reload(self)
-
-    def __len__(self) -> int:
-        return len(self._state.copy)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield deep copies of the messages in order; of what is saved, one chunk at a time is in memory."""
-        return self._state.copy.messages()
 
     def __copy__(self) -> Self:
         copied = type(self).__new__(type(self))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from ..format.chunks import size_of
+from .prints import front_dropped
+
 
 class MessageSource(Protocol):
     """Saved messages, read when they are needed; positions are those of the live messages."""
@@ -45,3 +48,32 @@ class Splice(NamedTuple):
 
     def result_count(self) -> int:
         return self.keep - self.drop + len(self.lines) + self.saved - self.resume
+
+
+def between(source: MessageSource | None, saved: int, first: int, same: int, lines: list[bytes]) -> Splice:
+    """Find how messages differ from all that are saved, reading these from the first one that may differ.
+
+    Args:
+        source: what has the `saved` ones.
+        first, same: from the saved message `first` on, `same` of them are known to be at the front.
+        lines: those that follow.
+    """
+    old = list(source.read(first + same, saved)) if source is not None else []
+    shorter = min(len(old), len(lines))
+    prefix = next((i for i in range(shorter) if old[i] != lines[i]), shorter)
+    if same + prefix == 0 and lines:
+        front = front_dropped(old, lines)
+        if front:
+            return _splice(source, first + front, saved, lines[len(old) - front :], saved, saved)
+    if same == 0 and not lines:
+        return _splice(source, saved, saved, [], saved, saved)
+    rest = shorter - prefix
+    suffix = next((i for i in range(rest) if old[-1 - i] != lines[-1 - i]), rest)
+    return _splice(source, first, first + same + prefix, lines[prefix : len(lines) - suffix], saved - suffix, saved)
+
+
+def _splice(source: MessageSource | None, drop: int, keep: int, lines: list[bytes], resume: int, saved: int) -> Splice:
+    size = size_of(lines)
+    if source is not None:
+        size += source.size(drop, keep) + source.size(resume, saved)
+    return Splice(drop, keep, lines, resume, saved, size)

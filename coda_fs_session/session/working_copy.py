@@ -7,14 +7,15 @@ wants the live list, nothing is loaded and appending costs the same at any lengt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice, takewhile
 from typing import Any
 
 from ..errors import InvalidMessageError
+from ..format.chunks import size_of
 from ..format.jsonl import decode, decode_all, encode_within
 from .holders import is_held, is_held_inside
-from .prints import BLOCK, FoundMessages, Print, copies, encode_block, front_dropped, keeping, prints_of
-from .splice import MessageSource, Splice
+from .prints import BLOCK, FoundMessages, Print, copies, encode_block, encode_from, keeping, prints_of, unchanged
+from .splice import MessageSource, Splice, between
 
 _RARELY = 64
 """Saves after which it is looked again, at the latest, whether a live list that was held can be given up."""
@@ -25,12 +26,14 @@ class WorkingCopy:
 
     Attributes:
         found: what `splice` or `lines` has looked at last.
+
+    Without a live list the messages are ``saved[first : last] + added``.
     """
 
     def __init__(self, source: MessageSource | None = None, live: list[dict[str, Any]] | None = None) -> None:
         self._source = source
         self._saved = len(source) if source is not None else 0
-        self._first = 0
+        self._first, self._last = 0, self._saved
         self._added: list[bytes] = []
         self._added_bytes = 0
         # -1 while nobody has asked for it.
@@ -60,13 +63,13 @@ class WorkingCopy:
         return self._live is not None
 
     def __len__(self) -> int:
-        return len(self._live) if self._live is not None else self._saved - self._first + len(self._added)
+        return len(self._live) if self._live is not None else self._last - self._first + len(self._added)
 
     def live(self) -> list[dict[str, Any]]:
         """Return the one list that callers may change in place."""
         self._idle = 0
         if self._live is None:
-            messages = decode_all(self._read_saved(self._first))
+            messages = decode_all(self._read(self._first, self._last))
             prints, count = prints_of(messages), len(self._added)
             messages.extend(decode_all(self._added[:count]))
             # A signal handler may have asked for it, or added something, meanwhile.
@@ -109,8 +112,8 @@ class WorkingCopy:
         """Put these in place of the messages added since the last save; False, with nothing done, for a live list."""
         if self._live is not None:
             return False
-        before = self.found[0] - (self._saved - self._first)
-        size = _size_of(lines) - _size_of(self._added[:before])
+        before = self.found[0] - (self._last - self._first)
+        size = size_of(lines) - size_of(self._added[:before])
         self._added[:before], self._added_bytes = lines, self._added_bytes + size
         return True
 
@@ -123,37 +126,54 @@ class WorkingCopy:
             del self._live[: len(self._live) - count]
             return
         from_added = min(count, len(self._added))
-        gone, first = len(self._added) - from_added, self._saved - (count - from_added)
-        size = self._added_bytes - _size_of(self._added[:gone])
+        gone, first, last = len(self._added) - from_added, self._last - (count - from_added), self._last
+        if first == last:
+            first = last = self._saved
+        size = self._added_bytes - size_of(self._added[:gone])
         # All at once, or nothing: an interrupt must not take a part of it.
-        self._added[:gone], self._first, self._added_bytes, self._saved_bytes = [], first, size, -1
+        self._added[:gone], self._first, self._last = [], first, last
+        self._added_bytes, self._saved_bytes = size, -1
+
+    def keep_first(self, count: int) -> None:
+        """Forget all but the first `count` messages, loading none."""
+        if count >= len(self):
+            return
+        if self._live is not None:
+            self._idle = 0
+            del self._live[count:]
+            return
+        kept = min(count, self._last - self._first)
+        first, last = (self._first, self._first + kept) if kept else (self._saved, self._saved)
+        size = size_of(self._added[: count - kept])
+        # As in `keep_last`.
+        self._added[count - kept :], self._first, self._last = [], first, last
+        self._added_bytes, self._saved_bytes = size, -1
 
     def size(self) -> int:
         """Return the size of the messages in bytes, changes made in the live list apart."""
         if self._saved_bytes < 0:
-            self._saved_bytes = self._source.size(self._first, self._saved) if self._source is not None else 0
+            self._saved_bytes = self._source.size(self._first, self._last) if self._source is not None else 0
         return self._saved_bytes + self._added_bytes
 
-    def last(self, count: int) -> list[dict[str, Any]]:
-        """Return deep copies of the last `count` messages."""
-        count = min(count, len(self))
+    def part(self, positions: range) -> list[dict[str, Any]]:
+        """Return deep copies of the messages at ascending positions, reading none before or after these."""
+        start, stop, step = positions.start, positions.stop, positions.step
         if self._live is not None:
-            return copies(self._live[len(self._live) - count :])
-        added = self._added[max(len(self._added) - count, 0) :]
-        lines = self._read_saved(self._saved - (count - len(added)))
-        return decode_all(chain(lines, added))
+            return copies(self._live[start:stop:step])
+        lines = self._lines(start, stop)
+        return decode_all(lines if step == 1 else islice(lines, 0, None, step))
 
-    def messages(self) -> Iterator[dict[str, Any]]:
-        """Yield deep copies of all messages, reading saved ones as it goes."""
+    def messages(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Yield deep copies of the messages from one position to another, which are now, reading as it goes."""
         if self._live is not None:
-            for message in list(self._live):
-                yield from copies([message])
-        else:
-            added = list(self._added)
-            for line in self._read_saved(self._first):
-                yield decode(line)
-            for line in added:
-                yield decode(line)
+            return (each for message in self._live[start:stop] for each in copies([message]))
+        return map(decode, self._lines(start, stop))
+
+    def _lines(self, start: int, stop: int) -> Iterator[bytes]:
+        """Return the lines of these messages, which are no live list, as they are now."""
+        kept = self._last - self._first
+        added = self._added[max(start - kept, 0) : max(stop - kept, 0)]
+        return chain(self._read(self._first + start, self._first + min(stop, kept)), added)
 
     def lines(self) -> Iterator[bytes]:
         """Yield every message as a line, checked.
@@ -162,10 +182,9 @@ class WorkingCopy:
             InvalidMessageError: a message in the live list would not come back as it went in.
         """
         if self._live is None:
-            added = list(self._added)
-            self.found = (self._saved - self._first + len(added), [])
-            yield from self._read_saved(self._first)
-            yield from added
+            as_now = self._lines(0, len(self))
+            self.found = (len(self), [])
+            yield from as_now
         else:
             snapshot = list(self._live)
             prints: list[Print | None] = []
@@ -182,11 +201,12 @@ class WorkingCopy:
     def changed(self) -> bool:
         """Tell whether the messages differ from the saved ones."""
         if self._live is None:
-            return bool(self._added or self._first)
+            self._rejoin()
+            return self._differs()
         if self._first > 0 or len(self._live) != self._saved:
             return True
         snapshot = list(self._live)
-        if self._unchanged(snapshot) == len(snapshot):
+        if unchanged(self._prints, snapshot) == len(snapshot):
             return False
         try:
             return not self.splice().empty
@@ -196,9 +216,20 @@ class WorkingCopy:
     def seems_changed(self) -> bool:
         """Do as `changed`, without reading what is saved: True also where only that could tell."""
         if self._live is None:
-            return bool(self._added or self._first)
+            return self._differs()
         snapshot = list(self._live)
-        return self._first > 0 or len(snapshot) != self._saved or self._unchanged(snapshot) < len(snapshot)
+        return self._first > 0 or len(snapshot) != self._saved or unchanged(self._prints, snapshot) < len(snapshot)
+
+    def _differs(self) -> bool:
+        return bool(self._added or self._first or self._last < self._saved)
+
+    def _rejoin(self) -> None:
+        """Let messages that were cut off the end, and then added again as they were, be the saved ones again."""
+        old = self._read(self._last, min(self._last + len(self._added), self._saved))
+        again = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, self._added, strict=False)))
+        if again:
+            size = self._added_bytes - size_of(self._added[:again])
+            self._added[:again], self._last, self._added_bytes, self._saved_bytes = [], self._last + again, size, -1
 
     def unsaved(self) -> int:
         """Return how many messages the storage lacks; all from the first change on where it cannot be told exactly."""
@@ -208,7 +239,7 @@ class WorkingCopy:
             return len(self.splice().lines)
         except Exception:
             snapshot = list(self._live)
-            return len(snapshot) - self._unchanged(snapshot)
+            return len(snapshot) - unchanged(self._prints, snapshot)
 
     def extend(self, lines: list[bytes]) -> None:
         """Add messages that were checked before."""
@@ -225,57 +256,20 @@ class WorkingCopy:
             InvalidMessageError: a changed message would not come back as it went in.
         """
         if self._live is None:
+            if self._last < self._saved:
+                self._rejoin()
             added = list(self._added)
-            self.found = (self._saved - self._first + len(added), [])
-            return Splice(self._first, self._saved, added, self._saved, self._saved, self.size())
+            self.found = (self._last - self._first + len(added), [])
+            return Splice(self._first, self._last, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
-        same = self._unchanged(snapshot)
-        prints = self._prints[: -(-same // BLOCK)]
-        start, partial = same, None
-        if same < len(snapshot) and same % BLOCK:
-            # A block that is not full yet gets a new print together with what follows it.
-            start, partial = same - same % BLOCK, prints.pop()
-        lines: list[bytes] = []
-        for first in range(start, len(snapshot), BLOCK):
-            block, print_ = encode_block(snapshot[first : first + BLOCK], first, skip=max(same - first, 0))
-            lines += block
-            prints.append(print_)
-        if partial is not None and not partial.matches(snapshot[start:same]):
+        same = unchanged(self._prints, snapshot)
+        again = encode_from(self._prints, snapshot, same)
+        if again is None:
             # Another thread has changed it meanwhile.
             return self.splice()
+        lines, prints = again
         self.found = (len(snapshot), prints)
-        return self._compare(same, lines)
-
-    def _unchanged(self, snapshot: list[dict[str, Any]]) -> int:
-        """Return how many messages at the front are known to be as saved."""
-        same = 0
-        for print_ in self._prints:
-            if print_ is None or not print_.matches(snapshot[same : same + print_.count]):
-                break
-            same += print_.count
-        return same
-
-    def _compare(self, same: int, lines: list[bytes]) -> Splice:
-        """Find the change where the first `same` live messages are the saved ones and `lines` are the others."""
-        saved = list(self._read_saved(self._first + same))
-        shorter = min(len(saved), len(lines))
-        prefix = next((i for i in range(shorter) if saved[i] != lines[i]), shorter)
-        if same + prefix == 0 and lines:
-            front = front_dropped(saved, lines)
-            if front:
-                return self._splice(self._first + front, self._saved, lines[len(saved) - front :], self._saved)
-        if same == 0 and not lines:
-            return self._splice(self._saved, self._saved, [], self._saved)
-        rest = shorter - prefix
-        suffix = next((i for i in range(rest) if saved[-1 - i] != lines[-1 - i]), rest)
-        changed = lines[prefix : len(lines) - suffix]
-        return self._splice(self._first, self._first + same + prefix, changed, self._saved - suffix)
-
-    def _splice(self, drop: int, keep: int, lines: list[bytes], resume: int) -> Splice:
-        size = sum(map(len, lines)) + len(lines)
-        if self._source is not None:
-            size += self._source.size(drop, keep) + self._source.size(resume, self._saved)
-        return Splice(drop, keep, lines, resume, self._saved, size)
+        return between(self._source, self._saved, self._first, same, lines)
 
     def mark_saved(
         self, source: MessageSource | None, found: FoundMessages | None = None, *, merged: bool = False
@@ -292,18 +286,19 @@ class WorkingCopy:
         if source is None:
             live = self.live()
             self._saved, self._prints = found or (len(live), prints_of(live))
-            self._first = 0
+            self._first, self._last = 0, self._saved
             return
         total, prints = found or self.found
         if merged or self._live is None:
             self._show(source, total)
             return
-        self._prints, self._saved = prints, len(source)
-        self._source, self._first, self._saved_bytes, self._added, self._added_bytes = source, 0, -1, [], 0
+        saved = len(source)
+        self._prints, self._source, self._saved, self._first, self._last = prints, source, saved, 0, saved
+        self._saved_bytes, self._added, self._added_bytes = -1, [], 0
         self._give_up_if_idle()
 
     def advance(self, count: int, found: FoundMessages) -> None:
-        """Take messages as saved at the end of the same source, which has grown by them, and before by others'.
+        """Take messages as saved at the end of the same source, which has them now, and others' before them.
 
         As `mark_saved`, it may be called again.
 
@@ -311,18 +306,19 @@ class WorkingCopy:
             count: how many the source has now; with others' there must be no live list.
         """
         if self._live is None:
-            gone = found[0] - self._saved
+            gone = found[0] - (self._last - self._first)
             if gone < 0:
                 # Taken already, among others'.
                 gone = 0
-            size = self._added_bytes if gone == len(self._added) else _size_of(self._added[:gone])
+            size = self._added_bytes if gone == len(self._added) else size_of(self._added[:gone])
             # If it is not known yet, what was added will be asked for together with the rest.
             known = self._saved_bytes + size if self._saved_bytes >= 0 and count == found[0] else -1
             # In one step, and in place: a signal handler may add a message right before it.
             rest = self._added_bytes - size
-            self._added[:gone], self._saved, self._saved_bytes, self._added_bytes = [], count, known, rest
+            self._added[:gone], self._saved, self._last = [], count, count
+            self._saved_bytes, self._added_bytes = known, rest
         else:
-            self._prints, self._saved, self._saved_bytes = found[1], count, -1
+            self._prints, self._saved, self._last, self._saved_bytes = found[1], count, count, -1
             self._added, self._added_bytes = [], 0
             self._give_up_if_idle()
 
@@ -338,7 +334,7 @@ class WorkingCopy:
             return
         # In this order. What nobody holds is not changed any more once it is found unchanged.
         snapshot = list(self._live)
-        same = self._unchanged(snapshot)
+        same = unchanged(self._prints, snapshot)
         # A signal handler may have asked for it, or added something, meanwhile. None can come in from here on.
         if same == len(snapshot) == self._saved and self._idle == idle and not self._added_bytes:
             self._live, self._prints, self.found = None, [], (same, [])
@@ -351,7 +347,9 @@ class WorkingCopy:
     def rebase(self, source: MessageSource) -> None:
         """Compare with what `source` has from now on, changing nothing in memory."""
         self.live()
-        self._source, self._saved, self._first, self._saved_bytes, self._prints = source, len(source), 0, -1, []
+        saved = len(source)
+        self._source, self._saved, self._first, self._last = source, saved, 0, saved
+        self._saved_bytes, self._prints = -1, []
 
     def show(self, source: MessageSource) -> None:
         """Take what `source` has, dropping everything else; a live list that somebody holds stays the same object."""
@@ -362,7 +360,7 @@ class WorkingCopy:
             return
         # As in `_give_up_if_idle`; and all at once.
         self._live, self._prints, self._added, self._added_bytes = None, [], [], 0
-        self._source, self._saved, self._first, self._saved_bytes = source, saved, 0, -1
+        self._source, self._saved, self._first, self._last, self._saved_bytes = source, saved, 0, saved, -1
 
     def _show(self, source: MessageSource, replacing: int | None) -> None:
         """Take what `source` has in place of the first messages, or of all; see `mark_saved`."""
@@ -374,13 +372,14 @@ class WorkingCopy:
             if self._source is not source:
                 before = self._live[:replacing]
                 self._live[: len(before)], self._source = keeping(before, fresh), source
-            self._saved, self._first, self._saved_bytes, self._added, self._added_bytes = saved, 0, -1, [], 0
-            self._prints = prints
+            self._saved, self._first, self._last, self._saved_bytes = saved, 0, saved, -1
+            self._added, self._added_bytes, self._prints = [], 0, prints
         elif self._source is not source:
-            gone = len(self._added) if replacing is None else max(replacing - (self._saved - self._first), 0)
-            size = self._added_bytes - _size_of(self._added[:gone])
+            gone = len(self._added) if replacing is None else max(replacing - (self._last - self._first), 0)
+            size = self._added_bytes - size_of(self._added[:gone])
             self._prints, self._saved_bytes = [], -1
-            self._added[:gone], self._added_bytes, self._saved, self._first, self._source = [], size, saved, 0, source
+            self._added[:gone], self._added_bytes, self._source = [], size, source
+            self._saved, self._first, self._last = saved, 0, saved
 
     def replace(self, fresh: list[dict[str, Any]], replaced: list[dict[str, Any]]) -> None:
         """Put messages in the place of those at the front of the live list.
@@ -390,10 +389,6 @@ class WorkingCopy:
         """
         self.live()[: len(replaced)] = keeping(replaced, fresh)
 
-    def _read_saved(self, start: int) -> Iterator[bytes]:
-        return self._source.read(start, self._saved) if self._source is not None else iter(())
-
-
-def _size_of(lines: list[bytes]) -> int:
-    """Return the size of lines with newlines."""
-    return sum(map(len, lines)) + len(lines)
+    def _read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Return the lines of saved messages, by their place among all that are saved."""
+        return self._source.read(start, stop) if self._source is not None and start < stop else iter(())

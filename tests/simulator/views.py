@@ -10,7 +10,8 @@ import orjson
 
 from coda_fs_session.errors import SessionError, SessionWarning
 from coda_fs_session.manager.manager import SessionManager
-from coda_fs_session.session.session import Session, SessionInfo
+from coda_fs_session.session.info import SessionInfo
+from coda_fs_session.session.session import Session
 
 
 @dataclass(frozen=True)

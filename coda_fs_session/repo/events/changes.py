@@ -8,7 +8,7 @@ from typing import Literal
 
 from ...backends.base import RefKey
 from ...errors import SessionConflictError
-from ...session.session import SessionInfo
+from ...session.info import SessionInfo
 from ...storage import SessionStorage, with_origin
 from ..lookup.listing import infos_of_refs
 from ..storage import engine_of

@@ -22,7 +22,7 @@ from ...errors import SessionError, StoreGoneError, UnsupportedError
 from ...process import forks
 from ...process.uncopied import Uncopied
 from ...process.weakly import Weakly
-from ...session.session import SessionInfo
+from ...session.info import SessionInfo
 from ...storage import SessionStorage
 from ..storage import engine_of
 from .changes import Listing, SessionEvent, changes_between, concerns, label_of, listing_near, listing_of

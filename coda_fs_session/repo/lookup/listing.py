@@ -16,7 +16,7 @@ import orjson
 from ...backends.base import RefKey
 from ...errors import SessionError, StoreError
 from ...format.names import is_lengthened, key_of_ref, session_key
-from ...session.session import SessionInfo
+from ...session.info import SessionInfo
 from ..ancestry.shown import Shown, View
 from ..ancestry.sides import sides_of
 from ..index.groups import groups

@@ -8,7 +8,7 @@ from functools import partial
 from ...backends.base import NO_TOKEN, RefKey, Snapshot
 from ...errors import SessionError, SessionNotFoundError, StoreError
 from ...format.names import key_of_ref, session_key
-from ...session.session import SessionInfo
+from ...session.info import SessionInfo
 from ..content.state import State
 from ..index.rows import Row, row_of
 from ..lookup.listing import find_info, infos_of_rows

@@ -56,6 +56,23 @@ class SessionStorageTests(ManagerTests):
             assert kept.updated_at == chat.updated_at
             assert [info.message_count for info in storage.list_all()] == [len(messages)]
 
+    def test_parts(self, storage: SessionStorage) -> None:
+        """A session that was loaded has parts, and can be cut at its end; what is saved then is what it holds."""
+        storage.save(session("chat", messages=[*MESSAGES, *MESSAGES]))
+        chat, count = storage.load("chat"), len(MESSAGES)
+        assert chat is not None
+        assert exact(chat.get_messages(start=1, stop=3)) == exact([*MESSAGES, *MESSAGES][1:3])
+        assert exact([chat[-1], *chat[count:]]) == exact([MESSAGES[-1], *MESSAGES])
+        chat.drop_last(count)
+        chat.add_message(MESSAGES[0])
+        storage.save(chat)
+        kept = storage.load("chat")
+        assert kept is not None
+        assert exact(kept.get_messages()) == exact([*MESSAGES, MESSAGES[0]])
+        kept.keep_first(0)
+        storage.save(kept)
+        assert [info.message_count for info in storage.list_all()] == [0]
+
     def test_what_is_kept_is_a_copy(self, storage: SessionStorage) -> None:
         """Nothing that a caller does to a session, or to what was loaded or listed, changes what is kept."""
         chat = session("chat")
