@@ -17,8 +17,7 @@ from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
 from ...process.system import RENAMES_OPEN_FILES, FolderEntry, pread
-from ...process.uncopied import Uncopied
-from ..base import END_BYTES, NO_TOKEN, Record, RefEnd, RefKey, Token, replica_of
+from ..base import END_BYTES, Record, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import names_in, note_keeper, scan
 from ..disk.files import (
     Files,
@@ -36,6 +35,7 @@ from ..disk.tokens import end_of, token_of
 from .aside import move_aside, move_back
 from .kept import keep, kept
 from .newest import Newest
+from .open_copy import OpenCopy
 
 # Any process may have to replace a copy.
 _OPEN_COPIES = 64 if RENAMES_OPEN_FILES else 0
@@ -45,25 +45,6 @@ _MARKER, _CHECKED, _CHANGES, _NOTE = ".marker", ".checked", ".changes", ".store"
 _MOST_CHANGES = 2**20
 
 _T = TypeVar("_T")
-
-
-class _OpenCopy(Uncopied):
-    """One record, open for appending.
-
-    Attributes:
-        even: the token of the ref when this process last brought both together.
-    """
-
-    __slots__ = ("descriptor", "even", "inode", "path")
-
-    def __init__(self, path: str, descriptor: int) -> None:
-        self.path = path
-        self.descriptor = descriptor
-        self.inode = os.fstat(descriptor).st_ino
-        self.even = NO_TOKEN
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
 
 
 class FileRecord(Record):
@@ -84,7 +65,7 @@ class FileRecord(Record):
         self.state = folder
         self._files = files or Files(durable=False)
         self._adopted: set[str] = set()
-        self._open: OrderedDict[RefKey, _OpenCopy] = OrderedDict()
+        self._open: OrderedDict[RefKey, OpenCopy] = OrderedDict()
         # Refs whose copy could not be written: they go without one until the process ends.
         self._given_up: set[RefKey] = set()
         self._warned = False
@@ -346,7 +327,7 @@ class FileRecord(Record):
         make_folders(self._files, os.path.dirname(path))
         write_file(self._files, path, data, replace=True)
 
-    def _copy(self, key: RefKey) -> _OpenCopy:
+    def _copy(self, key: RefKey) -> OpenCopy:
         """Open the record that is at its path now; another process may have put a new one there.
 
         Raises:
@@ -359,7 +340,7 @@ class FileRecord(Record):
                     return copy
             self._close(key)
         path = self._path(key)
-        copy = self._open[key] = _OpenCopy(path, open_regular(path, append=self._files))
+        copy = self._open[key] = OpenCopy(path, open_regular(path, append=self._files))
         if len(self._open) > _OPEN_COPIES:
             self._close(next(iter(self._open)))
         return copy
