@@ -29,6 +29,7 @@ from .verbs import NewObject as NewObject
 from .verbs import Place as Place
 from .verbs import RecordAheadError as RecordAheadError
 from .verbs import RefChangedError as RefChangedError
+from .verbs import RefRefusedError as RefRefusedError
 from .verbs import RefTakenError as RefTakenError
 from .verbs import Snapshot as Snapshot
 from .verbs import Verbs as Verbs

@@ -17,9 +17,9 @@ from .base import (
     MachineState,
     NewObject,
     Place,
-    RefChangedError,
     RefFolders,
     RefKey,
+    RefRefusedError,
     RefTakenError,
     Sign,
     Snapshot,
@@ -112,7 +112,7 @@ class MemoryBackend(Backend):
     def _expected(self, key: RefKey, expected: Token) -> bytes:
         snapshot = self._refs.get(key)
         if snapshot is None or snapshot.token != expected:
-            raise RefChangedError(key)
+            raise RefRefusedError(key)
         return snapshot.data
 
     def _place(self, key: RefKey, data: bytes) -> Token:

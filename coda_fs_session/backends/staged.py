@@ -24,6 +24,7 @@ from .base import (
     RefEnd,
     RefFolders,
     RefKey,
+    RefRefusedError,
     RefTakenError,
     Snapshot,
     Token,
@@ -331,11 +332,11 @@ class StagedBackend(WrapperBackend):
         """Return what is staged of a ref; None where another thread has just written it.
 
         Raises:
-            RefChangedError: it is not as expected.
+            RefRefusedError: it is not as expected.
         """
         staged = self._refs.get(key)
         if staged is not None and staged.token != expected:
-            raise RefChangedError(key)
+            raise RefRefusedError(key)
         return staged
 
     def _now(self, key: RefKey, expected: Token) -> Token:

@@ -77,7 +77,11 @@ class RefChangedError(Exception):
     """The ref is no longer what the caller last saw: read it again, decide again, try again."""
 
 
-class RecordAheadError(RefChangedError):
+class RefRefusedError(RefChangedError):
+    """The ref was something else before anything was written, so what was to be written is not in it."""
+
+
+class RecordAheadError(RefRefusedError):
     """This machine has a record that differs from the ref, or is of refs that are gone: see
     `repo.reverts.put_back` before writing.
     """
@@ -155,7 +159,8 @@ class Verbs(Uncopied, ABC):
         """Add bytes at the end of a ref, durably, if it is still what `expected` came with.
 
         Raises:
-            RefChangedError: it is not; whether `data` got into the ref is then told only by reading it.
+            RefChangedError: it is not; whether `data` got into the ref is then told only by reading it, but by
+                `RefRefusedError` that it did not.
         """
 
     @abstractmethod

@@ -51,6 +51,21 @@ def test_appends_are_put_after_the_others(here: Machine, length: int, live: bool
     assert here.read("chat") == [*expected, "next"]
 
 
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("others", [1, 30])
+def test_the_same_words_are_said_twice(here: Machine, live: bool, others: int) -> None:
+    """What others saved first, in the same words, is not taken for mine, be it sealed since or not."""
+    manager, session = opened(here, 0)
+    same = [f"same {n}" for n in range(others)]
+    here.change("chat", *same)
+    if live:
+        session.messages.append(said(same[0])[0])
+    else:
+        session.add_message(said(same[0])[0])
+    manager.save_session(session)
+    assert contents(session) == here.read("chat") == [*same, same[0]]
+
+
 @pytest.mark.parametrize(
     ("how", "length"),
     # An edit of three messages is one of the tail, and no step of its own.

@@ -26,6 +26,7 @@ from ..base import (
     RefEnd,
     RefFolders,
     RefKey,
+    RefRefusedError,
     RefTakenError,
     Sign,
     Snapshot,
@@ -331,7 +332,7 @@ class LocalBackend(Backend):
         try:
             return self._open_refs.acquire(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RefChangedError(path) from error
+            raise RefRefusedError(path) from error
         except OSError as error:
             raise translate(error, "open", path) from error
 

@@ -10,7 +10,7 @@ import threading
 from ...errors import StoreError
 from ...process.system import pread
 from ...process.uncopied import Uncopied
-from ..base import END_BYTES, NO_TOKEN, RefChangedError, Snapshot, Token
+from ..base import END_BYTES, NO_TOKEN, RefChangedError, RefRefusedError, Snapshot, Token
 from ..disk import locks
 from ..disk.files import Files, open_with_status, read_bytes
 from ..disk.ref_files import AT_ONCE
@@ -177,11 +177,11 @@ class OpenRef(Uncopied):
         return Token(self.inode, size, -1)
 
     def expect(self, expected: Token) -> None:
-        """Raise RefChangedError unless the locked file is, byte for byte as far as one can tell, as expected."""
+        """Raise RefRefusedError unless the locked file is, byte for byte as far as one can tell, as expected."""
         if self.unnumbered:
             expected = expected._replace(identity=self.inode)
         if self.now != expected:
-            raise RefChangedError(expected)
+            raise RefRefusedError(expected)
         if self.token == expected:
             # The same inode, size and time can still be an older copy, written back in place.
             length = len(self.suffix)
@@ -189,7 +189,7 @@ class OpenRef(Uncopied):
             if end != self.suffix:
                 # The caller will read these bytes, and try again with the very same token.
                 self.suffix = end
-                raise RefChangedError(expected)
+                raise RefRefusedError(expected)
 
     def appended(self, expected: Token, data: bytes) -> Token:
         """Return the token of the file right after `data`, which is synced.

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ..base import RefChangedError, RefKey, Token
+from ..base import RefKey, RefRefusedError, Token
 from .schema import new_number
 from .sessions import describe, growth, merged
 
@@ -162,7 +162,7 @@ def _change(connection: sqlite3.Connection, key: RefKey, expected: Token, token:
     old = {"key": as_text(key.path), "old_version": version, "old_size": size, "old_mark": mark}
     found = connection.execute(_CHANGE, {**old, **_fields(token)}).fetchall()
     if not found:
-        raise RefChangedError(key)
+        raise RefRefusedError(key)
     return int(found[0][0])
 
 

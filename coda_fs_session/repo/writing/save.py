@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...backends.base import RecordAheadError, RefChangedError
+from ...backends.base import RecordAheadError, RefChangedError, RefRefusedError
 from ...errors import CorruptionError, warn
 from ...format.chunks import holds_cut, size_of
 from ...format.ids import chain_message
@@ -249,7 +249,12 @@ def _append(
         # Not by its name: that takes several times as long, and every save makes one.
         attempt = tuple.__new__(Attempt, (lines if position is None else (), 0, head.count, False, metadata))
     cursor.attempted[line_id] = attempt
-    token = repo.backend.append_ref(head.key, head.token, data)
+    try:
+        token = repo.backend.append_ref(head.key, head.token, data)
+    except RefRefusedError:
+        # Nothing of it is in the ref. The same words, where others have saved them, are theirs.
+        del cursor.attempted[line_id]
+        raise
     size = head.size + len(data)
     if position is None and not metadata:
         state = head.appended(new, line_id, size, token)
