@@ -48,7 +48,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_any_structure(message: dict[str, Any]) -> None:
     """Known names with values of any type never raise, and change nothing; parts are texts throughout."""
     before = copy.deepcopy(message)
