@@ -10,7 +10,7 @@ from .errors import StoreError
 from .manager.manager import SessionManager
 from .session.info import SessionInfo
 from .session.session import Session
-from .session.shapes import CHARACTERS_PER_TOKEN, counted_text
+from .session.shapes import CHARACTERS_PER_TOKEN, counted_text, model, role
 
 _MEGABYTE = 1024 * 1024
 _MOST_ACTIVE = 5
@@ -39,8 +39,8 @@ class Breakdown(TypedDict):
     A plain dict, as that of `SessionAnalytics.get_statistics`.
 
     Attributes:
-        messages_by_role, messages_by_model: how many messages have each value of ``role`` and ``model``; those without
-            one are not counted there.
+        messages_by_role, messages_by_model: how many messages are of each role and model, by whatever key a program
+            keeps these; "ai" and "model" are "assistant", "human" is "user". Those without one are not counted there.
         tokens_by_role, tokens_by_model: about how many tokens their text takes up, as `Session.get_token_count`.
         messages, tokens: of all messages.
         unreadable: the names of sessions that could not be read, and are not in it.
@@ -170,8 +170,8 @@ class SessionAnalytics:
         for message in session:
             text = counted_text(message)
             amount = len(text) if count_tokens is None else count_tokens(text)
-            kinds = [(kind, message.get(kind)) for kind in ("role", "model")]
-            for key in (None, *((kind, value) for kind, value in kinds if isinstance(value, str))):
+            kinds = (("role", role(message)), ("model", model(message)))
+            for key in (None, *(each for each in kinds if each[1])):
                 counts.messages[key] += 1
                 counts.amounts[key] += amount
         return counts

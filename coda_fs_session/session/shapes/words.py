@@ -1,0 +1,46 @@
+"""Texts in values: JSON of what is no text, without the base64 of images and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ...errors import InvalidMessageError
+from ...format.jsonl import encode_value
+
+_DATA_URL = re.compile(r"data:[^,\s\"]{0,200};base64,[\w+/=%-]++", re.ASCII)
+# A text in JSON that is base64 alone; of a part that is a text, a very long word.
+_BASE64 = re.compile(r'(?<!"text":)"[\w+/=\\-]{256,}+"', re.ASCII)
+
+
+def in_json(value: Any) -> str:
+    """Return a value as JSON, with "" in place of base64; of what JSON refuses, as much as Python's own takes."""
+    try:
+        line = encode_value(value, "").decode()
+    except InvalidMessageError:
+        line = _in_lax_json(value)
+    return _BASE64.sub('""', without_data(line))
+
+
+def without_data(text: str) -> str:
+    """Return a text without the data URLs in it."""
+    return _DATA_URL.sub("", text) if ";base64," in text else text
+
+
+def first_text(value: dict[Any, Any], keys: Iterable[str]) -> str:
+    """Return the first text that is not empty under one of the keys; "" where there is none."""
+    for key in keys:
+        found = value.get(key)
+        if isinstance(found, str) and found:
+            return found
+    return ""
+
+
+def _in_lax_json(value: Any) -> str:
+    import json
+
+    try:
+        return json.dumps(value, default=repr, skipkeys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return ""
