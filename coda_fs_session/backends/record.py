@@ -89,12 +89,16 @@ class Record:
         """Let what is kept aside under a key be the record of its ref again; False where there is another record."""
         return False
 
-    def count_change(self) -> int:
-        """Note, for the processes of this machine, that a ref was created or replaced; return its number, 0: none."""
-        return 0
+    def count_change(self) -> None:
+        """Note, for the processes of this machine, that a ref was created or replaced."""
+        return
 
     def changes(self) -> int:
         """Return how often that was noted, by whatever process."""
+        return 0
+
+    def own_change(self) -> int:
+        """Return the number of the change that this process has noted last, 0: none."""
         return 0
 
     def load_marker(self) -> bytes | None:

@@ -13,7 +13,7 @@ from coda_fs_session import Session, SessionManager
 from coda_fs_session.backends.base import NO_TOKEN, RefFolders, Token
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.backends.machine import own_refs
+from coda_fs_session.backends.machine import changes
 from coda_fs_session.repo import repository
 from coda_fs_session.repo.index import file, freshness
 from coda_fs_session.repo.index.rows import Row
@@ -85,7 +85,7 @@ def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, 
 def test_the_count_of_changes_begins_anew_when_it_has_become_large(
     here: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_refs, "_MOST_CHANGES", 3)
+    monkeypatch.setattr(changes, "_MOST", 3)
     here.create("chat", said(1))
     manager = here.manager()
     for number in range(10):
@@ -193,6 +193,18 @@ def test_what_another_process_renamed_is_no_new_name(making: SessionManager, her
     for name in ("one more", "and another"):
         making.create_session(name)
     here.manager().rename_session("talk", "chat")
+    assert contents(making.create_session("chat")) == ["1", "2"]
+
+
+def test_what_another_process_renamed_is_no_change_of_ours(making: SessionManager, here: Machine) -> None:
+    """A bulk that only appends has counted no change, so that the one which was counted is not its own."""
+    here.create("talk", said(1, 2))
+    making.create_session("one more")
+    session = making.load_session("before")
+    with making.bulk():
+        session.add_message(said(1)[0])
+        making.save_session(session)
+        here.manager().rename_session("talk", "chat")
     assert contents(making.create_session("chat")) == ["1", "2"]
 
 

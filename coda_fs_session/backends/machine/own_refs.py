@@ -23,7 +23,6 @@ from ..disk.files import (
     Files,
     discard,
     make_folders,
-    open_or_create,
     open_regular,
     open_with_status,
     read_bytes,
@@ -33,6 +32,7 @@ from ..disk.new_files import write_file
 from ..disk.paths import is_hidden, is_replica_id
 from ..disk.tokens import end_of, token_of
 from .aside import move_aside, move_back
+from .changes import Changes
 from .kept import keep, kept
 from .newest import Newest
 from .open_copy import OpenCopy
@@ -41,8 +41,7 @@ from .open_copy import OpenCopy
 _OPEN_COPIES = 64 if RENAMES_OPEN_FILES else 0
 _LIMIT = 2**31
 # Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED, _CHANGES, _NOTE = ".marker", ".checked", ".changes", ".store"
-_MOST_CHANGES = 2**20
+_MARKER, _CHECKED, _NOTE = ".marker", ".checked", ".store"
 
 _T = TypeVar("_T")
 
@@ -70,6 +69,7 @@ class FileRecord(Record):
         self._given_up: set[RefKey] = set()
         self._warned = False
         self._newest = Newest(self._folder, self._files)
+        self._changes = Changes(folder, self._files)
         self._mutex = threading.RLock()
         forks.renew(self, forks.Floor.BACKEND)
         note_keeper(self)
@@ -176,29 +176,14 @@ class FileRecord(Record):
         with self._mutex:
             return move_back(self._files, self._path(key), f"{self._folder()}/{own}")
 
-    def count_change(self) -> int:
-        # The size of a file is the number: a byte is added at a time, whoever does it.
-        with contextlib.suppress(OSError, StoreError):
-            if not self.state():
-                return 0
-            path = f"{self._folder()}/{_CHANGES}"
-            make_folders(self._files, self._folder())
-            descriptor = open_or_create(self._files, path)
-            try:
-                if os.fstat(descriptor).st_size >= _MOST_CHANGES:
-                    self._files.truncate(descriptor, 0)
-                self._files.write(descriptor, b".")
-                # Where our byte is, even if others have added theirs since.
-                return os.lseek(descriptor, 0, os.SEEK_CUR)
-            finally:
-                os.close(descriptor)
-        return 0
+    def count_change(self) -> None:
+        self._changes.count()
 
     def changes(self) -> int:
-        try:
-            return os.stat(f"{self._folder()}/{_CHANGES}").st_size if self.state() else 0
-        except (OSError, StoreError):
-            return 0
+        return self._changes.now()
+
+    def own_change(self) -> int:
+        return self._changes.own
 
     def load_marker(self) -> bytes | None:
         return self._load(_MARKER)

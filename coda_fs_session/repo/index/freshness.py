@@ -97,7 +97,7 @@ class Freshness:
                 self._noted.add(folder)
                 folder = folder_of(folder)
         changes = self._record.changes()
-        if changes == self._changes + 1:
+        if changes == self._changes + 1 == self._record.own_change():
             # Nobody else's.
             self._changes = changes
 
