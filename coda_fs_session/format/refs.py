@@ -265,11 +265,13 @@ def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
     if plain and plain[1] == previous.encode() and len(parts[-1]) == _ID_BYTES + 2 and parts[-1].startswith(b"]"):
         # What nearly every line is, without a JSON parser: opening a session is mostly this.
         messages = tuple(parts[1::2])
-        if len(parts) == 3 or parts[2:-1:2].count(b",") == len(messages) - 1 == len(parts) // 2 - 1:
+        if len(parts) == 3 or parts[2:-1:2].count(b",") == len(messages) - 1 == (len(parts) - 3) // 2:
             time = plain[2].decode()
             datetime.fromisoformat(time)
             # Not by its name: that takes twice as long.
             return tuple.__new__(Save, (previous, time, messages, None, _NO_METADATA)), identity
+    if len(parts) % 2 == 0 or any(between != b"," for between in parts[2:-1:2]):
+        raise ValueError("its messages do not stand between two tabs each")
     fields = orjson.loads(parts[0] + parts[-1]) if len(parts) > 1 else orjson.loads(line)
     if fields["prev"] != previous:
         raise ValueError(f"it follows line {fields['prev']}, but the line before it is {previous}")

@@ -269,6 +269,19 @@ def test_what_is_no_json_around_the_messages_is_damage(end: bytes) -> None:
     assert (found.damage is None) == (end == b"]")
 
 
+@pytest.mark.parametrize("metadata", [b"", b',"metadata":{}'], ids=["plain", "with metadata"])
+@pytest.mark.parametrize(
+    "tabs", [b"\t", b"\t{}\t,\t", b"\t{}\t;\t{}\t", b"\t{}\t\t{}\t", b"\t{}\t,{},\t{}\t"], ids=repr
+)
+def test_messages_that_do_not_stand_between_two_tabs_are_damage(tabs: bytes, metadata: bytes) -> None:
+    """Also if the line's id is right: with one tab, the end of the line passed for a message."""
+    header, header_id = encode_header(SMALL[1].header)
+    before = b'{"prev":"%b","time":"%b","messages":[%b]%b' % (header_id.encode(), NOW.encode(), tabs, metadata)
+    found = parse_ref(header + b'%b,"id":"%b"}\n' % (before, line_id(before).encode()), "x")
+    assert (found.saves, found.size) == ((), len(header))
+    assert found.damage is not None
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_no_ref(data: bytes) -> None:
     """Any bytes that are no ref raise CorruptionError."""
