@@ -89,15 +89,20 @@ class SessionExistsError(SessionError):
 
 
 class SessionConflictError(SessionError):
-    """The session was changed elsewhere in a way that this change cannot be put on top of.
+    """The session was changed elsewhere in a way that this change cannot be put on top of, or must not be.
 
     Attributes:
         sides: where a name may mean several conversations, what they go by, this machine's first; else ().
+        expected, actual: the revisions that the session was to have and that it has, "" for one that is not stored;
+            None where that was not asked.
     """
 
-    def __init__(self, message: str, *, sides: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, sides: tuple[str, ...] = (), expected: str | None = None, actual: str | None = None
+    ) -> None:
         super().__init__(message)
         self.sides = sides
+        self.expected, self.actual = expected, actual
 
 
 class SessionTooLargeError(SessionError):

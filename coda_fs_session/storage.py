@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import SessionExistsError, SessionNotFoundError
+from .errors import SessionConflictError, SessionExistsError, SessionNotFoundError, UnsupportedError
 from .session.info import SessionInfo
+from .session.revision import saved_revision, whole_revision
 from .session.session import Session
 
 BRANCHED_FROM = "coda_fs_session.branched_from"
@@ -200,6 +201,32 @@ class SessionStorage(ABC):
             _show(session, fresh)
         return fresh is not None
 
+    def revision(self, session: Session) -> str:
+        """Return which stored state an open session stands on, "" for none: see `Session.revision`."""
+        return saved_revision(session)
+
+    def save_if(self, session: Session, *, expected: str | None = None, on_conflict: str | None = None) -> None:
+        """Save an open session where what is stored is as expected: see `SessionManager.save_session`.
+
+        The default reads it before: another process may save in between.
+
+        Args:
+            on_conflict: None or "raise"; a storage that merges what others saved may know more.
+
+        Raises:
+            SessionConflictError: it is not as expected; nothing was changed.
+            UnsupportedError: this storage cannot do as `on_conflict` says.
+        """
+        if on_conflict not in (None, "raise"):
+            raise UnsupportedError(f"{type(self).__name__} merges nothing: on_conflict={on_conflict!r} is not possible")
+        if expected is None:
+            expected = self.revision(session)
+        kept = self.load(session.name)
+        actual = "" if kept is None else whole_revision(kept)
+        if actual != expected:
+            raise not_as_expected(session.name, expected, actual)
+        self.save(session)
+
     def kept_aside(self) -> list[SessionInfo]:
         """Return what this machine had saved and could not put back: see `SessionManager.kept_aside`."""
         return []
@@ -235,6 +262,17 @@ class SessionStorage(ABC):
 
     def close(self) -> None:  # noqa: B027 - most storages hold nothing open
         """Release what is held open."""
+
+
+def not_as_expected(name: str, expected: str, actual: str) -> SessionConflictError:
+    """Return the error for a session that is not what whoever saves it expects."""
+    now = "is not stored" if not actual else "is stored already" if not expected else "was changed elsewhere"
+    return SessionConflictError(
+        f"session {name!r} {now}, and so is not at the revision that was expected. Nothing was written: "
+        "session.reload() shows what is stored, and drops your changes",
+        expected=expected,
+        actual=actual,
+    )
 
 
 def name_taken(name: str) -> SessionExistsError:

@@ -216,7 +216,7 @@ def test_what_comes_in_while_it_is_given_up_stays(
             session.messages[0]["n"] = 100
 
     work, looked = session._state.copy, threading.Event()
-    is_held, unchanged = work._is_held, working_copy.unchanged
+    is_held, unchanged = work._is_held, working_copy.printed
 
     def interrupted_look() -> bool:
         held = is_held()
@@ -232,7 +232,7 @@ def test_what_comes_in_while_it_is_given_up_stays(
         return same
 
     monkeypatch.setattr(work, "_is_held", interrupted_look)
-    monkeypatch.setattr(working_copy, "unchanged", interrupted_comparison)
+    monkeypatch.setattr(working_copy, "printed", interrupted_comparison)
     if end == "save":
         manager.save_session(session)
     else:

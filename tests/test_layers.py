@@ -72,11 +72,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
+    "repo.saving": (
+        *("session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository", "repo.source"),
+    ),
     "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
         *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
-        *("repo.late", "repo.writing."),
+        *("repo.late", "repo.saving", "repo.writing."),
     ),
     "repo.events.": (
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),

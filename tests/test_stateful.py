@@ -145,11 +145,16 @@ class SessionMachine(HeldSessions):
         self.save(mine, save)
 
     @precondition(lambda self: self.open)
-    @rule(place=places)
-    def save_one(self, place: int) -> None:
-        self.save(self.one(place))
+    @rule(place=places, checked=st.booleans())
+    def save_one(self, place: int, checked: bool) -> None:
+        """What is as expected is saved as without; what is not changes nothing."""
+        mine = self.one(place)
+        if checked:
+            with pytest.raises(SessionConflictError):
+                self.manager[mine.manager].save_session(mine.session, expected="another")
+        self.save(mine, checked=checked)
 
-    def save(self, mine: Open, wanted: bool = True) -> None:
+    def save(self, mine: Open, wanted: bool = True, *, checked: bool = False) -> None:
         """A save on top of what is stored stores exactly what the session holds; see `save_stale` for others."""
         if not wanted:
             return
@@ -158,7 +163,7 @@ class SessionMachine(HeldSessions):
             self.save_stale(mine)
             return
         changed = mine.changed
-        manager.save_session(mine.session)
+        manager.save_session(mine.session, expected=mine.session.revision if checked else None)
         assert mine.session.name == name
         if changed:
             self.stored[name] = Stored(

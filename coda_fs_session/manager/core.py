@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..config import Config
-from ..errors import PartialSessionError, SessionNotFoundError, StoreError
+from ..errors import PartialSessionError, SessionExistsError, SessionNotFoundError, StoreError
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..process.weakly import Weakly
@@ -65,21 +65,36 @@ class Manager(Uncopied):
             raise SessionNotFoundError(name)
         return session
 
-    def _save(self, session: late.Session) -> None:
+    def _save(self, session: late.Session, on_conflict: str | None = None, expected: str | None = None) -> None:
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:
             if session._owner is not self._sessions:
-                self._sessions.create(session)
+                self._create(session, expected)
                 return
             name = session._state.name
-            if self._storage.tracks_changes:
+            if on_conflict is not None or expected is not None:
+                self._sessions.save_if(session, on_conflict, expected)
+            elif self._storage.tracks_changes:
                 self._storage.save(session)
             else:
-                self._sessions.save_whole(session)
+                self._sessions.save_whole(session, self._storage.save)
             session._left_to = 0
             if session._state.name != name:
                 self._sessions.saved_as(session, name)
+
+    def _create(self, session: late.Session, expected: str | None) -> None:
+        name = session.name
+        if expected and not self._may_exist(name):
+            raise late.not_as_expected(name, expected, "")
+        try:
+            self._sessions.create(session)
+        except SessionExistsError as error:
+            if expected != "":
+                raise
+            there = self._sessions.find(name)
+            actual = "" if there is None else self._storage.revision(there)
+            raise late.not_as_expected(name, expected, actual) from error
 
     @operation
     def _within(self, work: Callable[[], _T]) -> _T:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..storage import SessionStorage as SessionStorage
     from ..storage import StoreStats as StoreStats
     from ..storage import name_taken as name_taken
+    from ..storage import not_as_expected as not_as_expected
     from ..storage import with_origin as with_origin
     from ..templates import Templates as Templates
     from .autosave import Autosave as Autosave
@@ -48,6 +49,7 @@ else:
         "SessionStorage": "..storage",
         "StoreStats": "..storage",
         "name_taken": "..storage",
+        "not_as_expected": "..storage",
         "with_origin": "..storage",
         "Templates": "..templates",
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 from ..config import Config, read_config, read_toml
@@ -26,9 +25,10 @@ from . import late
 from .carrying import Carrying
 from .core import STARTED
 from .open_store import OpenedStore
+from .saving import Saving
 
 
-class SessionManager(Carrying):
+class SessionManager(Carrying, Saving):
     """Sessions in one store.
 
     May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with`` statement, or call
@@ -168,45 +168,6 @@ class SessionManager(Carrying):
         return self._load(name)
 
     @operation
-    def save_session(self, session: late.Session) -> None:
-        """Store what the session holds now; durable when this returns, and cheap however long the session is.
-
-        One that this manager did not open is created.
-
-        Raises:
-            SessionExistsError: this manager did not open the session, and its name is taken.
-            SessionConflictError: it was changed elsewhere so that these changes do not apply; nothing was written.
-            InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
-            StoreReadOnlyError: the store cannot be written; as PartialSessionError, the session lacks messages
-                (`Session.missing`).
-            StoreError: nothing was saved. The session holds everything, and can be saved again.
-        """
-        if not isinstance(session, late.Session):
-            raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
-        self._save(session)
-
-    def save_all(self) -> None:
-        """Save every open session that has unsaved changes.
-
-        In a child of `os.fork`, sessions that had some already when it was forked are left to the parent, as long as
-        that has not ended, and stderr says which; `save_session` saves them.
-
-        Raises:
-            SessionError: one could not be saved (the first such error, of a hook or a storage of your own whatever that
-                raises; its notes name every such session); the others were.
-        """
-        failure: Exception | None = None
-        for session in self._held():
-            try:
-                if session.has_unsaved_changes:
-                    self._save_unasked(session)
-            except Exception as error:
-                failure = failure or error
-                failure.add_note(f"session {session.name!r} was not saved ({session._state.unsaved()}): {error}")
-        if failure is not None:
-            raise failure
-
-    @operation
     def delete_session(self, name: str, *, missing_ok: bool = False) -> None:
         """Delete a session. Its branches stay as they are.
 
@@ -274,28 +235,6 @@ class SessionManager(Carrying):
     def stats(self) -> late.StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()
-
-    def bulk(self) -> AbstractContextManager[None]:
-        """Return a block for many creates and saves in a row, as when importing: ``with manager.bulk():``.
-
-        In the block a save of this thread is not yet durable; all are at its end, also after an exception. What the
-        body saved before an interrupt such as Ctrl-C is saved. A crash may lose what was saved in the block, and
-        nothing else. Other threads and processes may use the store meanwhile: a save of another thread is durable when
-        it returns, and other processes see what is made in the block by its end.
-
-        Raises:
-            SessionError: a block of this manager is under way.
-            StoreError: at the end, what was saved in the block cannot be written. It is kept in memory: make what the
-                error says possible, and call `close`, or save anything, which writes it too.
-        """
-        # Late, as in `sync`.
-        from .bulk import Bulk
-
-        with self._sessions.lock:
-            if self._bulk is None:
-                self._bulk = Bulk(self._storage, self._operations, self._sessions.lock)
-            self._bulk.refuse_nested()
-            return self._bulk
 
     @property
     def templates(self) -> late.Templates:
@@ -393,8 +332,3 @@ class SessionManager(Carrying):
             return f"<SessionManager: {type(self._storage).__name__}>"
         where = f" at {str(self._config.storage_path)!r}" if self._config.backend != "memory" else ""
         return f"<SessionManager: {self._config.backend}{where}>"
-
-    def _save_unasked(self, session: late.Session) -> None:
-        """Save a session of this manager, unless that is left to the parent of this process."""
-        if session._owner is self._sessions and not self._sessions.is_left_to_parent(session):
-            self.save_session(session)

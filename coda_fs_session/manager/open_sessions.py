@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SessionConflictError, SessionNotFoundError, StoreError, tell
@@ -223,7 +224,17 @@ class OpenSessions(Uncopied):
             save(session)
         session.messages, session.metadata = other.messages, other.metadata
 
-    def save_whole(self, session: Session) -> None:
+    def save_if(self, session: Session, on_conflict: str | None, expected: str | None) -> None:
+        """Save an open session under conditions: see `SessionStorage.save_if`."""
+        if self._storage.tracks_changes:
+            self._storage.save_if(session, on_conflict=on_conflict, expected=expected)
+            return
+        if on_conflict == "raise" and expected is None:
+            expected = self._storage.revision(session)
+        save = partial(self._storage.save_if, on_conflict=on_conflict, expected=expected)
+        self.save_whole(session, save)
+
+    def save_whole(self, session: Session, save: Callable[[Session], object]) -> None:
         """Save an open session to a storage that does not track changes."""
         session._state.check()
         changed = session.has_unsaved_changes
@@ -233,7 +244,7 @@ class OpenSessions(Uncopied):
         stored = self.as_stored(session) if changed else session
         session._state.metadata.everything()
         found = session._state.found()
-        self._storage.save(stored)
+        save(stored)
         session._state.mark_all_saved(found)
 
     def is_left_to_parent(self, session: Session) -> bool:
@@ -292,6 +303,10 @@ class OpenSessions(Uncopied):
     def as_stored(self, session: Session) -> Session:
         """Return what a storage that reads sessions by itself is to store."""
         return session if self.hooks is None else self.hooks.as_stored(session)
+
+    def revision(self, session: Session) -> str:
+        """Return which stored state a session stands on; use `Session.revision`."""
+        return self._storage.revision(session)
 
     @operation
     def reload(self, session: Session) -> None:

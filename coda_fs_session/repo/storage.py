@@ -16,18 +16,19 @@ from ..process.uncopied import Uncopied
 from ..session import Session, SessionInfo
 from ..session.metadata import WorkingMetadata
 from ..session.splice import MessageSource
-from ..session.state import Found, SessionState
+from ..session.state import SessionState
 from ..session.working_copy import WorkingCopy
 from ..storage import SessionStorage, StoreStats
 from . import late
 from .ancestry.shown import Shown
 from .content.messages import Draft
-from .content.state import Cursor, State
+from .content.state import Cursor
 from .cursors import Cursors, go_by_label
 from .lookup.names import Resolved, follow, related, resolve
 from .repository import Repository
 from .reverts import marker, verdict
-from .source import CursorSource, refuse_too_large
+from .saving import Saving
+from .source import refuse_too_large
 
 if TYPE_CHECKING:
     from .bulk import Bulk
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class RepoStorage(Uncopied, SessionStorage):
+class RepoStorage(Uncopied, Saving):
     """Keeps sessions in a repository.
 
     A save is durable when it returns, and safe beside other processes and machines.
@@ -63,50 +64,6 @@ class RepoStorage(Uncopied, SessionStorage):
     def now(self) -> datetime:
         """Return the time by the clock of the store; raises as `Repository.now`."""
         return decode_time(self.repo.now())
-
-    def save(self, session: Session) -> None:
-        cursor = self._cursors.get(session)
-        if cursor is None:
-            return self.create(session)
-        held = session._state
-        while True:
-            splice = held.splice()
-            metadata = held.metadata.change()
-            if session._hooks is not None:
-                splice, metadata = session._hooks.before_save(session, splice, metadata)
-                # They may have saved it themselves.
-                cursor = self._cursors[session]
-            # What comes into the session from now on is no part of this save.
-            messages, values = held.copy.found, held.metadata.found
-            saved: late.save.Saved | None = None
-            state: State | None = None
-            try:
-                if (splice.lines or metadata) or not splice.empty:
-                    state = late.save.append(self.repo, cursor, splice, metadata)
-                    if state is None:
-                        saved = late.save.save(self.repo, cursor, splice, metadata)
-                else:
-                    # What was taken back after an error may be in the store all the same.
-                    late.attempts.check_attempts(self.repo, cursor)
-            except late.attempts.AttemptLandedError as landed:
-                cursor = self._cursors.rebase(session, landed.head, landed.attempt.metadata)
-                continue
-            source = held.copy.source
-            if state is not None and not metadata and isinstance(source, CursorSource) and source.cursor is cursor:
-                count, updated = splice.result_count(), state.updated
-                # As `_complete`, spelled out for the common case.
-                try:
-                    cursor.state = state
-                    held.advance(count, messages, updated)
-                except BaseException:
-                    cursor.state = state
-                    held.advance(count, messages, updated)
-                    raise
-                cursor.attempted = {}
-            else:
-                end, merged = saved or (state or cursor.state, False)
-                self._cursors.mark_saved(session, end, Found(messages, values), merged=merged)
-            return
 
     def meant(self, name: str) -> str:
         own = late.own_side.find_own_side(self.repo, name) if self.repo.settings.diverged == "own" else None

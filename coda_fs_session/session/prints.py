@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import marshal
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from ..errors import UnsupportedError
 from ..format.jsonl import all_plain, encode_all, encode_unchecked, trimmed
 
 _MARSHAL_VERSION = 2
@@ -93,6 +95,11 @@ class Print:
         self._bytes = data
         return True
 
+    def messages(self) -> list[Any]:
+        """Return what they held."""
+        held: list[Any] = marshal.loads(self._bytes)
+        return held
+
 
 FoundMessages: TypeAlias = tuple[int, list[Print | None]]
 """How many messages there were when changes were looked for, and the prints of those in the live list.
@@ -111,6 +118,18 @@ def _print_of(messages: list[Any]) -> Print | None:
 def prints_of(messages: list[Any]) -> list[Print | None]:
     """Return the prints of messages, block by block; None for one that has a value of none of the plain types."""
     return [_print_of(messages[start : start + BLOCK]) for start in range(0, len(messages), BLOCK)]
+
+
+def lines_of(prints: list[Print | None], count: int) -> Iterator[bytes]:
+    """Return what so many messages held as lines.
+
+    Raises:
+        UnsupportedError: there is no print of some.
+    """
+    held = [message for print_ in prints if print_ is not None for message in print_.messages()]
+    if len(held) != count:
+        raise UnsupportedError("what is stored held values of other types than JSON has: reload() the session first")
+    return encode_unchecked(held)
 
 
 def encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[bytes], Print | None]:
@@ -135,7 +154,19 @@ def encode_block(block: list[Any], start: int, *, skip: int = 0) -> tuple[list[b
     return trimmed(lines), Print(len(block), data)
 
 
-def unchanged(prints: list[Print | None], messages: list[Any]) -> int:
+def encode_by_block(messages: list[Any], prints: list[Print | None]) -> Iterator[bytes]:
+    """Yield the lines of messages, and put the prints of those that were yielded into a list.
+
+    Raises:
+        InvalidMessageError: a message would not come back as it went in.
+    """
+    for start in range(0, len(messages), BLOCK):
+        lines, print_ = encode_block(messages[start : start + BLOCK], start)
+        prints.append(print_)
+        yield from lines
+
+
+def printed(prints: list[Print | None], messages: list[Any]) -> int:
     """Return how many messages at the front are known to be those of the prints."""
     same = 0
     for print_ in prints:
@@ -151,7 +182,7 @@ def encode_from(
     """Return the lines of all but the first `same` messages, and the prints of all; None where these have changed.
 
     Args:
-        same: see `unchanged`.
+        same: see `printed`.
 
     Raises:
         InvalidMessageError: a message would not come back as it went in.

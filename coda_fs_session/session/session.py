@@ -28,6 +28,8 @@ class SessionOwner(Protocol):
 
     def reload(self, session: Session) -> None: ...
 
+    def revision(self, session: Session) -> str: ...
+
 
 class SessionHooks(Protocol):
     """What a session, and the storage that saves it, ask of the hooks of its manager; see `hooks.hooks.Hooks`."""
@@ -155,6 +157,16 @@ class Session(MessageSequence):
     def diverged_from(self) -> str | None:
         """The name under which the session was written, where it now goes by a derived one; see `SessionInfo`."""
         return self._state.diverged_from
+
+    @property
+    def revision(self) -> str:
+        """Which saved state the session stands on, for `save_session(session, expected=…)`: an opaque text.
+
+        It changes with the messages and the metadata that are saved, and is the same in every process and on every
+        machine. Empty while the session is not stored.
+        """
+        with self._lock:
+            return self._owner.revision(self) if self._owner is not None else ""
 
     @property
     def missing(self) -> int:

@@ -14,7 +14,7 @@ from ..errors import InvalidMessageError
 from ..format.chunks import size_of
 from ..format.jsonl import decode, decode_all, encode_within
 from .holders import is_held, is_held_inside
-from .prints import BLOCK, FoundMessages, Print, copies, encode_block, encode_from, keeping, prints_of, unchanged
+from .prints import FoundMessages, Print, copies, encode_by_block, encode_from, keeping, lines_of, printed, prints_of
 from .splice import MessageSource, Splice, between
 
 _RARELY = 64
@@ -189,10 +189,11 @@ class WorkingCopy:
             snapshot = list(self._live)
             prints: list[Print | None] = []
             self.found = (len(snapshot), prints)
-            for start in range(0, len(snapshot), BLOCK):
-                lines, print_ = encode_block(snapshot[start : start + BLOCK], start)
-                prints.append(print_)
-                yield from lines
+            yield from encode_by_block(snapshot, prints)
+
+    def saved_lines(self) -> Iterator[bytes]:
+        """Return what is saved as lines, as it was when it was; raises as `lines_of`."""
+        return self._read(0, self._saved) if self._source is not None else lines_of(self._prints, self._saved)
 
     def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
         """Return the messages as lines, or where there is a live list, its dicts as they are in another list."""
@@ -206,7 +207,7 @@ class WorkingCopy:
         if self._first > 0 or len(self._live) != self._saved:
             return True
         snapshot = list(self._live)
-        if unchanged(self._prints, snapshot) == len(snapshot):
+        if printed(self._prints, snapshot) == len(snapshot):
             return False
         try:
             return not self.splice().empty
@@ -218,7 +219,7 @@ class WorkingCopy:
         if self._live is None:
             return self._differs()
         snapshot = list(self._live)
-        return self._first > 0 or len(snapshot) != self._saved or unchanged(self._prints, snapshot) < len(snapshot)
+        return self._first > 0 or len(snapshot) != self._saved or printed(self._prints, snapshot) < len(snapshot)
 
     def _differs(self) -> bool:
         return bool(self._added or self._first or self._last < self._saved)
@@ -239,7 +240,7 @@ class WorkingCopy:
             return len(self.splice().lines)
         except Exception:
             snapshot = list(self._live)
-            return len(snapshot) - unchanged(self._prints, snapshot)
+            return len(snapshot) - printed(self._prints, snapshot)
 
     def extend(self, lines: list[bytes]) -> None:
         """Add messages that were checked before."""
@@ -262,7 +263,7 @@ class WorkingCopy:
             self.found = (self._last - self._first + len(added), [])
             return Splice(self._first, self._last, added, self._saved, self._saved, self.size())
         snapshot = list(self._live)
-        same = unchanged(self._prints, snapshot)
+        same = printed(self._prints, snapshot)
         again = encode_from(self._prints, snapshot, same)
         if again is None:
             # Another thread has changed it meanwhile.
@@ -334,7 +335,7 @@ class WorkingCopy:
             return
         # In this order. What nobody holds is not changed any more once it is found unchanged.
         snapshot = list(self._live)
-        same = unchanged(self._prints, snapshot)
+        same = printed(self._prints, snapshot)
         # A signal handler may have asked for it, or added something, meanwhile. None can come in from here on.
         if same == len(snapshot) == self._saved and self._idle == idle and not self._added_bytes:
             self._live, self._prints, self.found = None, [], (same, [])

@@ -13,6 +13,7 @@ from ...format.commits import TailEdit
 from ...format.ids import Chain
 from ...format.records import GenerationId, Metadata, Stamped
 from ...format.refs import Header, Ref, Save, line_end
+from ...format.revisions import revision_of
 from .messages import MessageList
 from .objects import Objects
 
@@ -245,6 +246,11 @@ class State:
     def values(self) -> Mapping[str, bytes]:
         """Return the metadata without stamps and removed keys."""
         return {key: item.value for key, item in self.metadata.items() if item.value is not None}
+
+    def revision(self) -> str:
+        """Return what tells this state from others of the session: see `Session.revision`."""
+        told = f"{self.header.generation_id} {self.start} {self.count} {self.chain}"
+        return revision_of((told.encode(),), self.values())
 
     def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""

@@ -102,7 +102,9 @@ def stale(head: State, current: State, *, refused: bool = False) -> SessionConfl
         problem += ", and this change does not apply to what it is now"
     return SessionConflictError(
         f"session {head.name!r} {problem}. Nothing was written and nothing is lost: keep your messages under another "
-        f"name with create_session(new, branch_from=...), or {drop} to drop your changes"
+        f"name with create_session(new, branch_from=...), or {drop} to drop your changes",
+        expected=head.revision(),
+        actual="" if current.deleted else current.revision(),
     )
 
 

@@ -17,6 +17,7 @@ from ...format.names import derived, session_key
 from ...format.records import Base, Operation
 from ...format.refs import Save, encode_save
 from ...session.splice import Splice
+from ...storage import not_as_expected
 from ..ancestry.ancestors import covers, only_renamed, same_life
 from ..content.messages import MessageList
 from ..content.state import Attempt, Cursor, State
@@ -71,20 +72,30 @@ def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataV
     return None
 
 
-def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues) -> Saved:
+def save(
+    repo: Repository,
+    cursor: Cursor,
+    splice: Splice,
+    metadata: MetadataValues,
+    on_conflict: str,
+    expected: str | None = None,
+) -> Saved:
     """Save a change on top of the state that it was made against, with other writers kept waiting.
 
     Args:
         cursor: of that state, which may be stale.
         splice: the change of the messages; metadata: that of the metadata.
+        on_conflict: what is done where the session grew meanwhile: "append", "branch" or "raise".
+        expected: the revision that it must have.
 
     Raises:
-        SessionConflictError: the session changed meanwhile so that this change does not apply; nothing was written.
+        SessionConflictError: the session changed meanwhile so that this change does not apply, or is not as expected;
+            nothing was written.
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
         AttemptLandedError: nothing was saved now.
     """
     head = cursor.state
-    rewrites = not is_own(repo.replica, head) or not _fits_tail(cursor, head, splice)
+    rewrites = expected is not None or not is_own(repo.replica, head) or not _fits_tail(cursor, head, splice)
     while True:
         try:
             with ExitStack() as stack:
@@ -96,7 +107,9 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
                 if rest is not None and target is current:
                     # Made durable just now: it has another token.
                     target = rest[0]
-                outcome = rest or _reconcile(repo.settings.on_conflict, head, current, splice)
+                if expected is not None and (rest is None or not rest[1].empty):
+                    expect(repo, cursor, expected)
+                outcome = rest or _reconcile(on_conflict, head, current, splice)
                 if outcome is not None:
                     on, splice_on = outcome
                     merged = splice_on is not splice
@@ -115,6 +128,20 @@ def save(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataVal
         except RefChangedError:
             continue
         return Saved(_branch_off(repo, cursor, splice, metadata, current))
+
+
+def expect(repo: Repository, cursor: Cursor, expected: str) -> None:
+    """Make sure that a session is at a revision.
+
+    What is read here is what is written on top of: a ref that changes from now on refuses the write.
+
+    Raises:
+        SessionConflictError: it is at another one, or is not there any more.
+    """
+    head = follow(repo, cursor).head
+    actual = "" if head is None else head.revision()
+    if actual != expected:
+        raise not_as_expected(cursor.state.name, expected, actual)
 
 
 def _current(repo: Repository, cursor: Cursor, stack: ExitStack) -> tuple[State | None, State | None]:
@@ -152,13 +179,15 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
     continues = covers(current, head)
     follows = continues and only_renamed(current, head)
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
+    if policy == "raise" and not (follows and same_messages and current.values() == head.values()):
+        raise stale(head, current, refused=splice.appends)
     if splice.empty and not current.deleted and same_life(current, head):
         return current, append_to(current, splice.lines)
     if follows and same_messages:
         return current, splice
     appends = splice.appends and not splice.empty
-    if not appends or policy == "raise":
-        raise stale(head, current, refused=appends)
+    if not appends:
+        raise stale(head, current)
     if follows and policy == "append":
         return current, append_to(current, splice.lines)
     return None

@@ -1,0 +1,96 @@
+"""The verbs that save: one session, all of them, many in a row."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from ..process.operations import operation
+from . import late
+from .core import Manager
+
+OnConflict = Literal["append", "branch", "raise"]
+
+
+class Saving(Manager):
+    """What a manager does to store what sessions hold."""
+
+    _bulk: late.Bulk | None
+
+    @operation
+    def save_session(
+        self, session: late.Session, *, on_conflict: OnConflict | None = None, expected: str | None = None
+    ) -> None:
+        """Store what the session holds now; durable when this returns, and cheap however long the session is.
+
+        One that this manager did not open is created.
+
+        Args:
+            on_conflict: for this save in place of the option: where the session grew elsewhere since it was opened,
+                "append" after that, "branch", or "raise". "raise" refuses any change elsewhere, also of metadata alone.
+            expected: save only if what is stored is at this `Session.revision`; "" if nothing is stored. No other
+                process of this machine saves in between. What another machine saved counts once its files are here.
+
+        Raises:
+            SessionExistsError: this manager did not open the session, and its name is taken.
+            SessionConflictError: it was changed elsewhere so that these changes do not apply, or it is not as expected;
+                nothing was written. The session holds its changes: `Session.reload` drops them, and otherwise autosave
+                and `close` save them.
+            UnsupportedError: a storage of your own cannot do as `on_conflict` says.
+            InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
+            StoreReadOnlyError: the store cannot be written; as PartialSessionError, the session lacks messages
+                (`Session.missing`).
+            StoreError: nothing was saved. The session holds everything, and can be saved again.
+        """
+        if not isinstance(session, late.Session):
+            raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
+        if on_conflict not in (None, "append", "branch", "raise"):
+            raise ValueError(f'on_conflict must be "append", "branch" or "raise", not {on_conflict!r}')
+        if not isinstance(expected, str | None):
+            raise TypeError(f"expected must be the revision of a session, not {type(expected).__name__}")
+        self._save(session, on_conflict, expected)
+
+    def save_all(self) -> None:
+        """Save every open session that has unsaved changes.
+
+        In a child of `os.fork`, sessions that had some already when it was forked are left to the parent, as long as
+        that has not ended, and stderr says which; `save_session` saves them.
+
+        Raises:
+            SessionError: one could not be saved (the first such error, of a hook or a storage of your own whatever that
+                raises; its notes name every such session); the others were.
+        """
+        failure: Exception | None = None
+        for session in self._held():
+            try:
+                if session.has_unsaved_changes:
+                    self._save_unasked(session)
+            except Exception as error:
+                failure = failure or error
+                failure.add_note(f"session {session.name!r} was not saved ({session._state.unsaved()}): {error}")
+        if failure is not None:
+            raise failure
+
+    def bulk(self) -> AbstractContextManager[None]:
+        """Return a block for many creates and saves in a row, as when importing: ``with manager.bulk():``.
+
+        In the block a save of this thread is not yet durable; all are at its end, also after an exception. What the
+        body saved before an interrupt such as Ctrl-C is saved. A crash may lose what was saved in the block, and
+        nothing else. Other threads and processes may use the store meanwhile: a save of another thread is durable when
+        it returns, and other processes see what is made in the block by its end.
+
+        Raises:
+            SessionError: a block of this manager is under way.
+            StoreError: at the end, what was saved in the block cannot be written. It is kept in memory: make what the
+                error says possible, and call `close`, or save anything, which writes it too.
+        """
+        with self._sessions.lock:
+            if self._bulk is None:
+                self._bulk = late.Bulk(self._storage, self._operations, self._sessions.lock)
+            self._bulk.refuse_nested()
+            return self._bulk
+
+    def _save_unasked(self, session: late.Session) -> None:
+        """Save a session of this manager, unless that is left to the parent of this process."""
+        if session._owner is self._sessions and not self._sessions.is_left_to_parent(session):
+            self.save_session(session)
