@@ -21,6 +21,9 @@ from coda_fs_session.repo.storage import RepoStorage
 
 from .machines import Machine, said
 
+SETTLED = 0.03
+"""Seconds, longer than a tick of the file system's clock."""
+
 FLAT = ["", "here-00000001", "there-00000002"]
 DEEP = [*FLAT, "here-00000001/0a", "here-00000001/ff", "there-00000002/0a", "there-00000002/kept/by hand"]
 
@@ -81,6 +84,9 @@ class Tools:
         if act != self.create and not self.holds:
             act = self.create
         act()
+        if self.rng.random() < 0.5:
+            # So that folders count as they are from now on: one of their times nobody can set.
+            time.sleep(SETTLED)
         return act.__name__
 
     def create(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -80,6 +81,24 @@ def test_a_ref_replaced_twice_right_after_a_look_is_noticed_soon(here: Machine, 
     time.sleep(SETTLED)
     assert finds(manager, "talk")
     assert not finds(manager, "chat")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no time that tools cannot set")
+def test_a_folder_that_is_given_its_former_time_is_looked_into(here: Machine, there: Machine) -> None:
+    """As rsync does with folders of a disk on which their times stay when files come, such as FAT.
+
+    What came was not found by its name.
+    """
+    there.create("chat", said(1))
+    ref = there.only_ref()
+    away = shutil.move(ref, here.folder / "away")
+    time.sleep(SETTLED)
+    manager = here.manager()
+    assert not finds(manager, "chat")
+    former = ref.parent.stat().st_mtime_ns
+    shutil.move(away, ref)
+    os.utime(ref.parent, ns=(former, former))
+    assert finds(manager, "chat")
 
 
 def test_the_count_of_changes_begins_anew_when_it_has_become_large(

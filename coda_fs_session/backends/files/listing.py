@@ -84,7 +84,7 @@ def tokens_in(root: str, folders: Collection[str]) -> dict[str, Token]:
 
 
 def list_folders(root: str, known: Mapping[str, object], but: str | None) -> RefFolders:
-    """Do what `Backend.ref_folders` promises, for a folder of refs: a folder's state is its inode and time."""
+    """Do what `Backend.ref_folders` promises, for a folder of refs: a folder's state is its inode and times."""
     now = time.time_ns()
     within: dict[str, list[str]] = {}
     for folder in known:
@@ -100,7 +100,8 @@ def list_folders(root: str, known: Mapping[str, object], but: str | None) -> Ref
         state: list[int] | None
         try:
             status = os.stat(path, follow_symlinks=False)
-            state = [status.st_ino, status.st_mtime_ns]
+            # Both times: tools that carry a folder give it the time that it has elsewhere, whatever they put into it.
+            state = [status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
         except OSError as error:
             if error.errno not in _OUT_OF_REACH:
                 raise
@@ -110,7 +111,7 @@ def list_folders(root: str, known: Mapping[str, object], but: str | None) -> Ref
             inner = within.get(folder, ())
         else:
             found.contents[folder], inner = _list_identities(path, folder)
-            if state and is_recent(state[1], now):
+            if state and is_recent(max(state[1:]), now):
                 state = None
         found.states[folder] = state
         if inner:
