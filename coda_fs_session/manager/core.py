@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..config import Config
-from ..errors import PartialSessionError, SessionNotFoundError, StoreError
+from ..errors import InvalidMessageError, PartialSessionError, SessionNotFoundError, StoreError
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..process.weakly import Weakly
@@ -69,17 +69,25 @@ class Manager(Uncopied):
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:
-            if session._owner is not self._sessions:
-                self._sessions.create(session)
-                return
-            name = session._state.name
-            if self._storage.tracks_changes:
-                self._storage.save(session)
-            else:
-                self._sessions.save_whole(session)
-            session._left_to = 0
-            if session._state.name != name:
-                self._sessions.saved_as(session, name)
+            try:
+                self._save_as_it_is(session)
+            except InvalidMessageError:
+                if self._hooks is None or not self._hooks.make_storable(session):
+                    raise
+                self._save_as_it_is(session)
+
+    def _save_as_it_is(self, session: late.Session) -> None:
+        if session._owner is not self._sessions:
+            self._sessions.create(session)
+            return
+        name = session._state.name
+        if self._storage.tracks_changes:
+            self._storage.save(session)
+        else:
+            self._sessions.save_whole(session)
+        session._left_to = 0
+        if session._state.name != name:
+            self._sessions.saved_as(session, name)
 
     @operation
     def _within(self, work: Callable[[], _T]) -> _T:
