@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         StoreReadOnlyError,
         UnsupportedError,
     )
+    from .format.jsonable import Change, jsonable
     from .hooks.hooks import PendingSave, SessionHook
+    from .hooks.make_storable import MakeStorable
     from .hooks.redact import Redact
     from .manager.manager import SessionManager
     from .repo.events.changes import SessionEvent
@@ -57,6 +59,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("Breakdown", "SessionAnalytics", "Sharing"), "analytics"),
+    **dict.fromkeys(("Change", "jsonable"), "format.jsonable"),
+    "MakeStorable": "hooks.make_storable",
     **dict.fromkeys(("PendingSave", "SessionHook"), "hooks.hooks"),
     "Redact": "hooks.redact",
     "SessionManager": "manager.manager",
@@ -80,11 +84,13 @@ _HOMES = {
 
 __all__ = [
     "Breakdown",
+    "Change",
     "ConfigError",
     "CorruptionError",
     "ExportError",
     "InvalidMessageError",
     "InvalidNameError",
+    "MakeStorable",
     "ObjectNotYetHereError",
     "PartialSessionError",
     "PendingSave",
@@ -117,6 +123,7 @@ __all__ = [
     "UnsupportedError",
     "Watch",
     "__version__",
+    "jsonable",
 ]
 
 

@@ -101,7 +101,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     "__init__": (
-        *("errors", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
+        *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.events.", "repo.sync."),
     ),
     # The examples are programs of a user, who has the public names.

@@ -16,7 +16,7 @@ BEGIN = b'{"'
 """What every ref begins with, as an object that is not empty does."""
 
 MAX_DEPTH = 200
-_SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
 _EXACT = frozenset((int, bool, NoneType))
 _SURVEYED = 100_000
 _LONG = 1024 * 1024
@@ -162,6 +162,11 @@ def _survey(value: Any) -> tuple[int | None, int]:
     return len(pending), characters
 
 
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is of plain JSON types throughout, and not so large that this takes long to tell."""
+    return _survey(value)[0] is not None
+
+
 def all_plain(messages: list[Any]) -> bool:
     """Tell whether messages that could be written surely hold only what JSON keeps as it is, not nested too deeply."""
     if not set(map(type, messages)) <= {dict}:
@@ -260,7 +265,7 @@ def _problem(item: Any, depth: int) -> str | None:
     if isinstance(item, str):
         return "the text holds a lone surrogate, which UTF-8 cannot store" if has_surrogate(item) else None
     if isinstance(item, int):
-        fits = _SMALLEST_INTEGER <= item <= _LARGEST_INTEGER
+        fits = SMALLEST_INTEGER <= item <= LARGEST_INTEGER
         return None if fits else f"the integer {item:#x} does not fit in 64 bits: store it as text"
     if isinstance(item, float):
         if type(item) is not float:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SessionConflictError
+from ..errors import InvalidMessageError, SessionConflictError
 from ..format.jsonl import decode, decode_all, encode_all, encode_message
 from ..session.metadata import encode_metadata
 from ..session.session import Session
@@ -39,6 +39,19 @@ class SessionHook:
     as it is (autosave logs it and tries again), and then nothing has changed, in memory or in the store.
     """
 
+    def raw_message(self, session: Session, message: Any) -> dict[str, Any] | None:
+        """Look at what is given to `Session.add_message`, before it is checked and copied: it may be anything.
+
+        Called too for a message in `Session.messages` that a save found not to be storable.
+
+        Args:
+            message: the caller's own: not to be changed.
+
+        Returns:
+            What to add instead, or to put in its place; None to leave it as it is.
+        """
+        return None
+
     def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any] | None:
         """Look at a message given to `Session.add_message`.
 
@@ -67,7 +80,7 @@ class SessionHook:
         """
 
 
-_NAMES = ("message_added", "before_save", "after_load")
+_NAMES = ("raw_message", "message_added", "before_save", "after_load")
 
 
 class Hooks:
@@ -94,7 +107,7 @@ class Hooks:
         self._arrange()
 
     def _arrange(self) -> None:
-        self._adding, self._saving, self._loading = (self._methods(name) for name in _NAMES)
+        self._raw, self._adding, self._saving, self._loading = (self._methods(name) for name in _NAMES)
 
     def _methods(self, name: str) -> tuple[Callable[..., Any], ...]:
         methods = [getattr(hook, name, None) for hook in self._hooks.values()]
@@ -104,6 +117,8 @@ class Hooks:
 
     def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:
         """Return what the hooks make of a message that is to be added."""
+        if self._raw:
+            message = self._from_raw(session, message)
         if not self._adding:
             return message
         message = decode(encode_message(message, f"messages[{len(session)}]"))
@@ -113,6 +128,44 @@ class Hooks:
                 raise TypeError(f"message_added of a hook returns a dict or None, not {type(answer).__name__}")
             message = message if answer is None else answer
         return message
+
+    def _from_raw(self, session: Session, message: Any) -> Any:
+        for call in self._raw:
+            answer = call(session, message)
+            if not (answer is None or isinstance(answer, dict)):
+                raise TypeError(f"raw_message of a hook returns a dict or None, not {type(answer).__name__}")
+            message = message if answer is None else answer
+        return message
+
+    def make_storable(self, session: Session) -> bool:
+        """Show hooks the messages of the live list that cannot be stored, and put what they return into these.
+
+        Returns:
+            Whether a hook looks at such messages at all.
+
+        Raises:
+            InvalidMessageError: one cannot be stored as the hooks have left it; none was changed.
+        """
+        if not (self._raw and session._state.copy.is_live):
+            return False
+        live: list[Any] = session._state.copy.live()
+        storable: list[tuple[int, dict[str, Any]]] = []
+        for position, message in enumerate(list(live)):
+            try:
+                encode_message(message, f"messages[{position}]")
+            except InvalidMessageError:
+                with self._calling:
+                    answer = self._from_raw(session, message)
+                storable.append((position, decode(encode_message(answer, f"messages[{position}]"))))
+        for position, message in storable:
+            held = live[position]
+            if isinstance(held, dict):
+                # In place: others hold this very dict.
+                held.clear()
+                held.update(message)
+            else:
+                live[position] = message
+        return True
 
     def after_load(self, session: Session) -> None:
         """Show the hooks a session that was read."""

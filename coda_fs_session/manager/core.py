@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..config import Config
-from ..errors import PartialSessionError, SessionExistsError, SessionNotFoundError, StoreError
+from ..errors import (
+    InvalidMessageError,
+    PartialSessionError,
+    SessionExistsError,
+    SessionNotFoundError,
+    StoreError,
+)
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..process.weakly import Weakly
@@ -69,19 +75,27 @@ class Manager(Uncopied):
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:
-            if session._owner is not self._sessions:
-                self._create(session, expected)
-                return
-            name = session._state.name
-            if on_conflict is not None or expected is not None:
-                self._sessions.save_if(session, on_conflict, expected)
-            elif self._storage.tracks_changes:
-                self._storage.save(session)
-            else:
-                self._sessions.save_whole(session, self._storage.save)
-            session._left_to = 0
-            if session._state.name != name:
-                self._sessions.saved_as(session, name)
+            try:
+                self._save_as_it_is(session, on_conflict, expected)
+            except InvalidMessageError:
+                if self._hooks is None or not self._hooks.make_storable(session):
+                    raise
+                self._save_as_it_is(session, on_conflict, expected)
+
+    def _save_as_it_is(self, session: late.Session, on_conflict: str | None, expected: str | None) -> None:
+        if session._owner is not self._sessions:
+            self._create(session, expected)
+            return
+        name = session._state.name
+        if on_conflict is not None or expected is not None:
+            self._sessions.save_if(session, on_conflict, expected)
+        elif self._storage.tracks_changes:
+            self._storage.save(session)
+        else:
+            self._sessions.save_whole(session, self._storage.save)
+        session._left_to = 0
+        if session._state.name != name:
+            self._sessions.saved_as(session, name)
 
     def _create(self, session: late.Session, expected: str | None) -> None:
         name = session.name

@@ -33,7 +33,7 @@ def test_the_base_class_does_nothing(manager: SessionManager) -> None:
 @pytest.mark.parametrize("thing", [object(), SessionHook, Stamp, print, None])
 def test_what_is_no_hook_is_refused(manager: SessionManager, thing: object) -> None:
     """An object with none of the methods, or a class instead of an object, is a mistake that is told at once."""
-    with pytest.raises(TypeError, match="message_added, before_save, after_load"):
+    with pytest.raises(TypeError, match="raw_message, message_added, before_save, after_load"):
         manager.use(thing)
 
 

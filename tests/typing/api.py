@@ -9,10 +9,12 @@ from typing import Any, assert_type
 
 from coda_fs_session import (
     Breakdown,
+    Change,
     ConfigError,
     CorruptionError,
     InvalidMessageError,
     InvalidNameError,
+    MakeStorable,
     ObjectNotYetHereError,
     PendingSave,
     Redact,
@@ -42,6 +44,7 @@ from coda_fs_session import (
     Templates,
     Watch,
     __version__,
+    jsonable,
 )
 
 assert_type(__version__, str)
@@ -255,3 +258,10 @@ values: list[type[ValueError]] = [ConfigError, InvalidMessageError, InvalidNameE
 lookups: list[type[LookupError]] = [SessionNotFoundError]
 stores: list[type[StoreError]] = [CorruptionError, ObjectNotYetHereError, StoreFormatError, StoreFullError]
 alarms: list[type[UserWarning]] = [SessionWarning]
+
+# Values that JSON refuses.
+assert_type(jsonable({"at": datetime.now()}), tuple[Any, list[Change]])
+assert_type(jsonable(None)[1][0].path, str)
+MakeStorable()
+MakeStorable(changed=lambda session, changes: print(session.name, changes[0].was, changes[0].became))
+manager.use(MakeStorable())

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InvalidMessageError
+from ...format.jsonable import jsonable
 from ...format.jsonl import encode_value
 
 _DATA_URL = re.compile(r"data:[^,\s\"]{0,200};base64,[\w+/=%-]++", re.ASCII)
@@ -15,11 +16,11 @@ _BASE64 = re.compile(r'(?<!"text":)"[\w+/=\\-]{256,}+"', re.ASCII)
 
 
 def in_json(value: Any) -> str:
-    """Return a value as JSON, with "" in place of base64; of what JSON refuses, as much as Python's own takes."""
+    """Return a value as JSON, with "" in place of base64; what JSON refuses is made storable first."""
     try:
         line = encode_value(value, "").decode()
     except InvalidMessageError:
-        line = _in_lax_json(value)
+        line = encode_value(jsonable(value)[0], "").decode()
     return _BASE64.sub('""', without_data(line))
 
 
@@ -35,12 +36,3 @@ def first_text(value: dict[Any, Any], keys: Iterable[str]) -> str:
         if isinstance(found, str) and found:
             return found
     return ""
-
-
-def _in_lax_json(value: Any) -> str:
-    import json
-
-    try:
-        return json.dumps(value, default=repr, skipkeys=True, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return ""
