@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, TypedDict
 
 from .errors import StoreError
 from .manager.manager import SessionManager
+from .session.counting import amount_of, tokens
 from .session.info import SessionInfo
 from .session.session import Session
-from .session.shapes import CHARACTERS_PER_TOKEN, counted_text, model, role
+from .session.shapes import CHARACTERS_PER_TOKEN, model, role
 
 _MEGABYTE = 1024 * 1024
 _MOST_ACTIVE = 5
@@ -166,34 +167,34 @@ class SessionAnalytics:
         session: Session | None = self._manager._storage.load(info.name)
         if session is None:
             return None
-        counts, count_tokens = _Counts(), self._manager._count_tokens
+        counts, counters = _Counts(), self._manager._counters
         for message in session:
-            text = counted_text(message)
-            amount = len(text) if count_tokens is None else count_tokens(text)
             kinds = (("role", role(message)), ("model", model(message)))
+            amount = amount_of(message, counters)
             for key in (None, *(each for each in kinds if each[1])):
                 counts.messages[key] += 1
                 counts.amounts[key] += amount
         return counts
 
     def _breakdown(self, total: _Counts, unreadable: list[str]) -> Breakdown:
-        unit = CHARACTERS_PER_TOKEN if self._manager._count_tokens is None else 1
-        messages = {kind: _of(total.messages, kind, 1) for kind in ("role", "model")}
-        tokens = {kind: _of(total.amounts, kind, unit) for kind in ("role", "model")}
+        counters = self._manager._counters
+        messages = {kind: _of(total.messages, kind) for kind in ("role", "model")}
+        amounts = {kind: _of(total.amounts, kind) for kind in ("role", "model")}
+        by = {kind: {each: tokens(amount, counters) for each, amount in amounts[kind].items()} for kind in amounts}
         return Breakdown(
             messages=total.messages[None],
-            tokens=-(-total.amounts[None] // unit),
+            tokens=tokens(total.amounts[None], counters),
             messages_by_role=messages["role"],
             messages_by_model=messages["model"],
-            tokens_by_role=tokens["role"],
-            tokens_by_model=tokens["model"],
+            tokens_by_role=by["role"],
+            tokens_by_model=by["model"],
             unreadable=unreadable,
         )
 
 
-def _of(counter: Counter[tuple[str, str] | None], kind: str, unit: int) -> dict[str, int]:
+def _of(counter: Counter[tuple[str, str] | None], kind: str) -> dict[str, int]:
     """Return the counts of one kind, largest first."""
-    return {key[1]: -(-amount // unit) for key, amount in counter.most_common() if key is not None and key[0] == kind}
+    return {key[1]: amount for key, amount in counter.most_common() if key is not None and key[0] == kind}
 
 
 def _checked(days: int) -> int:

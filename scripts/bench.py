@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import forking, listing, many, parts, processes, reading, report, saving, syncing, watching
+from benchmarks import counting, forking, listing, many, parts, processes, reading, report, saving, syncing, watching
 from benchmarks.lab import FULL, LONG, QUICK, Lab
 from benchmarks.measure import RowFunction
 
@@ -25,6 +25,7 @@ ROWS: dict[str, RowFunction] = {
     "load": reading.all_messages,
     "parts": parts.some_messages,
     "cut": parts.cut_off_the_end,
+    "count": counting.after_one_message,
     "print10": processes.print_last_messages,
     "fork": forking.time_of_a_fork,
     # A new store for each of these.

@@ -38,6 +38,9 @@ class Saved:
     def size(self, start: int, stop: int) -> int:
         return sum(len(line) + 1 for line in self.lines[start:stop])
 
+    def mark(self, count: int) -> str:
+        return str(self.lines[:count])
+
 
 def lines_of(messages: list[dict[str, Any]]) -> list[bytes]:
     return [encode_message(message, "m") for message in messages]

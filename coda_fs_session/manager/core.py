@@ -39,6 +39,36 @@ class Manager(Uncopied):
     def _hooks(self) -> late.Hooks | None:
         return self._sessions.hooks
 
+    def use(self, hook: object) -> Callable[[], None]:
+        """Have a hook called from now on, after those that were registered before it.
+
+        Args:
+            hook: an object with any of the methods of `SessionHook`, which says what each is for. For redaction there
+                is a ready one, `Redact`.
+
+        Returns:
+            A function that takes the hook out again.
+
+        Raises:
+            TypeError: the object has none of the methods.
+        """
+        with self._sessions.lock:
+            hooks = self._hooks
+            if hooks is None:
+                # Late: who uses none pays for none, down to the import.
+                from ..hooks.hooks import Hooks
+
+                hooks = Hooks(self._operations)
+            place = hooks.add(hook)
+            if self._hooks is None:
+                self._sessions.use(hooks)
+
+        def remove() -> None:
+            with self._sessions.lock:
+                hooks.remove(place)
+
+        return remove
+
     def _meant(self, name: str) -> str:
         """Return the name of the session that a name means, to tell of it; the name itself where that is damaged."""
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..repo.sync.report import Direction as Direction
     from ..repo.sync.report import ProgressCallback as ProgressCallback
     from ..repo.sync.report import SyncReport as SyncReport
+    from ..session.counting import Counters as Counters
     from ..session.info import SessionInfo as SessionInfo
     from ..session.session import Session as Session
     from ..storage import SessionStorage as SessionStorage
@@ -44,6 +45,7 @@ else:
         "Direction": "..repo.sync.report",
         "ProgressCallback": "..repo.sync.report",
         "SyncReport": "..repo.sync.report",
+        "Counters": "..session.counting",
         "Session": "..session.session",
         "SessionInfo": "..session.info",
         "SessionStorage": "..storage",

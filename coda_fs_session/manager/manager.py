@@ -40,6 +40,7 @@ class SessionManager(Carrying, Saving):
             store, which is the option `storage_path`.
         storage: keep sessions there instead of in the configured backend.
         token_counter: returns the number of tokens of one message's text, for `Session.get_token_count`.
+        message_counter: in place of that, returns the number of tokens of one message, of which it gets a copy.
 
     Raises:
         ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.
@@ -52,10 +53,11 @@ class SessionManager(Carrying, Saving):
         *,
         storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
+        message_counter: Callable[[dict[str, Any]], int] | None = None,
     ) -> None:
         if storage is not None and isinstance(config, (str, os.PathLike)):
             raise ConfigError(f"storage= keeps sessions in place of a store at {str(config)!r}: give one of the two")
-        self._open(read_config(config), storage, token_counter)
+        self._open(read_config(config), storage, (token_counter, message_counter))
 
     @classmethod
     def from_toml(
@@ -64,6 +66,7 @@ class SessionManager(Carrying, Saving):
         *,
         storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
+        message_counter: Callable[[dict[str, Any]], int] | None = None,
     ) -> Self:
         """Make a manager with the options in the ``[session]`` table of a TOML file.
 
@@ -71,12 +74,13 @@ class SessionManager(Carrying, Saving):
             ConfigError: the file cannot be read or is no TOML, or an option is not accepted.
         """
         manager = cls.__new__(cls)
-        manager._open(read_toml(path), storage, token_counter)
+        manager._open(read_toml(path), storage, (token_counter, message_counter))
         return manager
 
-    def _open(self, config: Config, storage: late.SessionStorage | None, counter: Callable[[str], int] | None) -> None:
-        self._config = config
-        self._count_tokens = counter
+    def _open(self, config: Config, storage: late.SessionStorage | None, counters: late.Counters) -> None:
+        if None not in counters:
+            raise ConfigError("token_counter= and message_counter= both count tokens: give one of the two")
+        self._config, self._counters = config, counters
         if storage is None:
             # What is wrong with the store is told now. What reads and writes it takes longer to load than this.
             self._store = OpenedStore(config)
@@ -98,9 +102,7 @@ class SessionManager(Carrying, Saving):
     def _start(self, storage: late.SessionStorage) -> dict[str, Any]:
         """Make what verbs work with, as attributes, and return it by their names."""
         autosave = late.Autosave(self._config.autosave_interval, self._save_unasked)
-        sessions = late.OpenSessions(
-            storage, autosave, limit=self._config.max_session_bytes, count_tokens=self._count_tokens
-        )
+        sessions = late.OpenSessions(storage, autosave, limit=self._config.max_session_bytes, counters=self._counters)
         parts = (storage, late.engine_of(storage), autosave, sessions, sessions.operations)
         # Several threads may come here at once: the parts of one of them are everybody's.
         started: dict[str, Any] = vars(self).setdefault("_parts", dict(zip(STARTED, parts, strict=True)))
@@ -163,7 +165,7 @@ class SessionManager(Carrying, Saving):
         if partial:
             found = self._storage.load_partial(name)
             if found is not None and found.missing:
-                found._count_tokens = self._count_tokens
+                found._counters = self._counters
                 return found
         return self._load(name)
 
@@ -245,36 +247,6 @@ class SessionManager(Carrying, Saving):
 
                 self._templates = Templates(self)
             return self._templates
-
-    def use(self, hook: object) -> Callable[[], None]:
-        """Have a hook called from now on, after those that were registered before it.
-
-        Args:
-            hook: an object with any of the methods of `SessionHook`, which says what each is for. For redaction there
-                is a ready one, `Redact`.
-
-        Returns:
-            A function that takes the hook out again.
-
-        Raises:
-            TypeError: the object has none of the methods.
-        """
-        with self._sessions.lock:
-            hooks = self._hooks
-            if hooks is None:
-                # Late: who uses none pays for none, down to the import.
-                from ..hooks.hooks import Hooks
-
-                hooks = Hooks(self._operations)
-            place = hooks.add(hook)
-            if self._hooks is None:
-                self._sessions.use(hooks)
-
-        def remove() -> None:
-            with self._sessions.lock:
-                hooks.remove(place)
-
-        return remove
 
     def close(self) -> None:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.

@@ -22,6 +22,7 @@ from .autosave import Autosave
 
 if TYPE_CHECKING:
     from ..hooks.hooks import Hooks
+    from ..session.counting import Counters
 
 _T = TypeVar("_T")
 
@@ -35,7 +36,7 @@ class OpenSessions(Uncopied):
         storage: where they are kept.
         autosave: is told of what may have changed.
         limit: the largest size of a session in bytes.
-        count_tokens: the manager's token counter.
+        counters: the manager's token counters.
 
     Attributes:
         lock: excludes other threads from looking up a name, and from what follows from the answer. Not to be kept:
@@ -51,7 +52,7 @@ class OpenSessions(Uncopied):
         autosave: Autosave,
         *,
         limit: int,
-        count_tokens: Callable[[str], int] | None,
+        counters: Counters,
     ) -> None:
         self.lock = threading.RLock()
         self._operations = self.operations = Operations(self._recover)
@@ -60,7 +61,7 @@ class OpenSessions(Uncopied):
         self._autosave = autosave
         self.touched: Callable[[Session], None] = self._first_touched
         self._limit = limit
-        self._count_tokens = count_tokens
+        self._counters = counters
         self._by_name: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         # What was said of sessions that were left to the parent.
         self._told: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
@@ -178,7 +179,7 @@ class OpenSessions(Uncopied):
             session._owner.let_go(session)
         session._owner = self
         session._state.limit = self._limit
-        session._count_tokens = self._count_tokens
+        session._counters = self._counters
         self._by_name[session.name] = session
         # In this order: `use` sets its hooks, then looks who is there.
         session._hooks = self.hooks

@@ -38,6 +38,10 @@ class CursorSource:
         messages, first = self.cursor.state.messages, self.cursor.state.start
         return messages.bytes_before(first + stop) - messages.bytes_before(first + start)
 
+    def mark(self, count: int) -> str:
+        state = self.cursor.state
+        return state.messages.chain_at(state.start + count)
+
 
 def refuse_too_large(head: State, start: int, stop: int, most_bytes: int) -> None:
     """Refuse to read messages that have more bytes than a session may.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import InvalidMessageError, UnsupportedError
 from ..format.jsonl import no_message
@@ -17,6 +16,9 @@ from .sequence import MessageSequence
 from .splice import Splice
 from .state import ALMOST, SessionState
 from .working_copy import WorkingCopy
+
+if TYPE_CHECKING:
+    from .counting import Counters, TokenCount
 
 
 class SessionOwner(Protocol):
@@ -100,7 +102,8 @@ class Session(MessageSequence):
         self._hooks: SessionHooks | None = None
         # The process that had unsaved changes when it forked this one, as long as they are unsaved; see `forks`.
         self._left_to = 0
-        self._count_tokens: Callable[[str], int] | None = None
+        self._counters: Counters = (None, None)
+        self._tokens: TokenCount | None = None
         self._lock = threading.RLock()
 
     @property
@@ -252,17 +255,27 @@ class Session(MessageSequence):
 
         With a `token_counter` given to the manager, the sum of what that says of each message's text. The text is the
         content and the tool calls. What of these is no text counts as its JSON; base64, as of images, does not count.
+        With a `message_counter`, the sum of what that says of each message.
+
+        The first count reads the messages, a chunk in memory at a time; later ones read what is new. A counter is asked
+        once about each message, and again where it has changed.
 
         Raises:
+            StoreError: a message could not be read.
             InvalidMessageError: the live list holds something else than messages.
         """
         # Late: hardly any program comes here, and the patterns take time to make.
-        from .shapes import CHARACTERS_PER_TOKEN, counted_text
+        from .counting import TokenCount
 
-        texts = [counted_text(message) for message in _checked_list(self.get_messages())]
-        if self._count_tokens is not None:
-            return sum(self._count_tokens(text) for text in texts)
-        return -(-sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
+        with self._lock:
+            held = self._state.copy.held()
+            if held.live is not None:
+                _checked_list(held.live)
+            if self._tokens is None or self._tokens.counters is not self._counters:
+                self._tokens = TokenCount(self._counters)
+            count = self._tokens
+        # Without the lock: a counter is code of the program's, and the first count may take long.
+        return count.total(held)
 
     def reload(self) -> None:
         """Take the state that the storage has now; unsaved changes are dropped.

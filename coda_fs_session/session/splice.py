@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..format.chunks import size_of
 from .prints import front_dropped
@@ -21,6 +21,20 @@ class MessageSource(Protocol):
     def size(self, start: int, stop: int) -> int:
         """Return the size in bytes of these messages as lines with newlines."""
         ...
+
+    def mark(self, count: int) -> str:
+        """Return a text that names the first `count` messages: where it is the same, so are they."""
+        ...
+
+
+class HeldMessages(NamedTuple):
+    """The messages of a session at some moment: a live list, or ``source[first:last] + added``."""
+
+    live: list[dict[str, Any]] | None
+    source: MessageSource | None
+    first: int
+    last: int
+    added: list[bytes]
 
 
 class Splice(NamedTuple):

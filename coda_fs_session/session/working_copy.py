@@ -15,7 +15,7 @@ from ..format.chunks import size_of
 from ..format.jsonl import decode, decode_all, encode_within
 from .holders import is_held, is_held_inside
 from .prints import FoundMessages, Print, copies, encode_by_block, encode_from, keeping, lines_of, printed, prints_of
-from .splice import MessageSource, Splice, between
+from .splice import HeldMessages, MessageSource, Splice, between
 
 _RARELY = 64
 """Saves after which it is looked again, at the latest, whether a live list that was held can be given up."""
@@ -198,6 +198,11 @@ class WorkingCopy:
     def content(self) -> tuple[list[bytes], list[dict[str, Any]] | None]:
         """Return the messages as lines, or where there is a live list, its dicts as they are in another list."""
         return ([], list(self._live)) if self._live is not None else (list(self.lines()), None)
+
+    def held(self) -> HeldMessages:
+        """Return what the messages are at this moment."""
+        live = list(self._live) if self._live is not None else None
+        return HeldMessages(live, self._source, self._first, self._last, list(self._added))
 
     def changed(self) -> bool:
         """Tell whether the messages differ from the saved ones."""

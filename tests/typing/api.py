@@ -59,6 +59,7 @@ SessionManager({"session": {"backend": "files", "storage_path": "~/chats", "auto
 SessionManager(config={"session": {"max_session_size": 100}, "model": {"name": "gpt-4"}})
 SessionManager(token_counter=len)
 SessionManager(token_counter=lambda text: len(text.split()))
+SessionManager(message_counter=lambda message: len(message))
 assert_type(SessionManager.from_toml("settings.toml"), SessionManager)
 assert_type(SessionManager.from_toml(Path("settings.toml")), SessionManager)
 

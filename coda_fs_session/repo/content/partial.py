@@ -46,6 +46,9 @@ class PartialSource:
     def size(self, start: int, stop: int) -> int:
         return sum(len(line) + 1 for line in self.read(start, stop))
 
+    def mark(self, count: int) -> str:
+        return f"{self.head.last_id} {self.ranges} {count}"
+
     def _pieces(self, start: int, stop: int) -> Iterator[range]:
         for piece in self.ranges:
             part = piece[max(start, 0) : max(stop, 0)]
