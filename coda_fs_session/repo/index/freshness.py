@@ -85,7 +85,8 @@ class Freshness:
     def _is_as_before_beside(self, maker: str) -> bool:
         """Tell whether an earlier look will do: it was a moment ago, and only this replica has made refs since."""
         is_recent, before = self.is_recent, self._beside
-        found: RefFolders = self.backend.ref_folders(before or {}, but=maker)
+        # The first time, what is known of all tells most of it: folders that are as they were are not listed.
+        found: RefFolders = self.backend.ref_folders(self.states if before is None else before, but=maker)
         self._beside = found.states
         return is_recent and not found.contents and before is not None and before.keys() == found.states.keys()
 
