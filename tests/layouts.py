@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from coda_fs_session.backends.files import replica_folders
+from coda_fs_session.backends import spread
 from coda_fs_session.format.names import key_folders, ref_path
 
-LAYOUTS = {"flat": replica_folders.FLAT_REFS, "spread": 0}
+LAYOUTS = {"flat": spread.FLAT_REFS, "spread": 0}
 
 
 @pytest.fixture(params=list(LAYOUTS), scope="module", autouse=True)
 def layout(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let a replica put its refs into its own folder, or into those within."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replica_folders, "FLAT_REFS", LAYOUTS[request.param])
+        patch.setattr(spread, "FLAT_REFS", LAYOUTS[request.param])
         yield request.param
 
 
@@ -32,4 +32,4 @@ def is_tried(layout: str, long_size: bool) -> Callable[[int], bool]:
 def path_of(replica: str, key: str) -> str:
     """Return where below the refs a replica puts its first ref for a key, in the layout of the test."""
     flat, inner = key_folders(replica, key)
-    return ref_path(flat if replica_folders.FLAT_REFS else inner, key, 1)
+    return ref_path(flat if spread.FLAT_REFS else inner, key, 1)

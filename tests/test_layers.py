@@ -32,15 +32,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.verbs": ("process.", "backends.keys"),
     "backends.machine_state": ("process.", "backends.record"),
     "backends.record": ("backends.keys",),
+    "backends.spread": (),
     "backends.wrapper": BASE,
     "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
-    "backends.files.": ("errors", "process.", *BASE, DISK, MACHINE, "backends.files."),
+    "backends.files.": ("errors", "process.", *BASE, "backends.spread", DISK, MACHINE, "backends.files."),
     # The one that parses refs: a row of its table tells what a ref says.
     "backends.sqlite.sessions": ("errors", FORMAT, "backends.sqlite."),
-    "backends.sqlite.": ("errors", "process.", *BASE, DISK, MACHINE, "backends.sqlite."),
+    "backends.sqlite.": ("errors", "process.", *BASE, "backends.spread", DISK, MACHINE, "backends.sqlite."),
     "backends": ("errors", "process.system", "backends."),
     # The engine, from the lowest room up.
     "repo.notes": (),

@@ -42,7 +42,6 @@ _FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "hold",
 
 Written = Sequence[tuple[RefKey, Token, Token]]
 """Of refs that were written: key, the token that they had here, and the one that they have now."""
-
 Apart = Sequence[tuple[RefKey, RefKey]]
 """Of refs whose key somebody else has taken: that key, and the one that they are written under."""
 

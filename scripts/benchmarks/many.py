@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends.files import replica_folders
+from coda_fs_session.backends import spread
 
 from .contenders.ours import Ours
 from .lab import Lab
@@ -56,11 +56,11 @@ def of_replicas(lab: Lab, number: int, replicas: int) -> Ours:
 
 def flat(lab: Lab, number: int) -> Ours:
     """Return a store with all refs in one folder, as versions before subfolders have left it."""
-    usual, replica_folders.FLAT_REFS = replica_folders.FLAT_REFS, number
+    usual, spread.FLAT_REFS = spread.FLAT_REFS, number
     try:
         return lab.new_store_of(number)
     finally:
-        replica_folders.FLAT_REFS = usual
+        spread.FLAT_REFS = usual
 
 
 def look_up(lab: Lab) -> Row:

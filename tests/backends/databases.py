@@ -38,6 +38,9 @@ PRAGMA journal_mode = WAL;
 """The tables as the first version of the package made them: the words, not a module that may change."""
 
 
+TABLES = ("store", "refs", "ref_lines", "objects", "sessions")
+
+
 def opened(store: Path, **options: Any) -> SessionManager:
     return open_store(store, backend="sqlite", **options)
 
@@ -54,17 +57,21 @@ def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def make_old(store: Path) -> None:
-    """Put a database that the first version of the package could have made in the place of one that nobody has open."""
+VERSION_2 = VERSION_1.replace(") WITHOUT ROWID", ")").replace("user_version = 1", "user_version = 2")
+"""As the second one made them."""
+
+
+def make_old(store: Path, version: int = 1) -> None:
+    """Put a database that an earlier version of the package could have made in place of one that nobody has open."""
     path = store / "sessions.db"
     with database(store) as connection:
         content = {
-            table: connection.execute(f"SELECT * FROM {table}").fetchall()
-            for table in ("store", "refs", "ref_lines", "objects", "sessions")
+            table: connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+            for table, columns in {**dict.fromkeys(TABLES, "*"), "refs": "id, path, version, size, mark"}.items()
         }
     path.unlink()
     with database(store) as connection:
-        connection.executescript(VERSION_1)
+        connection.executescript({1: VERSION_1, 2: VERSION_2}[version])
         connection.execute("BEGIN")
         for table, found in content.items():
             for row in found:

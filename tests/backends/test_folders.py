@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from repo.machines import Machine, said
 
 from coda_fs_session import Session, SessionExistsError, SessionWarning
+from coda_fs_session.backends import spread
 from coda_fs_session.backends.base import RecordAheadError, RefKey
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files import replica_folders
@@ -51,7 +53,7 @@ def here(tmp_path: Path) -> Machine:
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let a replica have many refs from so few on."""
-    monkeypatch.setattr(replica_folders, "FLAT_REFS", MANY)
+    monkeypatch.setattr(spread, "FLAT_REFS", MANY)
     return MANY
 
 
@@ -94,12 +96,12 @@ def test_the_folder_is_not_listed_for_each(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(replica_folders, "scan", lambda folder: looks.append(folder) or scan(folder))
     (tmp_path / REPLICA).mkdir()
     folders = key_folders(REPLICA, "chat")
-    chosen = replica_folders.Spread(str(tmp_path), 256)
+    chosen = spread.Spread(partial(replica_folders.count_refs, str(tmp_path)), 256)
     assert [chosen.order(folders)[0] for _ in range(30)] == [REPLICA] * 30
     assert len(looks) == 1
     for number in range(300):
         (tmp_path / REPLICA / f"{number}.jsonl").touch()
-    chosen = replica_folders.Spread(str(tmp_path), 256)
+    chosen = spread.Spread(partial(replica_folders.count_refs, str(tmp_path)), 256)
     assert [chosen.order(folders)[0] for _ in range(1000)] == [folders[1]] * 1000
     assert len(looks) == 2
 

@@ -16,7 +16,7 @@ from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOLDEN = FIXTURES / "stores" / "v1"
-GOLDEN_DATABASES = ("sqlite-v1", "sqlite-v2")
+GOLDEN_DATABASES = ("sqlite-v1", "sqlite-v2", "sqlite-v3")
 EXPECTED: dict[str, Any] = json.loads((FIXTURES / "stores" / "v1.expected.json").read_bytes())["sessions"]
 
 

@@ -18,6 +18,7 @@ from coda_fs_session import (
 )
 from coda_fs_session.backends.sqlite import backend as sqlite_backend
 from coda_fs_session.backends.sqlite.backend import SqliteBackend
+from coda_fs_session.backends.sqlite.schema import STEPS
 from coda_fs_session.testing.kit.case import new_object
 
 from .databases import database, opened
@@ -29,7 +30,7 @@ def test_a_newer_version_is_refused(store: Path) -> None:
         fill(manager, "chat")
     with database(store) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(StoreFormatError, match=r"version 9.*knows 2: upgrade") as caught:
+    with pytest.raises(StoreFormatError, match=rf"version 9.*knows {len(STEPS)}: upgrade") as caught:
         opened(store)
     assert caught.value.path == store / "sessions.db"
 
@@ -43,10 +44,10 @@ def test_a_newer_version_takes_it_over(store: Path) -> None:
             connection.execute("PRAGMA user_version = 9")
             before = list(connection.iterdump())
             session.add_message(message(2))
-            with pytest.raises(StoreFormatError, match="knows 2: upgrade"):
+            with pytest.raises(StoreFormatError, match=f"knows {len(STEPS)}: upgrade"):
                 manager.save_session(session)
             assert list(connection.iterdump()) == before
-            connection.execute("PRAGMA user_version = 2")
+            connection.execute(f"PRAGMA user_version = {len(STEPS)}")
         manager.save_session(session)
     with opened(store) as manager:
         assert len(manager.load_session("chat")) == 3

@@ -20,6 +20,7 @@ from coda_fs_session import (
 )
 from coda_fs_session.backends.base import RefChangedError, RefKey
 from coda_fs_session.backends.sqlite.backend import SqliteBackend
+from coda_fs_session.backends.sqlite.schema import STEPS
 from coda_fs_session.backends.sqlite.waiting import Queue
 from coda_fs_session.testing.kit.case import KEY
 
@@ -86,7 +87,7 @@ def test_how_it_is_set_up(store: Path) -> None:
     query = (
         "SELECT a.application_id, v.user_version, j.journal_mode FROM pragma_application_id a, pragma_user_version v"
     )
-    assert rows(store, f"{query}, pragma_journal_mode j") == [(0x436F6461, 2, "wal")]
+    assert rows(store, f"{query}, pragma_journal_mode j") == [(0x436F6461, len(STEPS), "wal")]
     assert (store / "sessions.db").read_bytes()[68:72] == b"Coda"
 
 

@@ -138,7 +138,7 @@ def test_a_commit_that_fails_is_in_no_record(store: Path, monkeypatch: pytest.Mo
     """What was never acknowledged is not put back."""
     with opened(store) as manager:
         fill(manager, "chat", 1)
-        (record,) = Path(f"{store}.state").glob("*/own/*/chat.jsonl")
+        (record,) = Path(f"{store}.state").rglob("own/*/**/chat.jsonl")
         before = record.read_bytes()
         database = manager._storage.repo.backend._database  # type: ignore[attr-defined]
         session = manager.load_session("chat")
@@ -246,7 +246,7 @@ def test_killed_between_the_note_and_the_record(store: Path) -> None:
         fill(manager, "chat", 1)
         fill(manager, "other", 1)
     run_python(_KILLED_BEFORE_THE_RECORD, store)
-    (record,) = Path(f"{store}.state").glob("*/own/*/chat.jsonl")
+    (record,) = Path(f"{store}.state").rglob("own/*/**/chat.jsonl")
     before = record.stat().st_size
     with warned() as texts, opened(store) as manager:
         assert manager.load_session("chat").get_messages() == [message(0), message(1)]

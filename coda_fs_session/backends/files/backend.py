@@ -51,12 +51,13 @@ from ..disk.store_check import check_store, warn_if_open_to_all
 from ..disk.tokens import end_of, listed_token
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
+from ..spread import Spread
 from .listing import ids_in, list_folders, list_tokens, refs_at, tokens_in, walk_groups
 from .locked_refs import Hold, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
 from .objects import ObjectFiles
 from .open_ref import OpenRef
-from .replica_folders import Spread, has_refs, replica_marker
+from .replica_folders import count_refs, has_refs, replica_marker
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class LocalBackend(Backend):
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
         self._stand_ins = StandIns(self._paths.root, self._record.state)
         self._new_refs = NewRefs(self._paths, self._files, self._folders, self._presence, self._stand_ins, self._record)
-        self._spread = Spread(self._paths.refs, flat_refs)
+        self._spread = Spread(partial(count_refs, self._paths.refs), flat_refs)
         self._open_refs = OpenRefs(self._files, self._stand_ins)
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from ...process.system import FolderEntry
 from ..base import Marker
@@ -16,46 +16,18 @@ from ..disk.paths import StorePaths
 from ..disk.tokens import is_recent
 from .listing import may_be_ref
 
-FLAT_REFS = 256
-"""How many refs a replica has in its own folder before new ones go into those within."""
-_COUNT_EVERY = 32
 _INNER = re.compile(r"[0-9a-f]{2}\Z")
 
 
-class Spread:
-    """Decides which folder a new ref goes into.
-
-    Args:
-        refs: the folder of all refs.
-        flat_refs: in place of `FLAT_REFS`.
-    """
-
-    def __init__(self, refs: str, flat_refs: int | None) -> None:
-        self._refs = refs
-        self._flat_refs = FLAT_REFS if flat_refs is None else flat_refs
-        # By replica: how many refs it has in its own folder, those included that were only asked for. It may be wrong:
-        # any of the folders will do.
-        self._known: dict[str, int] = {}
-
-    def order(self, folders: Sequence[str]) -> Sequence[str]:
-        """Return the folders of a ref, given outermost first, in the order that `Backend.key_folders` promises."""
-        replica = folders[0]
-        known = self._known.get(replica, 0)
-        # Not at each: what other processes make may be noticed later.
-        if known < self._flat_refs and known % _COUNT_EVERY == 0:
-            known = max(known, self._count(replica))
-        self._known[replica] = known + 1
-        return folders if known < self._flat_refs else folders[::-1]
-
-    def _count(self, replica: str) -> int:
-        """Count what is in a replica's own folder, and not much further than to what is many."""
-        count = 0
-        with contextlib.suppress(OSError), scan(f"{self._refs}/{replica}") as entries:
-            for entry in entries:
-                count += 1
-                if count >= self._flat_refs or _is_inner(entry):
-                    return self._flat_refs
-        return count
+def count_refs(refs: str, replica: str, most: int) -> int:
+    """Count what is in a replica's own folder, not further than `most`; so many too if there are folders within."""
+    count = 0
+    with contextlib.suppress(OSError), scan(f"{refs}/{replica}") as entries:
+        for entry in entries:
+            count += 1
+            if count >= most or _is_inner(entry):
+                return most
+    return count
 
 
 def has_refs(folder: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
@@ -32,8 +32,10 @@ from ..base import (
 )
 from ..disk.files import Files
 from ..machine.own_refs import FileRecord
+from ..spread import Spread
 from . import refs as rows
 from .database import Database
+from .folders import list_folders, tokens_in
 from .objects import ObjectRows
 
 PATIENCE_SECONDS = 60.0
@@ -74,7 +76,8 @@ class SqliteBackend(Backend):
             os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
         )
         self._objects = ObjectRows(self._database, compress=compress)
-        # A replica, a marker since which only its refs were created, all here, and the state after the last of them. In
+        self._spread = Spread(partial(_count_below, self._database))
+        # A replica, a state since which only its refs were created, all here, and the one after the last of them. In
         # one value, so that threads see all of it or nothing.
         self._made: tuple[str, object, object] = ("", None, None)
 
@@ -130,25 +133,31 @@ class SqliteBackend(Backend):
             for number, path, *token in self._database.rows(rows.LIST_REFS)
         }
 
+    def ref_token(self, key: RefKey) -> Token | None:
+        if rows.row_without_path(key.path) is not None:
+            return super().ref_token(key)
+        found = self._database.rows(rows.FIND_TOKEN, {"path": rows.as_text(key.path)})
+        return rows.token_of(*found[0]) if found else None
+
     def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
         if not self._database.exists():
             return RefFolders({}, {})
-        # Folders are those of paths only, and one state is that of all.
-        marker = known.get("")
-        if any(state != marker for state in known.values()):
-            marker = None
         with self._database.reading() as connection:
-            # Before the list: what changes in between must not pass for seen.
             now = list(self._store(connection))
-            if marker == now or (but is not None and self._made == (but, marker, now)):
-                return RefFolders(dict(known), {})
             if but is not None:
+                if self._made == (but, known.get(""), now):
+                    return RefFolders(dict(known), {})
                 self._made = (but, now, now)
-            found = connection.execute(rows.LIST_REFS).fetchall()
-            # Not by way of tokens: each new session looks at all rows.
-            return RefFolders.listed(
-                {rows.path_of(number, path): rows.number_of(version) for number, path, version, *_ in found}, now
-            )
+            return list_folders(connection, now, known)
+
+    def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
+        if not self._database.exists():
+            return {}
+        with self._database.reading() as connection:
+            return tokens_in(connection, folders)
+
+    def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
+        return self._spread.order(folders)
 
     def read_ref(self, key: RefKey) -> Snapshot:
         found = self._database.rows(rows.READ_REF, {"path": rows.as_text(key.path)})
@@ -295,3 +304,8 @@ class SqliteBackend(Backend):
     def close(self) -> None:
         self._database.close()
         self._record.close()
+
+
+def _count_below(database: Database, replica: str, most: int) -> int:
+    (found,) = database.rows(rows.COUNT_BELOW, {**rows.below(replica), "most": most}) or [(0,)]
+    return int(found[0])

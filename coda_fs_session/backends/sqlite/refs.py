@@ -16,7 +16,8 @@ from .schema import new_number
 from .sessions import describe, growth, merged
 
 _MARK_BYTES = 7
-_NO_PATH = "?"
+NO_PATH = "?"
+"""The folder in which refs are listed whose paths are none."""
 _ROW = re.compile(r"\?/row-(-?[0-9]{1,18})\.jsonl\Z")
 
 READ_REF = """
@@ -26,7 +27,9 @@ WHERE refs.path = :path ORDER BY ref_lines.position
 FIND_REF = "SELECT id FROM refs WHERE path = :path"
 HAS_NUMBER = "SELECT id FROM refs WHERE id = :number"
 HAS_BELOW = "SELECT 1 FROM refs WHERE path > :start AND path < :end LIMIT 1"
+COUNT_BELOW = "SELECT count(*) FROM (SELECT 1 FROM refs WHERE path > :start AND path < :end LIMIT :most)"
 LIST_REFS = "SELECT id, path, version, size, mark FROM refs"
+FIND_TOKEN = "SELECT version, size, mark FROM refs WHERE path = :path"
 _CREATE = """
 INSERT INTO refs (path, version, size, mark) VALUES (:path, :version, :size, :mark)
 ON CONFLICT DO NOTHING RETURNING id
@@ -46,6 +49,10 @@ WHERE refs.path = :path ORDER BY ref_lines.position DESC
 
 _ALL_LINES = "SELECT data FROM ref_lines WHERE ref = (SELECT id FROM refs WHERE path = :path) ORDER BY position"
 _NOTE_CHANGE = "UPDATE store SET changed = :now"
+_NOTE_FOLDER = """
+INSERT INTO folders SELECT folder, :now FROM refs WHERE id = :of
+ON CONFLICT DO UPDATE SET changed = excluded.changed
+"""
 
 _GROW = """
 UPDATE sessions SET messages = messages + :more_messages, bytes = bytes + :more_bytes, updated = :now, line = :last
@@ -128,7 +135,7 @@ def below(folder: str) -> dict[str, str]:
 def path_of(number: int, path: object) -> str:
     """Return the path of a row, as it is listed; one that is no path of a ref goes by the number of its row."""
     good = isinstance(path, str) and "\0" not in path and as_text(path)
-    return good or f"{_NO_PATH}/row-{number}.jsonl"
+    return good or f"{NO_PATH}/row-{number}.jsonl"
 
 
 def row_without_path(path: str) -> int | None:
@@ -183,7 +190,9 @@ def _fill(connection: sqlite3.Connection, ref: int, data: bytes) -> None:
     """Write the bytes of a ref that has none."""
     _add_lines(connection, ref, 0, data)
     _describe(connection, ref, data)
-    connection.execute(_NOTE_CHANGE, {"now": new_number()})
+    now = new_number()
+    connection.execute(_NOTE_CHANGE, {"now": now})
+    connection.execute(_NOTE_FOLDER, {"now": now, "of": ref})
 
 
 def _add_lines(connection: sqlite3.Connection, ref: int, position: int, data: bytes) -> None:

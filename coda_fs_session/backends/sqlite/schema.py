@@ -49,15 +49,27 @@ CREATE TABLE ref_lines_2 (
 INSERT INTO ref_lines_2 SELECT ref, position, data FROM ref_lines ORDER BY ref, position;
 DROP TABLE ref_lines;
 PRAGMA legacy_alter_table = ON;
-ALTER TABLE ref_lines_2 RENAME TO ref_lines;
-PRAGMA legacy_alter_table = OFF
+ALTER TABLE ref_lines_2 RENAME TO ref_lines
 """
 
-STEPS = (_VERSION_1, _VERSION_2)
+# What is in the folder of a path is told without a look at the paths in others. Nothing is moved: the path says it.
+_VERSION_3 = """
+ALTER TABLE refs ADD COLUMN
+    folder TEXT AS (substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1)) VIRTUAL;
+CREATE INDEX refs_by_folder ON refs (folder);
+
+-- A row for each of them; another number stands in changed after each ref that was created or replaced there.
+CREATE TABLE folders (path TEXT NOT NULL PRIMARY KEY, changed INTEGER NOT NULL);
+INSERT INTO folders SELECT folder, random() & 0xffffffffffff FROM refs GROUP BY folder
+"""
+
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 """What leads from each version to the next; version 0 is an empty file.
 
-The statements that read know no version: what they read has the same names in each.
+The statements that read know no version, since what they read has the same names in each: but for those about folders.
 """
+
+_WITH_FOLDERS = 3
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
@@ -87,6 +99,12 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     return 0
 
 
+def has_folders(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database has the table of folders; one that was opened before may have got it since."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version >= _WITH_FOLDERS)
+
+
 def number_of(connection: sqlite3.Connection) -> int | None:
     """Return the number by which a database is told from every other but its copies; None where it has lost that."""
     row = connection.execute("SELECT id FROM store").fetchone()
@@ -105,10 +123,14 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str) -> bool:
 def migrate(connection: sqlite3.Connection, path: str) -> None:
     """Make the tables, or bring those of an earlier version to this one, within the transaction that is open."""
     version = version_of(connection, path)
-    for step in STEPS[version:]:
-        # One by one: a script would end the transaction first.
-        for statement in step.split(";\n"):
-            connection.execute(statement)
+    try:
+        for step in STEPS[version:]:
+            # One by one: a script would end the transaction first.
+            for statement in step.split(";\n"):
+                connection.execute(statement)
+    finally:
+        # It is the connection's, and a step that fails may have left it.
+        connection.execute("PRAGMA legacy_alter_table = OFF")
     if version == 0:
         connection.execute("INSERT INTO store VALUES (?, ?)", (new_number(), new_number()))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
