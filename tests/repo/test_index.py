@@ -171,3 +171,22 @@ def test_a_folder_that_went_for_good(tmp_path: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     (summary,) = tmp_path.glob("store.state/*/index.json")
     assert b"tool-" not in summary.read_bytes()
+
+
+def test_the_file_of_another_folder_in_place_of_a_part(here: Machine) -> None:
+    """Rows of one folder take nothing from those of the other, which lost its sessions."""
+    there = Machine(here.folder, "there-00000002")
+    here.create("chat", said(1))
+    there.create("talk", said(2))
+    time.sleep(SETTLED)
+    here.manager().close()
+    with here.manager() as manager:
+        assert manager.get_session_info("chat") is not None
+    parts = [path for path in (here.folder / "state").glob("*/index/*") if path.stem != "listing"]
+    contents = {path: path.read_bytes() for path in parts}
+    assert len(contents) == 2
+    for path, data in zip(parts, reversed(contents.values()), strict=True):
+        path.write_bytes(data)
+    index = here.repository().index
+    assert {row.name for row in index.named("chat", "talk")} == {"chat", "talk"}
+    assert {row.name for row in index.rows()} == {"chat", "talk"}

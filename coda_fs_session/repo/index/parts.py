@@ -108,7 +108,11 @@ def load_part(machine: MachineState, folder: str, kept: KeptPart | None) -> tupl
     decoded = decode_part(data)
     if decoded is None:
         return "", {}, {}, kept is None
-    return *decoded, kept is not None and kept.crc == crc32(data or b"")
+    horizon, rows, views = decoded
+    if kept is not None and kept.crc == crc32(data or b""):
+        return horizon, rows, views, True
+    # It may be the file of another folder, the rows of which are no business of this one.
+    return horizon, {path: row for path, row in rows.items() if folder_of(path) == folder}, views, False
 
 
 def keep_parts(
