@@ -7,6 +7,7 @@ the ratio of two medians, not the times. "must" is what a row has to reach, "aim
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks import counting, forking, listing, many, parts, processes, reading, report, saving, syncing, watching
@@ -48,6 +49,10 @@ ROWS: dict[str, RowFunction] = {
     "many-look-up": many.look_up,
     "many-script": many.script,
     "many-changes": many.change_one,
+    "many-open-sqlite": partial(many.open_one, backend="sqlite"),
+    "many-look-up-sqlite": partial(many.look_up, backend="sqlite"),
+    "many-script-sqlite": partial(many.script, backend="sqlite"),
+    "many-changes-sqlite": partial(many.change_one, backend="sqlite"),
     "manager": processes.make_manager,
 }
 

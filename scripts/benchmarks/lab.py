@@ -64,7 +64,7 @@ class Lab:
         self.messages = Messages()
         self._rounds = rounds
         self._built: set[str] = set()
-        self._stores: dict[int, Ours] = {}
+        self._stores: dict[tuple[int, str], Ours] = {}
         self._spares = count(1)
 
     def rounds(self, normal: int) -> int:
@@ -100,25 +100,25 @@ class Lab:
             self.end_programs()
         return session
 
-    def store_of(self, number: int) -> Ours:
+    def store_of(self, number: int, backend: str = "files") -> Ours:
         """Return a store with this many sessions of two messages, the same for every row that asks for it."""
-        if number not in self._stores:
-            self._stores[number] = self.new_store_of(number)
-        return self._stores[number]
+        if (number, backend) not in self._stores:
+            self._stores[number, backend] = self.new_store_of(number, backend=backend)
+        return self._stores[number, backend]
 
-    def new_store_of(self, number: int, length: int = 2) -> Ours:
+    def new_store_of(self, number: int, length: int = 2, *, backend: str = "files") -> Ours:
         """Return a new store with this many sessions of so many messages, as a program leaves it that has listed."""
         if number >= BATCH:
             print(f"... building a store of {number:,} sessions", file=sys.stderr, flush=True)
         folder = self.spare()
-        building = Ours(folder, durable=False)
+        building = Ours(folder, durable=False, backend=backend)
         with building.manager as manager, manager.bulk():
             for serial in range(number):
                 building.fill(f"session-{serial}", self.messages.take(length))
         # What changed a moment ago may change again without a trace, and is looked at anew by whoever comes next.
         time.sleep(0.1)
         building.keep_index()
-        return Ours(folder)
+        return Ours(folder, backend=backend)
 
     def end_programs(self) -> None:
         """Leave the stores as they are after whoever used them has ended, for what is to be opened anew."""

@@ -13,6 +13,7 @@ from .measure import Prepare, Row, interleave, milliseconds, ratio
 
 FEW = 10
 LIMIT = 10
+ON = {"files": "", "sqlite": ", in a database"}
 LARGEST = 100_000
 """Sessions from which on a row may have a limit of its own."""
 
@@ -20,21 +21,25 @@ Act = Callable[[], object]
 Verb = Callable[[SessionManager], Act]
 
 
-def open_one(lab: Lab) -> Row:
+def open_one(lab: Lab, backend: str = "files") -> Row:
     """As a new process finds it; stores whose refs are in one folder, or of many replicas, are only reported."""
-    stores = {f"{number:,}": lab.store_of(number) for number in (FEW, *lab.scale.many)}
+    stores = {f"{number:,}": lab.store_of(number, backend) for number in (FEW, *lab.scale.many)}
     number = lab.scale.many[0]
-    stores |= {
-        f"{number:,} of five replicas": of_replicas(lab, number, 5),
-        f"{number:,} in one folder": flat(lab, number),
-    }
+    more = {}
+    if backend == "files":
+        more = {
+            f"{number:,} of five replicas": of_replicas(lab, number, 5),
+            f"{number:,} in one folder": flat(lab, number),
+        }
+    stores |= more
     for ours in stores.values():
         ours.last("session-3", LIMIT)
     contenders: dict[str, Prepare] = {name: opener(ours) for name, ours in stores.items()}
     results = milliseconds(interleave(contenders, lab.rounds(30)))
     checks = [ratio(results, f"{each:,}", str(FEW), must=3 if each < LARGEST else 5) for each in lab.scale.many]
-    checks += [ratio(results, name, str(FEW)) for name in list(stores)[-2:]]
-    return Row(f"open, and the last {LIMIT} messages, a new manager, by the sessions in the store", results, checks)
+    checks += [ratio(results, name, str(FEW)) for name in more]
+    what = f"open, and the last {LIMIT} messages, a new manager, by the sessions in the store"
+    return Row(f"{what}{ON[backend]}", results, checks)
 
 
 def opener(ours: Ours) -> Prepare:
@@ -63,7 +68,7 @@ def flat(lab: Lab, number: int) -> Ours:
         spread.FLAT_REFS = usual
 
 
-def look_up(lab: Lab) -> Row:
+def look_up(lab: Lab, backend: str = "files") -> Row:
     """By a new manager each, of a session that is there."""
     verbs: dict[str, Callable[[SessionManager, str], object]] = {
         "get_session_info": lambda manager, name: manager.get_session_info(name),
@@ -79,20 +84,24 @@ def look_up(lab: Lab) -> Row:
         return lambda turn: lambda: look(turn)
 
     sizes = (FEW, *lab.scale.many)
-    contenders = {f"{name}, {size:,}": looker(lab.store_of(size), act) for name, act in verbs.items() for size in sizes}
+    contenders = {
+        f"{name}, {size:,}": looker(lab.store_of(size, backend), act) for name, act in verbs.items() for size in sizes
+    }
     results = milliseconds(interleave(contenders, lab.rounds(30)))
     checks = [
         ratio(results, f"{name}, {size:,}", f"{name}, {FEW}", must=5) for name in verbs for size in lab.scale.many
     ]
-    return Row("what is known of one session, a new manager, by the sessions in the store", results, checks)
+    return Row(
+        f"what is known of one session, a new manager, by the sessions in the store{ON[backend]}", results, checks
+    )
 
 
-def change_one(lab: Lab) -> Row:
+def change_one(lab: Lab, backend: str = "files") -> Row:
     """By a manager that stays open; and what another session is asked for right after costs as well."""
     sizes = (FEW, *lab.scale.many)
     contenders = {}
     for size in sizes:
-        ours = lab.store_of(size)
+        ours = lab.store_of(size, backend)
         for name, verb in VERBS.items():
             contenders[f"{name}, {size:,}"] = doer(ours, verb)
             contenders[f"info after {name}, {size:,}"] = asker(ours, verb)
@@ -101,7 +110,7 @@ def change_one(lab: Lab) -> Row:
     checks = [
         ratio(results, f"{what}, {size:,}", f"{what}, {FEW}", must=5) for what in whats for size in lab.scale.many
     ]
-    return Row("a change to one session, by the sessions in the store", results, checks)
+    return Row(f"a change to one session, by the sessions in the store{ON[backend]}", results, checks)
 
 
 def fork(manager: SessionManager) -> Act:
@@ -148,7 +157,7 @@ def asker(ours: Ours, verb: Verb) -> Prepare:
     return prepare
 
 
-def script(lab: Lab) -> Row:
+def script(lab: Lab, backend: str = "files") -> Row:
     """What a program does that is started for each message."""
 
     def run(ours: Ours) -> None:
@@ -161,6 +170,8 @@ def script(lab: Lab) -> Row:
         return lambda _turn: lambda: run(ours)
 
     sizes = (FEW, *lab.scale.many)
-    results = milliseconds(interleave({f"{size:,}": runner(lab.store_of(size)) for size in sizes}, lab.rounds(30)))
+    results = milliseconds(
+        interleave({f"{size:,}": runner(lab.store_of(size, backend)) for size in sizes}, lab.rounds(30))
+    )
     checks = [ratio(results, f"{size:,}", str(FEW), must=1.5 if size < LARGEST else None) for size in lab.scale.many]
-    return Row("open, create, add, save, close, by the sessions in the store", results, checks)
+    return Row(f"open, create, add, save, close, by the sessions in the store{ON[backend]}", results, checks)
