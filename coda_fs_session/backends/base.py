@@ -155,7 +155,9 @@ class Backend(Verbs):
         """Tell whether the store holds a ref of this replica."""
         return any(key.replica == replica for key, _ in self.refs())
 
-    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
+    def replica_marker(
+        self, replica: str, known: Marker | None = None, *, only: Collection[str] | None = None
+    ) -> Marker | None:
         """Return numbers that change when one of a replica's refs comes, goes or is replaced, or all files are.
 
         None where the store holds no ref of this replica; empty where the backend cannot tell, or not yet. Of a folder
@@ -163,6 +165,7 @@ class Backend(Verbs):
 
         Args:
             known: what it was once, when there were refs: where nothing changed, it takes less to find that out.
+            only: folders of which it is asked now; of others the numbers may be those of `known`.
         """
         return {} if self.has_refs(replica) else None
 

@@ -253,8 +253,10 @@ class StagedBackend(WrapperBackend):
     def has_refs(self, replica: str) -> bool:
         return any(key.replica == replica for key in self._refs.copy()) or super().has_refs(replica)
 
-    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
-        found = super().replica_marker(replica, known)
+    def replica_marker(
+        self, replica: str, known: Marker | None = None, *, only: Collection[str] | None = None
+    ) -> Marker | None:
+        found = super().replica_marker(replica, known, only=only)
         return {} if found is None and self.has_refs(replica) else found
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:

@@ -94,8 +94,10 @@ class WrapperBackend(Backend):
     def has_refs(self, replica: str) -> bool:
         return self.call("has_refs", lambda: self.inner.has_refs(replica))
 
-    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
-        return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known))
+    def replica_marker(
+        self, replica: str, known: Marker | None = None, *, only: Collection[str] | None = None
+    ) -> Marker | None:
+        return self.call("replica_marker", lambda: self.inner.replica_marker(replica, known, only=only))
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         return self.call("create_ref", lambda: self.inner.create_ref(key, data))

@@ -9,7 +9,7 @@ from ..config import Config
 from ..errors import StoreError
 from ..format.jsonl import BEGIN
 from ..process.loading import loading
-from ..repo.reverts.marker import has_moved
+from ..repo.reverts.marker import Look, look
 
 if TYPE_CHECKING:
     from ..repo.storage import RepoStorage
@@ -40,10 +40,11 @@ class OpenedStore:
             )
         )
         try:
-            self.has_moved = has_moved(self._backend, self._machine)
+            self._seen = look(self._backend, self._machine)
         except StoreError:
-            # It cannot be written now; the first verb tells.
-            self.has_moved = False
+            # It cannot be read now; the first verb tells.
+            self._seen = Look(None, [])
+        self.has_moved = self._seen.moved != []
 
     def storage(self) -> RepoStorage:
         """Return the engine over this store."""
@@ -59,4 +60,4 @@ class OpenedStore:
             compress_threshold_bytes=self._config.compress_threshold_bytes,
             max_session_bytes=self._config.max_session_bytes,
         )
-        return RepoStorage(Repository(self._backend, self._machine, settings), moved=self.has_moved)
+        return RepoStorage(Repository(self._backend, self._machine, settings), seen=self._seen)

@@ -119,7 +119,7 @@ class Repository(Uncopied):
 
     def note_store(self, replica: str) -> None:
         """Keep with the records of a replica what tells this store from another one: see `repo.reverts.which_store`."""
-        note = encode_note([self.backend.place().store, sorted(self.index.replicas())])
+        note = encode_note([self.backend.place().store, sorted(self.index.replicas(look=False))])
         if note != self.machine.record.noted(replica):
             self.machine.record.note(replica, note)
 

@@ -26,7 +26,7 @@ from .content.state import Cursor, State
 from .cursors import Cursors, go_by_label
 from .lookup.names import Resolved, follow, related, resolve
 from .repository import Repository
-from .reverts import verdict
+from .reverts import marker, verdict
 from .source import CursorSource, refuse_too_large
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ class RepoStorage(Uncopied, SessionStorage):
 
     Args:
         repo: the opened store.
-        moved: the store may not be as this machine left it; what was reverted is put back.
+        seen: whether the store is as this machine left it; None: not looked yet. What was reverted is put back.
     """
 
     lists_newest_first = True
     tracks_changes = True
 
-    def __init__(self, repo: Repository, *, moved: bool = True) -> None:
+    def __init__(self, repo: Repository, *, seen: marker.Look | None = None) -> None:
         self.repo = repo
         self._cursors = Cursors(repo.settings.max_session_bytes)
         self.outlives_process = repo.backend.capabilities.persistent
         self._bulk: Bulk | None = None  # the last one
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
-        if moved:
-            late.put_back.at_open(repo)
+        if seen is None or seen.moved != []:
+            late.put_back.at_open(repo, seen)
 
     def engine(self) -> RepoStorage:
         return self
@@ -175,7 +175,7 @@ class RepoStorage(Uncopied, SessionStorage):
 
     def may_exist(self, name: str) -> bool:
         # Only where that is quicker than loading, which looks as well.
-        if not self.repo.index.is_recent:
+        if not self.repo.index.freshness.is_recent:
             return True
         with self.repo.index.making(self.repo.replica):
             return bool(related(self.repo.index, name))

@@ -238,3 +238,25 @@ def test_a_marker_changes_with_any_folder(
     folder = tmp_path / "store" / "refs" / REPLICA / ("ab" if where == "within" else "")
     CHANGES[change](folder)
     assert backend.replica_marker(REPLICA, known) not in (known, {}, None)
+
+
+def test_a_marker_of_a_few_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the others it says what was known, so that what happened there still shows when they are looked at."""
+    monkeypatch.setattr(replica_folders, "is_recent", lambda changed, now: False)
+    backend = LocalBackend(tmp_path / "store", files=Files(durable=False))
+    backend.prepare()
+    one, other = f"{REPLICA}/ab", f"{REPLICA}/cd"
+    for folder in (one, other):
+        backend.create_ref(RefKey(f"{folder}/a.jsonl"), b"one\n")
+    known = backend.replica_marker(REPLICA)
+    assert known
+    time.sleep(SETTLED)
+    for folder in (one, other):
+        backend.create_ref(RefKey(f"{folder}/b.jsonl"), b"two\n")
+    every = backend.replica_marker(REPLICA, known)
+    assert every
+    assert backend.replica_marker(REPLICA, known, only=[one, "elsewhere/ab"]) == known | {one: every[one]}
+    assert every[other] != known[other]
+    backend.create_ref(RefKey(f"{REPLICA}/ef/a.jsonl"), b"one\n")
+    # A folder that nobody has asked for may be among those that have come.
+    assert backend.replica_marker(REPLICA, known, only=[]) == backend.replica_marker(REPLICA)

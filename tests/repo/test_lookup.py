@@ -280,7 +280,7 @@ def test_a_file_that_is_there_but_not_listed(
     ref.write_bytes(restored)
     for verb in ("ref_folders", "ref_tokens", "ref_tokens_in"):
         hide(monkeypatch, verb, f"{here.replica}/chat.jsonl")
-    making._storage.repo.index._freshness._good_until = 0.0
+    making._storage.repo.index.freshness._good_until = 0.0
     making.create_session("chat")
     assert ref.with_name("chat.2.jsonl").exists()
 

@@ -15,7 +15,7 @@ import pytest
 from backends.test_memory import TestMemory as OfMemory
 
 from coda_fs_session import ObjectNotYetHereError
-from coda_fs_session.backends.base import NewObject, Place, RefFolders, RefKey, Sign, Snapshot, Token
+from coda_fs_session.backends.base import Marker, NewObject, Place, RefFolders, RefKey, Sign, Snapshot, Token
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.testing import Capabilities
 
@@ -333,8 +333,10 @@ class TestEveryReplicaIsHere(OverMemory):
     noticed_by = ("test_replica_marker",)
 
     class broken(MemoryBackend):
-        def replica_marker(self, replica: str, known: list[int] | None = None) -> list[int] | None:
-            return []
+        def replica_marker(
+            self, replica: str, known: Marker | None = None, *, only: Collection[str] | None = None
+        ) -> Marker | None:
+            return {}
 
 
 class TestNothingComes(OverMemory):

@@ -254,9 +254,11 @@ class LocalBackend(Backend):
         with store_errors("list", self._paths.refs, reading=True):
             return has_refs(self._paths.ref(replica))
 
-    def replica_marker(self, replica: str, known: Marker | None = None) -> Marker | None:
+    def replica_marker(
+        self, replica: str, known: Marker | None = None, *, only: Collection[str] | None = None
+    ) -> Marker | None:
         with store_errors("list", self._paths.refs, reading=True):
-            return replica_marker(self._paths.root, self._paths.format, self._paths.refs, replica, known or {})
+            return replica_marker(self._paths, replica, known or {}, only)
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         path = self._paths.ref(key.path)

@@ -94,9 +94,17 @@ def list_folders(root: str, known: Mapping[str, object], but: str | None) -> Ref
     pending = [""]
     while pending:
         folder = pending.pop()
-        path = _path(root, folder)
-        # Before the listing: what comes into the folder while we list it must not pass for seen.
-        state = _folder_state(path)
+        path = f"{root}/{folder}" if folder else root
+        # Before the listing: what comes into the folder while we list it must not pass for seen. Spelled out, as
+        # looking a name up in a large store is this loop.
+        state: list[int] | None
+        try:
+            status = os.stat(path, follow_symlinks=False)
+            state = [status.st_ino, status.st_mtime_ns]
+        except OSError as error:
+            if error.errno not in _OUT_OF_REACH:
+                raise
+            state = []
         if known.get(folder) == state:
             # What is in a folder cannot come or go without it.
             inner = within.get(folder, ())
@@ -105,7 +113,8 @@ def list_folders(root: str, known: Mapping[str, object], but: str | None) -> Ref
             if state and is_recent(state[1], now):
                 state = None
         found.states[folder] = state
-        pending += inner if but is None else (each for each in inner if each != but)
+        if inner:
+            pending += inner if but is None else (each for each in inner if each != but)
     return found
 
 
@@ -147,14 +156,3 @@ def may_be_ref(entry: FolderEntry) -> bool:
     """
     name = entry.name
     return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
-
-
-def _folder_state(folder: str) -> list[int] | None:
-    """Return what changes when a name in a folder comes, goes or changes hands; nothing where there is no folder."""
-    try:
-        status = os.stat(folder, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _OUT_OF_REACH:
-            raise
-        return []
-    return [status.st_ino, status.st_mtime_ns]

@@ -7,11 +7,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ...process.system import FolderEntry
 from ..base import Marker
 from ..disk.descriptors import scan
+from ..disk.paths import StorePaths
 from ..disk.tokens import is_recent
 from .listing import may_be_ref
 
@@ -63,37 +64,43 @@ def has_refs(folder: str) -> bool:
         inner = []
         with scan(folder) as entries:
             for entry in entries:
+                if may_be_ref(entry):
+                    return True
                 if _is_inner(entry):
                     inner.append(entry.path)
-                elif may_be_ref(entry):
-                    return True
         return any(map(has_refs, inner))
     return False
 
 
-def replica_marker(root: str, format_file: str, refs: str, replica: str, known: Marker) -> Marker | None:
+def replica_marker(paths: StorePaths, replica: str, known: Marker, only: Collection[str] | None) -> Marker | None:
     """Do what `Backend.replica_marker` promises.
 
     A tool that copies a whole store in place writes into each file; FORMAT stands for them all.
     """
-    folder = f"{refs}/{replica}"
+    folder = paths.ref(replica)
     try:
         if not stat.S_ISDIR(os.stat(folder, follow_symlinks=False).st_mode):
             return {}
-        whole = _part(root)
+        whole = _part(paths.root)
         with contextlib.suppress(FileNotFoundError):
-            whole += _part(format_file)
+            whole += _part(paths.format)
         marker: Marker = {"": whole, replica: _part(folder)}
     except FileNotFoundError:
         return None
+    if known.get(replica) != marker[replica]:
+        inner = [f"{replica}/{name}" for name in _inner_of(folder)]
     # Those that were in the folder then are in it now, if nothing came or went.
-    if known.get(replica) == marker[replica]:
+    elif only is None:
         inner = [path for path in known if "/" in path]
     else:
-        inner = [f"{replica}/{name}" for name in _inner_of(folder)]
+        marker = known | marker
+        inner = [path for path in only if "/" in path and path in known]
     for path in inner:
-        with contextlib.suppress(FileNotFoundError):
-            marker[path] = _part(f"{refs}/{path}")
+        # Spelled out: of a large store, there are some hundred.
+        try:
+            marker[path] = _part(paths.ref(path))
+        except FileNotFoundError:
+            marker.pop(path, None)
     if marker == known:
         return marker
     if not has_refs(folder):

@@ -57,7 +57,9 @@ class LocalState(MachineState):
         chosen = self._chosen_replica()
         # Another store may have stood here meanwhile, as with disks that are plugged in by turns.
         there = set(known)
-        candidates = [chosen, *self.record.replicas(), *map(replica_of, self.record.aside())]
+        if is_replica_id(chosen) and chosen in there:
+            return chosen
+        candidates = [*self.record.replicas(), *map(replica_of, self.record.aside())]
         return next((each for each in candidates if is_replica_id(each) and each in there), None)
 
     def choose_replica(self) -> str:

@@ -8,8 +8,9 @@ itself: the token of each ref, and what was told while the refs had those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from itertools import repeat
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -46,14 +47,14 @@ class KeptPart(NamedTuple):
         rows: how many there are.
         crc: of the file; 0 for no rows, which have none, None for what is not known.
         troubled: some of the refs cannot be used.
-        hashes: of all names in it, `HASH_BYTES` each.
+        hashes: of all names in it, `HASH_BYTES` each, as bytes.
     """
 
     state: object
     rows: int
     crc: int | None
     troubled: bool
-    hashes: bytes
+    hashes: bytes | memoryview
 
     @property
     def is_empty(self) -> bool:
@@ -61,6 +62,29 @@ class KeptPart(NamedTuple):
 
 
 NOT_KEPT = KeptPart(None, 0, None, False, b"")
+
+
+class Summary(NamedTuple):
+    """What is known of all parts, without reading one.
+
+    Attributes:
+        parts: by folder.
+        hashes: those of all parts, one after the other.
+        troubled: the folders of parts in which some refs cannot be used.
+    """
+
+    parts: dict[str, KeptPart]
+    hashes: bytes = b""
+    troubled: Set[str] = frozenset()
+
+    def folders_of(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the folders whose parts may have one of these names."""
+        folders, ends = list(self.parts), list(accumulate(len(part.hashes) for part in self.parts.values()))
+        for wanted in map(hash_of, names):
+            place = -1
+            while (place := self.hashes.find(wanted, place + 1)) >= 0:
+                if place % HASH_BYTES == 0:
+                    yield folders[bisect_right(ends, place)]
 
 
 def topic_of(folder: str) -> str:
@@ -83,22 +107,24 @@ def encode_summary(parts: Mapping[str, KeptPart]) -> bytes:
     return encode_note([_VERSION, _columns(fields)]) + b"\n" + b"".join(part.hashes for part in parts.values())
 
 
-def decode_summary(data: bytes | None) -> dict[str, KeptPart]:
+def decode_summary(data: bytes | None) -> Summary:
     """Return what a summary says; nothing for one that is missing, damaged or older."""
     try:
         first, hashes = (data or b"").split(b"\n", 1)
         version, columns = decode_note(first)
         if version != _VERSION:
-            return {}
+            return Summary({})
         parts = {}
         end = 0
+        # Most names are looked for in a few parts: the hashes of the others are not copied.
+        view = memoryview(hashes)
         for folder, state, rows, crc, troubled, size in zip(*columns, strict=True):
             start, end = end, end + size
-            parts[folder] = KeptPart(state, rows, crc, troubled, hashes[start:end])
+            parts[folder] = KeptPart(state, rows, crc, troubled, view[start:end])
     except (ValueError, TypeError):
         # The index is only a copy of what the refs say: those are read again.
-        return {}
-    return parts
+        return Summary({})
+    return Summary(parts, hashes, {folder for folder, part in parts.items() if part.troubled})
 
 
 def encode_part(horizon: str, rows: Mapping[str, Row], views: Views) -> bytes:
@@ -125,11 +151,12 @@ def decode_part(data: bytes | None) -> tuple[str, dict[str, Row], Views] | None:
             return None
         rows: dict[str, Row] = {}
         if paths:
-            fields = zip(paths, map(Token, *tokens), zip(*columns, strict=True), strict=True)
-            rows = {
-                path: Row(path, token, name, key, tuple(former), *more)
-                for path, token, (name, key, former, *more) in fields
-            }
+            names, keys, former, *more = columns
+            all_former = [tuple(each) if each else () for each in former]
+            # Not by the names of their fields, which takes twice as long.
+            made = map(Token._make, zip(*tokens, repeat(0), strict=False))
+            fields = zip(paths, made, names, keys, all_former, *more, strict=True)
+            rows = dict(zip(paths, map(Row._make, fields), strict=True))
         found = {
             tuple(paths): View(tuple(Token(*token) for token in tokens), [_decode_view(each, rows) for each in view])
             for paths, tokens, view in views

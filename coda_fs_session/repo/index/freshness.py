@@ -31,11 +31,14 @@ class Freshness:
 
     Attributes:
         states: what the backend told of the folders that were seen; see `Backend.ref_folders`.
+        written: folders in which this process has written refs, with those around them.
+        has_looked: whether there was a look since the last `forget`.
     """
 
     def __init__(self, backend: Backend, record: Record) -> None:
         self.backend = backend
         self._record = record
+        self.written: set[str] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -45,6 +48,7 @@ class Freshness:
         self._noted: set[str] = set()  # folders in which this process has written since the last look
         self._changes = -1  # of all processes, at the last look
         self._recent: set[str] = set()  # folders into which the last look came right after some change
+        self.has_looked = False
         self._good_until = 0.0  # by the monotonic clock: so long what was seen then will do for making new ones
 
     @property
@@ -69,12 +73,13 @@ class Freshness:
         found = self.backend.ref_folders(self.states)
         gone = self.states.keys() - found.states.keys()
         self.states = found.states
+        self.has_looked = True
         # Some time that grows with what a look takes: who makes many sessions spends a tenth of it on looking.
         self._good_until = began + max(_A_MOMENT, 10 * (time.monotonic() - began))
         noted, self._noted = self._noted, set()
+        alone, self._changes = changes == self._changes, changes
         if not found.contents and not gone:
             return Look()
-        alone, self._changes = changes == self._changes, changes
         before, self._recent = self._recent, {folder for folder in found.contents if found.states[folder] is None}
         # A file that somebody else has replaced twice may have its first inode again: that takes a look at sizes and
         # times. What other machines did can wait while the time of a folder does not tell yet: the first look after
@@ -85,9 +90,11 @@ class Freshness:
     def _is_as_before_beside(self, maker: str) -> bool:
         """Tell whether an earlier look will do: it was a moment ago, and only this replica has made refs since."""
         is_recent, before = self.is_recent, self._beside
-        found: RefFolders = self.backend.ref_folders(before or {}, but=maker)
+        if before is None:
+            before = {folder: state for folder, state in self.states.items() if folder.partition("/")[0] != maker}
+        found: RefFolders = self.backend.ref_folders(before, but=maker)
         self._beside = found.states
-        return is_recent and not found.contents and before is not None and before.keys() == found.states.keys()
+        return is_recent and not found.contents and before.keys() == found.states.keys()
 
     def note(self, paths: Iterable[str]) -> None:
         """Take note that this process has written refs, which the index has taken in."""
@@ -95,6 +102,7 @@ class Freshness:
             # With those around it, in which it may be new.
             while folder not in self._noted:
                 self._noted.add(folder)
+                self.written.add(folder)
                 folder = folder_of(folder)
         changes = self._record.changes()
         if changes == self._changes + 1:

@@ -16,10 +16,10 @@ from ...errors import CorruptionError, SessionError, StoreFormatError, printable
 from ...format.names import identity_of, key_of_ref, session_key
 from ...process.interrupts import Section
 from ..content.state import State
-from .file import SUMMARY, Paths, View, Views, decode_summary, hash_of
+from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness, Look
 from .listed import Listed, Listing, most_changed
-from .parts import Part, keep_parts, load_part
+from .parts import Names, Part, keep_parts, load_part
 from .rows import Row, ViewRow, row_of
 
 _FEW, _SHARE = 16, 1 / 50
@@ -34,7 +34,7 @@ class Index:
         horizon: tells from when on stamps are not believed. What refs add up to can depend on it, their rows cannot.
     """
 
-    _kept_states: dict[str, object]
+    _kept_states: Mapping[str, object]
 
     def __init__(
         self, backend: Backend, machine: MachineState, read: Callable[[RefKey], State], horizon: Callable[[], str]
@@ -43,7 +43,7 @@ class Index:
         self._machine = machine
         self._read = read
         self._horizon_now = horizon
-        self._freshness = Freshness(backend, machine.record)
+        self.freshness = Freshness(backend, machine.record)  # of the names
         self._making = threading.local()
         self._section = Section(self._forget_all)
         self._forget_all()
@@ -96,12 +96,11 @@ class Index:
             return self._named(*names)
 
     def _named(self, *names: str) -> list[Row]:
-        hashes = list(map(hash_of, names))
-        for folder, part in list(self._parts.items()):
-            if part.rows is None and part.may_have(hashes):
+        for folder in self._kept.folders_of(names):
+            if folder in self._parts:
                 self._part(folder)
-        parts = [part for part in self._parts.values() if part.rows]
-        found = dict.fromkeys(path for part in parts for name in names for path in part.named(name))
+        parts = self._parts.values()
+        found = dict.fromkeys(path for name in names for path in self._names.paths(name, parts))
         unreadable = [row for path in self._unreadable if (row := self._row(path)) is not None]
         if unreadable:
             # Those are known by their keys alone.
@@ -120,11 +119,6 @@ class Index:
             yield
         finally:
             self._making.maker = None
-
-    @property
-    def is_recent(self) -> bool:
-        """Whether a look-up in `making` is likely to be quick."""
-        return self._freshness.is_recent
 
     def fresh(self, row: Row) -> Row:
         """Return a row as of now, reading its ref again."""
@@ -169,9 +163,8 @@ class Index:
         """Keep what refs add up to, until one of them changes."""
         with self._section:
             rows = _ordered(rows)
-            paths = tuple(row.path for row in rows)
-            self._part(folder_of(paths[0])).is_dirty = True
-            self._add_view(paths, View(tuple(row.token for row in rows), view))
+            self._part(folder_of(rows[0].path)).is_dirty = True
+            self._add_view(tuple(row.path for row in rows), View(tuple(row.token for row in rows), view))
 
     def _add_view(self, paths: Paths, view: View) -> None:
         self._views[paths] = view
@@ -182,12 +175,13 @@ class Index:
         """Take in a ref that was just written."""
         with self._section:
             self._set(row_of(head))
-            self._freshness.note([head.key.path])
+            self.freshness.note([head.key.path])
 
-    def replicas(self) -> set[str]:
-        """Return the ids of the replicas that have refs in the store."""
+    def replicas(self, *, look: bool = True) -> set[str]:
+        """Return the ids of the replicas that have refs in the store; as of the last look where none is asked for."""
         with self._section:
-            self._refresh_names()
+            if look or not self.freshness.has_looked:
+                self._refresh_names()
             # What lies among the replicas counts by its own name.
             paths = self._part("").rows or {} if len(self._parts.get("", ())) else {}
             return {folder.partition("/")[0] for folder, part in self._parts.items() if folder and len(part)} | {*paths}
@@ -196,7 +190,7 @@ class Index:
         """Keep what changed for the next process."""
         with self._section:
             self._listed.keep(self._horizon)
-            states = self._freshness.states
+            states = self.freshness.states
             if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
                 keep_parts(self._machine, self._parts, states, self._gone, self._horizon, self._views)
                 self._gone.clear()
@@ -210,11 +204,11 @@ class Index:
                 row = self._row(key.path)
                 if row is not None and row.token == before:
                     self._set(row._replace(token=after))
-            self._freshness.note(key.path for key, _, _ in tokens)
+            self.freshness.note(key.path for key, _, _ in tokens)
 
     def use(self, backend: Backend) -> None:
         """Look into another backend from now on: see `Repository.use`."""
-        self._backend = self._freshness.backend = backend
+        self._backend = self.freshness.backend = backend
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
@@ -227,11 +221,13 @@ class Index:
 
     def _forget_all(self) -> None:
         self._parts: dict[str, Part] = {}  # by folder
+        self._kept = Summary({})  # as it was when it was opened
+        self._names = Names()
         self._suspect: set[str] = set()  # paths of rows with a problem that may be over though the file is the same
         self._unreadable: set[str] = set()  # paths of rows that only the file's name tells the key of
         self._views: Views = {}
         self._views_with: dict[str, set[Paths]] = {}  # by path: the groups that it is in
-        self._freshness.forget()
+        self.freshness.forget()
         self._kept_states = {}
         self._horizon = ""  # when the views, and the answer, were made
         self._listed = Listed(self._machine)
@@ -249,13 +245,14 @@ class Index:
         if part is None:
             part = self._parts[folder] = Part()
             # So that the next look tells when it is gone.
-            self._freshness.states.setdefault(folder, None)
+            self.freshness.states.setdefault(folder, None)
         if part.rows is None:
             self._load(folder, part)
         return part
 
     def _load(self, folder: str, part: Part) -> None:
         horizon, part.rows, views, is_good = load_part(self._machine, folder, part.kept)
+        self._names.add(part.rows.values())
         if horizon == self._horizon:
             for paths, view in views.items():
                 self._add_view(paths, view)
@@ -278,7 +275,7 @@ class Index:
         """Look again into the folders of refs that were found to have changed."""
         for folder in set(map(folder_of, paths)):
             # What its state vouches for are other rows: another store may have come to stand here, and go again.
-            self._freshness.doubt(folder)
+            self.freshness.doubt(folder)
 
     def _compare(self, tokens: Mapping[str, Token], folders: Iterable[str]) -> set[str]:
         """Bring the rows of some folders up to date; return the paths of the refs that are not as they were.
@@ -301,16 +298,14 @@ class Index:
     def _refresh_names(self) -> None:
         """Bring up to date which ref has which name: a header changes only when its ref is replaced."""
         self._open()
-        for folder, part in list(self._parts.items()):
-            if part.rows is None and part.kept is not None and part.kept.troubled:
-                self._part(folder)
+        for folder in self._kept.troubled & self._parts.keys():
+            self._part(folder)
         for path in list(self._unreadable):
             key, row = RefKey(path), self._row(path)
             # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
             if row is not None and (path in self._suspect or self._backend.ref_token(key) != row.token):
                 self._read_row(key, row.token)
-        look = self._freshness.look(maker=getattr(self._making, "maker", None))
-        for folder in look.gone:
+        for folder in (look := self.freshness.look(maker=getattr(self._making, "maker", None))).gone:
             self._forget_part(folder)
         changed = [folder for folder in look.contents if not self._is_explained(folder, look)]
         if changed:
@@ -321,9 +316,10 @@ class Index:
 
     def _is_explained(self, folder: str, look: Look) -> bool:
         """Tell whether the rows of a folder are known to be as it is now, without a look at sizes and times."""
+        if folder not in look.explained:
+            return False
         rows = self._part(folder).rows or {}
-        known = {path: row.token.identity for path, row in rows.items()}
-        return folder in look.explained and known == look.contents[folder]
+        return {path: row.token.identity for path, row in rows.items()} == look.contents[folder]
 
     def _read_row(self, key: RefKey, token: Token) -> None:
         self._suspect.discard(key.path)
@@ -357,13 +353,16 @@ class Index:
             self._listed.forget()
         self._forget(row.path)
         part.put(row)
+        self._names.add([row])
         if not row.readable:
             self._unreadable.add(row.path)
 
     def _forget(self, path: str) -> None:
         folder = folder_of(path)
-        if folder not in self._parts or self._part(folder).pop(path) is None:
+        row = self._part(folder).pop(path) if folder in self._parts else None
+        if row is None:
             return
+        self._names.drop(row)
         self._suspect.discard(path)
         self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
@@ -382,10 +381,10 @@ class Index:
             return
         self._opened = True
         self._horizon = self._horizon or self._horizon_now()
-        kept = decode_summary(self._machine.recall(SUMMARY))
-        self._parts = {folder: Part(part) for folder, part in kept.items()}
-        self._freshness.states = {folder: part.state for folder, part in kept.items()}
-        self._kept_states = dict(self._freshness.states)
+        self._kept = decode_summary(self._machine.recall(SUMMARY))
+        self._parts = {folder: Part(part) for folder, part in self._kept.parts.items()}
+        self.freshness.states = {folder: part.state for folder, part in self._kept.parts.items()}
+        self._kept_states = dict(self.freshness.states)
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""

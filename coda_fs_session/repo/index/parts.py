@@ -33,50 +33,29 @@ class Part:
         is_dirty: the rows are others than those in the file.
     """
 
-    __slots__ = ("_by_name", "is_dirty", "kept", "rows")
+    __slots__ = ("is_dirty", "kept", "rows")
 
     def __init__(self, kept: KeptPart | None = None) -> None:
         self.kept = kept
         self.rows: dict[str, Row] | None = None
         self.is_dirty = False
-        self._by_name: dict[str, dict[str, None]] | None = None
 
     def __len__(self) -> int:
         if self.rows is not None:
             return len(self.rows)
         return self.kept.rows if self.kept is not None else 0
 
-    def may_have(self, hashes: list[bytes]) -> bool:
-        """Tell, of one that was not read, whether a name with one of these hashes may be in it."""
-        return self.kept is not None and any(each in self.kept.hashes for each in hashes)
-
-    def named(self, name: str) -> Iterable[str]:
-        """Return the paths of the rows that have or had a name."""
-        if self._by_name is None:
-            # Made when it is first asked for, as listing does not need it.
-            self._by_name = {}
-            for row in (self.rows or {}).values():
-                for each in names_of(row):
-                    self._by_name.setdefault(each, {})[row.path] = None
-        return self._by_name.get(name, ())
-
     def put(self, row: Row) -> None:
         """Take a row in, in the place of none."""
         assert self.rows is not None
         self.rows[row.path] = row
         self.is_dirty = True
-        if self._by_name is not None:
-            for name in names_of(row):
-                self._by_name.setdefault(name, {})[row.path] = None
 
     def pop(self, path: str) -> Row | None:
         """Drop a row, and return it."""
         row = self.rows.pop(path, None) if self.rows is not None else None
         if row is not None:
             self.is_dirty = True
-            if self._by_name is not None:
-                for name in names_of(row):
-                    self._by_name[name].pop(path)
         return row
 
     def summary(self, crc: int) -> KeptPart:
@@ -84,6 +63,33 @@ class Part:
         rows = (self.rows or {}).values()
         hashes = b"".join(hash_of(name) for row in rows for name in names_of(row))
         return KeptPart(None, len(rows), crc, any(row.problem for row in rows), hashes)
+
+
+class Names:
+    """The paths of rows by the names that they have or had."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, dict[str, None]] | None = None
+
+    def paths(self, name: str, parts: Iterable[Part]) -> Iterable[str]:
+        """Return the paths of the rows of a name, of parts whose rows were all taken in."""
+        if self._paths is None:
+            # Made when it is first asked for, as listing does not need it.
+            self._paths = {}
+            for part in parts:
+                self.add((part.rows or {}).values())
+        return self._paths.get(name, ())
+
+    def add(self, rows: Iterable[Row]) -> None:
+        if self._paths is not None:
+            for row in rows:
+                for name in names_of(row):
+                    self._paths.setdefault(name, {})[row.path] = None
+
+    def drop(self, row: Row) -> None:
+        if self._paths is not None:
+            for name in names_of(row):
+                self._paths[name].pop(row.path)
 
 
 def names_of(row: Row) -> Iterator[str]:
@@ -120,7 +126,7 @@ def keep_parts(
         gone: folders that were there, and are not.
     """
     # Another process may have kept other parts meanwhile. Each holds by itself.
-    others = decode_summary(machine.recall(SUMMARY))
+    others = decode_summary(machine.recall(SUMMARY)).parts
     summary = dict(others)
     for folder, part in parts.items():
         other = others.get(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ...backends.base import Backend, MachineState, Marker
@@ -13,35 +14,43 @@ class Look(NamedTuple):
 
     Attributes:
         marker: what the backend tells now; None where it was not asked.
-        moved: the folders in question; None for all.
+        moved: the folders in question; None for all. None of them where nothing is recorded.
     """
 
     marker: Marker | None
     moved: list[str] | None
 
 
-def look(backend: Backend, machine: MachineState) -> Look:
+def look(backend: Backend, machine: MachineState, *, changed: Collection[str] | None = None) -> Look:
     """Compare the store with what it was when it had all that is recorded.
+
+    Args:
+        changed: look only at these folders, and at those that could not tell then; None for all. What happened in
+            others shows whenever they are looked at.
 
     Raises:
         StoreError: the store cannot be read.
     """
+    seen, record = _look(backend, machine, changed), machine.record
+    return seen if seen.moved == [] or record.replicas() or record.aside() else Look(seen.marker, [])
+
+
+def _look(backend: Backend, machine: MachineState, changed: Collection[str] | None) -> Look:
     try:
         replica, known = decode_note(machine.record.load_marker() or b"[null,{}]")
     except (ValueError, TypeError):
         return Look(None, None)
-    marker = backend.replica_marker(replica, known) if known and isinstance(known, dict) else None
+    if not known or not isinstance(known, dict):
+        return Look(None, None)
+    only = None if changed is None else {*changed, *(folder for folder, part in known.items() if not part)}
+    marker = backend.replica_marker(replica, known, only=only)
     if not marker or marker[""] != known.get(""):
         return Look(marker, None)
+    if marker == known and all(known.values()):
+        return Look(marker, [])
     folders = {**known, **marker}
     moved = [each for each in folders if not known.get(each) or known[each] != marker.get(each)]
     if replica in moved:
         # A folder that came since and is gone again is known by its records alone.
         moved += [each for each in machine.record.folders(replica) if each not in folders]
     return Look(marker, moved)
-
-
-def has_moved(backend: Backend, machine: MachineState) -> bool:
-    """Tell whether something that is recorded may be missing from the store; raises as `look`."""
-    record = machine.record
-    return look(backend, machine).moved != [] and bool(record.replicas() or record.aside())

@@ -27,21 +27,24 @@ _Checked = dict[str, list[list[int]]]
 """The tokens of each ref and of its record under which they were found to agree."""
 
 
-def at_open(repo: Repository) -> None:
+def at_open(repo: Repository, seen: Look | None = None) -> None:
     """Put back what was reverted since the store was last looked at; quick where nothing moved.
 
     A store that cannot be written or read is left alone: whoever reads it is told.
+
+    Args:
+        seen: what a look a moment ago has found.
     """
     with suppress(StoreError):
-        record, seen = repo.machine.record, look(repo.backend, repo.machine)
-        if seen.moved != [] and (record.replicas() or record.aside()) and not _has_the_newest(repo):
+        seen = seen or look(repo.backend, repo.machine)
+        if seen.moved != [] and not _has_the_newest(repo):
             put_back(repo, seen)
 
 
 def at_close(repo: Repository) -> None:
-    """Hold the records against the store once more, so that who opens it next need not: our own writes moved it."""
+    """Hold the records against the store where our own writes moved it, so that who opens it next need not."""
     with suppress(StoreError):
-        marker, moved = look(repo.backend, repo.machine)
+        marker, moved = look(repo.backend, repo.machine, changed=repo.index.freshness.written)
         # Which replica we are is asked last: it takes the index, which many who close a store have not needed.
         if moved == [] or not repo.machine.record.replicas() or (replica := repo.replica) is None:
             return

@@ -81,14 +81,15 @@ def _session_names(repo: Repository, name: str) -> Iterator[str]:
 
 def is_of_this_store(repo: Repository, name: str) -> bool:
     """Tell whether a set of records is of the store that is at the place now; in doubt it is."""
+    backend, record = repo.backend, repo.machine.record
+    store, others = _noted(record, name)
+    # First, since it is the quickest to tell, and nearly always so.
+    if store is not None and store == _as_json(backend.place().store):
+        return True
     replica, there = replica_of(name), repo.index.replicas()
     is_given = repo.machine.replica(()) is not None
     if replica in there and not is_given:
         # It was made up for this store.
-        return True
-    backend, record = repo.backend, repo.machine.record
-    store, others = _noted(record, name)
-    if store is not None and store == _as_json(backend.place().store):
         return True
     if any(other in there and other != replica for other in others):
         return True
