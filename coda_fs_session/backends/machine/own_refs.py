@@ -188,6 +188,7 @@ class FileRecord(Record):
                 if os.fstat(descriptor).st_size >= _MOST_CHANGES:
                     self._files.truncate(descriptor, 0)
                 self._files.write(descriptor, b".")
+                self.counted += 1
                 # Where our byte is, even if others have added theirs since.
                 return os.lseek(descriptor, 0, os.SEEK_CUR)
             finally:

@@ -7,11 +7,11 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain
 
-from ...backends.base import Backend, MachineState, RefKey, Token, folder_of
+from ...backends.base import Backend, MachineState, RefKey, Snapshot, Token, folder_of
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
 from ...format.names import identity_of, key_of_ref, session_key
 from ...process.interrupts import Section
@@ -196,15 +196,16 @@ class Index:
                 self._gone.clear()
                 self._kept_states = dict(states)
 
-    def moved(self, tokens: Iterable[tuple[RefKey, Token, Token]]) -> None:
-        """Take note that refs have other tokens now: each with the one before."""
+    def moved(self, refs: Sequence[tuple[RefKey, Token, Snapshot]], fold: Callable[..., State]) -> None:
+        """Take in refs that have other tokens now: each with the token before, and what it is; for `fold` to read."""
         with self._section:
-            tokens = list(tokens)
-            for key, before, after in tokens:
+            for key, before, now in refs:
                 row = self._row(key.path)
-                if row is not None and row.token == before:
-                    self._set(row._replace(token=after))
-            self.freshness.note(key.path for key, _, _ in tokens)
+                if row is None or row.token != before:
+                    # Appended to since, which nobody has told.
+                    row = row_of(fold(key, now))
+                self._set(row._replace(token=now.token))
+            self.freshness.note(key.path for key, _, _ in refs)
 
     def use(self, backend: Backend) -> None:
         """Look into another backend from now on: see `Repository.use`."""
