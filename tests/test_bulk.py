@@ -308,6 +308,25 @@ def test_names_are_not_listed_for_each(lasting: Opener, monkeypatch: pytest.Monk
     assert sum(bool(look) for look in looks) <= 2
 
 
+def test_what_was_written_is_not_read_to_know_it(lasting: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while more is made nor for a list: what was saved since a session was made is known as well."""
+    monkeypatch.setattr(staged, "MOST_REFS", 3)
+    manager = lasting()
+    manager.create_session("before")
+    assert manager.list_sessions()
+    time.sleep(SETTLED)
+    read: list[object] = []
+    with monkeypatch.context() as context:
+        context.setattr(type(backend_of(manager)), "read_ref", lambda _, key: read.append(key))
+        with manager.bulk():
+            expected = fill(manager, 10)
+        # Until the times of refs tell.
+        time.sleep(SETTLED)
+        listed = {info.name: info.message_count for info in manager.list_sessions()}
+    assert read == []
+    assert listed == {"before": 0} | {name: len(contents) for name, contents in expected.items()}
+
+
 def test_a_child_of_a_fork_does_not_write_what_the_parent_will(tmp_path: Path) -> None:
     """What was saved by then is written before the fork; both go on from there."""
     script = """

@@ -15,7 +15,12 @@ class Record:
 
     Records are kept in sets, one for each replica. A set that is kept aside goes by another name, which no replica can
     have; `tokens`, `read` and `forget` take the keys of it too.
+
+    Attributes:
+        counted: how often `count_change` has noted something.
     """
+
+    counted = 0
 
     def adopt(self, replica: str) -> None:
         """Keep a record of this replica's refs from now on."""
@@ -95,10 +100,6 @@ class Record:
 
     def changes(self) -> int:
         """Return how often that was noted, by whatever process."""
-        return 0
-
-    def own_change(self) -> int:
-        """Return the number of the change that this process has noted last, 0: none."""
         return 0
 
     def load_marker(self) -> bytes | None:

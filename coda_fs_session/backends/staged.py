@@ -40,8 +40,9 @@ MOST_BYTES = 16 * 1024 * 1024
 _FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "hold", "together"}
 """Verbs before which everything is written, unless the thread that holds back has its own way with them."""
 
-Written = Sequence[tuple[RefKey, Token, Token]]
-"""Of refs that were written: key, the token that they had here, and the one that they have now."""
+Written = Sequence[tuple[RefKey, Token, Snapshot]]
+"""Refs that were written: key, the token that they had here, and what they are now."""
+
 Apart = Sequence[tuple[RefKey, RefKey]]
 """Of refs whose key somebody else has taken: that key, and the one that they are written under."""
 
@@ -78,8 +79,7 @@ class StagedBackend(WrapperBackend):
         self._has_ended = False
         self._serial = count(1)
         self._met: set[str] = set()
-        # Of refs that were written, the token that was handed out last and the one that the ref has in its place.
-        self._became: dict[RefKey, tuple[Token, Token]] = {}
+        self._became: dict[RefKey, tuple[Token, Token]] = {}  # of what was written: the last token here, the one there
         self._lock = threading.RLock()
         self._forget()
         _unfinished.add(self)
@@ -107,7 +107,7 @@ class StagedBackend(WrapperBackend):
             # Another thread may be writing this, and wait for what this one holds. And what is written in a block of
             # `inner` may be undone with it. Whatever the block rests on was written before it began.
             return
-        written: list[tuple[RefKey, Token, Token]] = []
+        written: list[tuple[RefKey, Token, Snapshot]] = []
         apart: list[tuple[RefKey, RefKey]] = []
         with self._lock:
             self._put_objects()
@@ -122,7 +122,7 @@ class StagedBackend(WrapperBackend):
                     where, new = (key, token) if token is not None else self._write_taken(key, snapshot.data)
                     if where == key:
                         self._became[key] = (snapshot.token, new)
-                        written.append((key, snapshot.token, new))
+                        written.append((key, snapshot.token, snapshot._replace(token=new)))
                     else:
                         apart.append((key, where))
                 self._refs = {}

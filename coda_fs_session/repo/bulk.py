@@ -52,7 +52,7 @@ class Bulk(AbstractContextManager[None]):
                 self._repo.use(staged.inner)
 
     def _note(self, written: Written, apart: Apart) -> None:
-        self._repo.index.moved(written)
+        self._repo.index.moved(written, self._repo.fold)
         for key, _ in apart:
             warn(
                 f"another process has made a session in {key.path} during bulk(); both are kept: list_sessions() has "

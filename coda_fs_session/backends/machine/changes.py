@@ -19,13 +19,13 @@ class Changes:
         state: returns the state folder; it need not exist. "" for none.
 
     Attributes:
-        own: the number of the change that this process has counted last; 0 for none.
+        counted: how many of them this process has counted.
     """
 
     def __init__(self, state: Callable[[], str], files: Files) -> None:
         self._state = state
         self._files = files
-        self.own = 0
+        self.counted = 0
 
     def count(self) -> None:
         """Count one more; failing to is not an error."""
@@ -39,8 +39,7 @@ class Changes:
                 if os.fstat(descriptor).st_size >= _MOST:
                     self._files.truncate(descriptor, 0)
                 self._files.write(descriptor, b".")
-                # Where our byte is, even if others have added theirs since.
-                self.own = os.lseek(descriptor, 0, os.SEEK_CUR)
+                self.counted += 1
             finally:
                 os.close(descriptor)
 

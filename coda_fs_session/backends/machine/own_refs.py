@@ -178,12 +178,10 @@ class FileRecord(Record):
 
     def count_change(self) -> None:
         self._changes.count()
+        self.counted = self._changes.counted
 
     def changes(self) -> int:
         return self._changes.now()
-
-    def own_change(self) -> int:
-        return self._changes.own
 
     def load_marker(self) -> bytes | None:
         return self._load(_MARKER)

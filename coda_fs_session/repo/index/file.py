@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -70,21 +70,23 @@ class Summary(NamedTuple):
     Attributes:
         parts: by folder.
         hashes: those of all parts, one after the other.
+        folders: those of the parts in this order; ends: of their hashes.
         troubled: the folders of parts in which some refs cannot be used.
     """
 
     parts: dict[str, KeptPart]
     hashes: bytes = b""
+    folders: Sequence[str] = ()
+    ends: Sequence[int] = ()
     troubled: Set[str] = frozenset()
 
     def folders_of(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the folders whose parts may have one of these names."""
-        folders, ends = list(self.parts), list(accumulate(len(part.hashes) for part in self.parts.values()))
         for wanted in map(hash_of, names):
             place = -1
             while (place := self.hashes.find(wanted, place + 1)) >= 0:
                 if place % HASH_BYTES == 0:
-                    yield folders[bisect_right(ends, place)]
+                    yield self.folders[bisect_right(self.ends, place)]
 
 
 def topic_of(folder: str) -> str:
@@ -115,7 +117,8 @@ def decode_summary(data: bytes | None) -> Summary:
         if version != _VERSION:
             return Summary({})
         parts = {}
-        end = 0
+        folders, *_, sizes = columns
+        ends, end = list(accumulate(sizes)), 0
         # Most names are looked for in a few parts: the hashes of the others are not copied.
         view = memoryview(hashes)
         for folder, state, rows, crc, troubled, size in zip(*columns, strict=True):
@@ -124,7 +127,7 @@ def decode_summary(data: bytes | None) -> Summary:
     except (ValueError, TypeError):
         # The index is only a copy of what the refs say: those are read again.
         return Summary({})
-    return Summary(parts, hashes, {folder for folder, part in parts.items() if part.troubled})
+    return Summary(parts, hashes, folders, ends, {folder for folder, part in parts.items() if part.troubled})
 
 
 def encode_part(horizon: str, rows: Mapping[str, Row], views: Views) -> bytes:

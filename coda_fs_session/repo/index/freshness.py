@@ -46,7 +46,7 @@ class Freshness:
         self.states: dict[str, object] = {}
         self._beside: dict[str, object] | None = None  # such states, without what we do to the refs of our own replica
         self._noted: set[str] = set()  # folders in which this process has written since the last look
-        self._changes = -1  # of all processes, at the last look
+        self._others: int | None = None  # how many changes other processes had made, at the last look
         self._recent: set[str] = set()  # folders into which the last look came right after some change
         self.has_looked = False
         self._good_until = 0.0  # by the monotonic clock: so long what was seen then will do for making new ones
@@ -54,7 +54,7 @@ class Freshness:
     @property
     def is_recent(self) -> bool:
         """Whether the last look was a moment ago, and no other process of this machine has written a ref since."""
-        return time.monotonic() < self._good_until and self._record.changes() == self._changes
+        return time.monotonic() < self._good_until and self._changes_of_others() == self._others
 
     def look(self, *, maker: str | None = None) -> Look:
         """Look in which folders refs may have other names than those that are known.
@@ -69,7 +69,7 @@ class Freshness:
         if maker is not None and self._is_as_before_beside(maker):
             return Look()
         # Before the listing: what happens between the two is a reason to look again, not one that was looked at.
-        changes = self._record.changes()
+        others = self._changes_of_others()
         found = self.backend.ref_folders(self.states)
         gone = self.states.keys() - found.states.keys()
         self.states = found.states
@@ -77,7 +77,7 @@ class Freshness:
         # Some time that grows with what a look takes: who makes many sessions spends a tenth of it on looking.
         self._good_until = began + max(_A_MOMENT, 10 * (time.monotonic() - began))
         noted, self._noted = self._noted, set()
-        alone, self._changes = changes == self._changes, changes
+        alone, self._others = others == self._others, others
         if not found.contents and not gone:
             return Look()
         before, self._recent = self._recent, {folder for folder in found.contents if found.states[folder] is None}
@@ -104,10 +104,11 @@ class Freshness:
                 self._noted.add(folder)
                 self.written.add(folder)
                 folder = folder_of(folder)
-        changes = self._record.changes()
-        if changes == self._changes + 1 == self._record.own_change():
-            # Nobody else's.
-            self._changes = changes
+
+    def _changes_of_others(self) -> int:
+        # Ours first: one that another thread makes meanwhile is taken for somebody else's, and not the reverse.
+        ours = self._record.counted
+        return self._record.changes() - ours
 
     def doubt(self, folder: str) -> None:
         """Look into a folder at the next look, whatever its state."""

@@ -7,11 +7,11 @@ gives the same token for its ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain
 
-from ...backends.base import Backend, MachineState, RefKey, Token, folder_of
+from ...backends.base import Backend, MachineState, RefKey, Snapshot, Token, folder_of
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
 from ...format.names import identity_of, key_of_ref, session_key
 from ...process.interrupts import Section
@@ -20,7 +20,7 @@ from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness, Look
 from .listed import Listed, Listing, most_changed
 from .parts import Names, Part, keep_parts, load_part
-from .rows import Row, ViewRow, row_of
+from .rows import Row, ViewRow, ordered, row_of
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
@@ -151,7 +151,7 @@ class Index:
         """Return what refs add up to, if that is known and none of them was found to have changed since."""
         with self._section:
             self._look_at_the_horizon()
-            rows = _ordered(rows)
+            rows = ordered(rows)
             kept = self._views.get(tuple(row.path for row in rows))
             if kept is None or kept.tokens != tuple(row.token for row in rows):
                 return None
@@ -162,7 +162,7 @@ class Index:
     def keep_view(self, rows: Iterable[Row], view: list[ViewRow]) -> None:
         """Keep what refs add up to, until one of them changes."""
         with self._section:
-            rows = _ordered(rows)
+            rows = ordered(rows)
             self._part(folder_of(rows[0].path)).is_dirty = True
             self._add_view(tuple(row.path for row in rows), View(tuple(row.token for row in rows), view))
 
@@ -196,15 +196,16 @@ class Index:
                 self._gone.clear()
                 self._kept_states = dict(states)
 
-    def moved(self, tokens: Iterable[tuple[RefKey, Token, Token]]) -> None:
-        """Take note that refs have other tokens now: each with the one before."""
+    def moved(self, refs: Sequence[tuple[RefKey, Token, Snapshot]], fold: Callable[..., State]) -> None:
+        """Take in refs that have other tokens now: each with the token before, and what it is; for `fold` to read."""
         with self._section:
-            tokens = list(tokens)
-            for key, before, after in tokens:
+            for key, before, now in refs:
                 row = self._row(key.path)
-                if row is not None and row.token == before:
-                    self._set(row._replace(token=after))
-            self.freshness.note(key.path for key, _, _ in tokens)
+                if row is None or row.token != before:
+                    # Appended to since, which nobody has told.
+                    row = row_of(fold(key, now))
+                self._set(row._replace(token=now.token))
+            self.freshness.note(key.path for key, _, _ in refs)
 
     def use(self, backend: Backend) -> None:
         """Look into another backend from now on: see `Repository.use`."""
@@ -288,8 +289,10 @@ class Index:
         if known == tokens and not self._suspect:
             return set()
         changed = [path for path, token in tokens.items() if known.get(path) != token or path in self._suspect]
+        # Of a store that a sync tool has brought, nothing is recorded: it takes as long to find that out as to read it.
+        recorded = self._machine.record.replicas() if len(changed) > _FEW else None
         for path in changed:
-            self._read_row(RefKey(path), tokens[path])
+            self._read_row(RefKey(path), tokens[path], recorded)
         gone = known.keys() - tokens.keys()
         for path in gone:
             self._forget(path)
@@ -321,11 +324,11 @@ class Index:
         rows = self._part(folder).rows or {}
         return {path: row.token.identity for path, row in rows.items()} == look.contents[folder]
 
-    def _read_row(self, key: RefKey, token: Token) -> None:
+    def _read_row(self, key: RefKey, token: Token, recorded: Collection[str] | None = None) -> None:
         self._suspect.discard(key.path)
         try:
             # Before the ref: a save writes the record last.
-            end = self._machine.record.end(key)
+            end = self._machine.record.end(key) if recorded is None or key.replica in recorded else None
             row = row_of(self._read(key))
             self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(differs=True))
         except KeyError:
@@ -393,7 +396,3 @@ class Index:
         if before not in ("", horizon):
             self._listed.forget()
             self._views, self._views_with = {}, {}
-
-
-def _ordered(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: row.path)

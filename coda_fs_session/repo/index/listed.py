@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 from ...backends.base import NO_TOKEN, MachineState, Token
@@ -51,9 +53,9 @@ class Listed:
     def since(self, tokens: Mapping[str, Token]) -> Listing:
         """Return the answer that is known, where refs have these tokens now."""
         before = self._tokens or {}
-        changed: Set[str] = frozenset()
-        if before != tokens:
-            changed = {path for path, token in tokens.items() if before.get(path) != token}
+        # No loop of our own: a list after few changes is little more than this.
+        changed = set(compress(tokens, map(ne, map(before.get, tokens), tokens.values())))
+        if len(before) != len(tokens) or not changed <= before.keys():
             changed |= before.keys() - tokens.keys()
         return Listing(self._answer, before, tokens, changed)
 

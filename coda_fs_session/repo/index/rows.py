@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -81,6 +82,11 @@ class ViewRow(NamedTuple):
     refs: tuple[KnownRef, ...] = ()
     sides: tuple[str, ...] = ()
     diverged_at: int | None = None
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return rows in the order in which what they add up to is kept."""
+    return sorted(rows, key=lambda row: row.path)
 
 
 def row_of(head: State) -> Row:

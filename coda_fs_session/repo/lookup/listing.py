@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
     while True:
         concerned = paths.union(*(group for group in wide if not paths.isdisjoint(group)))
         # Each session has the place of its head, and its name is one that others may make way for.
-        gone = {number for number, path in zip(range(len(names)), listing.before, strict=False) if path in concerned}
+        gone = set(compress(range(len(names)), map(concerned.__contains__, listing.before)))
         labels = {names[number] for number in gone}
         labels.update(chain.from_iterable((row.name, *row.former_names) for row in repo.index.at(concerned)))
         rows = related_to(filter(None, labels), repo.index.last_named)
@@ -144,8 +144,9 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
     told = _tell(repo, rows)
     infos = _infos_of(columns, few)
     updated: Sequence[int] = columns[list(_COLUMNS).index("updated_at")]
-    stay = [number for number in range(len(infos)) if number not in gone]
-    found = [infos[number] for number in stay]
+    stay, found = list(range(len(infos))), infos
+    for number in sorted(gone, reverse=True):
+        del stay[number], found[number]
     for info, (view, _) in zip(reversed(told.infos()), reversed(told.views), strict=True):
         place = (-(view.row.updated or 0), view.label)
         found.insert(bisect_left(stay, place, key=lambda number: (-updated[number], names[number])), info)
