@@ -72,6 +72,7 @@ class Summary(NamedTuple):
         hashes: those of all parts, one after the other.
         folders: those of the parts in this order; ends: of their hashes.
         troubled: the folders of parts in which some refs cannot be used.
+        data: what it was read from.
     """
 
     parts: dict[str, KeptPart]
@@ -79,6 +80,7 @@ class Summary(NamedTuple):
     folders: Sequence[str] = ()
     ends: Sequence[int] = ()
     troubled: Set[str] = frozenset()
+    data: bytes | None = None
 
     def folders_of(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the folders whose parts may have one of these names."""
@@ -127,7 +129,7 @@ def decode_summary(data: bytes | None) -> Summary:
     except (ValueError, TypeError):
         # The index is only a copy of what the refs say: those are read again.
         return Summary({})
-    return Summary(parts, hashes, folders, ends, {folder for folder, part in parts.items() if part.troubled})
+    return Summary(parts, hashes, folders, ends, {folder for folder, part in parts.items() if part.troubled}, data)
 
 
 def encode_part(horizon: str, rows: Mapping[str, Row], views: Views) -> bytes:

@@ -192,7 +192,7 @@ class Index:
             self._listed.keep(self._horizon)
             states = self.freshness.states
             if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
-                keep_parts(self._machine, self._parts, states, self._gone, self._horizon, self._views)
+                keep_parts(self._machine, self._kept, self._parts, states, self._gone, self._horizon, self._views)
                 self._gone.clear()
                 self._kept_states = dict(states)
 

@@ -10,6 +10,7 @@ from .file import (
     NOT_KEPT,
     SUMMARY,
     KeptPart,
+    Summary,
     Views,
     decode_part,
     decode_summary,
@@ -117,6 +118,7 @@ def load_part(machine: MachineState, folder: str, kept: KeptPart | None) -> tupl
 
 def keep_parts(
     machine: MachineState,
+    known: Summary,
     parts: Mapping[str, Part],
     states: Mapping[str, object],
     gone: Set[str],
@@ -126,11 +128,13 @@ def keep_parts(
     """Keep the parts that changed, and the summary of all.
 
     Args:
+        known: the summary as it was read earlier.
         states: of all folders, as the rows are.
         gone: folders that were there, and are not.
     """
     # Another process may have kept other parts meanwhile. Each holds by itself.
-    others = decode_summary(machine.recall(SUMMARY)).parts
+    data = machine.recall(SUMMARY)
+    others = (known if data == known.data else decode_summary(data)).parts
     summary = dict(others)
     for folder, part in parts.items():
         other = others.get(folder)
