@@ -46,7 +46,7 @@ if sys.platform != "win32":
     NO_LINKS = os.O_NOFOLLOW
 
     # Not in functions: a save makes some of these calls.
-    LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
+    LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
     flock = fcntl.flock
     pread = os.pread
     rename = os.rename
@@ -112,7 +112,7 @@ else:
     PLAIN = os.O_BINARY | os.O_NOINHERIT
     NO_LINKS = 0
 
-    LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
+    LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
     sync_data = os.fsync
 
     _PAUSE = 0.005

@@ -13,6 +13,8 @@ import pytest
 from repo.machines import Machine
 
 from coda_fs_session import SessionWarning
+from coda_fs_session.backends.machine import packing
+from coda_fs_session.backends.machine.own_refs import FileRecord
 
 
 def rsync(backup: Path, store: Path) -> None:
@@ -73,3 +75,17 @@ def told(*parts: str) -> Iterator[None]:
 
 def whole_tree(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def records(machine: Machine, name: str) -> list[Path]:
+    """Return the files of records of a session, kept aside or not; packed ones are made files again."""
+    for state in (machine.folder / "state").iterdir():
+        record = FileRecord(lambda state=state: str(state))
+        for key in [key for each in (*record.replicas(), *record.aside()) for key in record.tokens(each)]:
+            if not (state / "own" / key.path).exists():
+                data = record.read(key)
+                assert data is not None
+                (state / "own" / key.path).write_bytes(data)
+        for pack in (state / "own").rglob(packing.PACK):
+            pack.unlink()
+    return sorted((machine.folder / "state").glob(f"*/own/*/**/{name}.jsonl"))

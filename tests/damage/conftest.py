@@ -9,9 +9,31 @@ import pytest
 from layouts import layout
 from repo.machines import Machine, said
 
+from coda_fs_session.backends.disk.descriptors import give_back
+from coda_fs_session.backends.machine import packing
+from coda_fs_session.backends.machine.own_refs import FileRecord
+
 from .backups import backup_of
 
 __all__ = ["here", "layout"]
+
+
+@pytest.fixture(autouse=True)
+def packed(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one of the two layouts, have every program find all records packed."""
+    if layout == "flat":
+        return
+    adopt = FileRecord.adopt
+
+    def adopt_packed(self: FileRecord, replica: str) -> None:
+        adopt(self, replica)
+        give_back()
+        root = f"{self.state()}/own"
+        packing.pack(self._files, self._packs, root, replica, list(packing.folders(root, replica)))
+
+    monkeypatch.setattr(packing, "_MOST_LOOSE", 1)
+    monkeypatch.setattr(packing, "_SHARE", 10**9)
+    monkeypatch.setattr(FileRecord, "adopt", adopt_packed)
 
 
 @pytest.fixture

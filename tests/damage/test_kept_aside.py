@@ -28,6 +28,8 @@ from coda_fs_session import (
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.machine import aside, state
 
+from .backups import records
+
 ids = pytest.mark.parametrize("replica", ["", "given"], ids=["chosen id", "given id"])
 
 
@@ -234,7 +236,7 @@ def test_a_damaged_record_is_kept_aside(tmp_path: Path, gone: bool) -> None:
     backup = Path(shutil.copytree(here.store, tmp_path / "backup"))
     here.change("chat", "more")
     here.manager().close()
-    (record,) = (here.folder / "state").glob("*/own/*/**/chat.jsonl")
+    (record,) = records(here, "chat")
     record.write_bytes(record.read_bytes().replace(b"more", b"less", 1))
     damaged = record.read_bytes()
     ref = next(here.store.glob("refs/**/chat.jsonl"))
@@ -251,7 +253,7 @@ def test_a_damaged_record_is_kept_aside(tmp_path: Path, gone: bool) -> None:
     assert manager.bring_back() == []
     with pytest.raises(CorruptionError):
         manager.bring_back("chat")
-    (kept,) = (here.folder / "state").glob("*/own/*.*/**/chat.jsonl")
+    (kept,) = (path for path in records(here, "chat") if "." in path.relative_to(here.folder).parts[3])
     assert kept.read_bytes() == damaged
     with warned() as texts:
         here.create("chat", said("0", "1", "on")) if gone else here.change("chat", "on")

@@ -17,7 +17,7 @@ from coda_fs_session import ObjectNotYetHereError, SessionWarning, StoreFormatEr
 from coda_fs_session.backends.disk import tokens
 from coda_fs_session.backends.disk.files import Files
 
-from .backups import Way, backup_of, by_rename, delete_one, every_length, every_way, go_on, told, whole_tree
+from .backups import Way, backup_of, by_rename, delete_one, every_length, every_way, go_on, records, told, whole_tree
 
 
 @every_length
@@ -270,7 +270,7 @@ def test_one_that_cannot_be_put_back_keeps_no_other(here: Machine) -> None:
     here.change("other", "more")
     manager = here.manager()
     session = manager.load_session("other")
-    (record,) = (here.folder / "state").glob("*/own/*/**/other.jsonl")
+    (record,) = records(here, "other")
     later = record.read_bytes().replace(b'{"coda_fs_session":1', b'{"coda_fs_session":2', 1) + b"and more\n"
     record.write_bytes(later)
     by_rename(backup_of(here), here.store)
@@ -279,5 +279,5 @@ def test_one_that_cannot_be_put_back_keeps_no_other(here: Machine) -> None:
     session.add_message(said("mine")[0])
     with pytest.raises(StoreFormatError, match="upgrade"):
         manager.save_session(session)
-    assert record.read_bytes() == later
+    assert records(here, "other")[0].read_bytes() == later
     assert here.read("other") == ["fine"]

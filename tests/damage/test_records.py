@@ -16,7 +16,7 @@ from coda_fs_session import SessionWarning
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.machine.state import LocalState
 
-from .backups import backup_of, by_rename, delete_one, every_length, go_on, told
+from .backups import backup_of, by_rename, delete_one, every_length, go_on, records, told
 
 
 @pytest.mark.parametrize("replica", ["", "given"])
@@ -46,10 +46,11 @@ def test_two_stores_at_one_place_never_mix(tmp_path: Path, replica: str) -> None
 def test_a_record_that_is_no_good(here: Machine, harm: str, reverted: bool) -> None:
     """It puts back what it can, never anything wrong, and is made anew; the store is as readable as without it."""
     go_on(here, 1)
-    record = next((here.folder / "state").glob("*/own/*/**/chat.jsonl"))
+    (record,) = records(here, "chat")
     stale = record.read_bytes()
     expected = [*go_on(here, 2)[:3], "more 0", "more 1"]
     here.manager().close()
+    assert records(here, "chat") == [record]
     data = record.read_bytes()
     if harm == "lost":
         record.unlink()
@@ -169,10 +170,11 @@ def test_a_record_is_kept_of_own_refs_only(here: Machine, tmp_path: Path) -> Non
     there.send_to(here)
     here.change("other", 1)
     assert here.read("chat") == ["0", "1", "theirs"]
-    (own,) = (path for path in (here.folder / "state").glob("*/own/*") if not path.name.startswith("."))
-    records = [path for path in own.rglob("*.jsonl") if not path.name.startswith(".")]
-    assert sorted(path.name for path in records) == ["chat.jsonl", "other.jsonl"]
-    for path in records:
-        ref = here.store / "refs" / own.name / path.relative_to(own)
-        assert path.read_bytes() == ref.read_bytes()
-        assert path.stat().st_mode & 0o777 == 0o600
+    repo = here.repository()
+    (own,) = repo.machine.record.replicas()
+    kept = repo.machine.record.tokens(own)
+    assert sorted(Path(key.path).name for key in kept) == ["chat.jsonl", "other.jsonl"]
+    for key in kept:
+        assert repo.machine.record.read(key) == (here.store / "refs" / key.path).read_bytes()
+    files = [path for path in (here.folder / "state").glob(f"*/own/{own}/**/*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

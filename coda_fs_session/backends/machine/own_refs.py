@@ -1,7 +1,7 @@
 """The record of this machine's own refs, in the state folder: a copy of each as this machine last wrote it.
 
-Nothing syncs it, and it is not made durable: it is there to tell a ref that somebody put an older copy of in place,
-which a crash of this machine does not do.
+Nothing syncs it, and of what was just written nothing is made durable: it is there to tell a ref that somebody put an
+older copy of in place, which a crash of this machine does not do. Copies that nobody writes to are packed.
 """
 
 from __future__ import annotations
@@ -10,43 +10,43 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
-from ...process.system import RENAMES_OPEN_FILES, FolderEntry, pread
-from ..base import END_BYTES, Record, RefEnd, RefKey, Token, replica_of
-from ..disk.descriptors import names_in, note_keeper, scan
+from ...process.system import RENAMES_OPEN_FILES, pread
+from ..base import END_BYTES, RefEnd, RefKey, Token, replica_of
+from ..disk.descriptors import note_keeper, scan
 from ..disk.files import (
     Files,
-    discard,
     make_folders,
     open_regular,
     open_with_status,
     read_bytes,
+    store_errors,
     write_all,
 )
 from ..disk.new_files import write_file
 from ..disk.paths import is_hidden, is_replica_id
 from ..disk.tokens import end_of, token_of
 from .aside import move_aside, move_back
-from .changes import Changes
-from .kept import keep, kept
 from .newest import Newest
 from .open_copy import OpenCopy
+from .packing import alone, pack, remove_all
+from .packing import folders as folders_within
+from .packs import Packs
+from .record_notes import RecordNotes
 
 # Any process may have to replace a copy.
 _OPEN_COPIES = 64 if RENAMES_OPEN_FILES else 0
 _LIMIT = 2**31
-# Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED, _NOTE = ".marker", ".checked", ".store"
 
 _T = TypeVar("_T")
 
 
-class FileRecord(Record):
+class FileRecord(RecordNotes):
     """Copies of refs below ``own/<replica>/`` in the state folder, under the same file names.
 
     Whoever writes a ref holds its lock, and so is alone with its copy. What is kept aside is in folders beside,
@@ -61,15 +61,16 @@ class FileRecord(Record):
     """
 
     def __init__(self, folder: Callable[[], str], files: Files | None = None) -> None:
-        self.state = folder
-        self._files = files or Files(durable=False)
+        super().__init__(folder, files)
         self._adopted: set[str] = set()
         self._open: OrderedDict[RefKey, OpenCopy] = OrderedDict()
         # Refs whose copy could not be written: they go without one until the process ends.
         self._given_up: set[RefKey] = set()
         self._warned = False
         self._newest = Newest(self._folder, self._files)
-        self._changes = Changes(folder, self._files)
+        self._packs = Packs()
+        # Records that are files: to be packed.
+        self._written: set[str] = set()
         self._mutex = threading.RLock()
         forks.renew(self, forks.Floor.BACKEND)
         note_keeper(self)
@@ -83,31 +84,31 @@ class FileRecord(Record):
         return [name for name in self._names() if is_replica_id(name)]
 
     def is_empty(self, replica: str) -> bool:
-        try:
-            return next(self._entries(replica), None) is None
-        except (OSError, StoreError):
-            return True
+        return next(self._tokens(replica, None), None) is None
 
     def tokens(self, replica: str, folders: Collection[str] | None = None) -> dict[RefKey, Token]:
-        found = {}
-        for folder in (replica,) if folders is None else folders:
-            with contextlib.suppress(OSError, StoreError):
-                for path, entry in self._entries(folder, deep=folders is None):
-                    with contextlib.suppress(FileNotFoundError):
-                        found[RefKey(path)] = token_of(entry.stat(follow_symlinks=False))
-        return found
+        return dict(self._tokens(replica, folders))
 
-    def _entries(self, folder: str, *, deep: bool = True) -> Iterator[tuple[str, FolderEntry]]:
-        """Yield each record in a folder, by its path, or anywhere below it."""
-        with scan(f"{self._folder()}/{folder}") as entries:
+    def _tokens(self, replica: str, folders: Collection[str] | None) -> Iterator[tuple[RefKey, Token]]:
+        with contextlib.suppress(OSError, StoreError):
+            root = self._folder()
+            for folder in folders_within(root, replica) if folders is None else folders:
+                with contextlib.suppress(OSError, StoreError):
+                    yield from self._tokens_in(root, folder)
+
+    def _tokens_in(self, root: str, folder: str) -> Iterator[tuple[RefKey, Token]]:
+        # Files first: what is packed meanwhile is in the pack by then.
+        names = set()
+        with scan(f"{root}/{folder}") as entries:
             for entry in entries:
-                path = f"{folder}/{entry.name}"
-                if is_hidden(entry.name):
+                if is_hidden(entry.name) or entry.is_dir(follow_symlinks=False):
                     continue
-                if not entry.is_dir(follow_symlinks=False):
-                    yield path, entry
-                elif deep:
-                    yield from self._entries(path)
+                with contextlib.suppress(FileNotFoundError):
+                    yield RefKey(f"{folder}/{entry.name}"), token_of(entry.stat(follow_symlinks=False))
+                    names.add(entry.name)
+        for packed in self._packs.entries(f"{root}/{folder}"):
+            if packed.name not in names:
+                yield RefKey(f"{folder}/{packed.name}"), packed.token
 
     def folders(self, replica: str) -> list[str]:
         with contextlib.suppress(OSError, StoreError), scan(f"{self._folder()}/{replica}") as entries:
@@ -118,10 +119,10 @@ class FileRecord(Record):
         return self._newest.last()
 
     def end(self, key: RefKey) -> RefEnd | None:
-        return self._read(key, end_of)
+        return self._read(key, end_of, self._packs.end)
 
     def read(self, key: RefKey) -> bytes | None:
-        return self._read(key, lambda descriptor, size: read_bytes(descriptor, min(_LIMIT, size)))
+        return self._read(key, lambda descriptor, size: read_bytes(descriptor, min(_LIMIT, size)), self._packs.read)
 
     def keep(self, key: RefKey, data: bytes) -> None:
         if not self._is_kept(key):
@@ -135,67 +136,57 @@ class FileRecord(Record):
     def forget(self, key: RefKey) -> None:
         with self._mutex, contextlib.suppress(OSError, StoreError):
             self._close(key)
-            self._files.unlink(self._path(key))
+            with alone(self._files, self._folder()):
+                # What is packed first: it would be the record once the file is gone.
+                self._packs.forget(self._files, self._path(key))
+                self._files.unlink(self._path(key))
 
     def forget_replica(self, replica: str) -> None:
-        for key in self.tokens(replica):
-            self.forget(key)
         self._adopted.discard(replica)
-        if "." in replica:
-            folder = f"{self._folder()}/{replica}"
-            with contextlib.suppress(OSError, StoreError):
-                self._files.unlink(f"{folder}/{_NOTE}")
-            for name in [name for name in self._names(folder) if not is_hidden(name)]:
-                with contextlib.suppress(OSError, StoreError):
-                    self._files.remove_folder(f"{folder}/{name}")
-            with contextlib.suppress(OSError, StoreError):
-                self._files.remove_folder(folder)
-
-    def note(self, replica: str, data: bytes) -> None:
-        with contextlib.suppress(OSError, StoreError):
-            if self.state():
-                make_folders(self._files, f"{self._folder()}/{replica}")
-                keep(self._files, f"{self._folder()}/{replica}/{_NOTE}", data)
-
-    def noted(self, replica: str) -> bytes | None:
-        return self._load(f"{replica}/{_NOTE}")
+        with self._mutex, contextlib.suppress(OSError, StoreError):
+            self._close_all()
+            with alone(self._files, self._folder()):
+                remove_all(self._files, self._folder(), replica, whole="." in replica)
 
     def aside(self) -> list[str]:
         return [name for name in self._names() if "." in name and is_replica_id(replica_of(name))]
 
     def set_aside(self, replica: str, key: RefKey | None = None) -> None:
-        keys = [key] if key is not None else list(self.tokens(replica))
-        with self._mutex:
-            for each in keys:
-                self._close(each)
-            names = [each.path.partition("/")[2] for each in keys]
-            move_aside(self._files, self._folder(), replica, names, whole=key is None)
+        with self._mutex, self._alone("keep aside what is in"):
+            root = self._folder()
+            if key is None:
+                self._close_all()
+                names = [each.path.partition("/")[2] for each, _ in self._tokens(replica, None)]
+            else:
+                self._close(key)
+                self._take_out(key)
+                names = [key.path.partition("/")[2]]
+            move_aside(self._files, root, replica, names, whole=key is None)
+            if key is not None:
+                self._packs.forget(self._files, self._path(key))
 
     def take_back(self, key: RefKey) -> bool:
         own = f"{replica_of(key.replica)}/{key.path.partition('/')[2]}"
-        with self._mutex:
-            return move_back(self._files, self._path(key), f"{self._folder()}/{own}")
+        with self._mutex, self._alone("take back what is in"):
+            root = self._folder()
+            if self._packs.find(f"{root}/{own}") is not None:
+                return False
+            self._take_out(key)
+            if not move_back(self._files, self._path(key), f"{root}/{own}"):
+                return False
+            self._packs.forget(self._files, self._path(key))
+            return True
 
-    def count_change(self) -> None:
-        self._changes.count()
-        self.counted = self._changes.counted
+    @contextlib.contextmanager
+    def _alone(self, action: str) -> Iterator[None]:
+        with store_errors(action, self._folder()), alone(self._files, self._folder()):
+            yield
 
-    def changes(self) -> int:
-        return self._changes.now()
-
-    def load_marker(self) -> bytes | None:
-        return self._load(_MARKER)
-
-    def load_checked(self, folder: str) -> bytes | None:
-        return self._load(_checked(folder))
-
-    def keep_checked(self, marker: bytes, checked: Mapping[str, bytes]) -> None:
-        with contextlib.suppress(OSError, StoreError):
-            # What an earlier version has kept of all folders.
-            discard(self._files, f"{self._folder()}/{_CHECKED}")
-            for folder, data in checked.items():
-                keep(self._files, f"{self._folder()}/{_checked(folder)}", data)
-            keep(self._files, f"{self._folder()}/{_MARKER}", marker)
+    def _take_out(self, key: RefKey) -> None:
+        """Let a record that is packed be a file of its own again."""
+        path = self._path(key)
+        if not os.path.lexists(path) and (data := self._packs.read(path)) is not None:
+            self._write(key, data)
 
     # For the backend, which holds the ref's lock
 
@@ -217,7 +208,7 @@ class FileRecord(Record):
                 end = pread(copy.descriptor, length + 1, size - length)
                 return len(end) == length and end == read_end(length)
             except FileNotFoundError:
-                return True
+                return self._is_packed_even(key, size, read_end)
             except (OSError, StoreError) as error:
                 self._give_up(key, error)
                 return True
@@ -270,13 +261,18 @@ class FileRecord(Record):
 
     def close(self) -> None:
         with self._mutex:
-            for key in list(self._open):
-                self._close(key)
+            self._close_all()
+            written, self._written = self._written, set()
+        folders = [os.path.dirname(path) for path in written]
+        for replica in {folder.partition("/")[0] for folder in folders} & self._adopted:
+            with contextlib.suppress(StoreError):
+                places = [folder for folder in folders if folder.partition("/")[0] == replica]
+                pack(self._files, self._packs, self._folder(), replica, places)
 
     def give_back(self) -> None:
         if self._mutex.acquire(blocking=False):
             try:
-                self.close()
+                self._close_all()
             finally:
                 self._mutex.release()
 
@@ -291,16 +287,6 @@ class FileRecord(Record):
     def _is_kept(self, key: RefKey) -> bool:
         return key.replica in self._adopted and key not in self._given_up
 
-    def _folder(self) -> str:
-        return f"{self.state()}/own"
-
-    def _names(self, folder: str | None = None) -> list[str]:
-        """Return what is in the folder of all records, or in one of them."""
-        try:
-            return sorted(names_in(folder or self._folder()))
-        except (OSError, StoreError):
-            return []
-
     def _path(self, key: RefKey) -> str:
         return f"{self._folder()}/{key.path}"
 
@@ -309,6 +295,29 @@ class FileRecord(Record):
         path = self._path(key)
         make_folders(self._files, os.path.dirname(path))
         write_file(self._files, path, data, replace=True)
+        self._written.add(key.path)
+
+    def _is_packed_even(self, key: RefKey, size: int, read_end: Callable[[int], bytes]) -> bool:
+        """Do as `is_even` where there is no file; what is packed is one again where it is even, as it will grow."""
+        try:
+            packed = self._packs.find(self._path(key))
+            if packed is None:
+                return True
+            if packed.size != size:
+                return False
+            # What the ref holds is at hand; it need not be what was recorded, be its end the same.
+            data: bytes | None = read_end(size)
+            if data is not None and not packed.is_of(data):
+                if not data.endswith(packed.end):
+                    return False
+                data = self._packs.read(self._path(key))
+            if data is not None:
+                self._write(key, data)
+                with contextlib.suppress(FileNotFoundError):
+                    self._copy(key)
+        except (OSError, StoreError) as error:
+            self._give_up(key, error)
+        return True
 
     def _copy(self, key: RefKey) -> OpenCopy:
         """Open the record that is at its path now; another process may have put a new one there.
@@ -319,17 +328,26 @@ class FileRecord(Record):
         copy = self._open.get(key)
         if copy is not None:
             with contextlib.suppress(FileNotFoundError):
-                if os.stat(copy.path, follow_symlinks=False).st_ino == copy.inode:
+                if copy.is_at_its_path():
                     return copy
             self._close(key)
         path = self._path(key)
-        copy = self._open[key] = OpenCopy(path, open_regular(path, append=self._files))
+        while True:
+            copy = OpenCopy(path, open_regular(path, append=self._files))
+            # It may have been packed, and removed, right before.
+            if copy.is_at_its_path():
+                break
+        self._open[key] = copy
+        self._written.add(key.path)
         if len(self._open) > _OPEN_COPIES:
             self._close(next(iter(self._open)))
         return copy
 
     def _close(self, key: RefKey) -> None:
         self._open.pop(key, None)
+
+    def _close_all(self) -> None:
+        self._open.clear()
 
     def _give_up(self, key: RefKey, error: Exception) -> None:
         """Write no more to the record of a ref: what it holds stays true, and it is mended when it can be."""
@@ -342,27 +360,18 @@ class FileRecord(Record):
                 f"older copy of {key.path} come to stand in the store, what is newer is not put back",
             )
 
-    def _read(self, key: RefKey, read: Callable[[int, int], _T]) -> _T | None:
+    def _read(self, key: RefKey, read: Callable[[int, int], _T], unpack: Callable[[str], _T | None]) -> _T | None:
         if key in self._given_up:
             return None
         try:
-            descriptor, status = open_with_status(self._path(key))
+            path = self._path(key)
+            try:
+                descriptor, status = open_with_status(path)
+            except FileNotFoundError:
+                return unpack(path)
+            try:
+                return read(descriptor, status.st_size)
+            finally:
+                os.close(descriptor)
         except (OSError, StoreError):
             return None
-        try:
-            return read(descriptor, status.st_size)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-
-    def _load(self, name: str) -> bytes | None:
-        try:
-            return kept(f"{self._folder()}/{name}")
-        except StoreError:
-            return None
-
-
-def _checked(folder: str) -> str:
-    """Return the name of the file that keeps what was found to agree in a folder of refs."""
-    return f"{_CHECKED}.{folder.replace('/', '.')}"

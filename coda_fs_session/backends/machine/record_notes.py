@@ -1,0 +1,84 @@
+"""What is kept beside the records of this machine's own refs: which store they are of, what was found to agree."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+
+from ...errors import StoreError
+from ..base import Record
+from ..disk.descriptors import names_in
+from ..disk.files import Files, discard, make_folders
+from .changes import Changes
+from .kept import keep, kept
+
+# Dotfiles, which are no copies of refs.
+_MARKER, _CHECKED, NOTE = ".marker", ".checked", ".store"
+
+
+class RecordNotes(Record):
+    """The part of a record that is no copy of any ref, in ``own/`` in the state folder.
+
+    Args:
+        folder: returns the state folder; it need not exist. "" for a record of nothing.
+        files: the system calls to use (tests put others here).
+
+    Attributes:
+        state: returns the state folder.
+    """
+
+    def __init__(self, folder: Callable[[], str], files: Files | None = None) -> None:
+        self.state = folder
+        self._files = files or Files(durable=False)
+        self._changes = Changes(folder, self._files)
+
+    def note(self, replica: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            if self.state():
+                make_folders(self._files, f"{self._folder()}/{replica}")
+                keep(self._files, f"{self._folder()}/{replica}/{NOTE}", data)
+
+    def noted(self, replica: str) -> bytes | None:
+        return self._load(f"{replica}/{NOTE}")
+
+    def count_change(self) -> None:
+        self._changes.count()
+        self.counted = self._changes.counted
+
+    def changes(self) -> int:
+        return self._changes.now()
+
+    def load_marker(self) -> bytes | None:
+        return self._load(_MARKER)
+
+    def load_checked(self, folder: str) -> bytes | None:
+        return self._load(_checked(folder))
+
+    def keep_checked(self, marker: bytes, checked: Mapping[str, bytes]) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            # What an earlier version has kept of all folders.
+            discard(self._files, f"{self._folder()}/{_CHECKED}")
+            for folder, data in checked.items():
+                keep(self._files, f"{self._folder()}/{_checked(folder)}", data)
+            keep(self._files, f"{self._folder()}/{_MARKER}", marker)
+
+    def _folder(self) -> str:
+        return f"{self.state()}/own"
+
+    def _names(self, folder: str | None = None) -> list[str]:
+        """Return what is in the folder of all records, or in one of them."""
+        try:
+            return sorted(names_in(folder or self._folder()))
+        except (OSError, StoreError):
+            return []
+
+    def _load(self, name: str) -> bytes | None:
+        try:
+            return kept(f"{self._folder()}/{name}")
+        except StoreError:
+            return None
+
+
+def _checked(folder: str) -> str:
+    """Return the name of the file that keeps what was found to agree in a folder of refs."""
+    return f"{_CHECKED}.{folder.replace('/', '.')}"
