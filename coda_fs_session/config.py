@@ -33,6 +33,7 @@ class Config(NamedTuple):
     connection_pool_size: int = 5
     retention_days: float = 30
     gc_grace_days: float = 30
+    redact: str | list[str] | None = None
 
     @property
     def max_session_bytes(self) -> int:
@@ -114,6 +115,16 @@ def _replica(value: Any) -> str:
     return value
 
 
+def _patterns(value: Any) -> str | list[str]:
+    from .patterns import compiled, of_option
+
+    patterns = of_option(value)
+    if patterns:
+        # What is wrong with one is told now, and not by the first message.
+        compiled(patterns)
+    return value if isinstance(value, str) else list(value)
+
+
 _RULES: dict[str, _Rule] = {
     "backend": _one_of("files", "memory", "sqlite"),
     "storage_path": _Rule("a path", _path),
@@ -130,6 +141,7 @@ _RULES: dict[str, _Rule] = {
     "connection_pool_size": _integer(1, "connections"),
     "retention_days": _number(0, "days"),
     "gc_grace_days": _number(0, "days"),
+    "redact": _Rule('"keys", or a list of regular expressions', _patterns),
 }
 
 _ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}

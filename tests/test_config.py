@@ -33,6 +33,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "connection_pool_size": [1, 5],
     "retention_days": [0, 30, 0.5],
     "gc_grace_days": [0, 30, 0.5],
+    "redact": ["keys", ["sk-[a-z]+"], [r"\d{16}", "keys"], []],
 }
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
@@ -51,6 +52,25 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "connection_pool_size": ([*NOT_INTEGERS, 0], "a whole number of connections from 1"),
     "retention_days": (NOT_NUMBERS, "a number of days from 0"),
     "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
+    "redact": (
+        [
+            "Keys",
+            "sk-[a-z]+",
+            "",
+            True,
+            5,
+            {},
+            ["("],
+            ["a*"],
+            ["", "a"],
+            ["[a-z]+", "x"],
+            [5],
+            [None],
+            [["a"]],
+            ["a{99999999999}"],
+        ],
+        '"keys", or a list of regular expressions',
+    ),
 }
 
 

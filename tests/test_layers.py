@@ -17,14 +17,15 @@ ENGINE = (*BELOW_REPO, "repo.")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "config": ("errors", FORMAT),
+    "patterns": (),
+    "config": ("errors", "patterns", FORMAT),
     "process.": ("errors", "process."),
     FORMAT: ("errors", FORMAT),
     # What a user holds, and the user's code on the way in.
     "session.": ("errors", FORMAT, "session."),
     "storage": ("errors", "session."),
     "templates": ("errors", FORMAT, "session."),
-    "hooks.": ("errors", FORMAT, "session.", "hooks."),
+    "hooks.": ("errors", "patterns", FORMAT, "session.", "hooks."),
     "redact": ("hooks.",),
     # Bytes under keys.
     "backends.base": ("errors", "process.", *BASE),
@@ -95,7 +96,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "interchange.": ("errors", FORMAT, "session."),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
-    "manager.open_sessions": ("errors", "process.", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),
+    "manager.open_sessions": (
+        *("errors", "process.", "patterns", FORMAT, "session.", "storage", "hooks.", "manager.autosave"),
+    ),
     "manager.open_store": (*ENGINE, "config", "backends"),
     # The one in front that writes a file: as the store does, through the same calls.
     "manager.outside": ("errors", "process.system", "backends.disk.files", "backends.disk.new_files"),

@@ -88,6 +88,8 @@ class Hooks:
 
     def __init__(self, calling: AbstractContextManager[None]) -> None:
         self._hooks: dict[object, object] = {}
+        # Called after all others, whenever they come.
+        self._last: list[object] = []
         # Entered while hooks are called within an operation: they may begin operations of their own.
         self._calling = calling
         self._arrange()
@@ -101,6 +103,11 @@ class Hooks:
         self._arrange()
         return place
 
+    def add_last(self, hook: object) -> None:
+        """Register a hook that stays, and that sees what all others have left."""
+        self._last.append(hook)
+        self._arrange()
+
     def remove(self, place: object) -> None:
         """Take out the hook that has this place, if it still has."""
         self._hooks.pop(place, None)
@@ -110,7 +117,7 @@ class Hooks:
         self._raw, self._adding, self._saving, self._loading = (self._methods(name) for name in _NAMES)
 
     def _methods(self, name: str) -> tuple[Callable[..., Any], ...]:
-        methods = [getattr(hook, name, None) for hook in self._hooks.values()]
+        methods = [getattr(hook, name, None) for hook in (*self._hooks.values(), *self._last)]
         nothing = getattr(SessionHook, name)
         # A method that does nothing must not cost what the others do.
         return tuple(each for each in methods if callable(each) and getattr(each, "__func__", None) is not nothing)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ..patterns import KEYS, REPLACEMENT, compiled
 from ..session.session import Session
 from .hooks import PendingSave, SessionHook
 
@@ -24,25 +25,21 @@ class Redact(SessionHook):
         patterns: one regular expression or several, as text or compiled.
         replacement: what stands there instead, literally.
 
+    Attributes:
+        KEYS: patterns of API keys, tokens and private keys, of those that have a form of their own.
+
     Raises:
         ValueError: there is no pattern, one is no regular expression or matches empty text, or one matches the
             replacement.
     """
 
+    KEYS = KEYS
+
     def __init__(
-        self, patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]], replacement: str = "[redacted]"
+        self, patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]], replacement: str = REPLACEMENT
     ) -> None:
         given = [patterns] if isinstance(patterns, (str, re.Pattern)) else list(patterns)
-        try:
-            self._patterns = [re.compile(pattern) for pattern in given]
-        except re.error as error:
-            raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from error
-        if not self._patterns:
-            raise ValueError("Redact takes at least one pattern")
-        for pattern in self._patterns:
-            if pattern.search("") or pattern.search(replacement):
-                what = "empty text" if pattern.search("") else f"the replacement {replacement!r}"
-                raise ValueError(f"the pattern {pattern.pattern!r} matches {what}: replacing would never end")
+        self._patterns = compiled(given, replacement)
         self._replacement = replacement
 
     def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class SessionManager(Carrying, Saving):
         """Make what verbs work with, as attributes, and return it by their names."""
         autosave = late.Autosave(self._config.autosave_interval, self._save_unasked)
         sessions = late.OpenSessions(storage, autosave, limit=self._config.max_session_bytes, counters=self._counters)
+        if self._config.redact:
+            sessions.redact(self._config.redact)
         parts = (storage, late.engine_of(storage), autosave, sessions, sessions.operations)
         # Several threads may come here at once: the parts of one of them are everybody's.
         started: dict[str, Any] = vars(self).setdefault("_parts", dict(zip(STARTED, parts, strict=True)))

@@ -295,6 +295,17 @@ class OpenSessions(Uncopied):
             self._storage.refresh(session)
             self._mark_saved(session)
 
+    def redact(self, option: str | list[str]) -> None:
+        """Have what the option ``redact`` stands for taken out of everything that is kept, after all other hooks."""
+        # Late, as the hooks of a program.
+        from ..hooks.hooks import Hooks
+        from ..hooks.redact import Redact
+        from ..patterns import of_option
+
+        hooks = Hooks(self._operations)
+        hooks.add_last(Redact(of_option(option)))
+        self.use(hooks)
+
     def use(self, hooks: Hooks) -> None:
         """Have these hooks called for all that is open, and for all that will be."""
         self.hooks = hooks
