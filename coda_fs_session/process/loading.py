@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import get_ident
+from threading import get_ident, main_thread
 
 from ..errors import StoreError, under_way
 from . import forks
@@ -32,7 +33,8 @@ def loading() -> Iterator[None]:
         raise under_way()
     try:
         _threads.add(thread)
-        yield
+        with _handlers_waiting():
+            yield
     except OSError as error:
         if error.errno is None:
             # Not from the system: what a signal handler raised.
@@ -40,3 +42,25 @@ def loading() -> Iterator[None]:
         raise StoreError(f"cannot load a part of coda_fs_session: {error}; nothing was changed: close files") from error
     finally:
         _threads.discard(thread)
+
+
+@contextmanager
+def _handlers_waiting() -> Iterator[None]:
+    """Let signal handlers run after the block, as far as the system can.
+
+    The import system passes over an OSError from a file that it tries, and TimeoutError is one: what a handler raises
+    would be lost, or a module not be found. Where another thread takes the signal, that may still happen.
+    """
+    # A program that has a handler of its own has loaded it. Windows has no masks.
+    signals = sys.modules.get("signal")
+    mask = getattr(signals, "pthread_sigmask", None)
+    if signals is None or mask is None or get_ident() != main_thread().ident:
+        yield
+        return
+    # Asked before: the call that blocks may itself end in the exception of a handler.
+    before = mask(signals.SIG_BLOCK, ())
+    try:
+        mask(signals.SIG_BLOCK, signals.valid_signals())
+        yield
+    finally:
+        mask(signals.SIG_SETMASK, before)

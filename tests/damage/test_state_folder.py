@@ -46,7 +46,7 @@ def damaged(good: bytes, rng: random.Random, count: int) -> Iterator[bytes]:
 PART = "index/" + 16 * "[0-9a-f]" + ".json"
 
 
-@pytest.mark.parametrize("name", ["index.json", PART, "index/listing.json", "own/.checked.*", "own/.marker"])
+@pytest.mark.parametrize("name", ["index.json", PART, "index/listing.json", "own/.agreeing/*", "own/.marker"])
 def test_a_damaged_file_changes_no_answer(tmp_path: Path, seed: int, long_size: bool, name: str) -> None:
     """Bug: a flipped bit in the index raised an error in one of four cases, and gave another answer in one of 25."""
     store = tmp_path / "store"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from storekit import ROOT
 
 from coda_fs_session import SessionManager
+from coda_fs_session.process.loading import loading
 
 PRELUDE = """
 import os, random, signal, sys, threading
@@ -187,3 +190,30 @@ def test_a_handler_exits(backend: str, tmp_path: Path, seed: int, repeats: int) 
 def test_a_handler_closes(backend: str, tmp_path: Path, seed: int) -> None:
     """`close` in a handler is refused while an operation is under way, and does its work otherwise."""
     _run(CLOSES, backend, tmp_path / "store", seed, autosave=300)
+
+
+def _passing_over_oserror() -> bool:
+    """Do as the import system does with a file that it tries, while a signal comes."""
+    with contextlib.suppress(OSError):
+        signal.raise_signal(signal.SIGUSR1)
+    return True
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no masks of signals")
+def test_what_a_handler_raises_while_a_part_is_loaded_is_not_lost() -> None:
+    """The import system passes over an OSError from a file, and TimeoutError is one: the handler runs afterwards."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before, mask = signal.signal(signal.SIGUSR1, give_up), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    loaded = []
+    try:
+        with pytest.raises(TimeoutError), loading():
+            loaded.append(_passing_over_oserror())
+        with loading():
+            loaded.append(True)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert loaded == [True, True]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask

@@ -14,6 +14,7 @@ from .kept import keep, kept
 
 # Dotfiles, which are no copies of refs.
 _MARKER, _CHECKED, NOTE = ".marker", ".checked", ".store"
+_AGREEING = ".agreeing"  # a folder of its own: that of all records is listed by every program
 
 
 class RecordNotes(Record):
@@ -58,6 +59,8 @@ class RecordNotes(Record):
         with contextlib.suppress(OSError, StoreError):
             # What an earlier version has kept of all folders.
             discard(self._files, f"{self._folder()}/{_CHECKED}")
+            if checked:
+                make_folders(self._files, f"{self._folder()}/{_AGREEING}")
             for folder, data in checked.items():
                 keep(self._files, f"{self._folder()}/{_checked(folder)}", data)
             keep(self._files, f"{self._folder()}/{_MARKER}", marker)
@@ -81,4 +84,4 @@ class RecordNotes(Record):
 
 def _checked(folder: str) -> str:
     """Return the name of the file that keeps what was found to agree in a folder of refs."""
-    return f"{_CHECKED}.{folder.replace('/', '.')}"
+    return f"{_AGREEING}/{folder.replace('/', '.')}"
