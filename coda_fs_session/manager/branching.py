@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import SessionExistsError, SessionNotFoundError
+from ..errors import InvalidMessageError, SessionExistsError, SessionNotFoundError
 from ..format.names import normalise_name
 from ..session.session import Session
 from ..storage import name_taken
@@ -23,15 +23,26 @@ def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Sessio
             with parent._lock:
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
-                if not core._storage.tracks_changes and parent.has_unsaved_changes:
-                    parent = core._sessions.as_stored(parent)
-                return core._sessions.add(core._storage.branch(parent, normalise_name(name), at))
+                try:
+                    return _stored(core, name, parent, at)
+                except InvalidMessageError:
+                    # A branch has what the parent holds unsaved.
+                    if not core._made_storable(parent):
+                        raise
+                    return _stored(core, name, parent, at)
         except SessionExistsError:
             # Another process was faster, perhaps with the same branch.
             there = _branch_there(core, name, parent_name, at)
             if there is None:
                 raise
             return there
+
+
+def _stored(core: Manager, name: str, parent: Session, at: int | None) -> Session:
+    """Store the branch of an open session, and open it."""
+    if not core._storage.tracks_changes and parent.has_unsaved_changes:
+        parent = core._sessions.as_stored(parent)
+    return core._sessions.add(core._storage.branch(parent, normalise_name(name), at))
 
 
 def _branch_there(core: Manager, name: str, parent_name: str, at: int | None) -> Session | None:

@@ -108,9 +108,13 @@ class Manager(Uncopied):
             try:
                 self._save_as_it_is(session, on_conflict, expected)
             except InvalidMessageError:
-                if self._hooks is None or not self._hooks.make_storable(session):
+                if not self._made_storable(session):
                     raise
                 self._save_as_it_is(session, on_conflict, expected)
+
+    def _made_storable(self, session: late.Session) -> bool:
+        """Have hooks change the messages that cannot be stored; False where none looks at such."""
+        return self._hooks is not None and self._hooks.make_storable(session)
 
     def _save_as_it_is(self, session: late.Session, on_conflict: str | None, expected: str | None) -> None:
         if session._owner is not self._sessions:

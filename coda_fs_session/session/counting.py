@@ -106,6 +106,10 @@ class TokenCount:
 
     def _amounts(self, lines: Iterable[bytes], known: dict[int, int] | None) -> Iterator[int]:
         """Yield what is counted of each line; `known` takes it in."""
+        if known is None and not self._known:
+            # The first count goes through all there is.
+            yield from (amount_of(decode(line), self.counters) for line in lines)
+            return
         for line in lines:
             key = hash(line)
             amount = self._known.get(key)

@@ -92,6 +92,15 @@ def test_messages_in_the_live_list(manager: SessionManager) -> None:
     assert not session.has_unsaved_changes
 
 
+def test_a_branch_of_what_is_unsaved(manager: SessionManager) -> None:
+    """A branch takes over unsaved messages, in the form that can be stored."""
+    manager.use(MakeStorable(lambda session, changes: None))
+    session = manager.create_session("chat")
+    session.messages.append({"took": (1, 2)})
+    branch = manager.create_session("branch", branch_from="chat")
+    assert branch.get_messages() == stored(manager, "branch")[0] == [{"took": [1, 2]}]
+
+
 def test_a_session_that_is_not_open(manager: SessionManager) -> None:
     """One that the program made, and filled with what cannot be stored, can be saved too."""
     manager.use(MakeStorable(lambda session, changes: None))

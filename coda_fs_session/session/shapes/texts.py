@@ -30,8 +30,11 @@ def counted_text(message: dict[str, Any]) -> str:
     That is its content, and the JSON of its tool calls. Content that is no text is its JSON. Of a message that has
     neither, it is what its parts say. Images and other files in base64 are left out.
     """
-    said = body(message)
-    content = said.get("content")
+    content = message.get("content")
+    said = message
+    if not content:
+        said = body(message)
+        content = said.get("content")
     if content is None or isinstance(content, str):
         words = without_data(content or "")
     else:
