@@ -16,6 +16,7 @@ from session_model import Open, Stored, by_key, edit_in_place, messages, names, 
 
 from coda_fs_session import (
     InvalidMessageError,
+    Session,
     SessionConflictError,
     SessionExistsError,
     SessionNotFoundError,
@@ -102,6 +103,13 @@ class SessionMachine(HeldSessions):
         assert text(mine.session[start:stop]) == text(part)
         assert text(list(mine.session.iter_messages(start, stop))) == text(part)
         assert text(list(reversed(mine.session))) == text(mine.messages[::-1])
+
+    @precondition(lambda self: self.open)
+    @rule(place=places)
+    def count_tokens(self, place: int) -> None:
+        """A count is that of the messages as they are, whatever was counted before."""
+        mine = self.one(place)
+        assert mine.session.get_token_count() == Session("model", mine.messages).get_token_count()
 
     @precondition(lambda self: self.open)
     @rule(

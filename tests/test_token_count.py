@@ -49,7 +49,7 @@ class Run:
         if self.kind == "custom":
             return manage(self.kept, **self.counters)
         places = {"storage_path": str(self.folder / "store"), "state_path": str(self.folder / "state")}
-        options = {"session": {**places, "autosave_interval": 0}}
+        options = {"session": {"backend": self.kind, **places, "autosave_interval": 0}}
         return SessionManager(options, **self.counters)
 
     def next(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Run:
         self.session.keep_first(self.random.randrange(len(self.session) + 1))
 
     def reload(self) -> None:
-        if self.kind == "files":
+        if self.kind != "custom":
             self.session.reload()
 
     def open_anew(self) -> None:
@@ -94,7 +94,7 @@ class Run:
 
     def other(self) -> None:
         """Another process has added to it, or changed it."""
-        if self.kind != "files" or self.session.has_unsaved_changes:
+        if self.kind == "custom" or self.session.has_unsaved_changes:
             return
         with self.open() as other:
             theirs = other.load_session("chat")
@@ -106,7 +106,7 @@ class Run:
 
     def other_between(self) -> None:
         """Another process adds to it, and its messages come before those that are not saved yet."""
-        if self.kind != "files" or self.session._state.copy.is_live:
+        if self.kind == "custom" or self.session._state.copy.is_live:
             return
         self.save()
         with self.open() as other:
@@ -133,7 +133,7 @@ STEPS: list[Callable[[Run], None]] = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["files", "custom"])
+@pytest.mark.parametrize("kind", ["files", "sqlite", "custom"])
 @pytest.mark.parametrize("counters", COUNTERS)
 @pytest.mark.parametrize("seed", range(3))
 def test_never_stale(kind: str, counters: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
