@@ -15,7 +15,7 @@ import pytest
 from storekit import message, open_store, ref_of
 
 from coda_fs_session import StoreError
-from coda_fs_session.backends.base import RefChangedError, Token
+from coda_fs_session.backends.base import RefChangedError, RefRefusedError, Token
 from coda_fs_session.backends.disk import locks
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
@@ -53,7 +53,7 @@ def test_a_file_replaced_while_waiting_for_its_lock(backend: LocalBackend, monke
         assert not outcome, "it waits for the lock"
         fcntl.flock(orphan, fcntl.LOCK_UN)
         thread.join(20)
-        assert [type(result) for result in outcome] == [RefChangedError]
+        assert [type(result) for result in outcome] == [RefRefusedError]
         assert orphan.read() == b"one\n"
     assert path.read_bytes() == b"new\n"
 
