@@ -11,6 +11,7 @@ import copy
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from .errors import SessionConflictError, SessionExistsError, SessionNotFoundError, UnsupportedError
@@ -131,8 +132,19 @@ class SessionStorage(ABC):
             raise name_taken(session.name)
         self.save(session)
 
-    def branch(self, parent: Session, name: str, at: int | None) -> Session:
+    def branch(
+        self,
+        parent: Session,
+        name: str,
+        at: int | None,
+        *,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> Session:
         """Make a session of the first `at` messages (None: all) that `parent` holds in memory, saved or not.
+
+        Args:
+            created_at, updated_at: only given where a program gave them; as for `Session`.
 
         Raises:
             SessionExistsError: the name is taken.
@@ -141,7 +153,7 @@ class SessionStorage(ABC):
         metadata = copy.deepcopy(parent._state.metadata.live)
         metadata.pop(FORMER_NAMES, None)
         metadata[BRANCHED_FROM] = {"name": parent.name, "at": len(messages)}
-        child = Session(name, messages, metadata)
+        child = Session(name, messages, metadata, created_at=created_at, updated_at=updated_at)
         child._state.parent = parent.name
         child._hooks = parent._hooks
         self.create(child)
@@ -164,8 +176,8 @@ class SessionStorage(ABC):
             new,
             session.get_messages(),
             metadata,
-            created_at=session.created_at,
-            updated_at=session.updated_at,
+            created_at=session.created,
+            updated_at=session.updated,
         )
         moved._state.parent = session.parent
         self.create(moved)
@@ -205,13 +217,22 @@ class SessionStorage(ABC):
         """Return which stored state an open session stands on, "" for none: see `Session.revision`."""
         return saved_revision(session)
 
-    def save_if(self, session: Session, *, expected: str | None = None, on_conflict: str | None = None) -> None:
+    def save_if(
+        self,
+        session: Session,
+        *,
+        expected: str | None = None,
+        on_conflict: str | None = None,
+        updated_at: datetime | None = None,
+    ) -> None:
         """Save an open session where what is stored is as expected: see `SessionManager.save_session`.
 
         The default reads it before: another process may save in between.
 
         Args:
             on_conflict: None or "raise"; a storage that merges what others saved may know more.
+            updated_at: the time that the save is to have. Given to a storage that tracks changes; for any other one
+                the session has it already.
 
         Raises:
             SessionConflictError: it is not as expected; nothing was changed.

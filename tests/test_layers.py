@@ -75,7 +75,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     "repo.saving": (
-        *("session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository", "repo.source"),
+        *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
+        "repo.source",
     ),
     "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
     "repo.storage": (

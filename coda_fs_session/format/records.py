@@ -48,6 +48,26 @@ def utc_time(moment: datetime) -> datetime:
     return utc
 
 
+def given_time(moment: object, argument: str) -> datetime | None:
+    """Return a time that a caller gave, in UTC; None where none was given.
+
+    Raises:
+        TypeError: it is no datetime.
+        ValueError: as `utc_time`.
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{argument} must be a datetime, not {type(moment).__name__}")
+    return utc_time(moment)
+
+
+def local_time(moment: datetime) -> datetime:
+    """Return a moment as naive local time; `fold` is 1 for the second of two moments with the same local time."""
+    local = moment.astimezone().replace(tzinfo=None)
+    return local if local.astimezone(UTC) == moment else local.replace(fold=1)
+
+
 def encode_time(moment: datetime) -> str:
     """Return an aware datetime as UTC text of fixed width, so that text order is time order; raises as `utc_time`."""
     moment = utc_time(moment)

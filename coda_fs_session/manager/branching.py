@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ..errors import InvalidMessageError, SessionExistsError, SessionNotFoundError
 from ..format.names import normalise_name
 from ..session.session import Session
@@ -9,8 +11,19 @@ from ..storage import name_taken
 from .core import Manager
 
 
-def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Session:
+def branch(
+    core: Manager,
+    name: str,
+    parent_name: str,
+    at: int | None,
+    *,
+    created_at: datetime | None = None,
+    updated_at: datetime | None = None,
+) -> Session:
     """Return the branch of a session, made or as it is there; see `SessionManager.create_session`."""
+    # A storage of a program's own may know of no times.
+    given = {"created_at": created_at, "updated_at": updated_at}
+    times = {argument: moment for argument, moment in given.items() if moment is not None}
     with core._sessions.lock:
         if core._may_exist(name):
             there = _branch_there(core, name, parent_name, at)
@@ -24,12 +37,12 @@ def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Sessio
                 if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
                     raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
                 try:
-                    return _stored(core, name, parent, at)
+                    return _stored(core, name, parent, at, times)
                 except InvalidMessageError:
                     # A branch has what the parent holds unsaved.
                     if not core._made_storable(parent):
                         raise
-                    return _stored(core, name, parent, at)
+                    return _stored(core, name, parent, at, times)
         except SessionExistsError:
             # Another process was faster, perhaps with the same branch.
             there = _branch_there(core, name, parent_name, at)
@@ -38,11 +51,11 @@ def branch(core: Manager, name: str, parent_name: str, at: int | None) -> Sessio
             return there
 
 
-def _stored(core: Manager, name: str, parent: Session, at: int | None) -> Session:
+def _stored(core: Manager, name: str, parent: Session, at: int | None, times: dict[str, datetime]) -> Session:
     """Store the branch of an open session, and open it."""
     if not core._storage.tracks_changes and parent.has_unsaved_changes:
         parent = core._sessions.as_stored(parent)
-    return core._sessions.add(core._storage.branch(parent, normalise_name(name), at))
+    return core._sessions.add(core._storage.branch(parent, normalise_name(name), at, **times))
 
 
 def _branch_there(core: Manager, name: str, parent_name: str, at: int | None) -> Session | None:

@@ -101,28 +101,37 @@ class Manager(Uncopied):
             raise SessionNotFoundError(name)
         return session
 
-    def _save(self, session: late.Session, on_conflict: str | None = None, expected: str | None = None) -> None:
+    def _save(
+        self,
+        session: late.Session,
+        on_conflict: str | None = None,
+        expected: str | None = None,
+        updated: late.datetime | None = None,
+    ) -> None:
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:
             try:
-                self._save_as_it_is(session, on_conflict, expected)
+                self._save_as_it_is(session, on_conflict, expected, updated)
             except InvalidMessageError:
                 if not self._made_storable(session):
                     raise
-                self._save_as_it_is(session, on_conflict, expected)
+                self._save_as_it_is(session, on_conflict, expected, updated)
 
     def _made_storable(self, session: late.Session) -> bool:
         """Have hooks change the messages that cannot be stored; False where none looks at such."""
         return self._hooks is not None and self._hooks.make_storable(session)
 
-    def _save_as_it_is(self, session: late.Session, on_conflict: str | None, expected: str | None) -> None:
+    def _save_as_it_is(
+        self, session: late.Session, on_conflict: str | None, expected: str | None, updated: late.datetime | None
+    ) -> None:
         if session._owner is not self._sessions:
-            self._create(session, expected)
+            with session._state.dated(updated):
+                self._create(session, expected)
             return
         name = session._state.name
-        if on_conflict is not None or expected is not None:
-            self._sessions.save_if(session, on_conflict, expected)
+        if on_conflict is not None or expected is not None or updated is not None:
+            self._sessions.save_if(session, on_conflict, expected, updated)
         elif self._storage.tracks_changes:
             self._storage.save(session)
         else:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own would have to be imported; type checkers know the name
 if TYPE_CHECKING:
+    from datetime import datetime as datetime
     from pathlib import Path as Path
 
+    from ..format.records import given_time as given_time
     from ..hooks.hooks import Hooks as Hooks
     from ..repo.events.changes import SessionEvent as SessionEvent
     from ..repo.events.watch import Watch as Watch
@@ -33,6 +35,7 @@ else:
     from ..process.loading import loading
 
     _HOMES = {
+        "datetime": "datetime",
         "Path": "pathlib",
         "Autosave": ".autosave",
         "Bulk": ".bulk",
@@ -45,6 +48,7 @@ else:
         "Direction": "..repo.sync.report",
         "ProgressCallback": "..repo.sync.report",
         "SyncReport": "..repo.sync.report",
+        "given_time": "..format.records",
         "Counters": "..session.counting",
         "Session": "..session.session",
         "SessionInfo": "..session.info",

@@ -112,7 +112,15 @@ class SessionManager(Carrying, Saving):
         return started
 
     @operation
-    def create_session(self, name: str, branch_from: str | None = None, *, at: int | None = None) -> late.Session:
+    def create_session(
+        self,
+        name: str,
+        branch_from: str | None = None,
+        *,
+        at: int | None = None,
+        created_at: late.datetime | None = None,
+        updated_at: late.datetime | None = None,
+    ) -> late.Session:
         """Create a session, or load the one that has the name.
 
         A new session is stored at once, empty. Opened twice, a session is the same object.
@@ -121,27 +129,34 @@ class SessionManager(Carrying, Saving):
             name: 1 to 255 characters of any text without control characters.
             branch_from: make the new session a branch of this one, with what its open object holds, saved or not.
             at: take over only the parent's first `at` messages.
+            created_at, updated_at: the times of a new session, as for `Session`: now where not given, and `created_at`
+                for both. One that is there keeps its own.
 
         Raises:
             SessionNotFoundError: there is no `branch_from`.
             SessionExistsError: the name is taken by a session that is no branch of `branch_from` at `at`.
-            InvalidNameError, ValueError: a name or `at` is not possible.
+            InvalidNameError, ValueError: a name, `at` or a time is not possible.
             StoreError: the session is there and cannot be read, or the store cannot be written.
         """
         name = checked_name(name)
+        if created_at is not None or updated_at is not None:
+            created_at = late.given_time(created_at, "created_at")
+            updated_at = late.given_time(updated_at, "updated_at")
         if branch_from is not None:
             # Late, as all that a verb alone needs.
             with loading():
                 from .branching import branch
 
-            return branch(self, name, checked_name(branch_from), at)
+            return branch(self, name, checked_name(branch_from), at, created_at=created_at, updated_at=updated_at)
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
         with self._sessions.lock:
             session = self._sessions.find(name) if self._may_exist(name) else None
             if session is not None:
                 return session
-            session = late.Session(name, created_at=self._engine.now() if self._engine is not None else None)
+            if created_at is None and self._engine is not None:
+                created_at = self._engine.now()
+            session = late.Session(name, created_at=created_at, updated_at=updated_at)
             try:
                 self._storage.create(session)
             except SessionExistsError:

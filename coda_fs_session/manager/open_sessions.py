@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -225,21 +226,32 @@ class OpenSessions(Uncopied):
             save(session)
         session.messages, session.metadata = other.messages, other.metadata
 
-    def save_if(self, session: Session, on_conflict: str | None, expected: str | None) -> None:
+    def save_if(
+        self, session: Session, on_conflict: str | None, expected: str | None, updated: datetime | None
+    ) -> None:
         """Save an open session under conditions: see `SessionStorage.save_if`."""
         if self._storage.tracks_changes:
-            self._storage.save_if(session, on_conflict=on_conflict, expected=expected)
+            # One that wraps another may not know of a time.
+            dated = {} if updated is None else {"updated_at": updated}
+            self._storage.save_if(session, on_conflict=on_conflict, expected=expected, **dated)
             return
         if on_conflict == "raise" and expected is None:
             expected = self._storage.revision(session)
-        save = partial(self._storage.save_if, on_conflict=on_conflict, expected=expected)
-        self.save_whole(session, save)
+        save: Callable[[Session], object] = partial(self._storage.save_if, on_conflict=on_conflict, expected=expected)
+        if on_conflict is None and expected is None:
+            save = self._storage.save
+        with session._state.dated(updated):
+            self.save_whole(session, save, is_dated=updated is not None)
 
-    def save_whole(self, session: Session, save: Callable[[Session], object]) -> None:
-        """Save an open session to a storage that does not track changes."""
+    def save_whole(self, session: Session, save: Callable[[Session], object], *, is_dated: bool = False) -> None:
+        """Save an open session to a storage that does not track changes.
+
+        Args:
+            is_dated: it has the time that is to be stored.
+        """
         session._state.check()
         changed = session.has_unsaved_changes
-        if changed:
+        if changed and not is_dated:
             # What was changed in the live list or dict has moved no time yet.
             session._changed()
         stored = self.as_stored(session) if changed else session

@@ -19,7 +19,12 @@ class Saving(Manager):
 
     @operation
     def save_session(
-        self, session: late.Session, *, on_conflict: OnConflict | None = None, expected: str | None = None
+        self,
+        session: late.Session,
+        *,
+        on_conflict: OnConflict | None = None,
+        expected: str | None = None,
+        updated_at: late.datetime | None = None,
     ) -> None:
         """Store what the session holds now; durable when this returns, and cheap however long the session is.
 
@@ -30,6 +35,8 @@ class Saving(Manager):
                 "append" after that, "branch", or "raise". "raise" refuses any change elsewhere, also of metadata alone.
             expected: save only if what is stored is at this `Session.revision`; "" if nothing is stored. No other
                 process of this machine saves in between. What another machine saved counts once its files are here.
+            updated_at: the time that the session shows as its last change, for importers: now where not given. Naive
+                datetimes are local time, and it may lie in the future. The next save without it shows now.
 
         Raises:
             SessionExistsError: this manager did not open the session, and its name is taken.
@@ -38,6 +45,7 @@ class Saving(Manager):
                 and `close` save them.
             UnsupportedError: a storage of your own cannot do as `on_conflict` says.
             InvalidMessageError, SessionTooLargeError: it cannot be stored as it is; nothing was written.
+            TypeError, ValueError: an argument is not possible, such as a time of the year 1; nothing was written.
             StoreReadOnlyError: the store cannot be written; as PartialSessionError, the session lacks messages
                 (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
@@ -48,7 +56,8 @@ class Saving(Manager):
             raise ValueError(f'on_conflict must be "append", "branch" or "raise", not {on_conflict!r}')
         if not isinstance(expected, str | None):
             raise TypeError(f"expected must be the revision of a session, not {type(expected).__name__}")
-        self._save(session, on_conflict, expected)
+        updated = None if updated_at is None else late.given_time(updated_at, "updated_at")
+        self._save(session, on_conflict, expected, updated)
 
     def save_all(self) -> None:
         """Save every open session that has unsaved changes.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from ..format.records import encode_time
 from ..session import Session
 from ..session.state import Found
 from ..storage import SessionStorage, not_as_expected
@@ -21,13 +24,22 @@ class Saving(SessionStorage):
     def save(self, session: Session) -> None:
         self.save_if(session)
 
-    def save_if(self, session: Session, *, expected: str | None = None, on_conflict: str | None = None) -> None:
+    def save_if(
+        self,
+        session: Session,
+        *,
+        expected: str | None = None,
+        on_conflict: str | None = None,
+        updated_at: datetime | None = None,
+    ) -> None:
         cursor = self._cursors.get(session)
         if cursor is None:
             if expected:
                 raise not_as_expected(session.name, expected, "")
-            return self.create(session)
+            with session._state.dated(updated_at):
+                return self.create(session)
         held = session._state
+        time = None if updated_at is None else encode_time(updated_at)
         while True:
             splice = held.splice()
             metadata = held.metadata.change()
@@ -40,12 +52,12 @@ class Saving(SessionStorage):
             saved: late.save.Saved | None = None
             state: State | None = None
             try:
-                if (splice.lines or metadata) or not splice.empty:
+                if (splice.lines or metadata) or not splice.empty or time not in (None, cursor.state.updated):
                     if expected is None:
-                        state = late.save.append(self.repo, cursor, splice, metadata)
+                        state = late.save.append(self.repo, cursor, splice, metadata, time)
                     if state is None:
                         policy = on_conflict or self.repo.settings.on_conflict
-                        saved = late.save.save(self.repo, cursor, splice, metadata, policy, expected)
+                        saved = late.save.save(self.repo, cursor, splice, metadata, policy, expected, time)
                 else:
                     if expected is not None:
                         late.save.expect(self.repo, cursor, expected)

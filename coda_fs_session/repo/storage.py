@@ -216,10 +216,18 @@ class RepoStorage(Uncopied, Saving):
         else:
             self._cursors.mark_saved(session, head, found)
 
-    def branch(self, parent: Session, name: str, at: int | None) -> Session:
+    def branch(
+        self,
+        parent: Session,
+        name: str,
+        at: int | None,
+        *,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> Session:
         cursor = self._cursors.get(parent)
         if cursor is None:
-            return super().branch(parent, name, at)
+            return super().branch(parent, name, at, created_at=created_at, updated_at=updated_at)
         splice, change = parent._state.splice(), parent._state.metadata.change()
         if parent._hooks is not None:
             splice, change = parent._hooks.before_save(parent, splice, change)
@@ -233,7 +241,14 @@ class RepoStorage(Uncopied, Saving):
         metadata = late.refs.merged(self.repo, head, change)
         # A side's name that was made up for a list is not written down; a rename that came meanwhile is.
         origin = head.name if head.name in origins(parent.name) else parent.name
-        forked = late.lifecycle.fork(self.repo, head, splice, name, parent=origin, metadata=metadata, at=at)
+        forked = late.lifecycle.fork(
+            *(self.repo, head, splice, name),
+            parent=origin,
+            metadata=metadata,
+            at=at,
+            created=encode_time(created_at) if created_at else None,
+            updated=encode_time(updated_at) if updated_at else None,
+        )
         return self._open(Shown(name, forked))
 
     def rename(self, old: str, new: str) -> None:

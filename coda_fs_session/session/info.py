@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import SessionError
@@ -13,8 +13,10 @@ from ..errors import SessionError
 class SessionInfo:
     """What is known of a session without loading its messages.
 
+    `created` and `updated` are the two times in UTC.
+
     Attributes:
-        created_at, updated_at: naive local time.
+        created_at, updated_at: naive local time; see `created` for the hour that comes twice.
         size_bytes: logical size of the messages as JSON lines; `SessionManager.stats` tells the use of the disk.
         parent: the session it was branched from; forked_at: how many messages it took over.
         replica: which replica wrote the newest state.
@@ -47,3 +49,17 @@ class SessionInfo:
     reverted: bool = False
     sides: tuple[str, ...] = ()
     diverged_at: int | None = None
+
+    @property
+    def created(self) -> datetime:
+        """When the session was created, in UTC.
+
+        It is made of `created_at`. Where a local time comes twice, as when summer time ends, its `fold` tells which of
+        the two is meant: what a manager returns has that. Without it, as from text, it is the first one.
+        """
+        return self.created_at.astimezone(UTC)
+
+    @property
+    def updated(self) -> datetime:
+        """When messages or metadata last changed, in UTC; made of `updated_at` as `created` is of `created_at`."""
+        return self.updated_at.astimezone(UTC)

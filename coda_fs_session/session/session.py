@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from ..errors import InvalidMessageError, UnsupportedError
 from ..format.jsonl import no_message
 from ..format.names import normalise_name
-from ..format.records import utc_time
+from ..format.records import local_time, utc_time
 from .metadata import WorkingMetadata
 from .sequence import MessageSequence
 from .splice import Splice
@@ -143,13 +143,23 @@ class Session(MessageSequence):
 
     @property
     def created_at(self) -> datetime:
-        """When the session was created, naive local time."""
-        return _local(self._state.created)
+        """When the session was created, naive local time; `created` is the same moment in UTC."""
+        return local_time(self._state.created)
+
+    @property
+    def created(self) -> datetime:
+        """When the session was created, in UTC."""
+        return self._state.created
 
     @property
     def updated_at(self) -> datetime:
-        """When messages or metadata last changed, naive local time."""
-        return _local(self._state.updated)
+        """When messages or metadata last changed, naive local time; `updated` is the same moment in UTC."""
+        return local_time(self._state.updated)
+
+    @property
+    def updated(self) -> datetime:
+        """When messages or metadata last changed, in UTC."""
+        return self._state.updated
 
     @property
     def parent(self) -> str | None:
@@ -358,7 +368,3 @@ def _checked_list(messages: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise InvalidMessageError(f"messages[{index}]", no_message(message))
     return messages
-
-
-def _local(moment: datetime) -> datetime:
-    return moment.astimezone().replace(tzinfo=None)

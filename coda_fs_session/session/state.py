@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -72,6 +73,19 @@ class SessionState:
     @updated.setter
     def updated(self, moment: datetime) -> None:
         self.moment = moment
+
+    @contextmanager
+    def dated(self, updated: datetime | None) -> Iterator[None]:
+        """Have a time in a block that stores the session, and after it unless that fails; None: leave it as it is."""
+        before = self.moment
+        try:
+            if updated is not None:
+                self.moment = updated
+            yield
+        except BaseException:
+            if updated is not None:
+                self.moment = before
+            raise
 
     def changed(self) -> bool:
         """Tell whether there is something to save."""

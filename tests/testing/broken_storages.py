@@ -103,7 +103,7 @@ class TestLosesTypes(OfStorage):
 
 
 class TestLosesTimes(OfStorage):
-    noticed_by = ("test_save_and_load", "test_list_all", "test_rename", "test_list_sessions")
+    noticed_by = ("test_save_and_load", "test_list_all", "test_rename", "test_list_sessions", "test_times")
 
     class broken(Kept):
         def save(self, session: Session) -> None:

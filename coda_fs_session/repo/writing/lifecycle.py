@@ -99,6 +99,8 @@ def fork(
     parent: str,
     metadata: dict[str, Stamped],
     at: int | None,
+    created: str | None = None,
+    updated: str | None = None,
     attempted: dict[str, Attempt] | None = None,
 ) -> State:
     """Make a session of the first `at` live messages (None: all) that `head` has once `splice` is applied.
@@ -107,6 +109,7 @@ def fork(
 
     Args:
         parent: what the parent is called now.
+        created, updated: as for `create`.
     """
     messages, start = head.messages, head.start
     count = splice.result_count() if at is None else at
@@ -130,7 +133,8 @@ def fork(
         content = Content(*hide(draft, start, base.start_bytes)) if draft.spine != base.spine else Content(base, lines)
     total = MessageList(repo.objects, repo.sizes, content.base, content.lines)
     origin = Parent(parent, total.count - start, start, total.chain_at(total.count))
-    return create(repo, name, content, metadata, parent=origin, objects=new, attempted=attempted)
+    times = {"created": created, "updated": updated}
+    return create(repo, name, content, metadata, parent=origin, objects=new, attempted=attempted, **times)
 
 
 class WhatWasShown:

@@ -55,10 +55,15 @@ class Saved(NamedTuple):
     merged: bool = False
 
 
-def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues) -> State | None:
+def append(
+    repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues, time: str | None = None
+) -> State | None:
     """Save a change as one line of the ref, and return the state that it leads to.
 
     None where somebody else has written to the ref, or the change is more than a line: then it takes a `save`.
+
+    Args:
+        time: what the session is to show as the time of the change; None for now.
 
     Raises:
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
@@ -66,7 +71,7 @@ def append(repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataV
     head = cursor.state
     if cursor.shared is None and is_own(repo.replica, head) and _fits_tail(cursor, head, splice):
         try:
-            return _append(repo, cursor, head, splice, metadata)
+            return _append(repo, cursor, head, splice, metadata, time)
         except (RefChangedError, CorruptionError):
             pass
     return None
@@ -79,6 +84,7 @@ def save(
     metadata: MetadataValues,
     on_conflict: str,
     expected: str | None = None,
+    time: str | None = None,
 ) -> Saved:
     """Save a change on top of the state that it was made against, with other writers kept waiting.
 
@@ -87,6 +93,7 @@ def save(
         splice: the change of the messages; metadata: that of the metadata.
         on_conflict: what is done where the session grew meanwhile: "append", "branch" or "raise".
         expected: the revision that it must have.
+        time: as for `append`.
 
     Raises:
         SessionConflictError: the session changed meanwhile so that this change does not apply, or is not as expected;
@@ -113,13 +120,13 @@ def save(
                 if outcome is not None:
                     on, splice_on = outcome
                     merged = splice_on is not splice
-                    if merged and splice_on.empty and not metadata:
+                    if merged and splice_on.empty and not metadata and time is None:
                         return Saved(on, merged)
                     attempt = _attempt(on, splice, splice_on, metadata)
                     if target is on and _fits_tail(cursor, on, splice_on):
-                        return Saved(_append(repo, cursor, on, splice_on, metadata, attempt), merged)
+                        return Saved(_append(repo, cursor, on, splice_on, metadata, time, attempt), merged)
                     if rewrites:
-                        return Saved(_rewrite(repo, cursor, on, splice_on, metadata, target, attempt), merged)
+                        return Saved(_rewrite(repo, cursor, on, splice_on, metadata, time, target, attempt), merged)
                     rewrites = True
                     continue
         except RecordAheadError:
@@ -127,7 +134,7 @@ def save(
             continue
         except RefChangedError:
             continue
-        return Saved(_branch_off(repo, cursor, splice, metadata, current))
+        return Saved(_branch_off(repo, cursor, splice, metadata, time, current))
 
 
 def expect(repo: Repository, cursor: Cursor, expected: str) -> None:
@@ -194,7 +201,12 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
 
 
 def _branch_off(
-    repo: Repository, cursor: Cursor, splice: Splice, metadata: MetadataValues, current: State | None
+    repo: Repository,
+    cursor: Cursor,
+    splice: Splice,
+    metadata: MetadataValues,
+    time: str | None,
+    current: State | None,
 ) -> State:
     """Keep a stale append as a session of its own: its label is derived from its first own message."""
     head = cursor.state
@@ -211,7 +223,14 @@ def _branch_off(
     if not repo.has(head):
         head.messages.secure()
     change = merged(repo, head, metadata)
-    child = fork(repo, head, splice, name, parent=head.name, metadata=change, at=None, attempted=cursor.attempted)
+    child = fork(
+        *(repo, head, splice, name),
+        parent=head.name,
+        metadata=change,
+        at=None,
+        updated=time,
+        attempted=cursor.attempted,
+    )
     _warn_of_branch(head.name, name, current)
     return child
 
@@ -263,6 +282,7 @@ def _append(
     head: State,
     splice: Splice,
     metadata: MetadataValues,
+    time: str | None,
     attempt: Attempt | None = None,
 ) -> State:
     """Save as one line: one write and one sync."""
@@ -271,18 +291,22 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
-    new = Save(head.last_id, repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
+    new = Save(head.last_id, time or repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
         # Not by its name: that takes several times as long, and every save makes one.
         attempt = tuple.__new__(Attempt, (lines if position is None else (), 0, head.count, False, metadata))
+    # With a time that was given, an earlier attempt may have been this very line.
+    earlier = cursor.attempted.get(line_id) if time is not None else None
     cursor.attempted[line_id] = attempt
     try:
         token = repo.backend.append_ref(head.key, head.token, data)
     except RefRefusedError:
         # Nothing of it is in the ref. The same words, where others have saved them, are theirs.
         del cursor.attempted[line_id]
+        if earlier is not None:
+            cursor.attempted[line_id] = earlier
         raise
     size = head.size + len(data)
     if position is None and not metadata:
@@ -302,6 +326,7 @@ def _rewrite(
     head: State,
     splice: Splice,
     metadata: MetadataValues,
+    time: str | None,
     target: State | None,
     attempt: Attempt,
 ) -> State:
@@ -322,7 +347,7 @@ def _rewrite(
         result = _result(head, splice, content)
         generation = next_generation(head, operation, result)
     base = replace(content.base, metadata=merged(repo, head, metadata))
-    header = replace(head.header, updated=now, base=base, generation=generation, commit=link)
+    header = replace(head.header, updated=time or now, base=base, generation=generation, commit=link)
     return publish(repo, header, content.lines, target, attempted=cursor.attempted, attempt=attempt)
 
 

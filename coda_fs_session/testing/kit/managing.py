@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -205,6 +205,18 @@ class ManagerTests(StorageCase):
         assert [info.name for info in manager.list_sessions()] == ["branch"]
         manager.save_session(chat)
         assert self.manage(storage).load_session("chat").get_messages() == [{"number": 1}]
+
+    def test_times(self, storage: SessionStorage) -> None:
+        """A new session, a branch and a save have the times that a program gives them, in every process."""
+        began, ended = datetime(2024, 5, 17, 12, 30, tzinfo=UTC), datetime(2024, 5, 18, 9, 0, 0, 5, tzinfo=UTC)
+        manager = self.manage(storage)
+        manager.save_session(manager.create_session("chat", created_at=began), updated_at=ended)
+        manager.create_session("branch", branch_from="chat", created_at=began, updated_at=ended)
+        for again in (manager, self.manage(storage)):
+            for name in ("chat", "branch"):
+                info, session = again.get_session_info(name), again.load_session(name)
+                assert info is not None
+                assert (info.created, info.updated) == (session.created, session.updated) == (began, ended)
 
     def test_list_sessions(self, storage: SessionStorage) -> None:
         """The newest is first, then by name; the totals are of these."""
