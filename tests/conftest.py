@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 from pathlib import Path
@@ -33,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--api-page", metavar="PATH", help="hold this API page against the package, not the tests' own")
     parser.addoption("--long", action="store_true", help="the long size of the crash and process tests: minutes")
     parser.addoption("--seed", type=int, metavar="N", help="repeat a random choice that an earlier run has printed")
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests are objects that live to the end. Tests that ask for garbage, and it comes by itself too, need
+    # not go through these each time.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
