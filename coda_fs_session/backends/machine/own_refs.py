@@ -199,19 +199,26 @@ class FileRecord(RecordNotes):
         known = self._open.get(key)
         if (known is not None and known.even == token) or not self._is_kept(key):
             return True
-        size = token.size
         with self._mutex:
             try:
-                copy = self._copy(key)
-                length = min(END_BYTES, size)
-                # One more byte, to see that the record ends there.
-                end = pread(copy.descriptor, length + 1, size - length)
-                return len(end) == length and end == read_end(length)
-            except FileNotFoundError:
-                return self._is_packed_even(key, size, read_end)
+                if self._is_at_hand_even(key, token.size, read_end):
+                    return True
+                # A packer may have the file in its hands right now: looked at once more with packers kept waiting.
+                with alone(self._files, self._folder()):
+                    return self._is_at_hand_even(key, token.size, read_end)
             except (OSError, StoreError) as error:
                 self._give_up(key, error)
                 return True
+
+    def _is_at_hand_even(self, key: RefKey, size: int, read_end: Callable[[int], bytes]) -> bool:
+        try:
+            copy = self._copy(key)
+        except FileNotFoundError:
+            return self._is_packed_even(key, size, read_end)
+        length = min(END_BYTES, size)
+        # One more byte, to see that the record ends there.
+        end = pread(copy.descriptor, length + 1, size - length)
+        return len(end) == length and end == read_end(length)
 
     def append(self, key: RefKey, data: bytes, read: Callable[[], bytes]) -> None:
         """Note what was written at the end of a ref; `read` returns all of it, as it is since."""
@@ -299,24 +306,21 @@ class FileRecord(RecordNotes):
 
     def _is_packed_even(self, key: RefKey, size: int, read_end: Callable[[int], bytes]) -> bool:
         """Do as `is_even` where there is no file; what is packed is one again where it is even, as it will grow."""
-        try:
-            packed = self._packs.find(self._path(key))
-            if packed is None:
-                return True
-            if packed.size != size:
+        packed = self._packs.find(self._path(key))
+        if packed is None:
+            return True
+        if packed.size != size:
+            return False
+        # What the ref holds is at hand; it need not be what was recorded, be its end the same.
+        data: bytes | None = read_end(size)
+        if data is not None and not packed.is_of(data):
+            if not data.endswith(packed.end):
                 return False
-            # What the ref holds is at hand; it need not be what was recorded, be its end the same.
-            data: bytes | None = read_end(size)
-            if data is not None and not packed.is_of(data):
-                if not data.endswith(packed.end):
-                    return False
-                data = self._packs.read(self._path(key))
-            if data is not None:
-                self._write(key, data)
-                with contextlib.suppress(FileNotFoundError):
-                    self._copy(key)
-        except (OSError, StoreError) as error:
-            self._give_up(key, error)
+            data = self._packs.read(self._path(key))
+        if data is not None:
+            self._write(key, data)
+            with contextlib.suppress(FileNotFoundError):
+                self._copy(key)
         return True
 
     def _copy(self, key: RefKey) -> OpenCopy:
