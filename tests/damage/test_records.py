@@ -57,8 +57,9 @@ def test_a_record_that_is_no_good(here: Machine, harm: str, reverted: bool) -> N
     elif harm == "all lost":
         here.lose_record()
     elif harm == "marker garbage":
-        for path in (here.folder / "state").glob("*/own/.*"):
-            path.write_bytes(b"[[")
+        for path in (here.folder / "state").glob("*/own/**/*"):
+            if path.is_file() and (path.name[0] == "." or path.parent.name[0] == "."):
+                path.write_bytes(b"[[")
     else:
         record.write_bytes(
             {
