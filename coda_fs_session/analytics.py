@@ -71,6 +71,7 @@ class _Counts:
 class SessionAnalytics:
     """Analyse how the sessions of a manager are used: what is stored, that is, with nothing opened or changed.
 
+    Hidden sessions count only in the bytes of `get_sharing`; see `SessionManager.list_sessions`.
     All but `get_breakdown` load no message. Times are the manager's: naive and local.
 
     Args:

@@ -84,6 +84,11 @@ class SessionStorage(ABC):
     def list_all(self) -> list[SessionInfo]:
         """Return what is known of every session, in any order."""
 
+    def list_named(self, prefix: str) -> list[SessionInfo]:
+        """Return of `list_all` those whose names begin with a text, in the same order; the default lists all."""
+        infos: list[SessionInfo] | None = self.list_all()
+        return [info for info in infos or () if info.name.startswith(prefix)]
+
     def engine(self) -> object | None:
         """Return the storage of this package that keeps the sessions, for verbs that need more than this interface.
 

@@ -69,3 +69,15 @@ def seed(request: pytest.FixtureRequest, long_size: bool) -> int:
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Opens managers over each backend; with files and a database, always on the same store."""
     return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
+
+
+@pytest.fixture(params=["files", "memory", "sqlite", "custom"])
+def again(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens managers on one store, be it in memory or a storage with four methods."""
+    if request.param in ("files", "sqlite"):
+        return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
+    # Late: most tests need no storage of their own.
+    from test_custom_storage import DictStorage, manage
+
+    storage = DictStorage() if request.param == "custom" else open_store(tmp_path, backend="memory")._storage
+    return lambda **options: manage(storage, **options)

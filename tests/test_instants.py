@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import fill, message, open_store
-from test_custom_storage import DictStorage, manage
+from storekit import Opener, fill, message, open_store
+from test_custom_storage import DictStorage
 
-from coda_fs_session import Session, SessionConflictError, SessionInfo, SessionManager, StoreError
+from coda_fs_session import Session, SessionConflictError, SessionInfo, StoreError
 from coda_fs_session.hooks.hooks import SessionHook
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Fault, FaultyBackend
@@ -21,17 +21,6 @@ OLD = datetime(2024, 5, 17, 12, 30, 1, 5, tzinfo=UTC)
 OLDER = OLD - timedelta(days=1)
 FUTURE = datetime(2300, 1, 1, tzinfo=UTC)
 IMPOSSIBLE = [datetime.min, datetime.max, datetime(1, 6, 1, tzinfo=UTC), datetime(9999, 6, 1, tzinfo=UTC)]
-
-Again = Callable[..., SessionManager]
-
-
-@pytest.fixture(params=["files", "memory", "sqlite", "custom"])
-def again(request: pytest.FixtureRequest, tmp_path: Path) -> Again:
-    """Opens managers on one store, be it in memory or a storage with four methods."""
-    if request.param in ("files", "sqlite"):
-        return lambda **options: open_store(tmp_path / "store", backend=request.param, **options)
-    storage = DictStorage() if request.param == "custom" else open_store(tmp_path, backend="memory")._storage
-    return lambda **options: manage(storage, **options)
 
 
 @pytest.fixture
@@ -49,7 +38,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     time.tzset()
 
 
-def times(again: Again, name: str = "chat") -> tuple[datetime, datetime]:
+def times(again: Opener, name: str = "chat") -> tuple[datetime, datetime]:
     """Return the times of a session as all that shows them agrees on: a list, the info, and a session loaded anew."""
     manager = again()
     (listed,) = (info for info in manager.list_sessions() if info.name == name)
@@ -67,7 +56,7 @@ def is_now(moment: datetime) -> bool:
     return abs(datetime.now(UTC) - moment) < timedelta(minutes=10)
 
 
-def test_a_save_has_the_time_that_it_is_given(again: Again) -> None:
+def test_a_save_has_the_time_that_it_is_given(again: Opener) -> None:
     """It is shown by the session, a list and another manager; the next plain save shows now."""
     with again() as manager:
         session = manager.create_session("chat")
@@ -91,7 +80,7 @@ def test_a_save_has_the_time_that_it_is_given(again: Again) -> None:
     assert times(again)[1] == OLD
 
 
-def test_the_time_alone_can_be_saved(again: Again) -> None:
+def test_the_time_alone_can_be_saved(again: Opener) -> None:
     """Where nothing else has changed the time is, and no message comes or goes; given again it writes nothing."""
     with again() as manager:
         messages = fill(manager, "chat", 3)
@@ -117,7 +106,7 @@ def test_it_writes_nothing_twice(tmp_path: Path) -> None:
     assert sizes[0] == sizes[1]
 
 
-def test_a_new_session_has_the_times_that_it_is_given(again: Again) -> None:
+def test_a_new_session_has_the_times_that_it_is_given(again: Opener) -> None:
     """By any way to make one: created, saved as an object of one's own, or a branch; `created_at` stands for both."""
     with again() as manager:
         manager.create_session("both", created_at=OLDER, updated_at=OLD)
@@ -138,7 +127,7 @@ def test_a_new_session_has_the_times_that_it_is_given(again: Again) -> None:
     assert times(again, "both") == (OLDER, OLD), "one that is there keeps its times"
 
 
-def test_a_renamed_session_keeps_its_times(again: Again, zone: Callable[[str], None]) -> None:
+def test_a_renamed_session_keeps_its_times(again: Opener, zone: Callable[[str], None]) -> None:
     """Also where its local time came twice."""
     zone("Europe/Berlin")
     second = datetime(2024, 10, 27, 1, 30, tzinfo=UTC)
@@ -149,7 +138,7 @@ def test_a_renamed_session_keeps_its_times(again: Again, zone: Callable[[str], N
             assert times(again, "talk") == (second - timedelta(hours=1), second)
 
 
-def test_naive_times_are_local(again: Again, zone: Callable[[str], None]) -> None:
+def test_naive_times_are_local(again: Opener, zone: Callable[[str], None]) -> None:
     """Aware ones may be of any zone; of a local time that comes twice, `fold` says which is meant."""
     zone("Europe/Berlin")
     with again() as manager:
@@ -182,7 +171,7 @@ def test_what_a_storage_of_four_methods_tells(zone: Callable[[str], None]) -> No
 
 
 @pytest.mark.parametrize("moment", [*IMPOSSIBLE, "2024-05-17", OLD.date(), 5])
-def test_a_time_that_is_none(again: Again, moment: Any) -> None:
+def test_a_time_that_is_none(again: Opener, moment: Any) -> None:
     """It is refused at once, and changes nothing: no session is made, none is saved, none has another time."""
     error = ValueError if isinstance(moment, datetime) else TypeError
     with again() as manager:
@@ -205,7 +194,7 @@ def test_a_time_that_is_none(again: Again, moment: Any) -> None:
         assert len(again().load_session("chat")) == 3
 
 
-def test_a_time_in_the_future_breaks_nothing(again: Again) -> None:
+def test_a_time_in_the_future_breaks_nothing(again: Opener) -> None:
     """Metadata set after such a save wins over what was set before, and every later save is in its place."""
     with again() as manager:
         session = manager.create_session("chat", created_at=FUTURE)
@@ -218,7 +207,7 @@ def test_a_time_in_the_future_breaks_nothing(again: Again) -> None:
             assert other.updated == moment if moment else is_now(other.updated)
 
 
-def test_a_session_of_long_ago_is_last(again: Again) -> None:
+def test_a_session_of_long_ago_is_last(again: Opener) -> None:
     """What is shown as the time is what lists are ordered by."""
     with again() as manager:
         for name, moment in (("a", OLD), ("b", FUTURE), ("c", OLDER)):
@@ -238,10 +227,13 @@ def test_many_saves_are_rewritten_with_the_time(tmp_path: Path) -> None:
         manager.save_session(session, updated_at=OLD + timedelta(seconds=number))
         if number % 50 == 0 or number > 590:
             assert open_store(tmp_path / "store").load_session("chat").updated == OLD + timedelta(seconds=number)
+    session.add_message(message(0, 200_000))
+    manager.save_session(session, updated_at=OLDER)
+    assert open_store(tmp_path / "store").load_session("chat").updated == OLDER
 
 
 @pytest.mark.parametrize("policy", ["append", "branch"])
-def test_a_stale_save_has_its_time(again: Again, policy: Any) -> None:
+def test_a_stale_save_has_its_time(again: Opener, policy: Any) -> None:
     """Where others have saved meanwhile, what comes after theirs, or becomes a branch, has it."""
     with again() as here, again() as there:
         if isinstance(here._storage, DictStorage):
@@ -259,7 +251,20 @@ def test_a_stale_save_has_its_time(again: Again, policy: Any) -> None:
         assert session.name == "chat" or policy == "branch"
 
 
-def test_a_condition_and_a_time(again: Again) -> None:
+@pytest.mark.parametrize("backend", ["files", "sqlite"])
+def test_a_stale_time_alone(tmp_path: Path, backend: str) -> None:
+    """Where others have saved meanwhile, the time is saved after theirs."""
+    here, there = (open_store(tmp_path / "store", backend=backend) for _ in range(2))
+    fill(here, "chat", 2)
+    session, other = here.load_session("chat"), there.load_session("chat")
+    other.add_message(message(20))
+    there.save_session(other)
+    here.save_session(session, updated_at=OLD)
+    again = open_store(tmp_path / "store", backend=backend).load_session("chat")
+    assert (len(again), again.updated, session.updated) == (3, OLD, OLD)
+
+
+def test_a_condition_and_a_time(again: Opener) -> None:
     """Both hold for the same save; one that is refused leaves the time of the session as it was."""
     with again() as manager:
         fill(manager, "chat", 2)
@@ -291,7 +296,7 @@ def test_a_save_that_failed_is_repeated_with_its_time(tmp_path: Path, when: Any)
     assert (len(other), other.updated, session.updated) == (3, OLD, OLD)
 
 
-def test_hooks_and_a_time(again: Again) -> None:
+def test_hooks_and_a_time(again: Opener) -> None:
     """A hook that changes what is saved leaves the time of the save."""
 
     class Mark(SessionHook):

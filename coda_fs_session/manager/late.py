@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..repo.sync.report import SyncReport as SyncReport
     from ..session.counting import Counters as Counters
     from ..session.info import SessionInfo as SessionInfo
+    from ..session.query import Query as Query
+    from ..session.query import Where as Where
     from ..session.session import Session as Session
     from ..storage import SessionStorage as SessionStorage
     from ..storage import StoreStats as StoreStats
@@ -50,6 +52,8 @@ else:
         "SyncReport": "..repo.sync.report",
         "given_time": "..format.records",
         "Counters": "..session.counting",
+        "Query": "..session.query",
+        "Where": "..session.query",
         "Session": "..session.session",
         "SessionInfo": "..session.info",
         "SessionStorage": "..storage",

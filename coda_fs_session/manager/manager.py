@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 from ..config import Config, read_config, read_toml, with_read_only
 from ..errors import (
     ConfigError,
-    InvalidNameError,
     SessionExistsError,
     SessionNotFoundError,
     add_notes,
@@ -24,11 +23,12 @@ from ..process.weakly import Weakly
 from . import late
 from .carrying import Carrying
 from .core import STARTED
+from .listing import Telling
 from .open_store import OpenedStore
 from .saving import Saving
 
 
-class SessionManager(Carrying, Saving):
+class SessionManager(Carrying, Saving, Telling):
     """Sessions in one store.
 
     May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with`` statement, or call
@@ -241,28 +241,6 @@ class SessionManager(Carrying, Saving):
 
         self._sessions.around(old, rename)
 
-    @operation
-    def list_sessions(self) -> list[late.SessionInfo]:
-        """Return what is known of every session, newest first, then by name.
-
-        A session that cannot be loaded is listed with `error` set.
-        """
-        infos: list[late.SessionInfo] = self._storage.list_all() or []
-        if self._storage.lists_newest_first:
-            return infos
-        infos = [late.with_origin(info) for info in infos]
-        return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
-
-    @operation
-    def get_session_info(self, name: str) -> late.SessionInfo | None:
-        """Return what is known of a session without loading its messages, None where there is none."""
-        return self._info(self._meant(checked_name(name)))
-
-    @operation
-    def stats(self) -> late.StoreStats:
-        """Return totals over all sessions, and the real use of the disk."""
-        return self._storage.stats()
-
     @property
     def templates(self) -> late.Templates:
         """The templates of this manager: register them, and create sessions that begin as they say."""
@@ -316,13 +294,6 @@ class SessionManager(Carrying, Saving):
             if error is None:
                 raise
             add_notes(error, failure)
-
-    @operation
-    def __contains__(self, name: object) -> bool:
-        try:
-            return self._storage.exists(self._meant(checked_name(name)))
-        except InvalidNameError:
-            return False
 
     def __repr__(self) -> str:
         if self._engine is None:

@@ -181,6 +181,10 @@ class RepoStorage(Uncopied, Saving):
     def list_all(self) -> list[SessionInfo]:
         return late.listing.list_infos(self.repo)
 
+    def list_named(self, prefix: str) -> list[SessionInfo]:
+        found = late.listing.find_named(self.repo, prefix) if prefix else None
+        return super().list_named(prefix) if found is None else found
+
     def look(self) -> list[SessionInfo]:
         """Return what `list_all` does, without writing the index down: for those who look all the time."""
         return late.listing.list_infos(self.repo, keep=False)

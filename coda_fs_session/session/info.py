@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..errors import SessionError
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass
@@ -60,6 +63,21 @@ class SessionInfo:
         return self.created_at.astimezone(UTC)
 
     @property
+    def cursor(self) -> str:
+        """What tells `SessionManager.list_sessions` to go on after this session: an opaque text, for `after`."""
+        times = f"{microseconds_of(self.created_at)}.{microseconds_of(self.updated_at)}"
+        return f"{times}.{self.size_bytes}.{self.name}"
+
+    @property
     def updated(self) -> datetime:
         """When messages or metadata last changed, in UTC; made of `updated_at` as `created` is of `created_at`."""
         return self.updated_at.astimezone(UTC)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Return a moment counted from 1970-01-01 UTC; a naive one is local time."""
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except (OverflowError, ValueError, OSError):
+        # A storage of a program's own may tell times that no zone has.
+        return (moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND

@@ -104,6 +104,8 @@ Session("by-hand", messages=None, metadata=None, created_at=datetime.now(), upda
 # What a manager does with them.
 manager.save_session(session)
 manager.save_session(session, updated_at=datetime.now())
+assert_type(manager.list_sessions(prefix="a", where={"a": 1, ("b", "c"): None}, order="-size"), list[SessionInfo])
+assert_type(manager.list_sessions(where=lambda info: info.message_count, since=datetime.now())[-1].cursor, str)
 manager.create_session("old", branch_from="by-hand", created_at=datetime.now(), updated_at=datetime.now())
 manager.save_all()
 manager.rename_session("chat", "talk")

@@ -17,7 +17,7 @@ from ...format.names import identity_of, key_of_ref, session_key
 from ...process.interrupts import Section
 from ..content.state import State
 from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
-from .freshness import Freshness, Look
+from .freshness import Freshness
 from .listed import Listed, Listing, most_changed
 from .parts import Names, Part, keep_parts, load_part
 from .rows import Row, ViewRow, ordered, row_of
@@ -95,6 +95,12 @@ class Index:
             self._open()
             return self._named(*names)
 
+    def starting(self, prefix: str) -> tuple[list[str], int]:
+        """Return the names, also former ones, that begin with a text, and how many names there are in all."""
+        with self._section:
+            self._refresh_names()
+            return self._names.starting(prefix, list(map(self._part, self._parts)))
+
     def _named(self, *names: str) -> list[Row]:
         for folder in self._kept.folders_of(names):
             if folder in self._parts:
@@ -111,7 +117,6 @@ class Index:
     @contextmanager
     def making(self, maker: str | None) -> Iterator[None]:
         """Let look-ups of this thread in the block serve a replica that is to make a ref: see `Freshness.look`.
-
         So that many can be made in a row, whose time does not grow with how many there are.
         """
         self._making.maker = maker
@@ -120,10 +125,12 @@ class Index:
         finally:
             self._making.maker = None
 
-    def fresh(self, row: Row) -> Row:
-        """Return a row as of now, reading its ref again."""
+    def fresh(self, row: Row, *, as_listed: bool = False) -> Row:
+        """Return a row as of now, reading its ref again; as a list does, only where the ref has another token."""
         with self._section:
-            self._read_row(RefKey(row.path), row.token)
+            token = self._backend.ref_token(RefKey(row.path)) if as_listed and row.path not in self._suspect else None
+            if token is None or token != row.token:
+                self._read_row(RefKey(row.path), token or row.token)
             return self._row(row.path) or row
 
     def has_come(self, key: RefKey) -> bool:
@@ -310,19 +317,14 @@ class Index:
                 self._read_row(key, row.token)
         for folder in (look := self.freshness.look(maker=getattr(self._making, "maker", None))).gone:
             self._forget_part(folder)
-        changed = [folder for folder in look.contents if not self._is_explained(folder, look)]
+        # What is explained needs no look at sizes and times.
+        known = {folder: self._part(folder).identities() for folder in look.explained}
+        changed = [folder for folder, found in look.contents.items() if known.get(folder) != found]
         if changed:
             read = self._compare(self._backend.ref_tokens_in(changed), changed)
             if len(read) > _FEW + sum(map(len, map(self._part, changed))) * _SHARE:
                 # Not everybody closes a manager, or lists: the next program need not read all this again.
                 self.keep()
-
-    def _is_explained(self, folder: str, look: Look) -> bool:
-        """Tell whether the rows of a folder are known to be as it is now, without a look at sizes and times."""
-        if folder not in look.explained:
-            return False
-        rows = self._part(folder).rows or {}
-        return {path: row.token.identity for path, row in rows.items()} == look.contents[folder]
 
     def _read_row(self, key: RefKey, token: Token, recorded: Collection[str] | None = None) -> None:
         self._suspect.discard(key.path)

@@ -59,6 +59,10 @@ class Part:
             self.is_dirty = True
         return row
 
+    def identities(self) -> dict[str, int]:
+        """Return the identities of the refs by path; see `Look.contents`."""
+        return {path: row.token.identity for path, row in (self.rows or {}).items()}
+
     def summary(self, crc: int) -> KeptPart:
         """Return what to keep of this part beside its file; the state of the folder is still to come."""
         rows = (self.rows or {}).values()
@@ -71,6 +75,7 @@ class Names:
 
     def __init__(self) -> None:
         self._paths: dict[str, dict[str, None]] | None = None
+        self._text: str | None = None  # all names, each after a newline
 
     def paths(self, name: str, parts: Iterable[Part]) -> Iterable[str]:
         """Return the paths of the rows of a name, of parts whose rows were all taken in."""
@@ -81,11 +86,24 @@ class Names:
                 self.add((part.rows or {}).values())
         return self._paths.get(name, ())
 
+    def starting(self, prefix: str, parts: Iterable[Part]) -> tuple[list[str], int]:
+        """Return the names that begin with a text, and how many names there are in all; see `paths`."""
+        self.paths("", parts)
+        if self._text is None:
+            # No name has a newline in it. One search is quicker than a loop of our own over all names.
+            self._text = "\n".join(("", *(self._paths or ()), ""))
+        names, place = [], -1
+        while (place := self._text.find(f"\n{prefix}", place + 1, -1)) >= 0:
+            names.append(self._text[place + 1 : self._text.index("\n", place + 1)])
+        return names, len(self._paths or ())
+
     def add(self, rows: Iterable[Row]) -> None:
         if self._paths is not None:
             for row in rows:
                 for name in names_of(row):
-                    self._paths.setdefault(name, {})[row.path] = None
+                    if name not in self._paths:
+                        self._paths[name], self._text = {}, None
+                    self._paths[name][row.path] = None
 
     def drop(self, row: Row) -> None:
         if self._paths is not None:

@@ -47,6 +47,8 @@ _OF_FEW = ("sides", "diverged_at")
 _TIMES = ("created_at", "updated_at")
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_SHARE = 1 / 16
+"""Of all names: to read a ref takes as long as to list some sessions."""
 _EXACT = 2**52
 """Microseconds up to which seconds as a float are exact enough: the year 2112."""
 
@@ -170,6 +172,21 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
             info.reverted = _stands_for(view, _reverted(repo, rows))
             return info
     return None
+
+
+def find_named(repo: Repository, prefix: str) -> list[SessionInfo] | None:
+    """Return what is known of the sessions whose names begin with a text, newest first; None where a list is quicker.
+
+    Names are looked up without a look at every ref. What has one of them is read again.
+    """
+    names, total = repo.index.starting(prefix)
+    if len(names) > total * _SHARE:
+        return None
+    # Where others diverged, a session goes by a name that was derived from the one it has.
+    names += [prefix[:place] for place, character in enumerate(prefix) if character == "~"]
+    found = related_to(filter(None, names), repo.index.last_named)
+    rows = [repo.index.fresh(row, as_listed=True) for row in found]
+    return [info for info in _tell(repo, rows).infos() if info.name.startswith(prefix)]
 
 
 def infos_of_refs(repo: Repository, keys: Iterable[RefKey]) -> tuple[set[str], list[SessionInfo]] | None:

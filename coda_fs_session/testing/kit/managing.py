@@ -229,6 +229,9 @@ class ManagerTests(StorageCase):
         infos = manager.list_sessions()
         assert [info.name for info in infos] == ["a", "d", "b", "c"]
         assert [info.message_count for info in infos] == [2, 3, 1, 0]
+        assert [info.name for info in manager.list_sessions(prefix="c")] == ["c"]
+        assert [info.name for info in manager.list_sessions(order="-name", limit=2)] == ["d", "c"]
+        assert [info.name for info in manager.list_sessions(after=infos[1].cursor)] == ["b", "c"]
         stats = manager.stats()
         assert (stats.sessions, stats.messages) == (4, 6)
         assert stats.logical_bytes == sum(info.size_bytes for info in infos)

@@ -1,0 +1,81 @@
+"""The verbs that tell what is stored, without loading a session."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..errors import InvalidNameError
+from ..format.names import checked_name
+from ..process.operations import operation
+from . import late
+from .core import Manager
+
+Order = Literal["updated", "-updated", "created", "-created", "name", "-name", "size", "-size"]
+
+
+class Telling(Manager):
+    """What a manager tells of the sessions in its store; see `SessionManager`."""
+
+    @operation
+    def list_sessions(
+        self,
+        *,
+        prefix: str | None = None,
+        where: late.Where | None = None,
+        since: late.datetime | None = None,
+        until: late.datetime | None = None,
+        order: Order = "updated",
+        limit: int | None = None,
+        after: str | None = None,
+        hidden: bool = False,
+    ) -> list[late.SessionInfo]:
+        """Return what is known of every session, or of those that are asked for; newest first, then by name.
+
+        A session that cannot be loaded is listed with `error` set.
+
+        Args:
+            prefix: only names that begin with this.
+            where: only sessions whose metadata has all of these values; a key is one of the metadata, or a tuple of
+                keys, each in the dict at the one before. Or a function that is called with each `SessionInfo`.
+            since, until: only what last changed at or after the one, and before the other; naive datetimes are local.
+            order: "updated" and "created" are newest first, "size" is largest first, "name" is by name. A - in front
+                turns it round. Sessions that are alike in that are by name.
+            limit: at most so many.
+            after: only what comes after a session of an earlier list in the same order: its `SessionInfo.cursor`. A
+                session that did not change between two such lists is in exactly one of them.
+            hidden: also those whose metadata has a true value under ``coda_fs_session.hidden``.
+
+        Raises:
+            TypeError, ValueError: an argument is not possible.
+        """
+        query = late.Query(
+            prefix=prefix,
+            where=where,
+            since=since,
+            until=until,
+            order=order,
+            limit=limit,
+            after=after,
+            hidden=hidden,
+        )
+        infos: list[late.SessionInfo] = self._storage.list_named(query.prefix) or []
+        if self._storage.lists_newest_first:
+            return query.select(infos, ordered=True)
+        return query.select(map(late.with_origin, infos))
+
+    @operation
+    def get_session_info(self, name: str) -> late.SessionInfo | None:
+        """Return what is known of a session without loading its messages, None where there is none."""
+        return self._info(self._meant(checked_name(name)))
+
+    @operation
+    def stats(self) -> late.StoreStats:
+        """Return totals over all sessions, and the real use of the disk."""
+        return self._storage.stats()
+
+    @operation
+    def __contains__(self, name: object) -> bool:
+        try:
+            return self._storage.exists(self._meant(checked_name(name)))
+        except InvalidNameError:
+            return False
