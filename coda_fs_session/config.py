@@ -34,6 +34,7 @@ class Config(NamedTuple):
     retention_days: float = 30
     gc_grace_days: float = 30
     redact: str | list[str] | None = None
+    read_only: bool = False
 
     @property
     def max_session_bytes(self) -> int:
@@ -142,6 +143,7 @@ _RULES: dict[str, _Rule] = {
     "retention_days": _number(0, "days"),
     "gc_grace_days": _number(0, "days"),
     "redact": _Rule('"keys", or a list of regular expressions', _patterns),
+    "read_only": _Rule("true or false", _boolean),
 }
 
 _ENVIRONMENT = {"state_path": "CODA_FS_STATE", "replica": "CODA_FS_REPLICA"}
@@ -202,6 +204,15 @@ def read_config(
             "since machine state must not be synced"
         )
     return result
+
+
+def with_read_only(config: Config, read_only: bool | None) -> Config:
+    """Return options with what a caller says of `read_only` besides, None for nothing.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    return config if read_only is None else config._replace(read_only=_checked("read_only", read_only, "read_only"))
 
 
 def _refuse_toml(path: str | os.PathLike[str]) -> str | os.PathLike[str]:

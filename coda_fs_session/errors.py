@@ -196,7 +196,16 @@ class StoreGoneError(StoreError):
 
 
 class StoreReadOnlyError(StoreError):
-    """The store cannot be written: permissions or a read-only mount. Reading works."""
+    """The store cannot be written: permissions, a read-only mount, or a manager that is read_only. Reading works."""
+
+
+def opened_read_only(what: str, place: str) -> StoreReadOnlyError:
+    """Return the error for what would change a store that was opened only to be read."""
+    return StoreReadOnlyError(
+        f"cannot {what}: this manager was opened read_only, and changes nothing in {place}. To write, open a manager "
+        "without read_only",
+        place,
+    )
 
 
 class PartialSessionError(StoreReadOnlyError):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import configparser
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from storekit import run_python
 
-from coda_fs_session import ConfigError, SessionError, SessionManager, SessionWarning
+from coda_fs_session import ConfigError, SessionError, SessionManager, SessionWarning, StoreReadOnlyError
 from coda_fs_session.config import Config, read_config, read_toml
 
 NOT_NUMBERS: list[Any] = ["5", True, [5], {}, float("nan"), float("inf"), float("-inf"), -1, -0.001, 10**400, 1j]
 NOT_INTEGERS: list[Any] = ["5", True, 5.0, [5], -1, float("inf")]
+NOT_PATTERNS: list[Any] = [
+    *("Keys", "sk-[a-z]+", "", True, 5, {}, ["("], ["a*"], ["", "a"]),
+    *(["[a-z]+", "x"], [5], [None], [["a"]], ["a{99999999999}"]),
+]
 
 ACCEPTED: dict[str, list[Any]] = {
     "backend": ["files", "memory", "sqlite"],
@@ -34,6 +39,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "retention_days": [0, 30, 0.5],
     "gc_grace_days": [0, 30, 0.5],
     "redact": ["keys", ["sk-[a-z]+"], [r"\d{16}", "keys"], []],
+    "read_only": [True, False],
 }
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
@@ -52,25 +58,8 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "connection_pool_size": ([*NOT_INTEGERS, 0], "a whole number of connections from 1"),
     "retention_days": (NOT_NUMBERS, "a number of days from 0"),
     "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
-    "redact": (
-        [
-            "Keys",
-            "sk-[a-z]+",
-            "",
-            True,
-            5,
-            {},
-            ["("],
-            ["a*"],
-            ["", "a"],
-            ["[a-z]+", "x"],
-            [5],
-            [None],
-            [["a"]],
-            ["a{99999999999}"],
-        ],
-        '"keys", or a list of regular expressions',
-    ),
+    "redact": (NOT_PATTERNS, '"keys", or a list of regular expressions'),
+    "read_only": ([1, 0, "true", "yes", []], "true or false"),
 }
 
 
@@ -127,7 +116,8 @@ def test_accepted(tmp_path: Path, option: str, value: Any) -> None:
     options = {"storage_path": str(tmp_path / "store"), "state_path": str(tmp_path / "state"), option: value}
     if option.endswith("_path"):
         options[option] = str(tmp_path / "other")
-    with SessionManager({"session": options}) as manager:
+    refusal = pytest.raises(StoreReadOnlyError) if taken is True and option == "read_only" else nullcontext()
+    with SessionManager({"session": options}) as manager, refusal:
         manager.create_session("chat").add_message({"role": "user", "content": "Hi"})
 
 

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.spread": (),
     "backends.wrapper": BASE,
     "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),
+    "backends.read_only": ("errors", *BASE, "backends.wrapper"),
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),

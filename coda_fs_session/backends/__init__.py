@@ -21,6 +21,7 @@ class BackendOptions(NamedTuple):
         compress: keep objects with large messages compressed.
         connections: how many to keep open at most, for a database.
         begin: what every ref begins with.
+        read_only: change nothing in the store, nor what this machine keeps of its own writes.
     """
 
     root: str
@@ -30,6 +31,7 @@ class BackendOptions(NamedTuple):
     compress: bool = True
     connections: int = 5
     begin: bytes = b""
+    read_only: bool = False
 
 
 def _files_of_system(durable: bool) -> Files:
@@ -71,6 +73,7 @@ def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
         compress=options.compress,
         connections=options.connections,
         record=state.record,
+        read_only=options.read_only,
     )
     return backend, state
 
@@ -80,3 +83,18 @@ BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = 
     "memory": _memory,
     "sqlite": _sqlite,
 }
+
+
+def open_backend(kind: str, options: BackendOptions) -> tuple[Backend, MachineState]:
+    """Open a store, or the place where one is to be made.
+
+    Raises:
+        ConfigError: it needs a package that is not installed.
+        StoreFormatError: the place holds something else, or a store of a newer version.
+    """
+    backend, machine = BACKENDS[kind](options)
+    if not options.read_only:
+        return backend, machine
+    from .read_only import ReadOnlyBackend, ReadOnlyState
+
+    return ReadOnlyBackend(backend), ReadOnlyState(machine, backend.place().path)

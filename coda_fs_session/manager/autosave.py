@@ -25,11 +25,13 @@ class Autosave(Uncopied):
     Args:
         interval: seconds; 0 is never, and nothing is held either but in a block; see `hold_in_block`.
         save: saves one session, or leaves it unsaved where that must be.
+        timed: save at intervals; False where nothing can be saved, so that only the end tells what was not.
     """
 
-    def __init__(self, interval: float, save: Callable[[Session], None]) -> None:
+    def __init__(self, interval: float, save: Callable[[Session], None], *, timed: bool = True) -> None:
         self._interval = min(interval, threading.TIMEOUT_MAX)
         self._save = save
+        self._timed = timed
         self._in_block = False
         self._sessions: dict[int, Session] = {}
         self._crowded = _CROWD
@@ -51,7 +53,7 @@ class Autosave(Uncopied):
             if not self._interval:
                 return
             _pending.add(self)
-            problem = None if self._thread is not None else self._start()
+            problem = None if self._thread is not None or not self._timed else self._start()
         if problem is not None:
             self._warn_of_no_timer(problem)
 

@@ -29,6 +29,7 @@ def branch(
             there = _branch_there(core, name, parent_name, at)
             if there is not None:
                 return there
+        core._refuse_if_read_only("branch a session")
         parent = core._sessions.find(parent_name)
         if parent is None:
             raise SessionNotFoundError(parent_name)

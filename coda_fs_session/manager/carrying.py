@@ -58,6 +58,7 @@ class Carrying(Manager):
         """
         if on_exists not in ("raise", "replace", "skip"):
             raise ValueError(f'on_exists takes "raise", "replace" or "skip", not {on_exists!r}')
+        self._refuse_if_read_only("import a session")
         from pathlib import Path
 
         from ..interchange.export import exported_session
@@ -110,6 +111,7 @@ class Carrying(Manager):
             CorruptionError: what has this name is damaged; it stays aside.
             StoreError: the store cannot be written; what was not brought back stays aside.
         """
+        self._refuse_if_read_only("bring back a session")
         name = None if name is None else checked_name(name)
         with self._sessions.lock:
             return self._storage.bring_back(name)
@@ -148,19 +150,24 @@ class Carrying(Manager):
         """
         if direction not in ("both", "push", "pull"):
             raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
+        if direction != "push":
+            self._refuse_if_read_only(f'sync with direction="{direction}"')
         # Late, as in `watch`: a program that only keeps its sessions needs neither.
         from ..repo.sync.exchange import refuse_overlap, sync, syncable
 
         ours = syncable(self._storage)
         told = progress and self._operations.pausing(progress)
         if isinstance(target, Manager):
+            if direction != "pull":
+                target._refuse_if_read_only(f'sync with direction="{direction}"')
             theirs = syncable(target._storage)
             refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
             told = told and target._operations.pausing(told)
             return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
-        theirs = OpenedStore(self._config._replace(backend="files", storage_path=folder, replica=None)).storage()
+        options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=False)
+        theirs = OpenedStore(options).storage()
         try:
             return sync(ours, theirs, direction=direction, progress=told)
         finally:

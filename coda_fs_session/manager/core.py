@@ -12,6 +12,7 @@ from ..errors import (
     SessionExistsError,
     SessionNotFoundError,
     StoreError,
+    opened_read_only,
 )
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
@@ -87,12 +88,26 @@ class Manager(Uncopied):
         """Return every open session, and those that nobody else holds any more."""
         return list({id(session): session for session in [*self._autosave.held(), *self._sessions]}.values())
 
+    def _unsaved(self) -> list[late.Session]:
+        return [session for session in self._held() if self._is_unsaved(session)]
+
     def _is_unsaved(self, session: late.Session) -> bool:
         try:
             return session.has_unsaved_changes
         except Exception:
             # Whatever is wrong with it, saving it would tell, and has told.
             return True
+
+    def _refuse_if_read_only(self, what: str) -> None:
+        """Refuse a verb that writes, before it does anything.
+
+        Raises:
+            StoreReadOnlyError: this manager was opened read_only.
+        """
+        if self._config.read_only:
+            engine = self._engine
+            place = type(self._storage).__name__ if engine is None else engine.repo.backend.place().path
+            raise opened_read_only(what, place)
 
     def _load(self, name: str) -> late.Session:
         with self._sessions.lock:
@@ -108,6 +123,7 @@ class Manager(Uncopied):
         expected: str | None = None,
         updated: late.datetime | None = None,
     ) -> None:
+        self._refuse_if_read_only("save")
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
         with session._lock:

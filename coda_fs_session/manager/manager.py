@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ..config import Config, read_config, read_toml
+from ..config import Config, read_config, read_toml, with_read_only
 from ..errors import (
     ConfigError,
     InvalidNameError,
@@ -41,6 +41,8 @@ class SessionManager(Carrying, Saving):
         storage: keep sessions there instead of in the configured backend.
         token_counter: returns the number of tokens of one message's text, for `Session.get_token_count`.
         message_counter: in place of that, returns the number of tokens of one message, of which it gets a copy.
+        read_only: change nothing in the store, not even to put back what an older copy lacks (`SessionInfo.reverted`);
+            what would write raises StoreReadOnlyError, and `close` warns of what is unsaved. None: as the option says.
 
     Raises:
         ConfigError: an option has a type or value that it does not accept, or is at a place that is not read.
@@ -54,10 +56,11 @@ class SessionManager(Carrying, Saving):
         storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
+        read_only: bool | None = None,
     ) -> None:
         if storage is not None and isinstance(config, (str, os.PathLike)):
             raise ConfigError(f"storage= keeps sessions in place of a store at {str(config)!r}: give one of the two")
-        self._open(read_config(config), storage, (token_counter, message_counter))
+        self._open(with_read_only(read_config(config), read_only), storage, (token_counter, message_counter))
 
     @classmethod
     def from_toml(
@@ -67,6 +70,7 @@ class SessionManager(Carrying, Saving):
         storage: late.SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
+        read_only: bool | None = None,
     ) -> Self:
         """Make a manager with the options in the ``[session]`` table of a TOML file.
 
@@ -74,7 +78,7 @@ class SessionManager(Carrying, Saving):
             ConfigError: the file cannot be read or is no TOML, or an option is not accepted.
         """
         manager = cls.__new__(cls)
-        manager._open(read_toml(path), storage, (token_counter, message_counter))
+        manager._open(with_read_only(read_toml(path), read_only), storage, (token_counter, message_counter))
         return manager
 
     def _open(self, config: Config, storage: late.SessionStorage | None, counters: late.Counters) -> None:
@@ -101,7 +105,7 @@ class SessionManager(Carrying, Saving):
 
     def _start(self, storage: late.SessionStorage) -> dict[str, Any]:
         """Make what verbs work with, as attributes, and return it by their names."""
-        autosave = late.Autosave(self._config.autosave_interval, self._save_unasked)
+        autosave = late.Autosave(self._config.autosave_interval, self._save_unasked, timed=not self._config.read_only)
         sessions = late.OpenSessions(storage, autosave, limit=self._config.max_session_bytes, counters=self._counters)
         if self._config.redact:
             sessions.redact(self._config.redact)
@@ -154,6 +158,7 @@ class SessionManager(Carrying, Saving):
             session = self._sessions.find(name) if self._may_exist(name) else None
             if session is not None:
                 return session
+            self._refuse_if_read_only("create a session")
             if created_at is None and self._engine is not None:
                 created_at = self._engine.now()
             session = late.Session(name, created_at=created_at, updated_at=updated_at)
@@ -196,6 +201,8 @@ class SessionManager(Carrying, Saving):
                 what is open under the name, goes by another; the error names both, and nothing was deleted.
         """
 
+        self._refuse_if_read_only("delete a session")
+
         def delete(name: str, live: late.Session | None) -> None:
             exists = self._storage.exists(name)
             if exists:
@@ -217,6 +224,7 @@ class SessionManager(Carrying, Saving):
             SessionExistsError: `new` is taken.
             SessionConflictError: as in `delete_session`; nothing was renamed.
         """
+        self._refuse_if_read_only("rename a session")
         old, new = checked_name(old), checked_name(new)
         if old == new:
             self._load(old)
@@ -273,13 +281,13 @@ class SessionManager(Carrying, Saving):
                 held on to, so that `close` may be called again. In a signal handler that came into an operation of this
                 manager: nothing was done.
 
-        Where it is interrupted, by Ctrl-C, call it again, too.
+        Where it is interrupted, by Ctrl-C, call it again, too. With `read_only` a warning names what is not saved.
         """
         unsaved: list[late.Session] = []
         try:
-            self.save_all()
+            self._save_at_close()
         except BaseException:
-            unsaved = [session for session in self._held() if self._is_unsaved(session)]
+            unsaved = self._unsaved()
             raise
         finally:
             self._release(unsaved)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..backends import BACKENDS, BackendOptions
+from ..backends import BackendOptions, open_backend
 from ..config import Config
-from ..errors import StoreError
+from ..errors import StoreError, warn
 from ..format.jsonl import BEGIN
 from ..process.loading import loading
 from ..repo.reverts.marker import Look, look
@@ -19,7 +20,8 @@ class OpenedStore:
     """The store that the options name; nothing is written before the first save.
 
     Attributes:
-        has_moved: it may lack what this machine had saved: `storage` is to be called at once, which puts that back.
+        has_moved: it may lack what this machine had saved: `storage` is to be called at once, which puts that back, or
+            with `read_only` finds it.
 
     Raises:
         ConfigError: its backend needs a package that is not installed.
@@ -28,7 +30,8 @@ class OpenedStore:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._backend, self._machine = BACKENDS[config.backend](
+        self._backend, self._machine = open_backend(
+            config.backend,
             BackendOptions(
                 root=config.storage_path,
                 state=config.state_path,
@@ -37,14 +40,24 @@ class OpenedStore:
                 compress=config.compress_messages,
                 connections=config.connection_pool_size,
                 begin=BEGIN,
-            )
+                read_only=config.read_only,
+            ),
         )
+        if config.read_only:
+            self._warn_if_nothing_is_there()
         try:
             self._seen = look(self._backend, self._machine)
         except StoreError:
             # It cannot be read now; the first verb tells.
             self._seen = Look(None, [])
         self.has_moved = self._seen.moved != []
+
+    def _warn_if_nothing_is_there(self) -> None:
+        """A wrong path must not pass for a store without sessions, where nobody is going to make one."""
+        with suppress(StoreError):
+            place, store = self._backend.place()
+            if store is None and not self._backend.ref_tokens():
+                warn(f"there is no store at {place}, and a read_only manager makes none: until there is, it is empty")
 
     def storage(self) -> RepoStorage:
         """Return the engine over this store."""
@@ -59,5 +72,6 @@ class OpenedStore:
             message_cache_size=self._config.message_cache_size,
             compress_threshold_bytes=self._config.compress_threshold_bytes,
             max_session_bytes=self._config.max_session_bytes,
+            read_only=self._config.read_only,
         )
         return RepoStorage(Repository(self._backend, self._machine, settings), seen=self._seen)

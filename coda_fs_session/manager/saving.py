@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Literal
 
+from ..errors import warn
 from ..process.operations import operation
 from . import late
 from .core import Manager
@@ -93,11 +94,22 @@ class Saving(Manager):
             StoreError: at the end, what was saved in the block cannot be written. It is kept in memory: make what the
                 error says possible, and call `close`, or save anything, which writes it too.
         """
+        self._refuse_if_read_only("save")
         with self._sessions.lock:
             if self._bulk is None:
                 self._bulk = late.Bulk(self._storage, self._operations, self._sessions.lock)
             self._bulk.refuse_nested()
             return self._bulk
+
+    def _save_at_close(self) -> None:
+        if not self._config.read_only:
+            self.save_all()
+            return
+        # What was unsaved when this process was forked is the parent's to tell of.
+        unsaved = [session for session in self._unsaved() if not session._left_to]
+        if unsaved:
+            what = ", ".join(f"{session.name!r} ({session._state.unsaved()})" for session in unsaved)
+            warn(f"not saved, since this manager was opened read_only: {what}")
 
     def _save_unasked(self, session: late.Session) -> None:
         """Save a session of this manager, unless that is left to the parent of this process."""

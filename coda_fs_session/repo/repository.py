@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     message_cache_size: int = 1000
     compress_threshold_bytes: int = 8192
     max_session_bytes: int = NO_LIMIT
+    read_only: bool = False
     sizes: Sizes = STANDARD
     clock: Callable[[], datetime] = partial(datetime.now, UTC)
 

@@ -127,7 +127,8 @@ class RepoStorage(Uncopied, Saving):
         if own is not None and verdict.is_reverted(self.repo, own):
             warn(
                 f"session {name!r}: {self.repo.backend.locate(own.key)} lacks some of what this machine has saved; "
-                "that is put back by the next save"
+                + ("a manager that is not read_only puts" if self.repo.settings.read_only else "the next save puts")
+                + " that back"
             )
 
     def may_exist(self, name: str) -> bool:
@@ -360,7 +361,8 @@ class RepoStorage(Uncopied, Saving):
     def close(self) -> None:
         if self._bulk is not None:
             self._bulk.finish()
-        late.put_back.at_close(self.repo)
+        if not self.repo.settings.read_only:
+            late.put_back.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()
 

@@ -53,6 +53,7 @@ class SqliteBackend(Backend):
         connections: how many it keeps open at most.
         patience: seconds to wait while other programs keep the database locked; a minute by default.
         record: what this machine has acknowledged; shared with its state.
+        read_only: make no file, not even those that SQLite makes for readers; it is not to be asked to write.
 
     Raises:
         StoreFormatError: the folder holds something else, or a database of another program or a newer version.
@@ -70,10 +71,15 @@ class SqliteBackend(Backend):
         connections: int = 5,
         patience: float | None = None,
         record: FileRecord | None = None,
+        read_only: bool = False,
     ) -> None:
         self._record = record or FileRecord(lambda: "")
         self._database = Database(
-            os.fspath(folder), files or Files(), connections=connections, patience=patience or PATIENCE_SECONDS
+            os.fspath(folder),
+            files or Files(),
+            connections=connections,
+            patience=patience or PATIENCE_SECONDS,
+            read_only=read_only,
         )
         self._objects = ObjectRows(self._database, compress=compress)
         self._spread = Spread(partial(_count_below, self._database))
@@ -89,8 +95,7 @@ class SqliteBackend(Backend):
         if not self._database.exists():
             return Place(path, None)
         _, inode = self._database.identity() or (0, 0)
-        with self._database.reading() as connection:
-            number, _ = self._store(connection)
+        number, _ = self._database.read(self._store)
         return Place(path, Sign((number, inode)))
 
     def _store(self, connection: sqlite3.Connection) -> tuple[int, int]:
@@ -142,7 +147,8 @@ class SqliteBackend(Backend):
     def ref_folders(self, known: Mapping[str, object], *, but: str | None = None) -> RefFolders:
         if not self._database.exists():
             return RefFolders({}, {})
-        with self._database.reading() as connection:
+
+        def read(connection: sqlite3.Connection) -> RefFolders:
             now = list(self._store(connection))
             if but is not None:
                 if self._made == (but, known.get(""), now):
@@ -150,11 +156,12 @@ class SqliteBackend(Backend):
                 self._made = (but, now, now)
             return list_folders(connection, now, known)
 
+        return self._database.read(read)
+
     def ref_tokens_in(self, folders: Collection[str]) -> dict[str, Token]:
         if not self._database.exists():
             return {}
-        with self._database.reading() as connection:
-            return tokens_in(connection, folders)
+        return self._database.read(lambda connection: tokens_in(connection, folders))
 
     def key_folders(self, folders: Sequence[str]) -> Sequence[str]:
         return self._spread.order(folders)
@@ -189,8 +196,7 @@ class SqliteBackend(Backend):
     def ref_end(self, key: RefKey) -> RefEnd:
         if not self._database.exists():
             raise KeyError(key)
-        with self._database.reading() as connection:
-            found = rows.read_end(connection, key.path, END_BYTES)
+        found = self._database.read(lambda connection: rows.read_end(connection, key.path, END_BYTES))
         if found is None:
             raise KeyError(key)
         token, end = found
@@ -296,7 +302,8 @@ class SqliteBackend(Backend):
     def watched_folder(self) -> str | None:
         folder = os.path.realpath(self._database.folder)
         # Where it cannot be written no connection is kept open, and to close one is an event too: it would never end.
-        return None if os.path.isdir(folder) and not os.access(folder, os.W_OK) else folder
+        is_kept_open = not self._database.read_only and (os.access(folder, os.W_OK) or not os.path.isdir(folder))
+        return folder if is_kept_open else None
 
     def recover(self) -> None:
         self._database.recover()

@@ -10,20 +10,30 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 from urllib.parse import quote
 
-from ...errors import under_way
+from ...errors import StoreError, under_way
 from ...process.interrupts import give_up
 from ...process.system import path_in_uri
 from ...process.uncopied import Uncopied
 from ..disk.descriptors import give_back
 from ..disk.files import wrong_kind
 from .errors import AllInUseError, code_of
+from .unchanged import SHARING, UNCHANGING, Seen, Sharing, open_unchanged, see
 
 Identity = tuple[int, int]
 """What tells a file from every other: its device and inode."""
 
+T = TypeVar("T")
+
 _inherited: list[object] = []
+_sharing = Sharing()
+
+
+class ChangedMeanwhileError(Exception):
+    """The file was changed while it was taken for unchanging: read again."""
 
 
 class Connection(sqlite3.Connection):
@@ -31,9 +41,30 @@ class Connection(sqlite3.Connection):
 
     Attributes:
         identity: of that file; None for one that is being made.
+        seen: how it looked when it was opened, where it is taken for unchanging.
     """
 
     identity: Identity | None = None
+    seen: Seen | None = None
+
+    def read(self, path: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call what only reads, and return what it does.
+
+        Raises:
+            ChangedMeanwhileError: what was read is not to be believed.
+        """
+        try:
+            found = work(self)
+        except (sqlite3.Error, StoreError) as error:
+            if self._is_outdated(path):
+                raise ChangedMeanwhileError from error
+            raise
+        if self._is_outdated(path):
+            raise ChangedMeanwhileError
+        return found
+
+    def _is_outdated(self, path: str) -> bool:
+        return self.seen is not None and self.seen != see(path)
 
 
 class Lease:
@@ -64,13 +95,15 @@ class Connections(Uncopied):
         most: how many to keep open at most; further threads wait for one.
         patience: seconds to wait for a connection, and for other programs that keep the database locked.
         durable: sync what is committed.
+        read_only: make no file beside it.
     """
 
-    def __init__(self, path: str, *, most: int, patience: float, durable: bool) -> None:
+    def __init__(self, path: str, *, most: int, patience: float, durable: bool, read_only: bool = False) -> None:
         self._path = path
         self._most = most
         self._patience = patience
         self._durable = durable
+        self._read_only = read_only
         self._era = 0
         self._start_anew()
 
@@ -99,8 +132,9 @@ class Connections(Uncopied):
         """
         with self._lock:
             if self._keeps is None:
-                # One that has to take the file for unchanging is good for a moment only.
-                self._keeps = os.access(os.path.dirname(self._path), os.W_OK)
+                # One that has to take the file for unchanging is good for a moment only; and one that makes no file
+                # would keep others, who made some, from removing them.
+                self._keeps = not self._read_only and os.access(os.path.dirname(self._path), os.W_OK)
             self._await_place(lease.thread)
             lease.era = self._era
             self._lent.add(lease)
@@ -135,6 +169,7 @@ class Connections(Uncopied):
                     connection = None
             if connection is not None:
                 connection.close()
+                _sharing.closed(connection)
         with self._lock:
             self._lent.discard(lease)
             self._returned.notify()
@@ -147,6 +182,7 @@ class Connections(Uncopied):
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""
         give_up(self._lock)
+        _sharing.recover()
         for lease in self.leases(threading.get_ident()):
             self.give_back(lease)
 
@@ -164,6 +200,7 @@ class Connections(Uncopied):
             _inherited.append(lease.connection)
             lease.connection = None
         _inherited.append(self._free)
+        _sharing.renew()
         self._start_anew()
 
     def _open(self) -> Connection:
@@ -184,21 +221,36 @@ class Connections(Uncopied):
             connection.close()
 
     def _open_for_use(self) -> Connection:
-        connection = self._open_file("rw")
+        if self._read_only:
+            connection, seen = open_unchanged(self._path, self._open_to_read)
+            connection.seen = seen
+            return connection
         try:
-            connection.execute("PRAGMA schema_version").fetchone()
+            connection = _sharing.open_to_write(partial(self._open_checked, "rw"))
         except sqlite3.Error as error:
-            connection.close()
             # A folder in which SQLite cannot make the file that readers share, and no log with newer pages.
             if code_of(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or (
                 os.access(os.path.dirname(self._path), os.W_OK) or os.path.exists(f"{self._path}-wal")
             ):
                 raise
-            return self._open_file("ro&immutable=1")
+            return self._open_file(UNCHANGING)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         # On macOS a sync otherwise leaves the data in the drive's cache; elsewhere these change nothing.
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        return connection
+
+    def _open_to_read(self, mode: str) -> Connection:
+        connect = partial(self._open_checked, mode)
+        return _sharing.open_to_read(connect) if mode == SHARING else connect()
+
+    def _open_checked(self, mode: str) -> Connection:
+        connection = self._open_file(mode)
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _open_file(self, mode: str) -> Connection:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import StoreError, StoreGoneError
 from ...process import forks
@@ -22,10 +22,12 @@ from ..disk.descriptors import give_back, note_keeper
 from ..disk.files import Files, make_folders
 from ..disk.paths import DATABASE
 from ..disk.store_check import check_database_folder, warn_if_open_to_all
-from .connections import Connection, Connections, Identity, Lease, identity_of
+from .connections import ChangedMeanwhileError, Connection, Connections, Identity, Lease, identity_of
 from .errors import code_of, database_errors, is_locked
 from .schema import bring_up_to_date, migrate, number_of, version_of
 from .waiting import Gate, Queue
+
+T = TypeVar("T")
 
 _POLL_SECONDS = 0.01
 _FORK_SECONDS = 10.0
@@ -38,18 +40,24 @@ class Database(Uncopied):
         folder: where it is; neither need exist before the first write.
         connections: how many to keep open at most; further threads wait for one.
         patience: seconds to wait while other programs keep the database locked.
+        read_only: make no file in the folder.
 
     Raises:
         StoreFormatError: the folder holds something else, or a database of a newer version.
         StoreError: it cannot be read.
     """
 
-    def __init__(self, folder: str, files: Files, *, connections: int, patience: float) -> None:
+    def __init__(
+        self, folder: str, files: Files, *, connections: int, patience: float, read_only: bool = False
+    ) -> None:
         self.folder = folder
         self.path = f"{folder}/{DATABASE}"
         self._files = files
         self._patience = patience
-        self._connections = Connections(self.path, most=connections, patience=patience, durable=files.durable)
+        self.read_only = read_only
+        self._connections = Connections(
+            self.path, most=connections, patience=patience, durable=files.durable, read_only=read_only
+        )
         # What the database has as its id; None as long as there was none.
         self._number: int | None = None
         self._start_anew()
@@ -84,11 +92,7 @@ class Database(Uncopied):
             if identity == self._identity:
                 return True
             self._dispose()
-            with self._connections.one() as connection:
-                # One state of it, since somebody may just be making it.
-                connection.execute("BEGIN")
-                version = version_of(connection, self.path)
-                number = number_of(connection) if version else None
+            version, number = self._again(self._look)
             if self._number is not None and number != self._number:
                 self._dispose()
                 raise StoreGoneError(
@@ -97,6 +101,16 @@ class Database(Uncopied):
             if version:
                 self._identity, self._number = identity, number
             return version > 0
+
+    def _look(self) -> tuple[int, int | None]:
+        def look(connection: sqlite3.Connection) -> tuple[int, int | None]:
+            # One state of it, since somebody may just be making it.
+            connection.execute("BEGIN")
+            version = version_of(connection, self.path)
+            return version, number_of(connection) if version else None
+
+        with self._connections.one() as connection:
+            return connection.read(self.path, look)
 
     def identity(self) -> Identity | None:
         """Return what tells the file at the path from every other; None where there is none, or one just begun."""
@@ -151,11 +165,32 @@ class Database(Uncopied):
         """Return all rows: a connection must not be taken while somebody goes through them one by one."""
         if not self.exists():
             return []
-        with self.reading() as connection:
-            return connection.execute(statement, parameters or {}).fetchall()
+        return self.read(lambda connection: connection.execute(statement, parameters or {}).fetchall())
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call what only reads with a connection, and return what it does; it may be called again.
+
+        Each statement sees one state of the database.
+        """
+
+        def read() -> T:
+            with self.reading() as connection:
+                return connection.read(self.path, work)
+
+        return self._again(read)
+
+    def _again(self, read: Callable[[], T]) -> T:
+        """Read until nobody changes what has to be taken for unchanging."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return read()
+            except ChangedMeanwhileError as error:
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.path} is changed again and again: try again", self.path) from error
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Connection]:
         """Give a connection to read with; each statement sees one state of the database."""
         held = self._held
         with database_errors("read", self.path, reading=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ...backends.base import NO_TOKEN, RefKey, Snapshot
@@ -20,8 +20,19 @@ from .verdict import has_all_of, ref_of
 
 def kept_aside(repo: Repository) -> list[SessionInfo]:
     """Return what is known of every session that is kept aside, newest first; one that is damaged with its error."""
+    infos = _infos(repo, _entries(repo))
+    if repo.settings.read_only:
+        # What a manager that writes would have put back when it was opened.
+        gone = _infos(repo, _read(repo, _gone(repo)))
+        for info in gone:
+            info.reverted = True
+        infos = _newest_first(infos + gone)
+    return infos
+
+
+def _infos(repo: Repository, entries: Iterable[tuple[RefKey, State | SessionError]]) -> list[SessionInfo]:
     rows: list[tuple[Row, SessionError | None]] = []
-    for key, found in _entries(repo):
+    for key, found in entries:
         if isinstance(found, State):
             rows.append((row_of(found), found.damage))
         else:
@@ -42,6 +53,10 @@ def bring_back(repo: Repository, name: str | None = None) -> list[SessionInfo]:
     retried(repo, partial(_bring_back, repo, name, brought))
     labels = dict.fromkeys(_label(repo, each, key) for key, each in brought.items())
     infos = [info for label in labels if label is not None and (info := find_info(repo, label)) is not None]
+    return _newest_first(infos)
+
+
+def _newest_first(infos: Iterable[SessionInfo]) -> list[SessionInfo]:
     return sorted(sorted(infos, key=lambda info: info.name), key=lambda info: info.updated_at, reverse=True)
 
 
@@ -68,17 +83,28 @@ def _entries(repo: Repository) -> Iterator[tuple[RefKey, State | SessionError]]:
     """Yield what is kept aside, with what is wrong with it; not that a session was deleted, which is no session."""
     record = repo.machine.record
     for name in record.aside():
-        for key in sorted(record.tokens(name)):
-            data = record.read(key)
-            if data is None:
-                continue
-            try:
-                head = repo.fold(key, Snapshot(data, NO_TOKEN))
-            except SessionError as error:
-                yield key, error
-            else:
-                if not head.deleted:
-                    yield key, head
+        yield from _read(repo, sorted(record.tokens(name)))
+
+
+def _read(repo: Repository, keys: Iterable[RefKey]) -> Iterator[tuple[RefKey, State | SessionError]]:
+    """Yield what is recorded under some keys, as `_entries`."""
+    for key in keys:
+        data = repo.machine.record.read(key)
+        if data is None:
+            continue
+        try:
+            head = repo.fold(key, Snapshot(data, NO_TOKEN))
+        except SessionError as error:
+            yield key, error
+        else:
+            if not head.deleted:
+                yield key, head
+
+
+def _gone(repo: Repository) -> list[RefKey]:
+    """Return the refs of which there is a record, and nothing in the store."""
+    there, record = repo.backend.ref_tokens(), repo.machine.record
+    return sorted(key for name in record.replicas() for key in record.tokens(name) if key.path not in there)
 
 
 def _place(repo: Repository, key: RefKey, head: State) -> RefKey:

@@ -84,13 +84,16 @@ def retried(repo: Repository, write: Callable[[], _T]) -> _T:
 def put_back(repo: Repository, seen: Look | None = None) -> None:
     """Hold every record against its ref, and put back what the store lacks; what is of another store is kept aside.
 
+    Of a store that is only read, what it lacks is found, and left.
+
     Args:
         seen: records of refs in other folders than it names agree, which need not be found out.
 
     Raises:
         StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
     """
-    sort_records(repo)
+    if not repo.settings.read_only:
+        sort_records(repo)
     replica = repo.find_replica()
     if replica is None or (not repo.backend.has_refs(replica) and repo.machine.record.is_empty(replica)):
         # This replica has written nothing yet.
@@ -100,6 +103,10 @@ def put_back(repo: Repository, seen: Look | None = None) -> None:
         # Before the refs are looked at: what happens to them meanwhile must not pass for seen.
         marker, moved = repo.backend.replica_marker(replica), None
     found = _find_differing(repo, replica, moved)
+    if repo.settings.read_only:
+        # What is kept of the index may be of a time at which the very same refs lacked nothing.
+        repo.index.look_again(found.differing)
+        return
     _reconcile_alone(repo, found.differing)
     if marker is not None and repo.replica == replica:
         _keep(repo, marker, found, {folder_of(key.path) for key in found.differing if key.replica == replica})
