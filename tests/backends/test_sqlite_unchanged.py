@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,26 @@ def test_one_that_another_program_changes_without_a_log(store: Path) -> None:
         connection.execute("ROLLBACK")
 
 
+def test_one_whose_changes_without_a_log_were_cut_short(store: Path) -> None:
+    """It holds half of a change, which only somebody who writes can take back: an error, and never half."""
+    with opened(store) as manager:
+        fill(manager, "chat", 200)
+    script = """
+        import os, sqlite3, sys
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        for setting in ("journal_mode = DELETE", "cache_size = 1", "cache_spill = 1"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE ref_lines SET data = zeroblob(1000)")
+        os._exit(0)
+    """
+    run_python(script, store / "sessions.db")
+    with untouched(store), pytest.raises(StoreError, match=r"sessions\.db-journal"):
+        read(store)
+    with opened(store) as manager:
+        assert len(manager.load_session("chat").get_messages()) == 200
+
+
 def test_one_that_is_changed_while_it_is_taken_for_unchanging(store: Path) -> None:
     """What was read of it is read again, an error too."""
     with opened(store) as manager:
@@ -113,15 +134,16 @@ def test_one_that_is_changed_while_it_is_taken_for_unchanging(store: Path) -> No
     assert len(manager.list_sessions()) == 3
 
 
-def test_a_time_that_does_not_tell_yet_is_waited_for(store: Path) -> None:
+def test_a_time_within_a_tick_is_waited_for(store: Path) -> None:
     """Within a tick of the clock a second change would leave the time as it is."""
     with opened(store) as manager:
         fill(manager, "chat")
     path = f"{store}/sessions.db"
-    os.utime(path)
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))
     seen = unchanged._settled(path)
-    os.utime(path)
-    assert unchanged.see(path) != seen
+    assert seen == unchanged.see(path)
+    assert time.time_ns() - seen.changed >= unchanged._GRAIN_NS
 
 
 def test_many_readers_beside_a_writer_of_the_same_process(store: Path) -> None:

@@ -65,8 +65,8 @@ def _translated(cause: sqlite3.Error, action: str, path: str, *, reading: bool) 
     if code in _READ_ONLY:
         if reading:
             return StoreError(
-                f"{what}; check the permissions. Where only the folder cannot be written, and sessions.db-wal is in "
-                "it, open the store once from where it can",
+                f"{what}; check the permissions. Where sessions.db-wal or sessions.db-journal is in the folder, open "
+                "the store once from where it can be written",
                 path,
             )
         return StoreReadOnlyError(f"{what}; check the permissions and how the disk is mounted", path)
