@@ -124,6 +124,7 @@ def test_pages(again: Opener, order: Any, seed: int) -> None:
             while page := again().list_sessions(order=order, limit=size, after=found[-1].cursor if found else None):
                 assert len(page) <= size
                 found += page
+                assert len(found) <= len(whole)
             assert found == whole
 
 
@@ -244,6 +245,8 @@ def test_a_prefix_among_many_looks_at_few(tmp_path: Path, monkeypatch: pytest.Mo
     session = there.load_session("p007")
     session.add_message(message(0))
     there.save_session(session)
+    # Which changes no folder.
+    assert [info.name for info in here.list_sessions(prefix="p00") if info.message_count] == ["p007"]
     there.rename_session("p008", "q008")
     there.delete_session("p009")
     there.create_session("p00new")
