@@ -128,7 +128,7 @@ class TestFoldsCase(OfStorage):
 
 
 class TestAppendsOnly(OfStorage):
-    noticed_by = ("test_saving_again", "test_edits")
+    noticed_by = ("test_saving_again", "test_edits", "test_parts")
 
     class broken(Kept):
         def save(self, session: Session) -> None:
