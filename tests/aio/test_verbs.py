@@ -223,16 +223,27 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork here")
 def test_a_child_has_threads_of_its_own(config: Config) -> None:
     """After `os.fork`, the child's calls run, though the threads were the parent's."""
-    manager = AsyncSessionManager(config)
+    manager = AsyncSessionManager(config, threads=1)
     anyio.run(manager.create_session, "parent")
+    reached, gate = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        gate.wait(LIMIT)
+
+    busy = threading.Thread(target=anyio.run, args=(manager.call, hold))
+    busy.start()
+    assert reached.wait(LIMIT)
     child = os.fork()
     if child == 0:
-        signal.alarm(LIMIT)
+        signal.alarm(LIMIT // 3)
         try:
             anyio.run(manager.create_session, "child")
             os._exit(0)
         finally:
             os._exit(1)
+    gate.set()
+    busy.join()
     assert os.waitpid(child, 0)[1] == 0
     assert {info.name for info in anyio.run(manager.list_sessions)} == {"parent", "child"}
     anyio.run(manager.close)
