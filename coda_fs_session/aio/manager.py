@@ -61,7 +61,7 @@ class AsyncSessionManager(Uncopied):
     loops. Hooks, counters and a storage of your own are called in worker threads.
 
     Args:
-        config, storage, token_counter, message_counter: as for `SessionManager`. Making it looks at a few small files,
+        config, storage, token_counter, message_counter, read_only: as for `SessionManager`. Making it looks at a few small files,
             as there.
         threads: as many calls run at a time.
 
@@ -78,11 +78,16 @@ class AsyncSessionManager(Uncopied):
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
+        read_only: bool = False,
         threads: int = 40,
     ) -> None:
         self._turns, self._bell = Turns(threads), None
         self._blocking = SessionManager(
-            config, storage=storage, token_counter=token_counter, message_counter=message_counter
+            config,
+            storage=storage,
+            token_counter=token_counter,
+            message_counter=message_counter,
+            read_only=read_only,
         )
 
     @classmethod
@@ -93,6 +98,7 @@ class AsyncSessionManager(Uncopied):
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
+        read_only: bool = False,
         threads: int = 40,
     ) -> Self:
         """Make a manager with the options in the ``[session]`` table of a TOML file.
@@ -103,7 +109,11 @@ class AsyncSessionManager(Uncopied):
         manager = cls.__new__(cls)
         manager._turns, manager._bell = Turns(threads), None
         manager._blocking = SessionManager.from_toml(
-            path, storage=storage, token_counter=token_counter, message_counter=message_counter
+            path,
+            storage=storage,
+            token_counter=token_counter,
+            message_counter=message_counter,
+            read_only=read_only,
         )
         return manager
 
