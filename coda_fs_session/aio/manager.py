@@ -61,8 +61,8 @@ class AsyncSessionManager(Uncopied):
     loops. Hooks, counters and a storage of your own are called in worker threads.
 
     Args:
-        config, storage, token_counter, message_counter, read_only: as for `SessionManager`. Making it looks at a few small files,
-            as there.
+        config, storage, token_counter, message_counter, read_only: as for `SessionManager`. Making it looks at a few
+            small files, as there.
         threads: as many calls run at a time.
 
     Raises:
@@ -78,7 +78,7 @@ class AsyncSessionManager(Uncopied):
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
-        read_only: bool = False,
+        read_only: bool | None = None,
         threads: int = 40,
     ) -> None:
         self._turns, self._bell = Turns(threads), None
@@ -98,7 +98,7 @@ class AsyncSessionManager(Uncopied):
         storage: SessionStorage | None = None,
         token_counter: Callable[[str], int] | None = None,
         message_counter: Callable[[dict[str, Any]], int] | None = None,
-        read_only: bool = False,
+        read_only: bool | None = None,
         threads: int = 40,
     ) -> Self:
         """Make a manager with the options in the ``[session]`` table of a TOML file.
