@@ -139,7 +139,7 @@ class Turns(Uncopied):
                     self._workers -= 1
                     return
                 turn = self._ready.popleft()
-                if len(self._ready) > 1:
+                if self._ready:
                     # At the end of the interpreter no thread can be started: then those that are there do all.
                     with suppress(RuntimeError):
                         self._add_worker()

@@ -99,6 +99,24 @@ def test_calls_about_one_session_keep_their_order(loop: Loop, config: Config) ->
     assert done == ["other", "first", *map(str, range(20))]
 
 
+def test_calls_that_become_ready_together_run_together(loop: Loop, config: Config) -> None:
+    """One call held up calls about two sessions: when it ends, neither of these waits for the other."""
+
+    async def main() -> None:
+        async with AsyncSessionManager(config) as manager:
+            one, two = await manager.create_session("one"), await manager.create_session("two")
+            gate, both = threading.Event(), threading.Barrier(2, timeout=LIMIT / 3)
+            async with anyio.create_task_group() as group:
+                group.start_soon(manager.call, lambda first, second: gate.wait(LIMIT), one, two)
+                await anyio.wait_all_tasks_blocked()
+                for session in (one, two):
+                    group.start_soon(manager.call, lambda session: both.wait(), session)
+                await anyio.wait_all_tasks_blocked()
+                gate.set()
+
+    loop(main)
+
+
 def test_many_tasks_save_many_sessions(loop: Loop, config: Config) -> None:
     """Tasks that add to shared sessions and save lose nothing, with fewer threads than tasks."""
 
