@@ -10,7 +10,20 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import counting, forking, listing, many, parts, processes, reading, report, saving, syncing, watching
+from benchmarks import (
+    counting,
+    forking,
+    listing,
+    many,
+    parts,
+    processes,
+    reading,
+    report,
+    saving,
+    syncing,
+    tasks,
+    watching,
+)
 from benchmarks.lab import FULL, LONG, QUICK, Lab
 from benchmarks.measure import RowFunction
 
@@ -35,6 +48,7 @@ ROWS: dict[str, RowFunction] = {
     "saves": saving.save_after_save,
     "bulk": saving.many_messages,
     "writers": saving.four_processes,
+    "tasks": tasks.tasks_and_threads,
     "list-replicas": listing.list_with_replicas,
     "first-list": listing.first_list,
     "stats": listing.totals,

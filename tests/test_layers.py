@@ -106,6 +106,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.outside": ("errors", "process.system", "backends.disk.files", "backends.disk.new_files"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
+    # The manager once more, for event loops: nothing looks at it.
+    "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "manager.", "aio."),
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.events.", "repo.sync."),
@@ -253,6 +255,14 @@ def test_only_the_test_tools_need_test_packages(name: str, module: ast.Module) -
         "pytest",
     }
     assert not wanted or matches(name, "testing.")
+
+
+@pytest.mark.parametrize(("name", "module"), _parsed(), ids=lambda value: value if isinstance(value, str) else "")
+def test_only_one_room_needs_anyio(name: str, module: ast.Module) -> None:
+    """Programs without an event loop have no use for it; trio is imported by nobody."""
+    wanted = {target.partition(".")[0] for _, target, own in imports(name, module, package=False) if not own}
+    assert "trio" not in wanted
+    assert "anyio" not in wanted or matches(name, "aio.")
 
 
 BAD_MODULE = ast.parse(

@@ -11,6 +11,7 @@ import pytest
 
 import coda_fs_session
 from coda_fs_session import Session, SessionInfo, SessionManager, errors
+from coda_fs_session.aio import AsyncSessionManager
 from coda_fs_session.config import Config
 
 from .manual import ALL, CONTRIBUTING, DOCS, names
@@ -22,8 +23,9 @@ OWNERS = {"manager": SessionManager, "session": Session("any"), "info": SessionI
 def test_what_is_called_exists(page: Path) -> None:
     """A method, a field or an error that a page names is there: a rename takes the pages along."""
     text = page.read_text(encoding="utf-8")
+    owners = OWNERS | ({"manager": AsyncSessionManager} if page.name == "asyncio.md" else {})
     for owner, name in re.findall(r"\b(manager|session|info)\.(\w+)", text):
-        assert hasattr(OWNERS[owner], name) or name in SessionInfo.__dataclass_fields__, f"{owner}.{name}"
+        assert hasattr(owners[owner], name) or name in SessionInfo.__dataclass_fields__, f"{owner}.{name}"
     for name in re.findall(r"\b[A-Z]\w+Error\b", text):
         assert hasattr(errors, name) or name in vars(builtins), name
 
