@@ -72,7 +72,7 @@ def test_one_ref_overwritten_in_place(here: Machine, monkeypatch: pytest.MonkeyP
         info = here.manager().get_session_info("chat")
         assert info is not None
         assert info.reverted
-        with told("'chat'", str(ref), "put back by the next save"):
+        with told("'chat'", str(ref), "the next save puts that back"):
             session = manager.load_session("chat")
         assert contents(session) == ["0", "1"]
         manager.export_session("other", here.folder / "exported.json")
