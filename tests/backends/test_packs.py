@@ -223,6 +223,31 @@ def test_a_record_that_is_packed_while_it_is_opened_is_not_lost(tmp_path: Path) 
     assert found(tmp_path) == contents
 
 
+def test_a_record_in_the_hands_of_a_packer_is_waited_for(tmp_path: Path) -> None:
+    """A packer may have renamed a file that is newer than what it packed: the pack is then not taken for the record."""
+    ref = key("chat.jsonl")
+    old, new = line(1), line(1) + line(2)
+    kept(tmp_path, {ref: old})
+    record = opened(tmp_path)
+    record.keep(ref, new)
+    path, scratch = tmp_path / "own" / ref.path, tmp_path / "own" / OWN / ".hands"
+    result: list[bool] = []
+
+    def look() -> None:
+        token = NO_TOKEN._replace(size=len(new))
+        result.append(opened(tmp_path).is_even(ref, token, lambda length: new[-length:]))
+
+    with packing.alone(Files(), str(tmp_path / "own")):
+        path.rename(scratch)
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(0.5)
+        assert not result
+        scratch.rename(path)
+    thread.join(20)
+    assert result == [True]
+
+
 def test_writers_and_packers_at_once(tmp_path: Path, seed: int) -> None:
     """Each record is what its one writer wrote last, whatever others pack meanwhile."""
     contents = some(9)
