@@ -197,6 +197,22 @@ def test_a_policy_for_one_save(tmp_path: Path, backend: str) -> None:
     assert len(there.list_sessions()) == 2
 
 
+@SHARED
+@pytest.mark.parametrize("size", [0, 70_000])
+def test_the_same_words_are_said_twice(tmp_path: Path, backend: str, size: int) -> None:
+    """What another process saved first, in the same words, is not taken for a save of this one, be it sealed or not."""
+    there, here = two(tmp_path, backend)
+    # Loaded, not made: it has yet to be held against the record.
+    other, session = there.create_session("new"), here.load_session("new")
+    for number in (1, 2):
+        other.add_message(message(number, size))
+    there.save_session(other)
+    session.add_message(message(1, size))
+    here.save_session(session)
+    expected = [message(1, size), message(2, size), message(1, size)]
+    assert session.get_messages() == state_of(there, "new")[0] == expected
+
+
 def test_bad_conditions(make: Opener) -> None:
     """They are refused before anything is looked at."""
     with make() as manager:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -125,24 +125,11 @@ class Hooks:
     def message_added(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:
         """Return what the hooks make of a message that is to be added."""
         if self._raw:
-            message = self._from_raw(session, message)
+            message = _answered("raw_message", self._raw, session, message)
         if not self._adding:
             return message
         message = decode(encode_message(message, f"messages[{len(session)}]"))
-        for call in self._adding:
-            answer = call(session, message)
-            if not (answer is None or isinstance(answer, dict)):
-                raise TypeError(f"message_added of a hook returns a dict or None, not {type(answer).__name__}")
-            message = message if answer is None else answer
-        return message
-
-    def _from_raw(self, session: Session, message: Any) -> Any:
-        for call in self._raw:
-            answer = call(session, message)
-            if not (answer is None or isinstance(answer, dict)):
-                raise TypeError(f"raw_message of a hook returns a dict or None, not {type(answer).__name__}")
-            message = message if answer is None else answer
-        return message
+        return _answered("message_added", self._adding, session, message)
 
     def make_storable(self, session: Session) -> bool:
         """Show hooks the messages of the live list that cannot be stored, and put what they return into these.
@@ -162,7 +149,7 @@ class Hooks:
                 encode_message(message, f"messages[{position}]")
             except InvalidMessageError:
                 with self._calling:
-                    answer = self._from_raw(session, message)
+                    answer = _answered("raw_message", self._raw, session, message)
                 storable.append((position, decode(encode_message(answer, f"messages[{position}]"))))
         for position, message in storable:
             held = live[position]
@@ -269,6 +256,18 @@ class _Passed:
         """Tell whether all of this did."""
         kept = all(value is None or self.metadata.get(key) == value for key, value in metadata.items())
         return kept and self.lines.issuperset(lines)
+
+
+def _answered(
+    verb: str, calls: Iterable[Callable[..., Any]], session: Session, message: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what methods of hooks make of a message, one after the other."""
+    for call in calls:
+        answer = call(session, message)
+        if not (answer is None or isinstance(answer, dict)):
+            raise TypeError(f"{verb} of a hook returns a dict or None, not {type(answer).__name__}")
+        message = message if answer is None else answer
+    return message
 
 
 def _restless(session: Session) -> SessionConflictError:

@@ -63,7 +63,8 @@ class Query:
         Args:
             ordered: they come in the order "updated".
         """
-        if (self._since, self._until, self._after, self._where) == (None, None, None, None) and not self.prefix:
+        conditions = (self._since, self._until, self._after, self._where)
+        if not self.prefix and all(each is None for each in conditions):
             # All that are not hidden, as nearly every list is, spelled out: of ten thousand it is a part of the time.
             found = [info for info in infos if self._hidden or not info.metadata or not info.metadata.get(HIDDEN)]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from coda_fs_session import SessionWarning
 from coda_fs_session.backends.base import NO_TOKEN, RefKey
 from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.backends.machine import packing, packs
+from coda_fs_session.backends.machine import own_refs, packing, packs
 from coda_fs_session.errors import StoreError
 
 from .packed import OWN, Contents, append, at_once, files_of, found, kept, key, line, opened, some
@@ -221,6 +222,22 @@ def test_a_record_that_is_packed_while_it_is_opened_is_not_lost(tmp_path: Path) 
     late = opened(tmp_path, Late(durable=False))
     append(late, ref, contents, line(5, "and on"))
     assert found(tmp_path) == contents
+
+
+def test_what_differs_is_noticed_where_packers_cannot_be_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full or read-only disk: a ref that differs from its record is not written over for that."""
+    ref, data = key("chat.jsonl"), line(1) + line(2)
+    record = opened(tmp_path)
+    record.keep(ref, data)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(own_refs, "alone", full)
+    token = NO_TOKEN._replace(size=len(line(1)))
+    assert not record.is_even(ref, token, lambda length: line(1)[-length:])
 
 
 def test_a_record_in_the_hands_of_a_packer_is_waited_for(tmp_path: Path) -> None:

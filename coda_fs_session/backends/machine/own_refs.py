@@ -50,14 +50,7 @@ class FileRecord(RecordNotes):
     """Copies of refs below ``own/<replica>/`` in the state folder, under the same file names.
 
     Whoever writes a ref holds its lock, and so is alone with its copy. What is kept aside is in folders beside,
-    ``own/<replica>.<8 hex>/``.
-
-    Args:
-        folder: returns the state folder; it need not exist. "" for a record of nothing.
-        files: the system calls to use (tests put others here).
-
-    Attributes:
-        state: returns the state folder.
+    ``own/<replica>.<8 hex>/``. Arguments are as for `RecordNotes`.
     """
 
     def __init__(self, folder: Callable[[], str], files: Files | None = None) -> None:
@@ -204,8 +197,9 @@ class FileRecord(RecordNotes):
                 if self._is_at_hand_even(key, token.size, read_end):
                     return True
                 # A packer may have the file in its hands right now: looked at once more with packers kept waiting.
-                with alone(self._files, self._folder()):
+                with contextlib.suppress(OSError, StoreError), alone(self._files, self._folder()):
                     return self._is_at_hand_even(key, token.size, read_end)
+                return False
             except (OSError, StoreError) as error:
                 self._give_up(key, error)
                 return True

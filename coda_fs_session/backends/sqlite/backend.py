@@ -25,6 +25,7 @@ from ..base import (
     RefEnd,
     RefFolders,
     RefKey,
+    RefRefusedError,
     RefTakenError,
     Sign,
     Snapshot,
@@ -254,7 +255,7 @@ class SqliteBackend(Backend):
         def read_end(length: int) -> bytes:
             found = rows.read_end(connection, key.path, length)
             if found is None or found[0] != expected:
-                raise RefChangedError(key)
+                raise RefRefusedError(key)
             return found[1]
 
         return self._record.is_even(key, expected, read_end)
@@ -297,7 +298,7 @@ class SqliteBackend(Backend):
 
     def _exists_for(self, key: RefKey) -> None:
         if not self._database.exists():
-            raise RefChangedError(key)
+            raise RefRefusedError(key)
 
     def watched_folder(self) -> str | None:
         folder = os.path.realpath(self._database.folder)

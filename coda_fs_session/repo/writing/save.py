@@ -63,7 +63,7 @@ def append(
     None where somebody else has written to the ref, or the change is more than a line: then it takes a `save`.
 
     Args:
-        time: what the session is to show as the time of the change; None for now.
+        time: what the session is to show as the time of the change; that of this call where None.
 
     Raises:
         StoreError: nothing was saved, or it cannot be told; saving again never saves twice.
