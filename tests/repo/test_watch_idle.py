@@ -46,7 +46,7 @@ def test_an_idle_watch_takes_little(
         monkeypatch.setattr(backend, "ref_tokens", slow_tokens)
         waits: list[float] = []
         monkeypatch.setattr(watch._wake, "wait", lambda seconds: waits.append(seconds))
-        watch._due = 0.0
+        watch._due, watch._tokens = 0.0, None  # as where a file differs: else it is not listed
         assert watch.next(0) is None
         assert wait - 5 < watch._due - time.monotonic() < wait + 5
         before = spent
@@ -54,3 +54,33 @@ def test_an_idle_watch_takes_little(
         assert spent - before < 0.05, "it listed again"
         watch._await_hint(None)
         assert (waits[-1] > 1) is not hints
+
+
+def test_a_lost_hint_is_looked_for_in_the_times_of_files(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is hinted at, a watch lists the sessions anew only if a file differs from the last such look."""
+    here.create("chat", said(1))
+    os.utime(here.only_ref(), (1_700_000_000, 1_700_000_000))  # one of this moment is looked at again
+    manager = here.manager()
+    assert isinstance(manager._storage, RepoStorage)
+    listings: list[None] = []
+    look = manager._storage.look
+    monkeypatch.setattr(manager._storage, "look", lambda: listings.append(None) or look())
+    with Watch(manager._storage, listing=0.0) as watch:
+
+        def listed_when_it_is_time() -> bool:
+            listings.clear()
+            watch._due = 0.0
+            watch._wake.clear()
+            watch._look()
+            return bool(listings)
+
+        assert listed_when_it_is_time()
+        assert not listed_when_it_is_time()
+        watch._hints.careful = True
+        assert listed_when_it_is_time(), "what a session lacks may have come"
+        watch._hints.careful = False
+        assert not listed_when_it_is_time()
+        monkeypatch.setattr(watch._hints, "note", lambda *event: None)
+        here.change("chat", 2)
+        assert listed_when_it_is_time()
+        assert [event.kind for event in watch._pending] == ["advanced"]

@@ -176,12 +176,18 @@ class Watch(Uncopied):
         # Before the listing: what happens during it is a hint for the next.
         refs = self._hints.take()
         now, began = time.monotonic(), time.thread_time()
-        # Where nothing hints, as in memory, the tokens of the refs do.
-        tokens = None if self._observer.active else self._refs()
+        overdue = now >= self._due
+        # Where nothing hints, as in memory, the tokens of the refs do. For less than a listing they also tell of a hint
+        # that was lost; but not that what was missing for a session has come.
+        tokens = self._refs() if overdue or not self._observer.active else None
         self._cost = time.thread_time() - began
-        if not hinted and now < self._due and tokens == self._tokens:
+        as_before = tokens is None or (tokens == self._tokens and not (overdue and self._hints.careful))
+        if as_before and not hinted:
+            if overdue:
+                self._due = now + _pause(self._listing, self._cost)
             return
-        if refs is not None and not armed and now < self._due and self._look_at(refs):
+        if refs is not None and not armed and not overdue and self._look_at(refs):
+            self._tokens = None
             self._due = min(self._due, now + max(self._listing, _BUSY_SHARE * self._list_cost))
             return
         # Tried again before long where it fails.
