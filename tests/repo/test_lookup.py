@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from coda_fs_session import Session, SessionManager
+from coda_fs_session.backends import spread
 from coda_fs_session.backends.base import NO_TOKEN, RefFolders, Token
 from coda_fs_session.backends.files import listing
 from coda_fs_session.backends.files.backend import LocalBackend
@@ -163,6 +164,24 @@ def test_programs_that_close_nothing_do_not_read_every_ref_again(
     read.clear()
     assert finds(here.manager(), "chat 8")
     assert len(read) <= 1
+
+
+def test_what_one_program_looked_at_the_next_need_not(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list finds that refs have changed, and leaves it to the next look-up to see in which folders. The first program
+    that looks keeps that, also if it closes nothing."""
+    monkeypatch.setattr(spread, "FLAT_REFS", 0)
+    with here.manager() as writer, writer.bulk():
+        for number in range(60):
+            writer.save_session(writer.create_session(f"chat {number}"))
+    time.sleep(SETTLED)
+    with here.manager() as lister:
+        assert len(lister.list_sessions()) == 60
+    folders = looks(monkeypatch)
+    assert finds(here.manager(), "chat 7")
+    assert folders, "the list knows it already, so this shows nothing"
+    folders.clear()
+    assert finds(here.manager(), "chat 7")
+    assert not folders
 
 
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:

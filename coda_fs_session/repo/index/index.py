@@ -315,6 +315,7 @@ class Index:
             # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
             if row is not None and (path in self._suspect or self._backend.ref_token(key) != row.token):
                 self._read_row(key, row.token)
+        is_first = not self.freshness.has_looked
         for folder in (look := self.freshness.look(maker=getattr(self._making, "maker", None))).gone:
             self._forget_part(folder)
         # What is explained needs no look at sizes and times.
@@ -322,8 +323,9 @@ class Index:
         changed = [folder for folder, found in look.contents.items() if known.get(folder) != found]
         if changed:
             read = self._compare(self._backend.ref_tokens_in(changed), changed)
-            if len(read) > _FEW + sum(map(len, map(self._part, changed))) * _SHARE:
-                # Not everybody closes a manager, or lists: the next program need not read all this again.
+            few = _FEW + sum(map(len, map(self._part, changed))) * _SHARE
+            if len(read) > few or (is_first and len(changed) > _FEW):
+                # Not everybody closes a manager, or lists: the next program need not read, or look at, all this again.
                 self.keep()
 
     def _read_row(self, key: RefKey, token: Token, recorded: Collection[str] | None = None) -> None:
