@@ -112,6 +112,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.events.", "repo.sync."),
     ),
+    # The command has what a program of a user has: the public names, and what a message says.
+    "cli.": ("", "session.shapes.", "cli."),
+    "__main__": ("cli",),
     # The examples are programs of a user, who has the public names.
     "docs.examples.": ("",),
     # The shipped test tools look everywhere; nothing looks at them.

@@ -136,6 +136,7 @@ class AsyncSessionManager(Uncopied):
     bring_back = _verb(SessionManager.bring_back, "name")
     sync = _verb(SessionManager.sync)
     stats = _verb(SessionManager.stats)
+    store_exists = _verb(SessionManager.store_exists)
     use = _verb(SessionManager.use)
 
     async def call(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -69,6 +69,18 @@ class Telling(Manager):
         return self._info(self._meant(checked_name(name)))
 
     @operation
+    def store_exists(self) -> bool:
+        """Return False where the store is not made yet, which the first save does; True for a storage of your own.
+
+        Raises:
+            StoreError: what is at its place cannot be read.
+        """
+        if self._engine is None:
+            return True
+        backend = self._engine.repo.backend
+        return backend.place().store is not None or bool(backend.ref_tokens())
+
+    @operation
     def stats(self) -> late.StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()

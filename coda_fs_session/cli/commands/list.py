@@ -1,0 +1,107 @@
+"""`coda-session list`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..columns import Column, write_table
+from ..lists import SORTS, Choice, as_json, check_fields, chosen, is_hidden, list_options, origin
+from ..run import Run
+from ..times import ago, size
+from ..verb import json_options, verb
+
+if TYPE_CHECKING:
+    from ... import SessionInfo
+
+_ON_A_SCREEN = 20
+_FIELDS = (
+    *("name", "message_count", "created_at", "updated_at", "metadata", "size_bytes", "parent", "forked_at"),
+    *("replica", "error", "diverged_from", "undecided", "survived_delete", "reverted", "sides", "diverged_at"),
+)
+
+
+@verb("list", "coda-session list 'trip*' --since 2d", "coda-session list --json --fields name,message_count")
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.option("-n", "number", type=click.IntRange(0), metavar="N", help="At most so many; 0 shows all.")
+@click.option("--sort", type=click.Choice(SORTS), default="updated", help="The order; updated is the default.")
+@click.option("--reverse", is_flag=True, help="Turn the order round.")
+@click.option("-l", "--long", is_flag=True, help="Also when each was made, and by which machine.")
+@click.option("--errors", is_flag=True, help="Only those that cannot be read, and why.")
+@click.option("--all", "hidden", is_flag=True, help="Also those that their program hides.")
+@list_options
+@json_options
+@click.pass_obj
+def command(
+    run: Run,
+    globs: tuple[str, ...],
+    number: int | None,
+    sort: str,
+    reverse: bool,
+    long: bool,
+    errors: bool,
+    hidden: bool,
+    since: str | None,
+    until: str | None,
+    where: tuple[str, ...],
+) -> None:
+    """List sessions, newest first.
+
+    On a terminal it shows 20, and says how many there are. In a pipe, and with --json, it shows all.
+    """
+    out = run.out
+    check_fields(out.fields, _FIELDS)
+    manager = run.reading()
+    found = chosen(manager, Choice(globs, since, until, where, sort=sort, reverse=reverse))
+    unreadable = sum(info.error is not None for info in found)
+    concealed = 0 if hidden else sum(is_hidden(info) for info in found)
+    if concealed:
+        found = [info for info in found if not is_hidden(info)]
+    if errors:
+        found = [info for info in found if info.error is not None]
+    limit = number if number is not None else _ON_A_SCREEN if out.terminal and not out.as_json else 0
+    shown = found[:limit] if limit else found
+    if out.as_json:
+        for info in shown:
+            out.write_json(as_json(info))
+    else:
+        _show(run, shown, long=long, errors=errors)
+    left = ["all: -n 0"] if len(shown) < len(found) else []
+    left += [f"{unreadable} unreadable: --errors"] if unreadable and not errors else []
+    left += [f"{concealed} hidden: --all"] if concealed else []
+    if left:
+        out.finish()
+        out.note(f"showing {len(shown):,} of {len(found):,} ({'; '.join(left)})")
+
+
+def _show(run: Run, infos: list[SessionInfo], *, long: bool, errors: bool) -> None:
+    now = datetime.now()
+    columns = [Column("NAME", cut=True)]
+    if errors:
+        columns.append(Column("PROBLEM", cut=True))
+        write_table(run.out, columns, ((info.name, info.error) for info in infos))
+        return
+    columns += [
+        Column("MSGS", _thousands, right=True),
+        Column("UPDATED", lambda moment: ago(moment, now), _iso),
+        Column("SIZE", size, right=True),
+        Column("FROM", cut=True),
+    ]
+    if long:
+        columns += [Column("CREATED", lambda moment: ago(moment, now), _iso), Column("BY")]
+    write_table(run.out, columns, (_row(info, long=long) for info in infos))
+
+
+def _row(info: SessionInfo, *, long: bool) -> list[Any]:
+    row: list[Any] = [info.name, info.message_count, info.updated_at, info.size_bytes, origin(info)]
+    return [*row, info.created_at, info.replica or ""] if long else row
+
+
+def _thousands(count: int) -> str:
+    return f"{count:,}"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,158 @@
+"""Which sessions a verb is about: the options that choose them, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from .exits import USAGE, CommandError
+from .points import is_glob, matching
+from .times import moment
+
+if TYPE_CHECKING:
+    from .. import SessionInfo, SessionManager
+
+HIDDEN = "coda_fs_session.hidden"
+SORTS = ("updated", "created", "name", "size", "messages")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Choice(NamedTuple):
+    """What a verb was told of the sessions that it is about."""
+
+    globs: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    where: tuple[str, ...] = ()
+    hidden: bool = False
+    sort: str = "updated"
+    reverse: bool = False
+
+
+def list_options(function: _F) -> _F:
+    """Give a verb the options that choose among sessions."""
+    for option in reversed(
+        (
+            click.option(
+                "--since", metavar="TIME", help="Only what changed at or after this: 2026-11-01, 2d, yesterday."
+            ),
+            click.option("--until", metavar="TIME", help="Only what changed before this."),
+            click.option("--where", metavar="KEY=VALUE", multiple=True, help="Only with this in the metadata: a.b=c."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def chosen(manager: SessionManager, choice: Choice) -> list[SessionInfo]:
+    """Return the sessions that were chosen, those that are hidden among them.
+
+    Raises:
+        CommandError: a time or a condition is none.
+    """
+    now = datetime.now()
+    by_count = choice.sort == "messages"
+    order: Any = f"{'-' if choice.reverse else ''}{'updated' if by_count else choice.sort}"
+    one = choice.globs[0] if len(choice.globs) == 1 else ""
+    infos = manager.list_sessions(
+        prefix=_beginning(one) or None,
+        where=dict(map(condition, choice.where)) or None,
+        since=None if choice.since is None else moment(choice.since, now),
+        until=None if choice.until is None else moment(choice.until, now),
+        order=order,
+        hidden=True,
+    )
+    if by_count:
+        infos.sort(key=lambda info: info.message_count, reverse=not choice.reverse)
+    return matching(infos, choice.globs) if choice.globs else infos
+
+
+def is_hidden(info: SessionInfo) -> bool:
+    return bool(info.metadata.get(HIDDEN))
+
+
+def condition(text: str) -> tuple[str | tuple[str, ...], Any]:
+    """Return key and value of ``a.b=c``; ``a.b:=3`` has JSON behind it.
+
+    Raises:
+        CommandError: it is none.
+    """
+    key, value = assignment(text)
+    return (tuple(key.split(".")) if "." in key else key), value
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Return key and value of ``key=text`` or ``key:=JSON``.
+
+    Raises:
+        CommandError: it is none.
+    """
+    key, sign, value = text.partition("=")
+    is_json = key.endswith(":")
+    key = key.removesuffix(":")
+    if not sign or not key:
+        raise CommandError(f"{text!r} must be KEY=TEXT, or KEY:=JSON", USAGE)
+    if not is_json:
+        return key, value
+    import json
+
+    try:
+        return key, json.loads(value)
+    except ValueError as error:
+        raise CommandError(f"{text!r} has no JSON behind := ({error}); {key}={value} is text", USAGE) from None
+
+
+def _beginning(glob: str) -> str:
+    """Return what every name begins with that a glob matches."""
+    if not is_glob(glob):
+        return glob
+    return glob[: min(place for sign in "*?[" if (place := glob.find(sign)) >= 0)]
+
+
+def as_json(info: SessionInfo) -> dict[str, Any]:
+    """Return what is known of a session, with times in UTC."""
+    return {
+        "name": info.name,
+        "message_count": info.message_count,
+        "created_at": info.created.isoformat(),
+        "updated_at": info.updated.isoformat(),
+        "metadata": info.metadata,
+        "size_bytes": info.size_bytes,
+        "parent": info.parent,
+        "forked_at": info.forked_at,
+        "replica": info.replica,
+        "error": None if info.error is None else str(info.error),
+        "diverged_from": info.diverged_from,
+        "undecided": info.undecided,
+        "survived_delete": info.survived_delete,
+        "reverted": info.reverted,
+        "sides": list(info.sides),
+        "diverged_at": info.diverged_at,
+    }
+
+
+def origin(info: SessionInfo) -> str:
+    """Say where a session comes from, "" for one that began here."""
+    if info.error is not None:
+        return "cannot be read"
+    if info.diverged_from is not None or info.sides:
+        after = "" if info.diverged_at is None else f" after {info.diverged_at}"
+        return f"diverged{after}, by {info.replica}"
+    if info.parent is not None:
+        return f"{info.parent}@{info.forked_at}" if info.forked_at is not None else info.parent
+    source = info.metadata.get("coda_fs_session.source")
+    return source["format"] if isinstance(source, dict) and isinstance(source.get("format"), str) else ""
+
+
+def check_fields(fields: Sequence[str] | None, known: Sequence[str]) -> None:
+    """Refuse `--fields` that a verb does not have.
+
+    Raises:
+        CommandError: one is unknown; the error names all.
+    """
+    unknown = [field for field in fields or () if field not in known]
+    if unknown:
+        raise CommandError(f"there is no field {unknown[0]!r}; there are: {', '.join(known)}", USAGE)

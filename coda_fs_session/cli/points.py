@@ -1,0 +1,219 @@
+"""Naming a session and a point in it: `NAME`, `NAME@40`, `NAME~3`, `NAME:7`, `NAME:3-9`, `@`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .exits import NOT_FOUND, USAGE, CommandError
+from .safe import quoted
+
+if TYPE_CHECKING:
+    from .. import Session, SessionInfo, SessionManager
+
+_PLACE = re.compile(r"(?P<rest>.+):(?P<first>-?\d+)(?:-(?P<last>\d+))?", re.DOTALL)
+_BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
+_POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
+_SHOWN = 10
+_NEWEST = "@"
+
+
+class Reading(NamedTuple):
+    """One way to read what was given: a name, and what stands behind it.
+
+    Attributes:
+        point: what stands behind `@`; back: behind `~`; first, last: behind `:`, as they were written.
+    """
+
+    name: str
+    point: str | None = None
+    back: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """True where nothing stands behind the name."""
+        return self == Reading(self.name)
+
+
+class Part(NamedTuple):
+    """A session, or some messages of it.
+
+    Attributes:
+        start, stop: which messages, counted from 0; chosen: `:` named these.
+    """
+
+    session: Session
+    start: int
+    stop: int
+    chosen: bool
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """Yield the ways to read a text, the longest name first."""
+    found = Reading(text)
+    yield found
+    # An entry of the history has a colon of its own.
+    if place := None if _POINT.fullmatch(text) and re.search(r"@[0-9a-f]{12}:\d+\Z", text) else _PLACE.fullmatch(text):
+        last = place["last"]
+        found = found._replace(name=place["rest"], first=int(place["first"]), last=None if last is None else int(last))
+        yield found
+    if back := _BACK.fullmatch(found.name):
+        found = found._replace(name=back["rest"], back=int(back["back"]))
+        yield found
+    if point := _POINT.fullmatch(found.name):
+        yield found._replace(name=point["rest"], point=point["point"])
+
+
+def whole_name(manager: SessionManager, name: str) -> str:
+    """Return the name of a session that is to be changed: whole, or `@` for the one that changed last.
+
+    Raises:
+        CommandError: there is none.
+    """
+    if name == _NEWEST and name not in manager:
+        return newest(manager)
+    if name not in manager:
+        raise missing(manager, name)
+    return name
+
+
+def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
+    """Return the session that a text names for reading, and how the text was read.
+
+    A session that has the whole text as its name comes first. Then what stands at the end is taken off. Then the name
+    may be the beginning of one name alone, or the id that the session's tool gave it.
+
+    Raises:
+        CommandError: it names none, or several.
+    """
+    from .. import SessionNotFoundError
+
+    ways = list(readings(text))
+    for way in ways:
+        try:
+            return way, manager.load_session(newest(manager) if _means_newest(manager, way) else way.name)
+        except SessionNotFoundError:
+            continue
+    for search in (_by_beginning, _by_tool):
+        for way in ways:
+            names = search(manager, way.name)
+            if len(names) > 1:
+                shown = ", ".join(quoted(name) for name in names[:_SHOWN])
+                more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+                raise CommandError(f"{way.name!r} may be any of these: {shown}{more}", NOT_FOUND)
+            if names:
+                return way._replace(name=names[0]), manager.load_session(names[0])
+    raise missing(manager, ways[-1].name)
+
+
+def part(manager: SessionManager, text: str) -> Part:
+    """Return the messages that a text names.
+
+    Raises:
+        CommandError: there is no such session, or it has no such messages.
+    """
+    way, session = find(manager, text)
+    return part_of(session, way)
+
+
+def part_of(session: Session, way: Reading) -> Part:
+    """Return the messages of a session that were named.
+
+    Raises:
+        CommandError: it has no such messages.
+    """
+    name, stop = session.name, len(session)
+    if way.point is not None:
+        stop = _count_at(session, way.point)
+    if way.back is not None:
+        if way.back > stop:
+            raise CommandError(f"{name!r} has {stop} messages there: ~{way.back} is before the first", USAGE)
+        stop -= way.back
+    if way.first is None:
+        return Part(session, 0, stop, chosen=False)
+    first = way.first if way.first > 0 else stop + way.first + 1
+    last = first if way.last is None else way.last
+    if not (way.first and 1 <= first <= last <= stop):
+        raise CommandError(f"{name!r} has messages 1 to {stop}: there is none at {_place(way)}", NOT_FOUND)
+    return Part(session, first - 1, last, chosen=True)
+
+
+def _place(way: Reading) -> str:
+    return f":{way.first}" if way.last is None else f":{way.first}-{way.last}"
+
+
+def _count_at(session: Session, point: str) -> int:
+    if not point.isdecimal():
+        raise CommandError(f"@{point} is no point of {session.name!r}: give the number of messages, as in @40", USAGE)
+    if int(point) > len(session):
+        raise CommandError(f"{session.name!r} has {len(session)} messages, and not {point}", USAGE)
+    return int(point)
+
+
+def _means_newest(manager: SessionManager, way: Reading) -> bool:
+    return way.name == _NEWEST and _NEWEST not in manager
+
+
+def newest(manager: SessionManager) -> str:
+    """Return the name of the session that changed last.
+
+    Raises:
+        CommandError: there is none.
+    """
+    for info in manager.list_sessions(limit=1):
+        return info.name
+    raise CommandError("there is no session yet: `coda-session new NAME` makes one", NOT_FOUND)
+
+
+def missing(manager: SessionManager, name: str) -> CommandError:
+    """Return the error for a name that no session has."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [info.name for info in manager.list_sessions(hidden=True)], 1)
+    hint = f"did you mean {quoted(near[0])}?" if near else "`coda-session list` shows the names"
+    return CommandError(f"there is no session {quoted(name)}; {hint}", NOT_FOUND)
+
+
+def _by_beginning(manager: SessionManager, name: str) -> list[str]:
+    return [info.name for info in manager.list_sessions(prefix=name, hidden=True, order="name")]
+
+
+def _by_tool(manager: SessionManager, identity: str) -> list[str]:
+    """Return the sessions whose id of an importer, or the beginning of it, this is."""
+    if len(identity) < 6:
+        return []
+    return [
+        info.name
+        for info in manager.list_sessions(hidden=True, order="name")
+        if any(each.startswith(identity) for each in _ids(info.metadata))
+    ]
+
+
+def _ids(metadata: dict[str, Any]) -> Iterator[str]:
+    for holder in (metadata, metadata.get("coda_fs_session.source")):
+        if isinstance(holder, dict):
+            for key in ("id", "session_id", "conversation_id"):
+                if isinstance(holder.get(key), str):
+                    yield holder[key]
+
+
+def matching(infos: Iterable[SessionInfo], globs: Iterable[str]) -> list[SessionInfo]:
+    """Return those whose name is, or matches, one of some globs; all where there are none."""
+    tests = [_test(glob) for glob in globs]
+    return [info for info in infos if not tests or any(test(info.name) for test in tests)]
+
+
+def _test(glob: str) -> Callable[[str], bool]:
+    if not is_glob(glob):
+        return lambda name: name == glob
+    from fnmatch import translate
+
+    matches = re.compile(translate(glob)).match
+    return lambda name: name == glob or bool(matches(name))
+
+
+def is_glob(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
