@@ -123,6 +123,8 @@ def test_what_is_missing(tmp_path: Path) -> None:
         assert shown(reader) == shown(reader) == (None, "42", "tool")
         for path, data in gone.items():
             path.write_bytes(data)
+        # A list first: what was told of it before is no longer so.
+        assert [info.preview for info in reader.list_sessions()] == [(FIRST, "42", "tool")]
         assert shown(reader) == (FIRST, "42", "tool")
         reader.close()
 
