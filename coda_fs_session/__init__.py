@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
-    from .session.info import SessionInfo
+    from .session.info import Preview, SessionInfo
     from .session.session import Session
     from .storage import SessionStorage, StoreStats
     from .templates import Template, Templates
@@ -67,7 +67,7 @@ _HOMES = {
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
     **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
-    "SessionInfo": "session.info",
+    **dict.fromkeys(("Preview", "SessionInfo"), "session.info"),
     "Session": "session.session",
     **dict.fromkeys(("SessionStorage", "StoreStats"), "storage"),
     **dict.fromkeys(("Template", "Templates"), "templates"),
@@ -94,6 +94,7 @@ __all__ = [
     "ObjectNotYetHereError",
     "PartialSessionError",
     "PendingSave",
+    "Preview",
     "Redact",
     "Session",
     "SessionAnalytics",

@@ -13,6 +13,7 @@ from storekit import message, say
 
 from coda_fs_session import (
     InvalidMessageError,
+    Preview,
     Session,
     SessionExistsError,
     SessionInfo,
@@ -61,7 +62,7 @@ class DictStorage(SessionStorage):
         for name, text in list(self.kept.items()):
             messages, metadata, (created, updated) = json.loads(text)
             times = datetime.fromisoformat(created), datetime.fromisoformat(updated)
-            infos.append(SessionInfo(name, len(messages), *times, metadata, len(text)))
+            infos.append(SessionInfo(name, len(messages), *times, metadata, len(text), preview=Preview.of(messages)))
             if name in self.damaged:
                 infos[-1].error = StoreError(f"{name} is damaged")
         return infos

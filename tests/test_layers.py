@@ -49,6 +49,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.notes": (),
     "repo.content.": ("errors", "process.", FORMAT, "backends.base", "repo.content."),
     "repo.ancestry.": ("errors", "process.loading", FORMAT, "repo.content.", "repo.ancestry."),
+    # What a list shows of messages is kept with the rest.
+    "repo.index.previews": ("errors", FORMAT, "session.info", "session.shapes", "repo.content.", "repo.index."),
     "repo.index.": ("errors", "process.", FORMAT, "backends.base", "repo.notes", "repo.content.", "repo.index."),
     "repo.repository": (
         *("errors", "process.", FORMAT, "backends.base"),

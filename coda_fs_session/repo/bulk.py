@@ -20,6 +20,8 @@ class Bulk(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         repo = self._repo
+        # Afterwards somebody will list them, and not have to read them all again.
+        repo.index.reader.make_previews()
         # Of an earlier block, whose end has failed.
         self.finish()
         staged = StagedBackend(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import SessionError
 
@@ -12,8 +13,45 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Preview(NamedTuple):
+    """What a list shows of a session: one line each of two messages, of 80 characters at most, nothing unseen in it.
+
+    Attributes:
+        first: the first words of the first message of a user, if it is among the first hundred messages.
+        last: the first words of the last message; role: whose that is, as "user", "assistant" or "tool".
+    """
+
+    first: str | None = None
+    last: str | None = None
+    role: str | None = None
+
+    @classmethod
+    def of(cls, messages: Iterable[dict[str, Any]]) -> Preview:
+        """Return the preview of a session with these messages, for storages of a program's own."""
+        from .shapes import preview, role
+
+        first = last = None
+        for number, last in enumerate(messages):
+            if first is None and number < SEARCHED and role(last) == "user":
+                first = preview(last)
+        return cls(first, None, None) if last is None else cls(first, preview(last), role(last))
+
+
+_NO_PREVIEW = Preview()
+SEARCHED = 100
+"""Messages among which the first one of a user is looked for."""
+
+
+class _Previewed:
+    """Holds a preview, or what tells it by the name of the session: most lists are long, and show no previews."""
+
+    __slots__ = ("_preview",)
+    if TYPE_CHECKING:
+        _preview: Preview | Callable[[str], Preview]
+
+
 @dataclass
-class SessionInfo:
+class SessionInfo(_Previewed):
     """What is known of a session without loading its messages.
 
     `created` and `updated` are the two times in UTC.
@@ -34,6 +72,8 @@ class SessionInfo:
             name, or of a name that one of them had, that were continued (or begun) apart on several machines.
         diverged_at: how many messages the last state had that it and all its sides went through; None where there are
             none. A branch is no side: `forked_at` is where that began.
+        preview: the first words of the first user message and of the last message. What of it there is not, or cannot
+            be read, is None.
     """
 
     name: str
@@ -52,6 +92,14 @@ class SessionInfo:
     reverted: bool = False
     sides: tuple[str, ...] = ()
     diverged_at: int | None = None
+    preview: Preview = _NO_PREVIEW
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "preview": self.preview}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     @property
     def created(self) -> datetime:
@@ -72,6 +120,18 @@ class SessionInfo:
     def updated(self) -> datetime:
         """When messages or metadata last changed, in UTC; made of `updated_at` as `created` is of `created_at`."""
         return self.updated_at.astimezone(UTC)
+
+
+def _preview_of(info: SessionInfo) -> Preview:
+    """What a list shows of the messages."""
+    found = info._preview
+    if not isinstance(found, Preview):
+        found = info._preview = found(info.name)
+    return found
+
+
+# Set from outside: for a dataclass, it is a field like any other. What sets it is no function of Python, for speed.
+SessionInfo.preview = property(_preview_of, vars(_Previewed)["_preview"].__set__)  # type: ignore[assignment]
 
 
 def microseconds_of(moment: datetime) -> int:

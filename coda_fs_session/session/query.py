@@ -72,7 +72,13 @@ class Query:
         if not ordered or self.order != "updated":
             # Ties go by name in both directions; only a list by name is turned with it.
             found.sort(key=self._place, reverse=self._is_turned and self._by == "name")
-        return found if self._limit is None else found[: self._limit]
+        if self._limit is None:
+            return found
+        del found[self._limit :]
+        for info in found:
+            # A few of many are not to keep the previews of all in memory.
+            _ = info.preview
+        return found
 
     def _has(self, info: SessionInfo) -> bool:
         if self.prefix and not info.name.startswith(self.prefix):

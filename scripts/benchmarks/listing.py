@@ -17,7 +17,8 @@ from .contenders.sqlite import Sqlite
 from .lab import Lab
 from .measure import Check, Prepare, Row, interleave, milliseconds, ratio, ready
 
-EVERY_FIELD = attrgetter(*(field.name for field in fields(SessionInfo)))
+EVERY_FIELD = attrgetter(*(field.name for field in fields(SessionInfo) if field.name != "preview"))
+"""Of what a list is for; previews are decoded where somebody looks at one, and read apart."""
 SCAN = "raw scandir + stat"
 
 
@@ -35,6 +36,7 @@ def list_of_sessions(lab: Lab) -> Row:
             raise RuntimeError(f"not all of {size} sessions are listed")
         contenders[f"{SCAN}, {size:,}"] = ready(scan, ours.store / "refs")
         contenders[f"ours, {size:,}"] = ready(listed, ours)
+        contenders[f"ours with previews, {size:,}"] = ready(previewed, ours)
         afterwards[f"ours after a save, {size:,}"] = after_a_save(lab, ours)
         afterwards[f"{SCAN} after it, {size:,}"] = ready(scan, ours.store / "refs")
     # Apart: a list right after a save leaves the next one something to do.
@@ -50,6 +52,7 @@ def list_of_sessions(lab: Lab) -> Row:
             each_of = {total: results[f"{what}, {total:,}"].median / total for total in (size, number)}
             what = f"{what}, a session of {size:,} / of {number:,}"
             checks.append(Check(what, each_of[size] / each_of[number], must=1.2))
+    checks.append(ratio(results, f"ours with previews, {number:,}", f"ours, {number:,}"))
     checks.append(ratio(results, f"ours, {number:,}", "sqlite"))
     return Row("list of sessions, every field read, a new manager", results, checks)
 
@@ -57,6 +60,11 @@ def list_of_sessions(lab: Lab) -> Row:
 def listed(ours: Ours) -> object:
     manager, infos = ours.list_sessions()
     return manager, [EVERY_FIELD(info) for info in infos]
+
+
+def previewed(ours: Ours) -> object:
+    manager, infos = ours.list_sessions()
+    return manager, [info.preview for info in infos]
 
 
 def after_a_save(lab: Lab, ours: Ours) -> Prepare:

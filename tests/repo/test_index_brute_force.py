@@ -176,7 +176,7 @@ class Tools:
 
 
 def plain(rows: list[Row]) -> dict[str, Row]:
-    return {row.path: row._replace(token=NO_TOKEN) for row in rows}
+    return {row.path: row.plain()._replace(token=NO_TOKEN) for row in rows}
 
 
 def as_named(rows: list[Row]) -> dict[str, tuple[object, ...]]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from coda_fs_session import Session, SessionInfo, SessionStorage, StoreError
+from coda_fs_session import Preview, Session, SessionInfo, SessionStorage, StoreError
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 from coda_fs_session.testing.kit import managing
 
@@ -183,6 +183,22 @@ class TestNeverRefreshes(OfStorage):
     class broken(Kept):
         def refresh(self, session: Session) -> bool:
             return session.name in self.kept
+
+
+class TestShowsWhatItShowedFirst(OfStorage):
+    noticed_by = ("test_previews",)
+
+    class broken(Kept):
+        first: Preview | None = None
+
+        def list_all(self) -> list[SessionInfo]:
+            infos = super().list_all()
+            for info in infos:
+                session = self.load(info.name)
+                if self.first is None and session is not None:
+                    self.first = Preview.of(session.messages)
+                info.preview = self.first or Preview()
+            return infos
 
 
 class TestPassesDamageOffAsMissing(OfStorage):

@@ -136,6 +136,7 @@ for info in manager.list_sessions():
     assert_type(info.error, SessionError | None)
     assert_type(info.sides, tuple[str, ...])
     assert_type(info.diverged_at, int | None)
+    assert_type(info.preview.first, str | None)
 
 assert_type(manager.kept_aside(), list[SessionInfo])
 assert_type(manager.bring_back(), list[SessionInfo])

@@ -230,6 +230,11 @@ class State:
         return self.header.base.start
 
     @property
+    def has_all_inline(self) -> bool:
+        """Whether no live message stands in an object."""
+        return self.header.base.messages == self.start
+
+    @property
     def live_count(self) -> int:
         return self.count - self.start
 

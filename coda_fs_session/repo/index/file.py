@@ -18,7 +18,7 @@ from ...backends.base import NO_TOKEN, Token
 from ..notes import decode_note, encode_note
 from .rows import KnownRef, Row, ViewRow
 
-_VERSION = 13
+_VERSION = 14
 
 SUMMARY = "index"
 LISTING = "index/listing"
@@ -201,7 +201,9 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 def _encode_view(view: ViewRow, rows: Mapping[str, Row]) -> tuple[object, ...]:
     label, row, *rest = view
-    return label, row.path if rows.get(row.path) == row else row, *rest
+    known = rows.get(row.path)
+    # What it shows of messages is that of the ref.
+    return label, row.path if known is not None and known.plain() == row.plain() else row.plain(), *rest
 
 
 def _decode_view(fields: list[Any], rows: Mapping[str, Row]) -> ViewRow:

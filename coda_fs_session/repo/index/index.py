@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from itertools import chain
 
 from ...backends.base import Backend, MachineState, RefKey, Snapshot, Token, folder_of
-from ...errors import CorruptionError, SessionError, StoreFormatError, printable
-from ...format.names import identity_of, key_of_ref, session_key
+from ...format.names import identity_of, session_key
 from ...process.interrupts import Section
 from ..content.state import State
 from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness
 from .listed import Listed, Listing, most_changed
 from .parts import Names, Part, keep_parts, load_part
-from .rows import Row, ViewRow, ordered, row_of
+from .reader import Reader
+from .rows import Row, ViewRow, ordered
 
 _FEW, _SHARE = 16, 1 / 50
 """Reading a ref takes as long as writing down the rows of some fifty."""
@@ -41,7 +41,7 @@ class Index:
     ) -> None:
         self._backend = backend
         self._machine = machine
-        self._read = read
+        self.reader = Reader(backend, machine.record, read)
         self._horizon_now = horizon
         self.freshness = Freshness(backend, machine.record)  # of the names
         self._making = threading.local()
@@ -64,6 +64,7 @@ class Index:
             if len(listing.changed) > most_changed(len(listing.tokens)):
                 return None
             if listing.changed:
+                self.reader.make_previews()
                 # So that names are looked up in parts that are as the files are.
                 self._refresh_names()
                 folders = set(map(folder_of, listing.changed))
@@ -113,6 +114,17 @@ class Index:
             keys = {identity_of(session_key(name)) for name in names}
             found.update((row.path, None) for row in sorted(unreadable) if row.key in keys)
         return [row for path in found if (row := self._row(path)) is not None]
+
+    def previewed(self, row: Row) -> Row:
+        """Return a row with its preview, as far as that can be read now."""
+        if row.is_previewed or not row.readable or row.deleted:
+            return row
+        with self._section:
+            row = self.reader.with_preview(row)
+            known = self._row(row.path)
+            if row.is_previewed and known is not None and known.plain() == row.plain():
+                self._part(folder_of(row.path)).put(row)
+            return row
 
     @contextmanager
     def making(self, maker: str | None) -> Iterator[None]:
@@ -181,7 +193,7 @@ class Index:
     def note(self, head: State) -> None:
         """Take in a ref that was just written."""
         with self._section:
-            self._set(row_of(head))
+            self._set(self.reader.row_of(head, inline=True))
             self.freshness.note([head.key.path])
 
     def replicas(self, *, look: bool = True) -> set[str]:
@@ -210,13 +222,13 @@ class Index:
                 row = self._row(key.path)
                 if row is None or row.token != before:
                     # Appended to since, which nobody has told.
-                    row = row_of(fold(key, now))
+                    row = self.reader.row_of(fold(key, now), inline=True)
                 self._set(row._replace(token=now.token))
             self.freshness.note(key.path for key, _, _ in refs)
 
     def use(self, backend: Backend) -> None:
         """Look into another backend from now on: see `Repository.use`."""
-        self._backend = self.freshness.backend = backend
+        self._backend = self.freshness.backend = self.reader.backend = backend
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
@@ -330,25 +342,13 @@ class Index:
 
     def _read_row(self, key: RefKey, token: Token, recorded: Collection[str] | None = None) -> None:
         self._suspect.discard(key.path)
-        try:
-            # Before the ref: a save writes the record last.
-            end = self._machine.record.end(key) if recorded is None or key.replica in recorded else None
-            row = row_of(self._read(key))
-            self._set(row if end is None or end == self._backend.ref_end(key) else row._replace(differs=True))
-        except KeyError:
+        found = self.reader.read(key, token, self._row(key.path), recorded)
+        if found.row is None:
             self._forget(key.path)
-        except SessionError as error:
-            # Permissions, a disk's hiccup; or this version of the package, for what an earlier one has kept.
-            may_pass = not isinstance(error, CorruptionError)
-            guess = key_of_ref(key.path)
-            if guess is None and not isinstance(error, StoreFormatError):
-                # Garbage beside the refs: no name of ours, no header of ours.
-                self._set(Row(key.path, token, "", "", problem="not a ref"))
-            else:
-                name = guess or printable(key.path)
-                self._set(Row(key.path, token, name, identity_of(name), problem=str(error), readable=False))
-            if may_pass:
-                self._suspect.add(key.path)
+            return
+        self._set(found.row)
+        if found.may_pass:
+            self._suspect.add(key.path)
 
     def _set(self, row: Row) -> None:
         part = self._part(folder_of(row.path))

@@ -29,6 +29,7 @@ class Row(NamedTuple):
         differs: this machine's record of the ref differs from it.
         objects: JSON text of the levels of its list, the chunks first, and of its tail as one chunk more, each object
             as id, messages and bytes; "" for none.
+        first, last, role: see `session.info.Preview`; is_previewed: that is all there is to find out about them.
     """
 
     path: str
@@ -49,6 +50,14 @@ class Row(NamedTuple):
     readable: bool = True
     differs: bool = False
     objects: str = ""
+    first: str | None = None
+    last: str | None = None
+    role: str | None = None
+    is_previewed: bool = False
+
+    def plain(self) -> Row:
+        """Return the row without its preview."""
+        return self._replace(first=None, last=None, role=None, is_previewed=False)
 
 
 class KnownRef(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import chain, compress, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import orjson
 from ...backends.base import RefKey
 from ...errors import SessionError, StoreError
 from ...format.names import is_lengthened, key_of_ref, session_key
-from ...session.info import SessionInfo
+from ...session.info import Preview, SessionInfo
 from ..ancestry.shown import Shown, View
 from ..ancestry.sides import sides_of
 from ..index.groups import groups
@@ -45,6 +46,7 @@ _COLUMNS: dict[str, Callable[[ViewRow], object]] = {
 _OF_FEW = ("sides", "diverged_at")
 """What is kept of the sessions that have some, called alike in both."""
 _TIMES = ("created_at", "updated_at")
+_NO_PREVIEW = Preview()
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SHARE = 1 / 16
@@ -61,7 +63,8 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     """
     listing = repo.index.listing()
     if listing is not None and not listing.changed:
-        return _infos_of(*_decoded(listing.answer))
+        columns, few = _decoded(listing.answer)
+        return _infos_of(columns, few, _Previews(columns[0], listing.answer))
     infos = _changed(repo, listing) if listing is not None else None
     if infos is None:
         infos = _listed_anew(repo)
@@ -90,6 +93,7 @@ class _Told(NamedTuple):
         for info, (view, error) in zip(infos, self.views, strict=True):
             info.error = error
             info.reverted = _stands_for(view, self.reverted)
+            info.preview = _preview(view.row)
         return infos
 
 
@@ -99,8 +103,9 @@ def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
     told.unsure.update(told.reverted)
     for group in groups(rows):
         found, all_here = _views(repo, group)
+        found = _with_previews(repo, group, found)
         told.views.extend(found)
-        if not all_here:
+        if not all_here or not all(view.row.is_previewed for view, _ in found):
             told.unsure.add(group[0].path)
         if len(group) > 1:
             told.wide.append([row.path for row in group])
@@ -109,9 +114,11 @@ def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
 
 
 def _listed_anew(repo: Repository) -> list[SessionInfo]:
+    repo.index.reader.make_previews()
     rows = repo.index.rows()
     told = _tell(repo, rows)
-    answer = _answer([view for view, _ in told.views]) + b"\n" + encode_note(told.wide)
+    previews = (encode_note(_preview(view.row)) for view, _ in told.views)
+    answer = b"\n".join((_answer([view for view, _ in told.views]), encode_note(told.wide), *previews))
     repo.index.keep_listing(answer, rows, [view.row.path for view, _ in told.views], told.unsure)
     return told.infos()
 
@@ -123,7 +130,7 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
     """
     columns, few = _decoded(listing.answer)
     names: Sequence[str] = columns[0]
-    wide = decode_note(listing.answer.partition(b"\n")[2])
+    wide = decode_note(listing.answer.split(b"\n", 2)[1])
     paths = set(listing.changed)
     while True:
         concerned = paths.union(*(group for group in wide if not paths.isdisjoint(group)))
@@ -144,7 +151,7 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
             # Its key does not tell which names it belongs to.
             return None
     told = _tell(repo, rows)
-    infos = _infos_of(columns, few)
+    infos = _infos_of(columns, few, _Previews(names, listing.answer))
     updated: Sequence[int] = columns[list(_COLUMNS).index("updated_at")]
     stay, found = list(range(len(infos))), infos
     for number in sorted(gone, reverse=True):
@@ -152,6 +159,21 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
     for info, (view, _) in zip(reversed(told.infos()), reversed(told.views), strict=True):
         place = (-(view.row.updated or 0), view.label)
         found.insert(bisect_left(stay, place, key=lambda number: (-updated[number], names[number])), info)
+    return found
+
+
+def _with_previews(
+    repo: Repository, rows: Sequence[Row], views: list[tuple[ViewRow, SessionError | None]]
+) -> list[tuple[ViewRow, SessionError | None]]:
+    """Return what some refs add up to with what a list shows of the messages, which their own rows have."""
+    if len(rows) == 1 and rows[0].is_previewed:
+        return views
+    known = {row.path: row for row in rows}
+    found = []
+    for view, error in views:
+        row = repo.index.previewed(known.get(view.row.path, view.row))
+        shown = view.row._replace(first=row.first, last=row.last, role=row.role, is_previewed=row.is_previewed)
+        found.append((view._replace(row=shown), error))
     return found
 
 
@@ -165,11 +187,14 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
     """Return what is known of one session."""
     # Looking a name up compares no sizes and times; what is shown of it must be of now.
     rows = [repo.index.fresh(row) for row in related(repo.index, name)]
-    for view, error in chain.from_iterable(_views(repo, group)[0] for group in groups(rows)):
+    for view, error in chain.from_iterable(
+        _with_previews(repo, group, _views(repo, group)[0]) for group in groups(rows)
+    ):
         if view.label == name:
             (info,) = _infos_of(*_decoded(_answer([view])))
             info.error = error
             info.reverted = _stands_for(view, _reverted(repo, rows))
+            info.preview = _preview(view.row)
             return info
     return None
 
@@ -289,20 +314,43 @@ def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[Sessi
     """Return what rows tell, each by itself under the name in it, newest first."""
     ordered = sorted(rows, key=lambda each: (-(each[0].updated or 0), each[0].name))
     infos = _infos_of(*_decoded(_answer([ViewRow(row.name, row) for row, _ in ordered])))
-    for info, (_, error) in zip(infos, ordered, strict=True):
-        info.error = error
+    for info, (row, error) in zip(infos, ordered, strict=True):
+        info.error, info.preview = error, _preview(row)
     return infos
 
 
 def _decoded(answer: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
     """Return the columns of an answer, and the rows of what only few have."""
-    columns, few = orjson.loads(answer.partition(b"\n")[0])
+    end = answer.find(b"\n")
+    columns, few = orjson.loads(answer if end < 0 else memoryview(answer)[:end])
     return columns, few
 
 
-def _infos_of(columns: list[list[Any]], few: list[list[Any]]) -> list[SessionInfo]:
+class _Previews:
+    """The previews of an answer, by the names of its sessions."""
+
+    def __init__(self, names: Sequence[str], answer: bytes) -> None:
+        self._names = names
+        self._answer = answer
+
+    def __call__(self, name: str) -> Preview:
+        line = self._lines.get(name)
+        return Preview() if line is None else Preview(*decode_note(line))
+
+    @cached_property
+    def _lines(self) -> dict[str, bytes]:
+        return dict(zip(self._names, self._answer.split(b"\n")[2:], strict=True))
+
+
+def _preview(row: Row) -> Preview:
+    return Preview(row.first, row.last, row.role)
+
+
+def _infos_of(
+    columns: list[list[Any]], few: list[list[Any]], previews: _Previews | Preview = _NO_PREVIEW
+) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
-    known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True))
+    known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True), preview=repeat(previews))
     known |= {name: map(_local, known[name]) for name in _TIMES}
     # By place: by name, a long list takes twice as long.
     infos = list(map(SessionInfo, *(known.get(each.name, repeat(each.default)) for each in fields(SessionInfo))))

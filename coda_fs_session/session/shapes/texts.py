@@ -17,6 +17,7 @@ _CALLS = ("tool_calls", "toolCalls", "function_call")
 # Controls, marks that turn the direction of writing, zero-width ones that hide text, and lone surrogates.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 _WORD = re.compile(r"\S+")
+_GLANCE = 4 * PREVIEW
 
 
 def text(message: dict[str, Any]) -> str:
@@ -74,6 +75,15 @@ def _line(texts: Iterator[str]) -> str:
     words: list[str] = []
     length = 0
     for each in texts:
+        # Of nearly every text the beginning will do, and all of that can be seen: this takes no loop of our own.
+        line = " ".join(each[:_GLANCE].split())
+        if line.isprintable() and (len(line) >= PREVIEW or len(each) <= _GLANCE):
+            if line:
+                words.append(line)
+                length += len(line) + 1
+                if length > PREVIEW:
+                    break
+            continue
         for match in _WORD.finditer(each):
             # A word may be as long as the text, and begin with what is not seen.
             word = _UNSEEN.sub("", match.group())[:PREVIEW]
@@ -82,4 +92,4 @@ def _line(texts: Iterator[str]) -> str:
                 length += len(word) + 1
                 if length > PREVIEW:
                     return " ".join(words)[:PREVIEW].rstrip()
-    return " ".join(words)
+    return " ".join(words)[:PREVIEW].rstrip()

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InvalidMessageError
-from ...format.jsonable import jsonable
 from ...format.jsonl import encode_value
 
 _DATA_URL = re.compile(r"data:[^,\s\"]{0,200};base64,[\w+/=%-]++", re.ASCII)
@@ -20,6 +19,9 @@ def in_json(value: Any) -> str:
     try:
         line = encode_value(value, "").decode()
     except InvalidMessageError:
+        # Imported late: what comes from a store is JSON.
+        from ...format.jsonable import jsonable
+
         line = encode_value(jsonable(value)[0], "").decode()
     return _BASE64.sub('""', without_data(line))
 

@@ -17,6 +17,7 @@ from ...errors import (
     SessionTooLargeError,
 )
 from ...manager.manager import SessionManager
+from ...session.info import Preview
 from ...session.session import Session
 from ...storage import SessionStorage
 from .storage_case import MESSAGES, StorageCase, exact
@@ -236,6 +237,18 @@ class ManagerTests(StorageCase):
         assert (stats.sessions, stats.messages) == (4, 6)
         assert stats.logical_bytes == sum(info.size_bytes for info in infos)
         assert manager.get_session_info("nobody") is None
+
+    def test_previews(self, storage: SessionStorage) -> None:
+        """What a list shows of messages is of the stored state, where a storage shows anything."""
+        manager = self.manage(storage)
+        chat = manager.create_session("chat")
+        for role, said in (("system", "Be brief"), ("user", "Hello"), ("assistant", "Hi")):
+            chat.add_message({"role": role, "content": said})
+            manager.save_session(chat)
+            for again in (manager, self.manage(storage)):
+                infos = [again.get_session_info("chat"), *again.list_sessions()]
+                shown = {info.preview for info in infos if info is not None}
+                assert shown <= {Preview(), Preview.of(chat.get_messages())}
 
     def test_export_and_import(self, storage: SessionStorage, tmp_path: Path) -> None:
         """A session goes out to a file and comes back in, here and anywhere else."""
