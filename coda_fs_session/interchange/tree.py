@@ -107,7 +107,7 @@ def branches(tree: MessageTree) -> list[Branch]:
 
     No recursion: a tree may be as deep as it likes.
     """
-    roots, children = _kept(tree)
+    roots, children, current = _kept(tree)
     found: list[Branch] = []
     pending: list[tuple[str, int | None, int]] = [(root, None, 0) for root in reversed(roots)]
     while pending:
@@ -120,7 +120,7 @@ def branches(tree: MessageTree) -> list[Branch]:
             messages = tree.nodes[node].messages
             branch.messages += messages
             branch.ids += [node] * len(messages)
-            branch.current = node == tree.current
+            branch.current = node == current
             below = children.get(node, [])
             forks += [(other, place, at + len(branch.messages)) for other in below[1:]]
             node = below[0] if below else None
@@ -128,8 +128,8 @@ def branches(tree: MessageTree) -> list[Branch]:
     return found
 
 
-def _kept(tree: MessageTree) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the first records that are messages, and the children of each, without those that are none."""
+def _kept(tree: MessageTree) -> tuple[list[str], dict[str, list[str]], str | None]:
+    """Return the first records that are messages, the children of each, and the one that the source shows last."""
     nodes = tree.nodes
     above = _parents(tree)
     kept: dict[str, str | None] = {}
@@ -151,7 +151,10 @@ def _kept(tree: MessageTree) -> tuple[list[str], dict[str, list[str]]]:
             (roots if parent is None else children.setdefault(parent, [])).append(name)
     if len(roots) > 1:
         tree.notes.append(f"{len(roots)} first messages: each begins a session")
-    return roots, children
+    current: str | None = tree.current
+    if current in nodes and not nodes[current].messages:
+        current = kept[current]
+    return roots, children, current
 
 
 def _in_order(nodes: dict[str, Node], above: dict[str, str | None]) -> list[str]:
