@@ -131,7 +131,9 @@ class ConfigError(SessionError, ValueError):
 
 
 class ExportError(SessionError, ValueError):
-    """The file to be imported is no exported session; nothing was changed.
+    """The file to be imported is no exported session, or nothing of another program that can be read as it is.
+
+    Nothing was changed.
 
     Attributes:
         path: the file.

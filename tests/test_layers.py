@@ -97,7 +97,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo": (),
     # It gets bytes and gives values, and knows no manager.
-    "interchange.": ("errors", FORMAT, "session."),
+    "interchange.": ("errors", FORMAT, "session.", "interchange."),
     # What these do with objects and storages holds for any storage: they know nothing of the engine.
     "manager.autosave": ("errors", "process.", "session."),
     "manager.open_sessions": (

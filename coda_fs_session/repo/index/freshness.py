@@ -19,11 +19,13 @@ class Look(NamedTuple):
         contents: by folder, of those that may not be as they were: the identity of each ref in it by its path.
         explained: of these, those in which nothing else has happened where the identities are those that are known.
         gone: folders that are not there any more.
+        is_first: it was the first one of all folders.
     """
 
     contents: Mapping[str, Mapping[str, int]] = {}
     explained: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    is_first: bool = False
 
 
 class Freshness:
@@ -73,7 +75,7 @@ class Freshness:
         found = self.backend.ref_folders(self.states)
         gone = self.states.keys() - found.states.keys()
         self.states = found.states
-        self.has_looked = True
+        is_first, self.has_looked = not self.has_looked, True
         # Some time that grows with what a look takes: who makes many sessions spends a tenth of it on looking.
         self._good_until = began + max(_A_MOMENT, 10 * (time.monotonic() - began))
         noted, self._noted = self._noted, set()
@@ -85,7 +87,7 @@ class Freshness:
         # times. What other machines did can wait while the time of a folder does not tell yet: the first look after
         # that finds it changed.
         explained = found.contents.keys() & (noted | (before & self._recent)) if alone else ()
-        return Look(found.contents, frozenset(explained), frozenset(gone))
+        return Look(found.contents, frozenset(explained), frozenset(gone), is_first)
 
     def _is_as_before_beside(self, maker: str) -> bool:
         """Tell whether an earlier look will do: it was a moment ago, and only this replica has made refs since."""

@@ -312,8 +312,7 @@ class Index:
         recorded = self._machine.record.replicas() if len(changed) > _FEW else None
         for path in changed:
             self._read_row(RefKey(path), tokens[path], recorded)
-        gone = known.keys() - tokens.keys()
-        for path in gone:
+        for path in (gone := known.keys() - tokens.keys()):
             self._forget(path)
         return gone.union(changed)
 
@@ -327,7 +326,6 @@ class Index:
             # Whose it is the file's name hardly tells: one that was mended in place must not be missed.
             if row is not None and (path in self._suspect or self._backend.ref_token(key) != row.token):
                 self._read_row(key, row.token)
-        is_first = not self.freshness.has_looked
         for folder in (look := self.freshness.look(maker=getattr(self._making, "maker", None))).gone:
             self._forget_part(folder)
         # What is explained needs no look at sizes and times.
@@ -336,7 +334,7 @@ class Index:
         if changed:
             read = self._compare(self._backend.ref_tokens_in(changed), changed)
             few = _FEW + sum(map(len, map(self._part, changed))) * _SHARE
-            if len(read) > few or (is_first and len(changed) > _FEW):
+            if len(read) > few or (look.is_first and len(changed) > _FEW):
                 # Not everybody closes a manager, or lists: the next program need not read, or look at, all this again.
                 self.keep()
 

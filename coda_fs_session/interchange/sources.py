@@ -1,0 +1,168 @@
+"""Files as readers get them: in a folder, in a zip file, or alone."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
+from typing import IO, Any
+
+import zstandard
+
+from ..errors import ExportError
+from .parsing import parsed
+
+MOST_IN_A_ZIP = 16 * 1024**3
+"""Bytes that all files in a zip file may have."""
+MOST_TO_ONE = 200
+"""How often smaller than itself a file in a zip file may be stored."""
+_FREE = 1024 * 1024
+_HEAD = 256 * 1024
+_RECORDS = 20
+_SQLITE = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to be read, once or more.
+
+    Attributes:
+        name: its path within the folder or zip file that was given, with slashes.
+        size: in bytes.
+        stream: opens it.
+        place: where it is, for errors: that of the zip file for one in that.
+        stamp: when that changed last, in ns.
+        local: its path on this machine, for what only opens paths; "" for one in a zip file.
+    """
+
+    name: str
+    size: int
+    stream: Callable[[], IO[bytes]]
+    place: str
+    stamp: int = 0
+    local: str = ""
+
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    @property
+    def base(self) -> str:
+        return self.name.rpartition("/")[2]
+
+
+def in_memory(name: str, data: bytes) -> SourceFile:
+    """Return a file that is in memory."""
+    return SourceFile(name, len(data), lambda: BytesIO(data), name)
+
+
+class Head:
+    """How a file begins, to tell its format by."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.file = file
+        with plain(file) as stream:
+            self.data = stream.read(_HEAD)
+        self.is_database = self.data.startswith(_SQLITE)
+        self.whole = len(self.data) < _HEAD
+        self._records: list[dict[str, Any]] | None = None
+        self.kind = self.data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The objects on its first lines."""
+        if self._records is None:
+            self._records = []
+            lines = self.data.split(b"\n")
+            for line in lines[:_RECORDS] if self.whole else lines[:-1][:_RECORDS]:
+                try:
+                    value = parsed(line.removeprefix(b"\xef\xbb\xbf")) if line.strip() else None
+                except ValueError:
+                    continue
+                if isinstance(value, dict):
+                    self._records.append(value)
+        return self._records
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is one JSON text rather than lines of them."""
+        return self.kind in b"[{" and self.kind != b"" and (self.kind == b"[" or len(self.records) < 2)
+
+    def has(self, *keys: str) -> bool:
+        """Tell whether each of these is a key of some object in it."""
+        # Within a text the quotes would stand behind a backslash.
+        return all(re.search(rb'(?<!\\)"%b"\s*:' % re.escape(key.encode()), self.data) for key in keys)
+
+
+def plain(file: SourceFile) -> IO[bytes]:
+    """Open a file, and decompress one that is called ``.zst``."""
+    stream = file.stream()
+    if not file.name.endswith(".zst"):
+        return stream
+    # As a buffered file: lines are read from it.
+    return BufferedReader(zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True))
+
+
+def is_zip(file: SourceFile) -> bool:
+    """Tell whether a file is a zip file, by its first bytes."""
+    with file.stream() as stream:
+        return stream.read(4) == b"PK\x03\x04"
+
+
+def unzipped(file: SourceFile) -> Iterator[SourceFile]:
+    """Yield the files in a zip file.
+
+    Raises:
+        ExportError: it is damaged or encrypted, a name leads out of it, or it would unpack to too much.
+    """
+    try:
+        with file.stream() as stream, zipfile.ZipFile(stream) as zipped:
+            members = zipped.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ExportError(f"is no zip file that can be read: {error}", file.place) from error
+    total = 0
+    for member in members:
+        if member.is_dir():
+            continue
+        problem = _problem(member)
+        total += member.file_size
+        if total > MOST_IN_A_ZIP:
+            problem = "it unpacks to more than 16 GiB"
+        if problem:
+            raise ExportError(f"was not read: {problem} ({member.filename!r})", file.place)
+        yield SourceFile(member.filename, member.file_size, _opener(file, member), file.place, file.stamp)
+
+
+def _problem(member: zipfile.ZipInfo) -> str:
+    steps = member.filename.replace("\\", "/").split("/")
+    if ".." in steps or steps[0] == "" or ":" in steps[0]:
+        return "a name in it leads out of it"
+    if (member.external_attr >> 16) & 0o170000 == 0o120000:
+        return "it has a link in it"
+    if member.flag_bits & 1:
+        return "it is encrypted"
+    if member.file_size > _FREE and member.file_size > MOST_TO_ONE * max(member.compress_size, 1):
+        return "a file in it unpacks to more than 200 times its size"
+    return ""
+
+
+def _opener(file: SourceFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    def stream() -> IO[bytes]:
+        outer = file.stream()
+        return _Member(zipfile.ZipFile(outer).open(member), outer)
+
+    return stream
+
+
+class _Member(BufferedReader):
+    """A file in a zip file, which is closed with it."""
+
+    def __init__(self, member: IO[bytes], outer: IO[bytes]) -> None:
+        super().__init__(member)  # type: ignore[arg-type]
+        self._outer = outer
+
+    def close(self) -> None:
+        super().close()
+        self._outer.close()

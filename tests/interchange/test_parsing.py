@@ -1,0 +1,120 @@
+"""JSON of other programs: exact, by the piece, and never half a document."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from coda_fs_session import ExportError
+from coda_fs_session.interchange import parsing, times
+
+DOCUMENTS: list[Any] = [
+    [],
+    [1, 2.5, "x", None, True],
+    [{"a": 1, "b": [{"a": 2}, {"a": 3}]}, {"a": 3}, {"a": '{"a": "\\'}, {"b": 4}],
+    [{"a": float("nan")}, {"a": "\ud800"}, {"a": 2**70}, {"a": "é\U0001f600"}],
+    {"a": [1]},
+    [{"a": [[]] * 3, "b": {"a": "}],"}}] * 5,
+]
+
+
+def all_of(data: bytes) -> list[Any]:
+    return list(parsing.elements(io.BytesIO(data), len(data), "file.json"))
+
+
+@pytest.fixture(params=["at once", "in pieces"])
+def _piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "in pieces":
+        monkeypatch.setattr(parsing, "WHOLE", 0)
+        monkeypatch.setattr(parsing, "_STEP", 7)
+
+
+@pytest.mark.usefixtures("_piece")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=range(len(DOCUMENTS)))
+@pytest.mark.parametrize("indent", [None, 1])
+def test_elements(document: Any, indent: int | None) -> None:
+    """Each element comes as the standard library reads it; a document that is cut anywhere is an error."""
+    expected = document if isinstance(document, list) else [document]
+    for ascii_only in (True, False):
+        data = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+        assert repr(all_of(data)) == repr(expected)
+        assert repr(all_of(b"\xef\xbb\xbf\n " + data + b"\n")) == repr(expected)
+        for cut in range(1, len(data)):
+            with pytest.raises(ExportError, match=r"file\.json"):
+                all_of(data[:cut])
+        with pytest.raises(ExportError):
+            all_of(data + b"x")
+
+
+@pytest.mark.usefixtures("_piece")
+def test_nesting_without_end() -> None:
+    """A document that is nested a million times is an error, and no end of the process."""
+    with pytest.raises(ExportError):
+        all_of(b"[" * 1_000_000)
+
+
+def test_nothing_is_given_of_a_document_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the elements that are whole: what reads them would store them."""
+    monkeypatch.setattr(parsing, "WHOLE", 0)
+    found = parsing.elements(io.BytesIO(b'[{"a": 1}, {"a": 2}, {"a"'), 25, "file.json")
+    with pytest.raises(ExportError):
+        next(found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_that_are_cut(seed: int) -> None:
+    """Cut at any byte, lines are read as far as they go, and only the last one is missing."""
+    chance = random.Random(seed)
+    records = [{"n": number, "text": "é" * chance.randrange(9)} for number in range(8)]
+    data = b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in records)
+    cut = chance.randrange(len(data))
+    notes: list[str] = []
+    found = list(parsing.lines(io.BytesIO(data[:cut]), notes))
+    assert found == records[: len(found)]
+    assert data[:cut].count(b"\n") <= len(found) <= data[:cut].count(b"\n") + 1
+    assert all("not whole yet" in note for note in notes)
+
+
+def test_odd_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no object is left out with its number; the lines around it are read, the last without its end."""
+    monkeypatch.setattr(parsing, "MOST_OF_A_LINE", 40)
+    data = b'\xef\xbb\xbf{"a": 1}\r\n\nno json\n[1]\n{"b": "%b"}\n{"c": 3}' % (b"x" * 100)
+    notes: list[str] = []
+    assert list(parsing.lines(io.BytesIO(data), notes)) == [{"a": 1}, {"c": 3}]
+    assert [note.partition(" ")[2][:1] for note in notes] == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1695326273.968528, "2023-09-21T19:57:53.968528Z"),
+        (1695326273, "2023-09-21T19:57:53Z"),
+        (1695326273500, "2023-09-21T19:57:53.5Z"),
+        (1695326273500000, "2023-09-21T19:57:53.5Z"),
+        (1695326273500000000, "2023-09-21T19:57:53.5Z"),
+        ("2023-09-21T19:57:53.123456789Z", "2023-09-21T19:57:53.123456Z"),
+        ("2023-09-21T21:57:53+02:00", "2023-09-21T19:57:53Z"),
+        ("2023-09-21 21:57", "2023-09-21 21:57"),
+        *((bad, None) for bad in (0, 1e300, float("nan"), True, None, "soon", "1999-01-01T00:00:00Z", "2101-01-01")),
+        *((bad, None) for bad in ("2023-02-30T00:00:00Z", [], 4102444800, -1)),
+    ],
+)
+def test_times(value: Any, text: str | None) -> None:
+    """Every unit and form gives UTC; a naive time stays as it is; what is no time of these years is None."""
+    assert times.stamp(value) == text
+    assert (times.moment(value) is None) == (text is None)
+
+
+def test_a_time_that_says_all() -> None:
+    """Where the stamp has less than the source, the source's own must be kept."""
+    assert times.says_all(1695326273.968528)
+    assert times.says_all("2023-09-21T19:57:53Z")
+    assert not times.says_all("2023-09-21T21:57:53+02:00")
+    assert not times.says_all("2023-09-21T19:57:53.123456789Z")
+    assert not times.says_all(1695326273500)
+    assert times.moment("2024-01-01T00:00:00Z") == datetime(2024, 1, 1, tzinfo=UTC)
