@@ -163,7 +163,7 @@ def test_programs_that_close_nothing_do_not_read_every_ref_again(
     assert len(read) >= 40
     read.clear()
     assert finds(here.manager(), "chat 8")
-    assert len(read) <= 1
+    assert len(set(read)) <= 1  # its own, also for its preview
 
 
 def test_what_one_program_looked_at_the_next_need_not(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
