@@ -16,8 +16,9 @@ from repo.machines import Machine, contents, said
 from storekit import tree, within
 
 from coda_fs_session import SessionError, SessionWarning
+from coda_fs_session.format.generations import Generation
 from coda_fs_session.format.jsonl import encode_message
-from coda_fs_session.format.records import Base, Generation
+from coda_fs_session.format.records import Base
 from coda_fs_session.format.refs import Header, Save, encode_header, encode_save, parse_ref
 
 TALKS = {"short": ["one", "two"], "long": [f"{number} of many" for number in range(60)]}

@@ -9,20 +9,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..errors import StoreFormatError
+from .generations import FIRST_GENERATION, Generation, GenerationId
 from .ids import Chain
-from .records import (
-    FIRST_GENERATION,
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    Base,
-    CommitLink,
-    Generation,
-    GenerationId,
-    chain_hash,
-    check_format,
-    count,
-    decode_time,
-)
+from .marks import Mark, decode_marks
+from .records import FORMAT_NAME, FORMAT_VERSION, Base, CommitLink, chain_hash, check_format, count, decode_time, typed
+from .tree import Entry
 
 
 class TailEdit(NamedTuple):
@@ -31,33 +22,42 @@ class TailEdit(NamedTuple):
     Attributes:
         position: the first message that was replaced; messages: how many there were after the save.
         chains: the chain hash after each message that was replaced.
+        time: of the save; "" where it is not known.
     """
 
     position: int
     messages: int
     chains: tuple[Chain, ...]
+    time: str = ""
 
     def to_json(self) -> list[object]:
-        return [self.position, self.messages, list(self.chains)]
+        return [self.position, self.messages, list(self.chains), *([self.time] if self.time else [])]
 
     @classmethod
     def from_json(cls, value: Any) -> "TailEdit":
         """Raises ValueError when `value` is no tail edit."""
-        position, messages, chains = value
+        position, messages, chains, *time = value
         if count(messages) < count(position):
             raise ValueError("a tail edit leaves fewer messages than it kept")
-        return cls(position, messages, tuple(map(chain_hash, chains)))
+        if time:
+            (text,) = time
+            decode_time(text)
+        return cls(position, messages, tuple(map(chain_hash, chains)), *time)
 
 
 class Commit(NamedTuple):
     """A frozen state.
 
     Attributes:
-        reason: the operation that froze it, or "seal" for a state between edits of the tail.
+        reason: the operation that froze it; "seal" for a state between edits of the tail, "tag" for one that got a tag,
+            and "merged" for one that a merge took in.
         generation: the generation that the state belongs to, None for the first.
         line: id of the ref line that was last when it was frozen.
         edits: how saves had edited the tail since the ref was written, oldest first.
+        replaced: chunks with the messages that those edits replaced, oldest first.
         previous: the commit before; skip: one further back.
+        marks: when the messages came.
+        replica: that wrote it; "" where it is not known.
     """
 
     name: str
@@ -70,6 +70,9 @@ class Commit(NamedTuple):
     previous: CommitLink | None = None
     skip: CommitLink | None = None
     edits: tuple[TailEdit, ...] = ()
+    replaced: tuple[Entry, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    replica: str = ""
 
     @property
     def depth(self) -> int:
@@ -96,12 +99,18 @@ def skip_link(previous: CommitLink, before: Commit, skipped: Commit | None) -> C
 def encode_commit(commit: Commit) -> bytes:
     """Return the bytes of the commit object: one line of JSON."""
     fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "commit": commit.reason, "name": commit.name}
+    if commit.replica:
+        fields["replica"] = commit.replica
     fields |= {"time": commit.time, "updated": commit.updated, "line": commit.line}
     for name, record in (("generation", commit.generation), ("previous", commit.previous), ("skip", commit.skip)):
         if record is not None:
             fields[name] = record.to_json()
     if commit.edits:
         fields["edits"] = [edit.to_json() for edit in commit.edits]
+    if commit.replaced:
+        fields["replaced"] = [entry.to_json() for entry in commit.replaced]
+    if commit.marks:
+        fields["marks"] = [mark.to_json() for mark in commit.marks]
     return orjson.dumps({**fields, "base": commit.base.to_json()}) + b"\n"
 
 
@@ -128,6 +137,9 @@ def decode_commit(data: bytes) -> Commit:
             previous=CommitLink.from_json(fields["previous"]) if "previous" in fields else None,
             skip=CommitLink.from_json(fields["skip"]) if "skip" in fields else None,
             edits=tuple(map(TailEdit.from_json, fields.get("edits", []))),
+            replaced=tuple(map(Entry.from_json, fields.get("replaced", []))),
+            marks=decode_marks(fields.get("marks", [])),
+            replica=typed(fields.get("replica", ""), str, "a replica"),
         )
     except StoreFormatError:
         raise

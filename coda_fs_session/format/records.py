@@ -1,14 +1,14 @@
-"""Values that refs and commits share: times, metadata with stamps, generations, bases (FORMAT.md, "Shared fields").
+"""Values that refs and commits share: times, metadata with stamps, tags, bases (FORMAT.md, "Shared fields").
 
 Fields at their default are left out, and what is left out has its default.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, NewType, get_args
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -18,16 +18,6 @@ from .tree import Spine
 
 FORMAT_NAME = "coda_fs_session"
 FORMAT_VERSION = 1
-
-GenerationId = NewType("GenerationId", str)
-"""64 lower-case hexadecimal digits that name one generation of a conversation."""
-
-FIRST_GENERATION = GenerationId("0" * 64)
-"""The generation of a session that has only ever been appended to."""
-
-Operation = Literal["clear", "edit", "truncate", "undo", "restore", "rename", "delete", "create"]
-OPERATIONS: frozenset[str] = frozenset(get_args(Operation))
-
 
 _YEARS_AHEAD = 10
 """A metadata stamp further ahead than this many years comes from a wrong clock, or from somebody who wants to win."""
@@ -78,7 +68,7 @@ def encode_time(moment: datetime) -> str:
 
 def decode_time(text: Any) -> datetime:
     """Raises ValueError when `text` is not as `encode_time` writes it: other forms have another order as text."""
-    return _decode_time(_typed(text, str, "a time"))
+    return _decode_time(typed(text, str, "a time"))
 
 
 @lru_cache(maxsize=1024)
@@ -103,6 +93,11 @@ class Stamped(NamedTuple):
 
     stamp: str
     value: bytes | None
+
+    @property
+    def told_apart(self) -> bytes:
+        """What tells it from another value of the same stamp."""
+        return self.value or b""
 
 
 Metadata = Mapping[str, Stamped]
@@ -136,7 +131,7 @@ def encode_metadata(metadata: Metadata) -> dict[str, list[Any]]:
 def decode_metadata(value: Any) -> dict[str, Stamped]:
     """Raises ValueError when `value` is no metadata."""
     metadata = {}
-    for key, item in _typed(value, dict, "metadata").items():
+    for key, item in typed(value, dict, "metadata").items():
         if not isinstance(item, list) or len(item) not in (1, 2):
             raise ValueError(f"metadata {key!r} is not [stamp] or [stamp, value]")
         decode_time(item[0])
@@ -144,58 +139,37 @@ def decode_metadata(value: Any) -> dict[str, Stamped]:
     return metadata
 
 
-class Generation(NamedTuple):
-    """What began the present generation; it has no time and no replica in it, so that equal steps have equal ids.
+class Tag(NamedTuple):
+    """What a label names, and when that was said; `commit` freezes the tagged state, and is None for a removed tag."""
 
-    Attributes:
-        frozen_messages, frozen_chain: the state before, up to which the parent generation counts.
-        start, messages, chain: the state right after the operation.
-        name: the new name, for a rename.
-    """
-
-    parent: GenerationId
-    operation: Operation
-    frozen_messages: int
-    frozen_chain: Chain
-    start: int
-    messages: int
-    chain: Chain
-    name: str | None = None
+    stamp: str
+    commit: "CommitLink | None"
 
     @property
-    def id(self) -> GenerationId:
-        return GenerationId(hashlib.sha256(orjson.dumps(self._identity())).hexdigest())
+    def told_apart(self) -> bytes:
+        """What tells it from another tag of the same stamp."""
+        return self.commit.id.encode() if self.commit else b""
 
-    def _identity(self) -> list[object]:
-        frozen, result = [self.frozen_messages, self.frozen_chain], [self.start, self.messages, self.chain]
-        return [self.parent, self.operation, frozen, result, self.name]
 
-    def to_json(self) -> dict[str, object]:
-        parent, operation, frozen, result, name = self._identity()
-        fields = {"id": self.id, "parent": parent, "operation": operation, "frozen": frozen, "result": result}
-        return fields if name is None else {**fields, "name": name}
+Tags = Mapping[str, Tag]
+NO_TAGS: Tags = MappingProxyType({})
 
-    @classmethod
-    def from_json(cls, value: Any) -> "Generation":
-        """Raises ValueError when `value` is no generation or its id is wrong."""
-        fields = _typed(value, dict, "a generation")
-        (frozen_messages, frozen_chain), (start, messages, chain) = fields["frozen"], fields["result"]
-        operation = fields["operation"]
-        if operation not in OPERATIONS or not is_hex64(fields["parent"]):
-            raise ValueError(f"a generation has the unknown operation {operation!r} or no parent")
-        generation = cls(
-            GenerationId(fields["parent"]),
-            operation,
-            count(frozen_messages),
-            chain_hash(frozen_chain),
-            count(start),
-            count(messages),
-            chain_hash(chain),
-            fields.get("name"),
-        )
-        if generation.id != fields["id"]:
-            raise ValueError(f"the generation's id should be {generation.id}")
-        return generation
+
+def encode_tags(tags: Tags) -> dict[str, list[object]]:
+    return {
+        label: [tag.stamp] if tag.commit is None else [tag.stamp, tag.commit.to_json()] for label, tag in tags.items()
+    }
+
+
+def decode_tags(value: Any) -> dict[str, Tag]:
+    """Raises ValueError when `value` are no tags."""
+    tags = {}
+    for label, item in typed(value, dict, "tags").items():
+        if not isinstance(item, list) or len(item) not in (1, 2):
+            raise ValueError(f"tag {label!r} is not [stamp] or [stamp, commit]")
+        decode_time(item[0])
+        tags[label] = Tag(item[0], CommitLink.from_json(item[1]) if len(item) == 2 else None)
+    return tags
 
 
 class Tail(NamedTuple):
@@ -216,7 +190,7 @@ class Tail(NamedTuple):
     @classmethod
     def from_json(cls, value: Any) -> "Tail":
         """Raises ValueError when `value` is no tail."""
-        identity, size, messages, used = _typed(value, list, "a tail")
+        identity, size, messages, used = typed(value, list, "a tail")
         if not is_hex64(identity) or not 0 < count(messages) <= count(used) <= count(size):
             raise ValueError("a tail must be [id, size, messages, bytes]")
         return cls(ObjectId(identity), size, messages, used)
@@ -233,6 +207,7 @@ class Base:
         start_bytes: their size.
         metadata: every key ever set, with its stamp.
         spine: the list tree; tail: what comes after it.
+        tags: every tag ever set, with its stamp.
     """
 
     messages: Final[int] = 0
@@ -243,6 +218,7 @@ class Base:
     metadata: Final[Metadata] = field(default_factory=dict)
     spine: Final[Spine] = Spine()
     tail: Final[Tail | None] = None
+    tags: Final[Tags] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         fields: dict[str, object] = {"messages": self.messages, "bytes": self.bytes, "chain": self.chain}
@@ -250,6 +226,8 @@ class Base:
             fields |= {"start": self.start, "start_bytes": self.start_bytes}
         if self.metadata:
             fields["metadata"] = encode_metadata(self.metadata)
+        if self.tags:
+            fields["tags"] = encode_tags(self.tags)
         if self.spine.levels:
             fields["spine"] = self.spine.to_json()
         if self.tail:
@@ -262,7 +240,7 @@ class Base:
         if value == _EMPTY and type(value["messages"]) is type(value["bytes"]) is int:
             # Of most refs: opening one, or listing many for the first time, is mostly such checks.
             return cls()
-        fields = _typed(value, dict, "a base")
+        fields = typed(value, dict, "a base")
         base = cls(
             count(fields["messages"]),
             count(fields["bytes"]),
@@ -272,6 +250,7 @@ class Base:
             decode_metadata(fields.get("metadata", {})),
             Spine.from_json(fields.get("spine", [])),
             Tail.from_json(fields["tail"]) if "tail" in fields else None,
+            decode_tags(fields["tags"]) if "tags" in fields else NO_TAGS,
         )
         tail_messages, tail_bytes = (base.tail.messages, base.tail.bytes) if base.tail else (0, 0)
         if base.messages != base.spine.messages + tail_messages or base.bytes != base.spine.bytes + tail_bytes:
@@ -305,8 +284,8 @@ class Parent(NamedTuple):
     @classmethod
     def from_json(cls, value: Any) -> "Parent":
         """Raises ValueError when `value` is no parent."""
-        fields = _typed(value, dict, "a parent")
-        name = _typed(fields["name"], str, "a name")
+        fields = typed(value, dict, "a parent")
+        name = typed(fields["name"], str, "a name")
         return cls(name, count(fields["messages"]), count(fields["start"]), chain_hash(fields["chain"]))
 
 
@@ -323,7 +302,7 @@ class CommitLink(NamedTuple):
     @classmethod
     def from_json(cls, value: Any) -> "CommitLink":
         """Raises ValueError when `value` is no link."""
-        identity, size, depth = _typed(value, list, "a commit link")
+        identity, size, depth = typed(value, list, "a commit link")
         if not is_hex64(identity):
             raise ValueError("a commit link must be [id, size, depth]")
         return cls(ObjectId(identity), count(size), count(depth))
@@ -362,7 +341,8 @@ def chain_hash(value: Any) -> Chain:
     return Chain(value)
 
 
-def _typed(value: Any, kind: type, what: str) -> Any:
+def typed(value: Any, kind: type, what: str) -> Any:
+    """Raises ValueError when `value` is of another type than `what` must be."""
     if not isinstance(value, kind):
         raise ValueError(f"{what} must be {kind.__name__}, not {type(value).__name__}")
     return value

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -10,24 +10,27 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ..errors import CorruptionError, StoreError, StoreFormatError
+from .generations import FIRST_GENERATION, Generation, GenerationId
 from .ids import line_id
+from .marks import Mark, decode_marks
 from .names import normalise_name
 from .records import (
-    FIRST_GENERATION,
     FORMAT_NAME,
     FORMAT_VERSION,
     LARGEST_WRITTEN,
+    NO_TAGS,
     Base,
     CommitLink,
-    Generation,
-    GenerationId,
     Metadata,
     Parent,
+    Tags,
     check_format,
     count,
     decode_metadata,
+    decode_tags,
     decode_time,
     encode_metadata,
+    encode_tags,
 )
 
 _PREVIOUS = b'{"prev":"'
@@ -52,6 +55,7 @@ class Header:
         life: how often the name had been given before, to other conversations, as far as the writer knew.
         generation: what began the present generation, None in the first.
         commit: the newest frozen state.
+        marks: when messages came that are no lines of their own any more.
         extra: fields of a later version, kept as they are.
     """
 
@@ -65,6 +69,7 @@ class Header:
     life: Final[int] = 0
     generation: Final[Generation | None] = None
     commit: Final[CommitLink | None] = None
+    marks: Final[tuple[Mark, ...]] = ()
     extra: Final[Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -77,9 +82,7 @@ class Header:
         return self.generation is not None and self.generation.operation == "delete"
 
 
-_HEADER_FIELDS = frozenset(
-    f"{FORMAT_NAME} requires name replica created updated former_names life parent generation commit base id".split()
-)
+_HEADER_FIELDS = {each.name for each in fields(Header)} - {"extra"} | {FORMAT_NAME, "requires", "id"}
 
 
 class Save(NamedTuple):
@@ -88,7 +91,7 @@ class Save(NamedTuple):
     Attributes:
         previous: id of the line before.
         replace: position from which on `messages` take the place of what was there; None to append.
-        metadata: the keys that changed.
+        metadata: the keys that changed; tags: the tags that did.
     """
 
     previous: str
@@ -96,6 +99,12 @@ class Save(NamedTuple):
     messages: Sequence[bytes] = ()
     replace: int | None = None
     metadata: Metadata = _NO_METADATA
+    tags: Tags = NO_TAGS
+
+    @property
+    def only_tags(self) -> bool:
+        """True where it has nothing that the session's `updated` moves with."""
+        return bool(self.tags) and not (self.messages or self.metadata) and self.replace is None
 
 
 def encode_header(header: Header) -> tuple[bytes, str]:
@@ -119,6 +128,8 @@ def encode_header(header: Header) -> tuple[bytes, str]:
     for name, record in (("parent", header.parent), ("generation", header.generation), ("commit", header.commit)):
         if record is not None:
             fields[name] = record.to_json()
+    if header.marks:
+        fields["marks"] = [mark.to_json() for mark in header.marks]
     return _finish(orjson.dumps({**fields, **header.extra, "base": header.base.to_json()})[:-1])
 
 
@@ -137,6 +148,8 @@ def encode_save(save: Save) -> tuple[bytes, str]:
         line += b',"messages":[]'
     if save.metadata:
         line += b',"metadata":' + orjson.dumps(encode_metadata(save.metadata))
+    if save.tags:
+        line += b',"tags":' + orjson.dumps(encode_tags(save.tags))
     return _finish(line)
 
 
@@ -248,6 +261,7 @@ def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
             life=_life(fields.get("life", 0)),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             commit=CommitLink.from_json(fields["commit"]) if "commit" in fields else None,
+            marks=decode_marks(fields["marks"]) if "marks" in fields else (),
             extra=_kept({key: value for key, value in fields.items() if key not in _HEADER_FIELDS}),
         )
     except StoreFormatError as error:
@@ -269,7 +283,7 @@ def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
             time = plain[2].decode()
             datetime.fromisoformat(time)
             # Not by its name: that takes twice as long.
-            return tuple.__new__(Save, (previous, time, messages, None, _NO_METADATA)), identity
+            return tuple.__new__(Save, (previous, time, messages, None, _NO_METADATA, NO_TAGS)), identity
     if len(parts) % 2 == 0 or any(between != b"," for between in parts[2:-1:2]):
         raise ValueError("its messages do not stand between two tabs each")
     fields = orjson.loads(parts[0] + parts[-1]) if len(parts) > 1 else orjson.loads(line)
@@ -279,7 +293,8 @@ def _parse_save(line: bytes, previous: str) -> tuple[Save, str]:
     if replace is not None:
         count(replace)
     metadata = decode_metadata(fields.get("metadata", {}))
-    return Save(previous, _time(fields["time"]), tuple(parts[1::2]), replace, metadata), identity
+    tags = decode_tags(fields["tags"]) if "tags" in fields else NO_TAGS
+    return Save(previous, _time(fields["time"]), tuple(parts[1::2]), replace, metadata, tags), identity
 
 
 def _verify(line: bytes) -> str:

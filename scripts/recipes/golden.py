@@ -135,6 +135,12 @@ def _generations(desk: Machine) -> None:
     sealed.messages[0]["content"] = "First"
     desk.save(sealed)
     desk.save(sealed, *talk[:8])
+    # What the second edit replaced is in no commit's list.
+    twice = desk.start("replaced-twice-then-sealed", [{"role": "user", "content": "Frist"}])
+    for text in ("Fisrt", "First"):
+        twice.messages[0]["content"] = text
+        desk.save(twice)
+    desk.save(twice, *talk[:8])
 
     desk.start("draft", talk[2:5])
     desk.manager.rename_session("draft", "draft 2")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from coda_fs_session.format import chunks, names, refs, tree
-from coda_fs_session.format.commits import Commit, decode_commit, encode_commit, skip_link
+from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit, skip_link
+from coda_fs_session.format.generations import FIRST_GENERATION, Generation, Picked, StateId, TakenIn
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, chain_message, line_id, object_id
-from coda_fs_session.format.records import FIRST_GENERATION, Base, CommitLink, Generation, Parent, Stamped, Tail
+from coda_fs_session.format.marks import Mark
+from coda_fs_session.format.records import Base, CommitLink, Parent, Stamped, Tag, Tail, decode_tags
 from coda_fs_session.format.tree import Entry, Spine
 
 from .golden import NAMES
 from .tree import write_json
 
 T0, T1, T2 = (f"2026-01-02T03:04:0{second}.000006+00:00" for second in (5, 6, 7))
+COMMIT = CommitLink(ObjectId("bc" * 32), 812, 1)
+MARKS = Mark(5, T0, 0), Mark(80, T1, 31), Mark(100, T2)
 LINES = ('{"role":"user","content":"Hi"}', '{"role":"assistant","content":"Grüße 🦜"}', "{}")
 
 CUT_RECIPES: dict[str, list[int]] = {
@@ -90,7 +95,18 @@ def _generations() -> list[Generation]:
     frozen, after = Chain("ab" * 32), Chain("cd" * 32)
     first = Generation(FIRST_GENERATION, "edit", 100, frozen, 0, 101, after)
     renamed = Generation(first.id, "rename", 101, after, 0, 101, after, 'the "new" name / 🦜')
-    return [first, renamed, Generation(renamed.id, "delete", 101, after, 0, 0, CHAIN_START)]
+    deleted = Generation(renamed.id, "delete", 101, after, 0, 0, CHAIN_START)
+    before, after_it = StateId(renamed.id, 101, after), (101, after)
+    restored = Generation(deleted.id, "restore", 0, CHAIN_START, 0, *after_it, to=before)
+    undone = Generation(restored.id, "undo", *after_it, 5, 100, frozen, to=StateId(FIRST_GENERATION, 100, frozen))
+    taken_in = (TakenIn(before, COMMIT), TakenIn(StateId(first.id, 102, frozen), CommitLink(ObjectId("ef" * 32), 9, 0)))
+    merged = Generation(undone.id, "merge", 100, frozen, 5, 102, after, merged=taken_in)
+    parted = Generation(first.id, "part", 102, frozen, 5, 102, after, to=before)
+    picked = (Picked("talk", after), Picked("der „Tee“", frozen))
+    return [
+        *(first, renamed, deleted, restored, undone, merged, parted),
+        Generation(merged.id, "pick", 102, after, 5, 104, frozen, picked=picked),
+    ]
 
 
 def cut_lines(fill: list[int]) -> list[bytes]:
@@ -143,12 +159,13 @@ def _base() -> Base:
     node = Entry(ObjectId("34" * 32), 90, 9000, Chain("56" * 32))
     metadata = {"title": Stamped(T0, b'"Tea"'), "gone": Stamped(T1, None), "große": Stamped(T1, b'{"z":[1,2.5,null]}')}
     tail = Tail(ObjectId("78" * 32), 500, 3, 300)
-    return Base(100, 10_000, Chain("9a" * 32), 5, 450, metadata, Spine(((chunk,), (node,))), tail)
+    tags = {"draft": Tag(T0, COMMIT), "größe": Tag(T1, None)}
+    return Base(100, 10_000, Chain("9a" * 32), 5, 450, metadata, Spine(((chunk,), (node,))), tail, tags)
 
 
 def _headers() -> list[dict[str, Any]]:
     """Header lines; the first has every default, the second no default."""
-    _, renamed, _ = _generations()
+    _, renamed, *_, undone, merged, _, _ = _generations()
     full = refs.Header(
         name='the "new" name / 🦜',
         replica="desk-11111111",
@@ -158,21 +175,26 @@ def _headers() -> list[dict[str, Any]]:
         parent=Parent("talk", 95, 5, Chain("9a" * 32)),
         former_names=("chat", "Größe"),
         generation=renamed,
-        commit=CommitLink(ObjectId("bc" * 32), 812, 1),
+        commit=COMMIT,
+        marks=MARKS,
         extra={"colour": ["teal"]},
     )
-    encoded = [refs.encode_header(header) for header in (refs.Header("talk", "desk-11111111", T0, T0), full)]
+    each = refs.Header("talk", "desk-11111111", T0, T0), full, *(replace(full, generation=g) for g in (undone, merged))
+    encoded = map(refs.encode_header, each)
     return [{"line": line.decode(), "id": identity} for line, identity in encoded]
 
 
 def _saves() -> list[dict[str, Any]]:
     title = {"title": [T1, "Tea\ttime"], "gone": [T1]}
+    tags = {"draft": [T1, COMMIT.to_json()], "„Tee“": [T1]}
     saves: list[dict[str, Any]] = [
         {"prev": "0123456789abcdef", "time": T1, "messages": list(LINES)},
         {"prev": "0123456789abcdef", "time": T1, "messages": [LINES[0]], "metadata": title},
         {"prev": "0123456789abcdef", "time": T1, "metadata": title},
         {"prev": "0123456789abcdef", "time": T1, "replace": 12, "messages": [LINES[2]]},
         {"prev": "0123456789abcdef", "time": T1, "replace": 12},
+        {"prev": "0123456789abcdef", "time": T1, "metadata": title, "tags": tags},
+        {"prev": "0123456789abcdef", "time": T1, "tags": {"draft": [T1]}},
     ]
     return [{"save": save, **encode_save(save)} for save in saves]
 
@@ -186,15 +208,21 @@ def encode_save(fields: dict[str, Any]) -> dict[str, str]:
         for key, item in fields.get("metadata", {}).items()
     }
     messages = [line.encode() for line in fields.get("messages", [])]
-    save = refs.Save(fields["prev"], fields["time"], messages, fields.get("replace"), metadata)
+    tags = decode_tags(fields.get("tags", {}))
+    save = refs.Save(fields["prev"], fields["time"], messages, fields.get("replace"), metadata, tags)
     line, identity = refs.encode_save(save)
     return {"line": line.decode(), "id": identity}
 
 
 def _commit() -> dict[str, Any]:
-    first, _, _ = _generations()
+    first, *_ = _generations()
     previous = CommitLink(ObjectId("de" * 32), 640, 2)
-    commit = Commit("talk", T2, T1, "rename", "0123456789abcdef", _base(), first, previous, previous)
+    edits = (TailEdit(97, 98, (Chain("1a" * 32),), T0), TailEdit(99, 100, (Chain("2b" * 32), Chain("3c" * 32)), T1))
+    replaced = (Entry(ObjectId("4d" * 32), 2, 66),)
+    commit = Commit(
+        *("talk", T2, T1, "rename", "0123456789abcdef", _base(), first, previous, previous),
+        *(edits, replaced, MARKS, "desk-11111111"),
+    )
     data = encode_commit(commit)
     if decode_commit(data) != commit:
         raise AssertionError("a commit that does not come back")

@@ -31,23 +31,38 @@ from .reading import (
     read_store,
 )
 
-EXPECTED: dict[str, Any] = json.loads((FIXTURES / "stores" / "v1.expected.json").read_bytes())
+EARLY = GOLDEN.with_name("v1-0")
+"""The same store, as it was written before there were marks."""
+
+
+def expected_of(store: Path) -> dict[str, Any]:
+    """Return what was put into a golden store, or into a copy of the newest."""
+    name = EARLY.name if store == EARLY else GOLDEN.name
+    expected: dict[str, Any] = json.loads((FIXTURES / "stores" / f"{name}.expected.json").read_bytes())
+    return expected
+
+
+EXPECTED = expected_of(GOLDEN)
 RECORDS = {
-    "header": ['"parent":{', '"generation":{', '"former_names":[', '"start":', '"colour":', '"spine":[[[', '"tail":['],
+    "header": [
+        *('"parent":{', '"generation":{', '"former_names":[', '"start":', '"colour":', '"spine":[[[', '"tail":['),
+        '"marks":[[',
+    ],
     "commit": [
-        f'"commit":"{reason}"' for reason in ("clear", "truncate", "edit", "rename", "delete", "create", "seal")
+        *(f'"commit":"{reason}"' for reason in ("clear", "truncate", "edit", "rename", "delete", "create", "seal")),
+        *('"replica":"desk-11111111","time"', '"edits":[[', '"replaced":[['),
     ],
     "save": ['"replace":', '"metadata":{', '"messages":[\t'],
 }
 """Text that must occur somewhere in the golden store, or a kind of record has got lost from it."""
 
 
-@pytest.fixture(params=["in place", "copied"])
+@pytest.fixture(params=["in place", "copied", "as an early version wrote it"])
 def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The golden store where it is, which may be on a disk that cannot be written, and a copy of it."""
-    if request.param == "in place":
-        return GOLDEN
-    return Path(shutil.copytree(GOLDEN, tmp_path / "store"))
+    """The golden store where it is, which may be on a disk that cannot be written, and a copy; and an early one."""
+    if request.param == "copied":
+        return Path(shutil.copytree(GOLDEN, tmp_path / "store"))
+    return GOLDEN if request.param == "in place" else EARLY
 
 
 def _reader(store: Path, tmp_path: Path) -> SessionManager:
@@ -57,7 +72,7 @@ def _reader(store: Path, tmp_path: Path) -> SessionManager:
 def test_the_library_finds_in_the_golden_store_what_was_put_there(golden: Path, tmp_path: Path) -> None:
     """Every session comes back with its messages, metadata, parent and times; reading writes nothing into the store."""
     with untouched(golden), _reader(golden, tmp_path) as manager:
-        assert dict(found_in(manager)) == EXPECTED["sessions"]
+        assert dict(found_in(manager)) == expected_of(golden)["sessions"]
 
 
 def test_names_that_were_deleted_or_renamed_are_gone(golden: Path, tmp_path: Path) -> None:
@@ -69,15 +84,16 @@ def test_names_that_were_deleted_or_renamed_are_gone(golden: Path, tmp_path: Pat
                 manager.load_session(name)
 
 
-def test_the_golden_store_is_complete() -> None:
+@pytest.mark.parametrize("store", [GOLDEN, EARLY], ids=lambda store: store.name)
+def test_the_golden_stores_are_complete(store: Path) -> None:
     """The files are those that were made, byte for byte, so that no later version has touched them."""
     files = {}
-    for path in GOLDEN.rglob("*"):
+    for path in store.rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             plain = decompress(data, size=None, limit=2**20) if path.suffix == ".zst" else data
-            files[path.relative_to(GOLDEN).as_posix()] = hashlib.sha256(plain).hexdigest()
-    assert files == EXPECTED["files"]
+            files[path.relative_to(store).as_posix()] = hashlib.sha256(plain).hexdigest()
+    assert files == expected_of(store)["files"]
 
 
 def test_the_golden_store_has_every_kind_of_record() -> None:
@@ -97,17 +113,18 @@ def test_the_golden_store_has_every_kind_of_record() -> None:
         assert holds_cut(added[:-1], STANDARD, after=ref.header.base.tail.bytes)
 
 
-def test_a_continued_golden_store_reads_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [GOLDEN, EARLY], ids=lambda store: store.name)
+def test_a_continued_golden_store_reads_the_same(begun: Path, tmp_path: Path) -> None:
     """This version can go on with every session of a store that the first version wrote."""
-    store = Path(shutil.copytree(GOLDEN, tmp_path / "store"))
+    store = Path(shutil.copytree(begun, tmp_path / "store"))
     message = {"role": "user", "content": "Said much later."}
     with _reader(store, tmp_path) as manager:
-        for name in EXPECTED["sessions"]:
+        for name in expected_of(begun)["sessions"]:
             session = manager.load_session(name)
             session.add_message(message)
             manager.save_session(session)
     with open_store(store, state_path=str(tmp_path / "elsewhere")) as manager:
-        for name, expected in EXPECTED["sessions"].items():
+        for name, expected in expected_of(begun)["sessions"].items():
             messages = manager.load_session(name).get_messages()
             assert len(messages) == expected["messages"] + 1
             assert messages[-1] == message
@@ -122,10 +139,11 @@ def test_make_fixtures_makes_these_very_fixtures() -> None:
 
 
 @needs_zstdcat
-def test_a_reader_without_the_package_agrees_on_the_golden_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", [GOLDEN, EARLY], ids=lambda store: store.name)
+def test_a_reader_without_the_package_agrees_on_the_golden_stores(store: Path, tmp_path: Path) -> None:
     """FORMAT.md is enough to write a reader: it gives the same bytes for every session, and the same metadata."""
-    with untouched(GOLDEN), _reader(GOLDEN, tmp_path) as manager:
-        assert_same_as_library(GOLDEN, manager)
+    with untouched(store), _reader(store, tmp_path) as manager:
+        assert_same_as_library(store, manager)
 
 
 @needs_zstdcat

@@ -14,11 +14,12 @@ from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.records import Base, CommitLink
 from coda_fs_session.repo.ancestry.ancestors import commit_at
 
-from .test_refs import NOW, bases, generations, headers, hex64, names, times
+from .drawn import bases, entries, generations, headers, hex64, marks, names, times
+from .test_refs import NOW
 
 edits = st.builds(
-    lambda position, more, chains: TailEdit(position, position + more, tuple(chains)),
-    *(st.integers(0, 9), st.integers(0, 9), st.lists(hex64, max_size=3)),
+    lambda position, more, chains, time: TailEdit(position, position + more, tuple(chains), time),
+    *(st.integers(0, 9), st.integers(0, 9), st.lists(hex64, max_size=3), st.just("") | times),
 )
 commits = st.builds(
     Commit,
@@ -27,6 +28,9 @@ commits = st.builds(
     previous=headers.map(lambda header: header.commit),
     skip=headers.map(lambda header: header.commit),
     edits=st.lists(edits, max_size=3).map(tuple),
+    replaced=st.lists(entries, max_size=2).map(tuple),
+    marks=marks,
+    replica=st.sampled_from(["", "host-00000000"]),
 )
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import orjson
 import pytest
 
+from coda_fs_session import StoreFormatError
+from coda_fs_session.format.generations import (
+    FIRST_GENERATION,
+    Generation,
+    GenerationId,
+    Operation,
+    Picked,
+    StateId,
+    TakenIn,
+)
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut
 from coda_fs_session.format.records import (
-    FIRST_GENERATION,
     Base,
     CommitLink,
-    Generation,
-    Operation,
     Parent,
     Stamped,
+    Tag,
     Tail,
     chain_hash,
     count,
@@ -37,6 +46,7 @@ BASE = Base(
     metadata={"set": Stamped(NOW, b'{"x":[1]}'), "gone": Stamped(NOW, None)},
     spine=Spine(((CHUNK,),)),
     tail=Tail(C, 90, 2, 20),
+    tags={"draft": Tag(NOW, CommitLink(A, 300, 7)), "gone": Tag(NOW, None)},
 )
 BASE_JSON = {
     "messages": 5,
@@ -45,6 +55,7 @@ BASE_JSON = {
     "start": 2,
     "start_bytes": 21,
     "metadata": {"set": [NOW, {"x": [1]}], "gone": [NOW]},
+    "tags": {"draft": [NOW, [A, 300, 7]], "gone": [NOW]},
     "spine": [[[A, 3, 40]]],
     "tail": [C, 90, 2, 20],
 }
@@ -89,6 +100,8 @@ def test_all_of_a_base_may_be_hidden() -> None:
         *({"messages": 4}, {"messages": 6}, {"bytes": 59}, {"bytes": 61}, {"start": 6}, {"start_bytes": 61}),
         *({"start": -1}, {"start_bytes": -1}, {"start": 1.0}, {"chain": "B" * 64}, {"chain": None}, {"spine": {}}),
         *({"metadata": []}, {"metadata": {"k": []}}, {"metadata": {"k": [NOW, 1, 2]}}, {"metadata": {"k": ["now"]}}),
+        *({"tags": []}, {"tags": {"k": []}}, {"tags": {"k": [NOW, [A, 300]]}}, {"tags": {"k": ["now"]}}),
+        *({"tags": {"k": NOW}}, {"tags": {"k": [NOW, [A, 300, 7], 1]}}),
         *({"tail": None}, {"tail": {}}, {"tail": [C, 90, 2]}, {"tail": [C, 19, 2, 20]}, {"tail": [C, 90, 21, 20]}),
         *({"tail": ["c", 90, 2, 20]}, {"tail": [C, 90, 0, 20]}, {"tail": [C, 90, True, 20]}),
     ],
@@ -127,14 +140,7 @@ def test_a_generation() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *(
-            {"operation": "forget"},
-            {"operation": None},
-            {"parent": "0" * 63},
-            {"parent": None},
-            {"id": A},
-            {"id": None},
-        ),
+        *({"operation": None}, {"parent": "0" * 63}, {"parent": None}, {"id": A}, {"id": None}),
         *({"frozen": [6, A]}, {"frozen": [5, B]}, {"frozen": [5]}, {"frozen": [-1, A]}, {"frozen": [5, "a"]}),
         *({"result": [1, 4, A]}, {"result": [2, 4, B]}, {"result": [1, 5, B]}, {"result": [1, 4]}),
         *({"result": [-1, 4, B]}, {"result": [1, -4, B]}, {"result": [1, 4, "b"]}, {"name": "other"}),
@@ -147,18 +153,78 @@ def test_impossible_generations_are_refused(fields: dict[str, Any]) -> None:
         Generation.from_json({**GENERATION_JSON, **fields})
 
 
-@pytest.mark.parametrize("operation", ["clear", "edit", "truncate", "undo", "restore", "rename", "delete", "create"])
+STATE = StateId(FIRST_GENERATION, 3, Chain(C))
+LINK = CommitLink(A, 300, 7)
+FACTS: dict[str, dict[str, Any]] = {
+    **{operation: {} for operation in ("clear", "edit", "truncate", "rename", "delete", "create")},
+    **{operation: {"to": STATE} for operation in ("undo", "restore", "part")},
+    "merge": {"merged": (TakenIn(STATE, LINK), TakenIn(StateId(GenerationId(B), 0, Chain(A)), LINK))},
+    "pick": {"picked": (Picked("trip", Chain(A)), Picked("trip", Chain(B)))},
+}
+
+
+@pytest.mark.parametrize("operation", FACTS)
 def test_every_operation_is_known(operation: Operation) -> None:
-    """A generation may begin with each operation that the format names."""
-    generation = GENERATION._replace(operation=operation)
+    """A generation may begin with each operation that the format names, with what that one needs."""
+    generation = GENERATION._replace(operation=operation, **FACTS[operation])
     assert Generation.from_json(generation.to_json()) == generation
 
 
-def test_an_operation_of_nobody_is_refused_with_its_right_id() -> None:
+@pytest.mark.parametrize("operation", FACTS)
+def test_a_generation_has_what_its_operation_needs_and_nothing_else(operation: Operation) -> None:
+    """A merge of nothing, an undo that goes nowhere, a clear that took something in: none of it is a generation."""
+    for other in FACTS:
+        if FACTS[other] != FACTS[operation]:
+            wrong = GENERATION._replace(operation=operation, **FACTS[other])
+            with pytest.raises(ValueError, match="other fields than it needs"):
+                Generation.from_json(wrong.to_json())
+
+
+def test_what_an_operation_took_from_elsewhere_is_in_the_id() -> None:
+    """The sixth element of the id is the states, as a list: no commit is in it, since commits have times."""
+    five = ["0" * 64, "undo", [5, A], [1, 4, B], None]
+    undone = GENERATION._replace(operation="undo", name=None, to=STATE)
+    assert undone.id == hashlib.sha256(orjson.dumps([*five, [["0" * 64, 3, C]]])).hexdigest()
+    assert undone.to_json()["to"] == ["0" * 64, 3, C]
+    merged = undone._replace(operation="merge", to=None, merged=(TakenIn(STATE, LINK),))
+    five[1] = "merge"
+    assert merged.id == hashlib.sha256(orjson.dumps([*five, [["0" * 64, 3, C]]])).hexdigest()
+    assert merged.to_json()["merged"] == [["0" * 64, 3, C, [A, 300, 7]]]
+    assert merged._replace(merged=(TakenIn(STATE, CommitLink(B, 1, 0)),)).id == merged.id
+    picked = undone._replace(operation="pick", to=None, picked=(Picked("trip", Chain(A)),))
+    five[1] = "pick"
+    assert picked.id == hashlib.sha256(orjson.dumps([*five, [["trip", A]]])).hexdigest()
+    assert picked.to_json()["picked"] == [["trip", A]]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"to": None}, {"to": []}, {"to": ["0" * 64, 3]}, {"to": ["0" * 63, 3, C]}, {"to": ["0" * 64, -1, C]}),
+        *({"to": ["0" * 64, 3, "c"]}, {"to": ["0" * 64, 4, C]}, {"to": ["0" * 64, 3, C, [A, 300, 7]]}),
+        *({"merged": 1}, {"merged": [["0" * 64, 3, C]]}, {"merged": [["0" * 64, 3, C, [A]]]}),
+        *({"picked": {}}, {"picked": [["trip"]]}, {"picked": [[1, A]]}, {"picked": [["trip", "a"]]}),
+    ],
+    ids=str,
+)
+def test_impossible_facts_are_refused(fields: dict[str, Any]) -> None:
+    """What says no state, no commit and no message is no fact, and another one does not match the id."""
+    undone = GENERATION._replace(operation="undo", name=None, to=STATE)
+    with pytest.raises(ValueError):
+        Generation.from_json({**undone.to_json(), **fields})
+
+
+def test_an_operation_of_a_later_version_is_no_damage() -> None:
+    """What this version does not know raises StoreFormatError, which says what to do."""
+    changed = GENERATION._replace(operation="forget")  # type: ignore[arg-type]
+    with pytest.raises(StoreFormatError, match=r"'forget'.*upgrade"):
+        Generation.from_json(changed.to_json())
+
+
+def test_a_generation_that_cannot_be_is_refused_with_its_right_id() -> None:
     """The id vouches for what was written, not for its sense."""
-    for changed in (GENERATION._replace(operation="forget"), GENERATION._replace(parent="0")):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="unknown operation"):
-            Generation.from_json(changed.to_json())
+    with pytest.raises(ValueError, match="no parent"):
+        Generation.from_json(GENERATION._replace(parent=GenerationId("0")).to_json())
     for wrong in (
         GENERATION._replace(start=-1),
         GENERATION._replace(messages=-1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -11,54 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session import CorruptionError, StoreFormatError
+from coda_fs_session.format.generations import Generation, GenerationId
 from coda_fs_session.format.ids import Chain, ObjectId, line_id
-from coda_fs_session.format.jsonl import encode_message
-from coda_fs_session.format.names import normalise_name
-from coda_fs_session.format.records import Base, CommitLink, Generation, Parent, Stamped, decode_time, encode_time
+from coda_fs_session.format.marks import Mark
+from coda_fs_session.format.records import CommitLink, Stamped, Tag, decode_time
 from coda_fs_session.format.refs import Header, Ref, Save, encode_header, encode_save, parse_ref
-from coda_fs_session.format.tree import Entry, Spine
 
-times = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)).map(encode_time)
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
-names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).map(normalise_name)
-hex64 = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
-stamped = st.builds(Stamped, times, st.none() | st.just(b"null") | texts.map(orjson.dumps))
-metadata = st.dictionaries(texts, stamped, max_size=3)
-lines = st.lists(
-    st.dictionaries(texts, texts | st.integers(-5, 5), max_size=3).map(lambda m: encode_message(m, "m")), max_size=4
-)
-entries = st.builds(Entry, hex64.map(ObjectId), st.integers(1, 9), st.integers(9, 99), st.none())
-spines = st.lists(entries, max_size=4).map(lambda level: Spine((tuple(level),)) if level else Spine())
-bases = st.builds(
-    lambda spine, values: Base(spine.messages, spine.bytes, spine.end_chain(), metadata=values, spine=spine),
-    spines,
-    metadata,
-)
-generations = st.builds(
-    Generation,
-    *(hex64, st.sampled_from(["clear", "edit", "delete", "create"]), st.integers(0, 9), hex64.map(Chain)),
-    *(st.integers(0, 9), st.integers(0, 9), hex64.map(Chain), st.none() | names),
-)
-headers = st.builds(
-    Header,
-    *(names, st.just("host-00000000"), times, times, bases),
-    parent=st.none() | st.builds(Parent, names, st.integers(0, 9), st.integers(0, 9), hex64.map(Chain)),
-    former_names=st.lists(names, max_size=2).map(tuple),
-    generation=st.none() | generations,
-    commit=st.none() | st.builds(CommitLink, hex64.map(ObjectId), st.integers(0, 9), st.integers(0, 9)),
-    extra=st.dictionaries(st.sampled_from(["later", "ü"]), texts | st.none() | st.lists(st.integers(0, 9)), max_size=2),
-)
-changes = st.tuples(times, lines, st.none() | st.integers(0, 9), metadata)
+from .drawn import changes, headers
 
 
 def ref_bytes(
-    header: Header, saves: list[tuple[str, list[bytes], int | None, dict[str, Stamped]]]
+    header: Header, saves: list[tuple[str, list[bytes], int | None, dict[str, Stamped], dict[str, Tag]]]
 ) -> tuple[bytes, Ref]:
     """Return the file of a ref, and what reading it should give."""
     data, identity = encode_header(header)
     ids, written = [identity], []
-    for time, messages, position, values in saves:
-        save = Save(identity, time, tuple(messages), position, values)
+    for time, messages, position, values, labels in saves:
+        save = Save(identity, time, tuple(messages), position, values, labels)
         line, identity = encode_save(save)
         data += line
         ids.append(identity)
@@ -70,8 +38,8 @@ NOW = "2024-05-17T12:00:00.000000+00:00"
 SMALL = ref_bytes(
     Header("chat", "host-00000000", NOW, NOW),
     [
-        (NOW, [b'{"role":"user","content":"one"}'], None, {}),
-        (NOW, [b'{"n":2}', b'{"n":3}'], 1, {"a": Stamped(NOW, b'"b"')}),
+        (NOW, [b'{"role":"user","content":"one"}'], None, {}, {}),
+        (NOW, [b'{"n":2}', b'{"n":3}'], 1, {"a": Stamped(NOW, b'"b"')}, {}),
     ],
 )
 
@@ -92,7 +60,7 @@ def test_text_tools_can_take_a_ref_apart(header: Header, saves: list[Any]) -> No
     data, _ = ref_bytes(header, saves)
     for line in data.splitlines():
         assert orjson.loads(line.replace(b"\t", b""))["id"] == line_id(line[: line.rindex(b',"id":"')])
-    for line, (_, messages, _, _) in zip(data.splitlines()[1:], saves, strict=True):
+    for line, (_, messages, *_) in zip(data.splitlines()[1:], saves, strict=True):
         assert line.split(b"\t")[1::2] == messages
 
 
@@ -316,3 +284,67 @@ def test_a_save_has_a_time_that_is_written_as_all_are(time: str) -> None:
             assert found.damage is not None
         else:
             assert [each.time for each in found.saves] == [time]
+
+
+def test_tags_of_a_save() -> None:
+    """Tags stand after metadata; a line with nothing else is one that `updated` does not move with."""
+    save = Save(
+        "0" * 16, NOW, (), None, {}, {"draft": Tag(NOW, CommitLink(ObjectId("a" * 64), 300, 7)), "gone": Tag(NOW, None)}
+    )
+    line, _ = encode_save(save)
+    assert (
+        b'","tags":{"draft":["%b",["%b",300,7]],"gone":["%b"]},"id":"' % (NOW.encode(), b"a" * 64, NOW.encode()) in line
+    )
+    assert save.only_tags
+    for more in ({"messages": (b"{}",)}, {"replace": 0}, {"metadata": {"a": Stamped(NOW, None)}}, {"tags": {}}):
+        assert not save._replace(**more).only_tags  # type: ignore[arg-type]
+    with_both, _ = encode_save(save._replace(metadata={"a": Stamped(NOW, None)}))
+    assert b',"metadata":{"a":["%b"]},"tags":{' % NOW.encode() in with_both
+
+
+def genuine(data: bytes) -> bytes:
+    """Give a line the id that it should have."""
+    before = data[: data.rindex(b',"id":"')]
+    return b'%b,"id":"%b"}\n' % (before, line_id(before).encode())
+
+
+def test_an_operation_of_a_later_version_needs_an_upgrade() -> None:
+    """A header with an operation that this version does not know is no damage, and the error names the file."""
+    generation = Generation(GenerationId("0" * 64), "clear", 0, Chain("a" * 64), 0, 0, Chain("b" * 64))
+    line, _ = encode_header(Header("chat", "host-00000000", NOW, NOW, generation=generation))
+    with pytest.raises(StoreFormatError, match=r"refs/x.jsonl: .*'wings'.*upgrade"):
+        parse_ref(genuine(line.replace(b'"clear"', b'"wings"')), "refs/x.jsonl")
+    with pytest.raises(CorruptionError):
+        parse_ref(genuine(line.replace(b'"clear"', b'"undo"')), "refs/x.jsonl")
+
+
+def test_unknown_fields_are_no_damage() -> None:
+    """A later version may say more in a header and in a save: the header's is kept, and the save is what it is."""
+    data, whole = SMALL
+    header, save, _ = data.splitlines(keepends=True)
+    later = genuine(header.replace(b',"base":', b',"later":{"x":[1]},"base":'))
+    previous = later[-19:-3]
+    line = genuine(save.replace(save[9:25], previous).replace(b',"id":"', b',"later":7,"id":"'))
+    ref = parse_ref(later + line, "x")
+    assert ref.damage is None
+    assert ref.header.extra == {"later": {"x": [1]}}
+    assert ref.saves == (whole.saves[0]._replace(previous=previous.decode()),)
+    assert encode_header(ref.header)[0] == later
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        *({}, [[1]], [["1", NOW]], [[-1, NOW]], [[1, "now"]], [[1, 7]], [[1, NOW, -1]], [[1, NOW, 1, 1]]),
+        *([[1, NOW], [1, NOW]], [[2, NOW], [1, NOW]], [[1, NOW[:-6] + "Z"]], [[1, "0001" + NOW[4:]]]),
+        *([[1, NOW.replace("05-17", "13-17")]], [[1, NOW.replace("T12", "T24")]], [[1, NOW], [2, NOW[:-1]]]),
+    ],
+    ids=str,
+)
+def test_impossible_marks_are_damage(marks: object) -> None:
+    """Marks that do not ascend, or have another time than the format writes, are no marks."""
+    line, _ = encode_header(Header("chat", "host-00000000", NOW, NOW, marks=(Mark(3, NOW, 0), Mark(7, NOW))))
+    assert parse_ref(line, "x").header.marks == (Mark(3, NOW, 0), Mark(7, NOW))
+    good = orjson.dumps([[3, NOW, 0], [7, NOW]])
+    with pytest.raises(CorruptionError):
+        parse_ref(genuine(line.replace(good, orjson.dumps(marks))), "x")

@@ -11,9 +11,10 @@ import pytest
 
 from coda_fs_session.format.chunks import STANDARD, join, split
 from coda_fs_session.format.commits import decode_commit, encode_commit
+from coda_fs_session.format.generations import Generation
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, chain_message, line_id, object_id
 from coda_fs_session.format.names import session_key
-from coda_fs_session.format.records import Base, Generation, decode_metadata
+from coda_fs_session.format.records import Base, decode_metadata, decode_tags
 from coda_fs_session.format.refs import Save, encode_header, encode_save, parse_ref
 from coda_fs_session.format.tree import Entry, Spine, append
 
@@ -108,7 +109,8 @@ def test_saves(vector: dict[str, Any]) -> None:
     fields = vector["save"]
     messages = [line.encode() for line in fields.get("messages", [])]
     metadata = decode_metadata(fields.get("metadata", {}))
-    save = Save(fields["prev"], fields["time"], messages, fields.get("replace"), metadata)
+    tags = decode_tags(fields.get("tags", {}))
+    save = Save(fields["prev"], fields["time"], messages, fields.get("replace"), metadata, tags)
     assert encode_save(save) == (vector["line"].encode(), vector["id"])
 
 

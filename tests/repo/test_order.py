@@ -21,8 +21,9 @@ from coda_fs_session import StoreError
 from coda_fs_session.backends.base import NO_TOKEN, RefKey
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.format.chunks import STANDARD
+from coda_fs_session.format.generations import FIRST_GENERATION, Generation
 from coda_fs_session.format.ids import CHAIN_START
-from coda_fs_session.format.records import FIRST_GENERATION, Base, Generation, Stamped
+from coda_fs_session.format.records import Base, Stamped
 from coda_fs_session.format.refs import Header, Save, encode_header, encode_save, parse_ref
 from coda_fs_session.repo.ancestry import resolve
 from coda_fs_session.repo.ancestry.covers import Order, compare
@@ -225,7 +226,7 @@ def test_a_commit_of_the_present_state_is_no_step(here: Machine) -> None:
     here.create("trip", said("warm?"))
     repo = here.repository()
     head = here.head("trip")
-    base, new, link = make_commit(head, "seal", head.updated, None)
+    base, link, new = make_commit(repo, head, "seal", head.updated, None)
     repo.objects.put(new)
     data, _ = encode_header(replace(head.header, replica="there-00000002", base=base, commit=link))
     path = here.store / "refs" / "there-00000002" / "trip.jsonl"

@@ -20,7 +20,7 @@ from coda_fs_session.repo.ancestry.covers import Newest, Order
 from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.repository import Repository
 from coda_fs_session.repo.storage import RepoStorage
-from coda_fs_session.repo.writing import lifecycle, refs, save
+from coda_fs_session.repo.writing import lifecycle, refs, save, step
 
 HISTORIES = 400
 
@@ -99,13 +99,11 @@ def tombstones_win(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
     """Begin new generations without a commit of the state before."""
 
-    def commit_all(head: State, operation: Any, now: str) -> Any:
-        base, _ = real(head, operation, now)
-        return base, head.header.commit
+    def freeze(repo: Repository, head: State, operation: Any, now: str) -> Any:
+        return real(repo, head, operation, now)._replace(commit=head.header.commit)
 
-    real = refs.commit_all
-    for module in (save, lifecycle):
-        patch.setattr(module, "commit_all", commit_all)
+    real = step.freeze
+    patch.setattr(step, "freeze", freeze)
 
 
 def reading_merges(patch: pytest.MonkeyPatch) -> None:

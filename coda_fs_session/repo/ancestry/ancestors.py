@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ...errors import StoreError
 from ...format.commits import Commit
-from ...format.records import FIRST_GENERATION, CommitLink, Generation
+from ...format.generations import FIRST_GENERATION, Generation
+from ...format.records import CommitLink
 from ...process.loading import loading
 from ..content.objects import Objects
 from ..content.state import State

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from ...errors import StoreError
 from ...format.commits import Commit, TailEdit
+from ...format.generations import FIRST_GENERATION, Generation, GenerationId, Operation
 from ...format.ids import Chain
-from ...format.records import FIRST_GENERATION, Base, CommitLink, Generation, GenerationId, Operation
+from ...format.records import Base, CommitLink
 from ...format.tree import Entry, common_messages
 from ..content.messages import MessageList
 from ..content.state import State

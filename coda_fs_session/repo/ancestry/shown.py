@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ...errors import StoreError
-from ...format.records import Stamped, stamp_order
+from ...format.records import Stamped, Tag, stamp_order
 from ..content.state import State
+
+_Item = TypeVar("_Item", Stamped, Tag)
 
 
 class Shown(NamedTuple):
@@ -63,20 +65,14 @@ def shown_as(
     *,
     survived_delete: bool = False,
 ) -> Shown:
-    """Return a session with the metadata of heads that its own covers; see `Shown` for the rest.
+    """Return a session with the metadata and the tags of heads that its own covers; see `Shown` for the rest.
 
     For each key the latest stamp wins, whoever set it. `updated` is the latest of the heads at the state that is shown,
     and of those that a value comes from.
     """
 
-    def weight(item: Stamped) -> tuple[tuple[bool, str], str]:
-        return stamp_order(item.stamp, horizon), hashlib.sha256(item.value or b"").hexdigest()
-
-    metadata = dict(head.metadata)
-    for other in merged:
-        for key, item in other.metadata.items():
-            if key not in metadata or weight(metadata[key]) < weight(item):
-                metadata[key] = item
+    metadata = _latest([head.metadata, *(other.metadata for other in merged)], horizon)
+    tags = _latest([head.tags, *(other.tags for other in merged)], horizon)
     sources = [
         other
         for other in merged
@@ -84,6 +80,20 @@ def shown_as(
     ]
     updated = max(each.updated for each in (head, *sources))
     shown = head
-    if metadata != head.metadata or updated != head.updated:
-        shown = replace(head, metadata=metadata, updated=updated)
+    if metadata != head.metadata or updated != head.updated or tags != head.tags:
+        shown = replace(head, metadata=metadata, updated=updated, tags=tags)
     return Shown(label, shown, tuple(covered), None, survived_delete, tuple(merged), tuple(same))
+
+
+def _latest(each: Sequence[Mapping[str, _Item]], horizon: str) -> dict[str, _Item]:
+    """Return what has the later stamp, key by key; of equal stamps the greater hash decides."""
+
+    def weight(item: _Item) -> tuple[tuple[bool, str], str]:
+        return stamp_order(item.stamp, horizon), hashlib.sha256(item.told_apart).hexdigest()
+
+    latest = dict(each[0])
+    for other in each[1:]:
+        for key, item in other.items():
+            if key not in latest or weight(latest[key]) < weight(item):
+                latest[key] = item
+    return latest

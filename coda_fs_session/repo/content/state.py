@@ -10,8 +10,10 @@ from ...backends.base import RefEnd, RefKey, Token
 from ...errors import CorruptionError
 from ...format.chunks import Sizes
 from ...format.commits import TailEdit
+from ...format.generations import GenerationId
 from ...format.ids import Chain
-from ...format.records import GenerationId, Metadata, Stamped
+from ...format.marks import Mark
+from ...format.records import Metadata, Stamped, Tags
 from ...format.refs import Header, Ref, Save, line_end
 from ...format.revisions import revision_of
 from .messages import MessageList
@@ -25,6 +27,8 @@ class PastTail(NamedTuple):
     metadata: Metadata
     updated: str
     line: str
+    tags: Tags
+    marks: tuple[Mark, ...]
 
 
 class Attempt(NamedTuple):
@@ -74,6 +78,7 @@ class State:
     # What was made of this state has its own saves behind those of this one, in the same Python list.
     _shared: Final[list[Save]]
     save_count: Final[int]
+    tags: Final[Tags]
     torn: Final[bytes] = b""
     damage: Final[CorruptionError | None] = None
 
@@ -82,7 +87,9 @@ class State:
         """Fold a parsed ref."""
         base, saves, damage = ref.header.base, ref.saves, ref.damage
         none = MessageList(objects, sizes, base, [])
-        first = cls(key, token, ref.header, none, base.metadata, ref.header.updated, 0, ref.line_ids[0], [], 0)
+        first = cls(
+            key, token, ref.header, none, base.metadata, ref.header.updated, 0, ref.line_ids[0], [], 0, base.tags
+        )
         try:
             state = first.after(saves, ref.last_id, ref.size, token)
         except _BadSaveError as error:
@@ -100,11 +107,15 @@ class State:
         Raises:
             ValueError: one replaces messages that are in objects already, or that there are none of.
         """
-        metadata, updated = self.metadata, saves[-1].time if saves else self.updated
+        metadata, updated, tags = self.metadata, self.updated, self.tags
         changes: dict[str, Stamped] = {}
         for save in saves:
             if save.metadata:
                 changes.update(save.metadata)
+            if save.tags:
+                tags = {**tags, **save.tags}
+            if not save.only_tags:
+                updated = save.time
         if changes:
             metadata = {**metadata, **changes}
         messages = self._messages_after(saves)
@@ -113,7 +124,7 @@ class State:
         if len(shared) != count:
             # Another state has gone on from this one before: what lies behind its saves is read by nobody.
             shared = [*shared[: self.save_count], *saves]
-        return State(self.key, token, self.header, messages, metadata, updated, size, last_id, shared, count)
+        return State(self.key, token, self.header, messages, metadata, updated, size, last_id, shared, count, tags)
 
     def _messages_after(self, saves: Sequence[Save]) -> MessageList:
         before, base = self.messages, self.header.base
@@ -136,7 +147,10 @@ class State:
         shared.append(save)
         if len(shared) != count:
             shared = [*shared[: count - 1], save]
-        return State(self.key, token, self.header, messages, self.metadata, save.time, size, line_id, shared, count)
+        tags = self.tags
+        return State(
+            self.key, token, self.header, messages, self.metadata, save.time, size, line_id, shared, count, tags
+        )
 
     @property
     def saves(self) -> list[Save]:
@@ -158,25 +172,55 @@ class State:
 
     def tail(self) -> PastTail:
         """Return what comes after the base now."""
-        return PastTail(tuple(self.messages.lines), dict(self.metadata), self.updated, self.last_id)
+        lines, marks = tuple(self.messages.lines), tuple(self.marks())
+        return PastTail(lines, dict(self.metadata), self.updated, self.last_id, self.tags, marks)
+
+    def marks(self, saves: int | None = None) -> list[Mark]:
+        """Return when the messages came that stand since the last step, as far as it is known; by `saves` lines."""
+        header, count = self.header, self.header.base.messages
+        marks = list(header.marks) or _unmarked(header)
+        for save in self.saves if saves is None else self._shared[:saves]:
+            if save.replace is not None:
+                count = save.replace + len(save.messages)
+                marks = [Mark(count, save.time, 0)]
+            else:
+                count += len(save.messages)
+                if count > marks[-1].messages:
+                    marks.append(Mark(count, save.time))
+        return marks
 
     def tails_around_edits(self) -> Iterator[PastTail]:
         """Yield what came after the base before each save that replaced messages, and after the last of those."""
         lines: list[bytes] = []
-        metadata, updated = dict(self.header.base.metadata), self.header.updated
+        metadata, updated, tags = dict(self.header.base.metadata), self.header.updated, dict(self.header.base.tags)
         pending = False
-        for save, line_id in zip(self.saves, self.line_ids[1:], strict=True):
+        for number, (save, line_id) in enumerate(zip(self.saves, self.line_ids[1:], strict=True)):
             if save.replace is not None:
-                yield PastTail(tuple(lines), dict(metadata), updated, save.previous)
+                marks = tuple(self.marks(number))
+                yield PastTail(tuple(lines), dict(metadata), updated, save.previous, dict(tags), marks)
                 del lines[save.replace - self.header.base.messages :]
             lines.extend(save.messages)
             metadata.update(save.metadata)
-            updated = save.time
+            tags.update(save.tags)
+            updated = updated if save.only_tags else save.time
             if save.replace is not None:
-                after = PastTail(tuple(lines), dict(metadata), updated, line_id)
+                marks = (Mark(self.header.base.messages + len(lines), save.time, 0),)
+                after = PastTail(tuple(lines), dict(metadata), updated, line_id, dict(tags), marks)
                 pending = True
         if pending:
             yield after
+
+    def replaced_later(self) -> list[bytes]:
+        """Return the messages that saves replaced, but for those that the first one did: those a commit before has."""
+        lines: list[bytes] = []
+        replaced: list[list[bytes]] = []
+        for save in self.saves:
+            if save.replace is not None:
+                kept = save.replace - self.header.base.messages
+                replaced.append(lines[kept:])
+                del lines[kept:]
+            lines.extend(save.messages)
+        return [line for lines in replaced[1:] for line in lines]
 
     def tail_edits(self) -> list[TailEdit]:
         """Return how the saves replaced messages, oldest first."""
@@ -188,7 +232,7 @@ class State:
                 if save.replace is not None:
                     replaced = range(save.replace + 1, messages.count + 1)
                     chains = tuple(map(messages.chain_at, replaced))
-                    edits.append(TailEdit(save.replace, save.replace + len(save.messages), chains))
+                    edits.append(TailEdit(save.replace, save.replace + len(save.messages), chains, save.time))
                     kept = messages.lines[: save.replace - base.messages]
                     messages = MessageList(messages.objects, messages.sizes, base, kept)
                 messages = messages.extended(save.messages)
@@ -252,6 +296,14 @@ class State:
         """Return the metadata without stamps and removed keys."""
         return {key: item.value for key, item in self.metadata.items() if item.value is not None}
 
+    def has_values_of(self, older: State) -> bool:
+        """Tell whether no metadata and no tag of another state was set later than here."""
+        stamps = {key: item.stamp for key, item in self.metadata.items()}
+        if any(stamps.get(key, "") < item.stamp for key, item in older.metadata.items()):
+            return False
+        stamps = {label: tag.stamp for label, tag in self.tags.items()}
+        return all(stamps.get(label, "") >= tag.stamp for label, tag in older.tags.items())
+
     def revision(self) -> str:
         """Return what tells this state from others of the session: see `Session.revision`."""
         told = f"{self.header.generation_id} {self.start} {self.count} {self.chain}"
@@ -260,6 +312,15 @@ class State:
     def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""
         return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
+
+
+def _unmarked(header: Header) -> list[Mark]:
+    """Return the marks of a header that has none: it is new and empty, or its writer knows of no marks."""
+    generation, parent, base = header.generation, header.parent, header.base
+    begun = generation.messages if generation else parent.start + parent.messages if parent else 0
+    marks = [Mark(begun, header.updated if generation else header.created, 0)]
+    # Of how many saves is not known: of more than one.
+    return marks if base.messages <= begun else [*marks, Mark(base.messages, header.updated, 2)]
 
 
 @dataclass(slots=True, eq=False)

@@ -233,8 +233,9 @@ def _with_own(repo: Repository, shown: Shown) -> Shown:
         return shown
     for own in shown.same:
         if is_own(repo.replica, own):
-            if (own.metadata, own.updated) != (shown.head.metadata, shown.head.updated):
-                own = replace(own, metadata=shown.head.metadata, updated=shown.head.updated)
+            head = shown.head
+            if (own.metadata, own.updated, own.tags) != (head.metadata, head.updated, head.tags):
+                own = replace(own, metadata=head.metadata, updated=head.updated, tags=head.tags)
             return shown._replace(head=own)
     return shown
 

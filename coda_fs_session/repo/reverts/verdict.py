@@ -119,8 +119,7 @@ def has_all_of(newer: State, older: State) -> bool:
         return True
     if not covers(newer, older):
         return False
-    stamps = {key: item.stamp for key, item in newer.metadata.items()}
-    return not same_life(newer, older) or all(stamps.get(key, "") >= item.stamp for key, item in older.metadata.items())
+    return not same_life(newer, older) or newer.has_values_of(older)
 
 
 def ref_of(key: RefKey) -> RefKey:

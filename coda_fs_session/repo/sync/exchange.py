@@ -355,9 +355,7 @@ def _is_ahead(newer: State, older: State) -> bool:
     if not covers(newer, older):
         return False
     # Messages are not all: metadata counts unless the name was deleted or created anew in between.
-    return not same_life(newer, older) or all(
-        key in newer.metadata and newer.metadata[key].stamp >= item.stamp for key, item in older.metadata.items()
-    )
+    return not same_life(newer, older) or newer.has_values_of(older)
 
 
 def _progress(found: Found) -> tuple[object, ...]:

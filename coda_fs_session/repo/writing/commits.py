@@ -4,40 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
 from ...backends.base import NewObject
+from ...format.chunks import LARGEST_RUN, size_of
 from ...format.commits import Commit, TailEdit
-from ...format.records import Base, CommitLink, Generation, Operation
+from ...format.generations import Generation, Operation, Picked, StateId, TakenIn
+from ...format.ids import ObjectId
+from ...format.marks import thinned
+from ...format.records import Base, CommitLink
+from ...format.tree import Entry
 from ..ancestry.ancestors import generations
 from ..content.state import PastTail, State
+from ..repository import Repository
 
 
-def make_commit(
-    head: State, reason: str, time: str, previous: CommitLink | None
-) -> tuple[Base, list[NewObject], CommitLink]:
-    """Make the commit of a head's present state.
+class Frozen(NamedTuple):
+    """A state in objects: its base, the link to its commit, and what is to be written yet, the commit last."""
 
-    Returns:
-        The frozen base, the objects to write (the commit is the last), and the link to the commit.
-    """
-    return commit_tail(head, head.tail(), reason, time, previous, head.tail_edits())
+    base: Base
+    commit: CommitLink
+    objects: list[NewObject]
+
+
+def make_commit(repo: Repository, head: State, reason: str, time: str, previous: CommitLink | None) -> Frozen:
+    """Make the commit of a head's present state."""
+    return commit_tail(repo, head, head.tail(), reason, time, previous, head.tail_edits())
 
 
 def commit_tail(
+    repo: Repository,
     head: State,
     tail: PastTail,
     reason: str,
     time: str,
     previous: CommitLink | None,
     edits: Sequence[TailEdit] = (),
-) -> tuple[Base, list[NewObject], CommitLink]:
-    """Make the commit of the state that a head had with another tail; returns as `make_commit`.
+) -> Frozen:
+    """Make the commit of the state that a head had with another tail.
 
     Args:
         edits: of the tail, up to that state; those of one ref file go into one commit.
     """
     base, new = head.with_tail(tail).in_objects()
-    base = replace(base, metadata=dict(tail.metadata))
+    base = replace(base, metadata=dict(tail.metadata), tags=tail.tags)
+    # A commit of the state before the first edit has what that one replaced.
+    replaced, lost = _in_chunks(head, head.replaced_later() if edits else [])
     commit = Commit(
         name=head.name,
         time=time,
@@ -49,12 +62,51 @@ def commit_tail(
         previous=previous,
         skip=head.messages.objects.skip_for(previous),
         edits=tuple(edits),
+        replaced=replaced,
+        marks=thinned(tail.marks),
+        replica=repo.replica or "",
     )
     made, link = head.messages.objects.new_commit(commit)
-    return base, [*new, made], link
+    return Frozen(base, link, [*new, *lost, made])
 
 
-def next_generation(head: State, operation: Operation, result: Base, name: str | None = None) -> Generation:
+def _in_chunks(head: State, lines: list[bytes]) -> tuple[tuple[Entry, ...], list[NewObject]]:
+    """Return lines as chunks, which are no part of any list: cut where the next line would make one too large."""
+    runs: list[list[bytes]] = []
+    size = 0
+    for line in lines:
+        size += len(line) + 1
+        if not runs or size > LARGEST_RUN:
+            runs.append([])
+            size = len(line) + 1
+        runs[-1].append(line)
+    objects = list(map(head.messages.objects.new_chunk, runs))
+    entries = (Entry(ObjectId(each.id), len(run), size_of(run)) for each, run in zip(objects, runs, strict=True))
+    return tuple(entries), objects
+
+
+def freeze(repo: Repository, head: State, operation: Operation, now: str) -> Frozen:
+    """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
+    link = head.header.commit
+    for tail in islice(head.tails_around_edits(), 1):
+        _, link, new = commit_tail(repo, head, tail, "seal", now, link)
+        head.messages.objects.put(new)
+    return make_commit(repo, head, operation, now, link)
+
+
+class Facts(NamedTuple):
+    """What an operation says besides the states around it; see `Generation`."""
+
+    name: str | None = None
+    to: StateId | None = None
+    merged: tuple[TakenIn, ...] = ()
+    picked: tuple[Picked, ...] = ()
+
+
+NO_FACTS = Facts()
+
+
+def next_generation(head: State, operation: Operation, result: Base, facts: Facts = NO_FACTS) -> Generation:
     """Return the generation that `operation` begins after the head's present state.
 
     Args:
@@ -68,7 +120,10 @@ def next_generation(head: State, operation: Operation, result: Base, name: str |
         start=result.start,
         messages=result.messages,
         chain=result.chain,
-        name=name,
+        name=facts.name,
+        to=facts.to,
+        merged=facts.merged,
+        picked=facts.picked,
     )
 
 

@@ -9,8 +9,9 @@ from functools import partial
 
 from ...backends.base import NewObject, RecordAheadError
 from ...errors import ObjectNotYetHereError, StoreError, warn
+from ...format.marks import Mark
 from ...format.names import origins, session_key
-from ...format.records import Base, Operation, Parent, Stamped
+from ...format.records import Base, Parent, Stamped
 from ...format.refs import Header
 from ...session.splice import Splice
 from ...storage import name_taken
@@ -21,8 +22,9 @@ from ..lookup.names import Resolved, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import check_landed
-from .commits import make_commit, next_generation, unused_generation
-from .refs import Content, commit_all, hide, publish, spliced
+from .commits import Facts, next_generation, unused_generation
+from .refs import Content, hide, publish, spliced
+from .step import step
 
 
 def create(
@@ -49,7 +51,10 @@ def create(
     """
     now = repo.now()
     base = replace(content.base, metadata=metadata)
-    header = Header(name, "", created or now, updated or created or now, base, parent)
+    updated, count = updated or created or now, base.messages + len(content.lines)
+    # Few as they are: most forks stay small.
+    marks = (Mark(count, updated, 0),) if count else ()
+    header = Header(name, "", created or now, updated, base, parent, marks=marks)
     return retried(repo, partial(_create, repo, header, content.lines, objects, attempted))
 
 
@@ -70,24 +75,26 @@ def _create(
         if not resolved.past:
             return publish(repo, header, lines, None, objects=objects, attempted=attempted)
         repo.objects.put(objects)
+        content = Content(base, lines)
         # The name was in use: without a generation of its own, a session that begins with the same messages
         # (or with none) would pass for an early copy of the one that was deleted or renamed.
-        messages = MessageList(repo.objects, repo.sizes, base, lines)
-        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
-        before, target, link = resolved.past[0], None, None
-        header = replace(header, life=resolved.life)
         if resolved.tombstone is not None:
+            before = resolved.tombstone.head
+            known = replace(header, former_names=before.header.former_names, life=before.header.life)
             # Not where a part of its history has not arrived: the new session does not need it.
             with suppress(ObjectNotYetHereError):
-                _, new, link = make_commit(
-                    resolved.tombstone.head, "create", repo.now(), resolved.tombstone.head.header.commit
+                return step(
+                    *(repo, before, "create", content, resolved.own),
+                    now=repo.now(),
+                    header=known,
+                    past=resolved.past,
+                    attempted=attempted,
                 )
-                repo.objects.put(new)
-                before, target = resolved.tombstone.head, resolved.own
-                header = replace(header, former_names=before.header.former_names, life=before.header.life)
-        generation = unused_generation(next_generation(before, "create", result), resolved.past)
-        header = replace(header, generation=generation, commit=link)
-        return publish(repo, header, lines, target, attempted=attempted)
+        messages = MessageList(repo.objects, repo.sizes, base, lines)
+        result = Base(messages.count, 0, messages.chain_at(messages.count), base.start)
+        generation = unused_generation(next_generation(resolved.past[0], "create", result), resolved.past)
+        header = replace(header, life=resolved.life, generation=generation)
+        return publish(repo, header, lines, None, attempted=attempted)
 
 
 def fork(
@@ -199,7 +206,15 @@ def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State 
         if there.head is not None:
             raise name_taken(new)
         head, target = found
-        return _step(repo, head, target, "rename", new, life=there.life, past=there.past)
+        former = (*head.header.former_names, head.name)
+        header = replace(head.header, name=new, former_names=former, life=there.life, updated=head.updated)
+        return step(
+            *(repo, head, "rename", None, target),
+            now=repo.now(),
+            header=header,
+            facts=Facts(name=new),
+            past=there.past,
+        )
 
 
 def steps_from(renamed: State, before: State) -> bool:
@@ -227,33 +242,6 @@ def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
         if found is None:
             return False
         head, target = found
-        _step(repo, head, target, "delete", None)
+        now = repo.now()
+        step(repo, head, "delete", Content(Base(), []), target, now=now, header=replace(head.header, updated=now))
         return True
-
-
-def _step(
-    repo: Repository,
-    head: State,
-    target: State | None,
-    operation: Operation,
-    new_name: str | None,
-    *,
-    life: int = 0,
-    past: Sequence[State] = (),
-) -> State:
-    """Begin a generation that changes no message, and that is not one of `past`, which had the new name before.
-
-    Args:
-        life: for a rename, see `Header.life`.
-    """
-    now = repo.now()
-    frozen, link = commit_all(head, operation, now)
-    if operation == "delete":
-        header = replace(head.header, updated=now, base=Base())
-    else:
-        former = (*head.header.former_names, head.name)
-        header = replace(
-            head.header, name=new_name or head.name, former_names=former, life=life, updated=head.updated, base=frozen
-        )
-    generation = unused_generation(next_generation(head, operation, header.base, new_name), past)
-    return publish(repo, replace(header, generation=generation, commit=link), [], target)

@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 from ...backends.base import Backend, NewObject, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token
 from ...errors import StoreError
 from ...format.names import ascii_key, key_folders, ref_paths, session_key
-from ...format.records import Base, CommitLink, Operation, Stamped
+from ...format.records import Base, CommitLink, Stamped
 from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.splice import Splice
 from ..content.messages import Draft, MessageList
 from ..content.state import Attempt, State
 from ..repository import Repository
-from .commits import commit_tail, make_commit
+from .commits import commit_tail
 
 MetadataValues = dict[str, bytes | None]
 
@@ -129,27 +128,16 @@ def _holds(backend: Backend, key: RefKey, data: bytes) -> bool:
         return False
 
 
-def keep_edits(head: State, now: str) -> CommitLink | None:
+def keep_edits(repo: Repository, head: State, now: str) -> CommitLink | None:
     """Before a seal: commit the states before the first edit of the tail and after the last, told by lines so far."""
     tails = list(head.tails_around_edits())
     if not tails:
         return head.header.commit
-    _, new, link = commit_tail(head, tails[0], "seal", now, head.header.commit)
-    head.messages.objects.put(new)
-    _, new, link = commit_tail(head, tails[-1], "seal", now, link, head.tail_edits())
-    head.messages.objects.put(new)
-    return link
-
-
-def commit_all(head: State, operation: Operation, now: str) -> tuple[Base, CommitLink]:
-    """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
     link = head.header.commit
-    for tail in islice(head.tails_around_edits(), 1):
-        _, new, link = commit_tail(head, tail, "seal", now, link)
+    for tail, edits in ((tails[0], []), (tails[-1], head.tail_edits())):
+        _, link, new = commit_tail(repo, head, tail, "seal", now, link, edits)
         head.messages.objects.put(new)
-    base, new, link = make_commit(head, operation, now, link)
-    head.messages.objects.put(new)
-    return base, link
+    return link
 
 
 def spliced(head: State, splice: Splice) -> Content:

@@ -12,9 +12,11 @@ from typing import NamedTuple
 from ...backends.base import RecordAheadError, RefChangedError, RefRefusedError
 from ...errors import CorruptionError, warn
 from ...format.chunks import holds_cut, size_of
+from ...format.generations import Operation
 from ...format.ids import chain_message
+from ...format.marks import Mark, thinned
 from ...format.names import derived, session_key
-from ...format.records import Base, Operation
+from ...format.records import Base
 from ...format.refs import Save, encode_save
 from ...session.splice import Splice
 from ...storage import not_as_expected
@@ -25,9 +27,9 @@ from ..lookup.names import follow, is_own, resolve
 from ..repository import Repository
 from ..reverts.put_back import put_back
 from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
-from .commits import next_generation
 from .lifecycle import fork
-from .refs import Content, MetadataValues, commit_all, keep_edits, merged, publish, spliced, stamped
+from .refs import Content, MetadataValues, keep_edits, merged, publish, spliced, stamped
+from .step import step
 
 COMPACT_BYTES = 1024 * 1024
 """A ref whose saves have grown past this (by edits and metadata, messages are sealed before) is rewritten."""
@@ -335,20 +337,26 @@ def _rewrite(
     if target is not head and (is_own(repo.replica, head) or not repo.has(head)):
         # The file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
+    base, lines = spliced(head, splice)
+    content = Content(replace(base, metadata=merged(repo, head, metadata), tags=head.tags), lines)
+    header = replace(head.header, updated=time or now)
     operation = _operation(splice)
-    link = head.header.commit
-    generation = head.header.generation
-    if operation is None:
-        link = keep_edits(head, now)
-    else:
-        _, link = commit_all(head, operation, now)
-    content = spliced(head, splice)
     if operation is not None:
         result = _result(head, splice, content)
-        generation = next_generation(head, operation, result)
-    base = replace(content.base, metadata=merged(repo, head, metadata))
-    header = replace(head.header, updated=time or now, base=base, generation=generation, commit=link)
-    return publish(repo, header, content.lines, target, attempted=cursor.attempted, attempt=attempt)
+        return step(
+            *(repo, head, operation, content, target),
+            now=now,
+            header=header,
+            result=result,
+            attempted=cursor.attempted,
+            attempt=attempt,
+        )
+    marks = head.marks()
+    if splice.lines:
+        marks.append(Mark(head.count + len(splice.lines), header.updated))
+    link = keep_edits(repo, head, now)
+    header = replace(header, base=content.base, commit=link, marks=thinned(marks))
+    return publish(repo, header, lines, target, attempted=cursor.attempted, attempt=attempt)
 
 
 def _operation(splice: Splice) -> Operation | None:
