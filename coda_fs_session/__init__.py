@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
     from .session.session import Session
-    from .storage import SessionStorage, StoreStats
+    from .storage import SessionStorage, StoreDescription, StoreStats
     from .templates import Template, Templates
 else:
 
@@ -69,7 +69,7 @@ _HOMES = {
     **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
     **dict.fromkeys(("Preview", "SessionInfo"), "session.info"),
     "Session": "session.session",
-    **dict.fromkeys(("SessionStorage", "StoreStats"), "storage"),
+    **dict.fromkeys(("SessionStorage", "StoreDescription", "StoreStats"), "storage"),
     **dict.fromkeys(("Template", "Templates"), "templates"),
     **dict.fromkeys(
         (
@@ -110,6 +110,7 @@ __all__ = [
     "SessionTooLargeError",
     "SessionWarning",
     "Sharing",
+    "StoreDescription",
     "StoreError",
     "StoreFormatError",
     "StoreFullError",

@@ -46,6 +46,23 @@ class StoreStats:
     shared_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StoreDescription:
+    """Where a store is, and what this machine keeps of it.
+
+    Attributes:
+        backend: "files", "memory" or "sqlite"; of a storage of your own the name of its class.
+        path: the store, None where it has no place on a disk.
+        state: the folder of this store in the state folder of the user, which is never synced.
+        replica: what this machine goes by in the store, None where it has not written yet.
+    """
+
+    backend: str
+    path: str | None = None
+    state: str | None = None
+    replica: str | None = None
+
+
 class SessionStorage(ABC):
     """Keeps sessions under their names.
 

@@ -58,6 +58,7 @@ def test_all_is_sorted_and_complete() -> None:
             "SessionInfo",
             "SessionManager",
             "SessionStorage",
+            "StoreDescription",
             "StoreStats",
             "SessionWarning",
             "__version__",

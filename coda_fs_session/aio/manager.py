@@ -136,6 +136,7 @@ class AsyncSessionManager(Uncopied):
     bring_back = _verb(SessionManager.bring_back, "name")
     sync = _verb(SessionManager.sync)
     stats = _verb(SessionManager.stats)
+    describe = _verb(SessionManager.describe)
     store_exists = _verb(SessionManager.store_exists)
     use = _verb(SessionManager.use)
 

@@ -42,6 +42,10 @@ class MachineState(Uncopied, ABC):
         """Exclude other processes of this machine from choosing a replica id; may be held for long."""
         return self.lock(".replica")
 
+    def folder(self) -> str | None:
+        """Return the folder in which all of this is, None for the default, which keeps nothing on a disk."""
+        return None
+
     def recover(self) -> None:
         """Give back whatever this thread still holds, as `Backend.recover`."""
 

@@ -54,6 +54,9 @@ class ReadOnlyState(MachineState):
     def set_aside(self, key: str, data: bytes) -> None:
         return
 
+    def folder(self) -> str | None:
+        return self._inner.folder()
+
     def recall(self, topic: str) -> bytes | None:
         return self._inner.recall(topic)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -59,7 +59,7 @@ def chosen(manager: SessionManager, choice: Choice) -> list[SessionInfo]:
     one = choice.globs[0] if len(choice.globs) == 1 else ""
     infos = manager.list_sessions(
         prefix=_beginning(one) or None,
-        where=dict(map(condition, choice.where)) or None,
+        where=_where(choice.where),
         since=None if choice.since is None else moment(choice.since, now),
         until=None if choice.until is None else moment(choice.until, now),
         order=order,
@@ -74,14 +74,40 @@ def is_hidden(info: SessionInfo) -> bool:
     return bool(info.metadata.get(HIDDEN))
 
 
-def condition(text: str) -> tuple[str | tuple[str, ...], Any]:
-    """Return key and value of ``a.b=c``; ``a.b:=3`` has JSON behind it.
+def _where(texts: tuple[str, ...]) -> Callable[[SessionInfo], bool] | None:
+    """Return a function that tells whether the metadata of a session have all of these, None for no condition.
+
+    ``a.b`` is a key of that name, or b in the dict at a. ``=3`` is the number too, and ``:=3`` only the number.
 
     Raises:
-        CommandError: it is none.
+        CommandError: a text is no condition.
     """
-    key, value = assignment(text)
-    return (tuple(key.split(".")) if "." in key else key), value
+    wanted = [(*assignment(text), ":" not in text.partition("=")[0][-1:]) for text in texts]
+    if not wanted:
+        return None
+    return lambda info: all(
+        any(_equal(found, value, loose=loose) for found in _found(info.metadata, key)) for key, value, loose in wanted
+    )
+
+
+def _found(metadata: dict[str, Any], key: str) -> Iterator[Any]:
+    if key in metadata:
+        yield metadata[key]
+    holder: Any = metadata
+    for part in key.split("."):
+        if not isinstance(holder, dict) or part not in holder:
+            return
+        holder = holder[part]
+    yield holder
+
+
+def _equal(found: Any, value: Any, *, loose: bool) -> bool:
+    same = isinstance(found, bool) is isinstance(value, bool) and found == value
+    if not same and loose and not isinstance(found, str):
+        import json
+
+        same = json.dumps(found) == value
+    return bool(same)
 
 
 def assignment(text: str) -> tuple[str, Any]:

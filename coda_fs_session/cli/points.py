@@ -73,11 +73,26 @@ def whole_name(manager: SessionManager, name: str) -> str:
     Raises:
         CommandError: there is none.
     """
-    if name == _NEWEST and name not in manager:
+    if name in manager:
+        return name
+    if name == _NEWEST:
         return newest(manager)
-    if name not in manager:
-        raise missing(manager, name)
-    return name
+    raise missing(manager, name)
+
+
+def exact(manager: SessionManager, text: str) -> Reading:
+    """Return how a text is read that names a session to be changed, or a point in it: by a whole name.
+
+    Raises:
+        CommandError: no session has such a name.
+    """
+    ways = list(readings(text))
+    for way in ways:
+        if way.name in manager:
+            return way
+        if way.name == _NEWEST:
+            return way._replace(name=newest(manager))
+    raise missing(manager, ways[-1].name)
 
 
 def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:

@@ -125,8 +125,13 @@ class Run:
         return path if os.path.exists(path) else None
 
     def named(self, name: str) -> str:
-        """Return how a name is to be given to the command again."""
-        return f"-- {quoted(name)}" if name.startswith("-") else quoted(name)
+        """Return a name as a person can copy it."""
+        return quoted(name)
+
+    def pair(self, one: str, other: str) -> str:
+        """Return how two names are to be given to the command."""
+        ends = "-- " if one.startswith("-") or other.startswith("-") else ""
+        return f"{ends}{quoted(one)} {quoted(other)}"
 
 
 def user_config() -> str:

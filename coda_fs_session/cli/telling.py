@@ -23,3 +23,11 @@ def text_of(error: Exception) -> str:
         # The library counts from 0, and the command from 1.
         return _INDEX.sub(lambda match: f"message {int(match[1]) + 1}", str(error))
     return str(error) if isinstance(error, OSError) else ""
+
+
+def short(error: Exception) -> str:
+    """Return the same for one of several things that were to be done; an error that nobody foresaw is raised."""
+    text = text_of(error)
+    if not text:
+        raise error
+    return text

@@ -26,9 +26,21 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "show": VerbLine(EVERYDAY, "Show a session, for reading."),
         "new": VerbLine(CHANGING, "Make a session."),
         "append": VerbLine(CHANGING, "Add messages to a session."),
+        "branch": VerbLine(CHANGING, "Make a session that goes on from another one."),
+        "edit": VerbLine(CHANGING, "Change one message."),
+        "rename": VerbLine(CHANGING, "Give a session another name."),
+        "delete": VerbLine(CHANGING, "Delete sessions."),
+        "set": VerbLine(CHANGING, "Set metadata of a session."),
+        "unset": VerbLine(CHANGING, "Remove metadata of a session."),
+        "export": VerbLine(CARRYING, "Write sessions as JSON files."),
+        "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same."),
+        "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
+        "stats": VerbLine(KEEPING, "Show how much there is."),
+        "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong."),
+        "help": VerbLine(KEEPING, "Show a page of the manual."),
     }
 )
-ALIASES: Mapping[str, str] = MappingProxyType({"ls": "list", "cat": "show"})
+ALIASES: Mapping[str, str] = MappingProxyType({"ls": "list", "cat": "show", "mv": "rename", "rm": "delete"})
 
 
 def module_of(verb: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..session.query import Where as Where
     from ..session.session import Session as Session
     from ..storage import SessionStorage as SessionStorage
+    from ..storage import StoreDescription as StoreDescription
     from ..storage import StoreStats as StoreStats
     from ..storage import name_taken as name_taken
     from ..storage import not_as_expected as not_as_expected
@@ -57,6 +58,7 @@ else:
         "Session": "..session.session",
         "SessionInfo": "..session.info",
         "SessionStorage": "..storage",
+        "StoreDescription": "..storage",
         "StoreStats": "..storage",
         "name_taken": "..storage",
         "not_as_expected": "..storage",

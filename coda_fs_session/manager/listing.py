@@ -81,6 +81,19 @@ class Telling(Manager):
         return backend.place().store is not None or bool(backend.ref_tokens())
 
     @operation
+    def describe(self) -> late.StoreDescription:
+        """Return where the store is, and what this machine keeps of it.
+
+        Raises:
+            StoreError: the store cannot be listed.
+        """
+        if self._engine is None:
+            return late.StoreDescription(type(self._storage).__name__)
+        repo = self._engine.repo
+        path = repo.backend.place().path if self._config.backend != "memory" else None
+        return late.StoreDescription(self._config.backend, path, repo.machine.folder(), repo.replica)
+
+    @operation
     def stats(self) -> late.StoreStats:
         """Return totals over all sessions, and the real use of the disk."""
         return self._storage.stats()

@@ -20,6 +20,7 @@ ELSEWHERE = {
     ("syncing.md", "machines"): "needs two machines: tests/sync/test_rsync_page.py runs it",
     ("text-tools.md", "endless"): "does not end: test_text_tools.py runs it",
     ("text-tools.md", "clone"): "a script of the repository: test_text_tools.py runs it",
+    ("command-line.md", "endless"): "needs fzf, and a person",
     ("figures.md", "clone"): "tests/test_bench.py runs it",
 }
 """Blocks that an empty home cannot run, by page and by the note after their language: why, and what runs them."""

@@ -1,0 +1,75 @@
+"""`coda-session export`."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..exits import USAGE, CommandError
+from ..run import Run
+from ..safe import safe_json
+from ..several import each_of, named
+from ..verb import verb
+
+if TYPE_CHECKING:
+    from ... import SessionManager
+
+_LONGEST = 100
+_UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
+
+
+@verb("export", "coda-session export trip -o trip.json", "coda-session export --all -o exported/")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-o", "--output", metavar="PATH", default="-", help="A file, a folder for several, or - for stdout.")
+@click.option("--all", "everything", is_flag=True, help="Every session.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.pass_context
+def command(context: click.Context, names: tuple[str, ...], output: str, everything: bool, overwrite: bool) -> None:
+    """Write sessions as JSON, one file a session, which only you may read.
+
+    NAME is a whole name, or a glob such as 'trip/*'.
+    """
+    run: Run = context.obj
+    if bool(names) == everything:
+        raise click.UsageError("name the sessions, or give --all")
+    manager = run.reading()
+    found = named(manager, names, all_of_them=everything)
+    if output == "-":
+        for name in found:
+            _to_stdout(run, manager, name)
+        return
+    in_folder = output.endswith(("/", os.sep)) or os.path.isdir(os.path.expanduser(output))
+    if len(found) != 1 and not in_folder:
+        raise CommandError(f"{output} is one file, and these are {len(found)} sessions: give a folder/", USAGE)
+    folder = Path(output).expanduser()
+    if in_folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
+
+    def export(name: str) -> str:
+        target = folder / _file_name(name, taken) if in_folder else folder
+        path = manager.export_session(name, target, overwrite=overwrite)
+        return f"exported {run.named(name)} to {path}"
+
+    context.exit(each_of(run, found, export))
+
+
+def _to_stdout(run: Run, manager: SessionManager, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
+        path = manager.export_session(name, Path(folder) / "session.json")
+        run.out.write(safe_json(path.read_text(encoding="utf-8")))
+
+
+def _file_name(name: str, taken: set[str]) -> str:
+    """Return the name of a file for a session, another one for each."""
+    stem = _UNUSUAL.sub("_", name).strip(" .")[:_LONGEST] or "session"
+    chosen, number = stem, 2
+    while chosen.casefold() in taken:
+        chosen, number = f"{stem}-{number}", number + 1
+    taken.add(chosen.casefold())
+    return f"{chosen}.json"

@@ -1,0 +1,74 @@
+"""`coda-session sync`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from ..exits import IN_PART, USAGE, CommandError
+from ..run import Run
+from ..safe import safe
+from ..times import size
+from ..verb import verb
+
+if TYPE_CHECKING:
+    from ... import SyncProgress
+
+
+@verb("sync", "coda-session sync /media/stick/chats", "coda-session sync desk:chats --pull")
+@click.argument("target")
+@click.option("--push", is_flag=True, help="Only write there.")
+@click.option("--pull", is_flag=True, help="Only write here.")
+@click.pass_context
+def command(context: click.Context, target: str, push: bool, pull: bool) -> None:
+    """Bring this store and another one to hold the same sessions.
+
+    TARGET is the folder of another store, made if it is not there. Nothing is ever removed, and it may be interrupted
+    and run again.
+    """
+    if push and pull:
+        raise click.UsageError("--push and --pull: without both it goes both ways")
+    from ... import SessionError
+
+    run: Run = context.obj
+    direction: Literal["both", "push", "pull"] = "push" if push else "pull" if pull else "both"
+    manager = run.reading() if push else run.writing(create=True)
+    progress = _Progress() if sys.stderr is not None and sys.stderr.isatty() and not run.out.quiet else None
+    try:
+        report = manager.sync(target, direction=direction, progress=progress)
+    except ValueError as error:
+        if isinstance(error, SessionError):
+            raise
+        # The target is none.
+        raise CommandError(str(error), USAGE) from error
+    finally:
+        if progress is not None:
+            progress.end()
+    if not run.out.quiet:
+        run.out.write(safe(f"pushed: {report.pushed}\npulled: {report.pulled}\n"))
+    for problem in report.problems:
+        run.out.quiet = False
+        run.out.note(f"left alone: {problem}")
+    if report.problems:
+        context.exit(IN_PART)
+
+
+class _Progress:
+    """One line on stderr that is written again and again."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def __call__(self, done: SyncProgress) -> None:
+        self._write(f"{done.phase}: {done.done:,} of {done.total:,}, {size(done.bytes)}")
+
+    def end(self) -> None:
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        stream: Any = sys.stderr
+        stream.write(f"\r{line:{self._width}}\r" if not line else f"\r{line:{self._width}}")
+        stream.flush()
+        self._width = len(line)

@@ -1,0 +1,258 @@
+"""Every verb, on each backend; what is refused changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from coda_fs_session import SessionManager
+from coda_fs_session.cli.verbs import ALIASES, VERBS, module_of
+
+from .command import ANSWER, HELLO, Command, nothing_changes
+
+HOSTILE = [
+    "-n",
+    "--",
+    "a b",
+    "$(touch F)",
+    "`x`;*",
+    "a'\"b",
+    "trip~3",
+    "a@2:1",
+    "漢字/🙂",
+    "~",
+    "@{1}",
+    "C:\\x",
+    "a" * 255,
+]
+
+
+@pytest.fixture(params=["files", "sqlite"])
+def command(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
+    command = Command(tmp_path, request.param)
+    command.fill("trip")
+    return command
+
+
+def texts(command: Command, name: str) -> list[str]:
+    with command.manager() as manager:
+        return [message["content"] for message in manager.load_session(name)]
+
+
+def test_the_table_of_verbs() -> None:
+    """Each verb has a module, says in the table what its help begins with, and has two examples."""
+    for name, line in VERBS.items():
+        found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
+        assert found.name == name
+        assert len(found.examples) == 2, name
+        assert all(f"coda-session {name}" in example for example in found.examples), name
+        assert line.short.endswith(".")
+    assert set(ALIASES.values()) <= VERBS.keys()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The examples at the end of a help do what they say, on a store that has what they are about."""
+    if name in ("watch", "sync"):
+        pytest.skip("needs somebody else: it has tests of its own")
+    command = Command(tmp_path)
+    command.fill("trip", *[HELLO, ANSWER] * 21, days=14, topic="travel")
+    command.fill("draft", HELLO, {"role": "assistant", "content": "```sh\nls\n```"})
+    command.fill("test/one")
+    monkeypatch.chdir(tmp_path)
+    found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
+    for example in found.examples:
+        before, _, line = example.rpartition(" | ")
+        words = shlex.split(line)[1:]
+        if name == "edit" and "-m" not in words:
+            words += ["-m", "edited"]
+        done = command(*words, stdin=before)
+        assert done.code == 0, (example, done)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help(command: Command, name: str) -> None:
+    """`VERB --help`, `VERB -h` and `help VERB` say the same, within 100 columns, without a store."""
+    if command.backend != "files":
+        pytest.skip("one is enough")
+    done = command(name, "--help", "-s", "/nowhere")
+    assert done.code == 0
+    assert done.out == command(name, "-h").out == command("help", name).out
+    assert max(map(len, done.out.splitlines())) <= 100
+
+
+def test_help_of_the_command(filled: Command) -> None:
+    """All verbs are listed; pages of the manual come by name."""
+    shown = filled("--help").out
+    assert all(f"  {name}" in shown for name in VERBS)
+    assert "syncing\t" in filled("help").out
+    assert filled("help", "syncing").out.startswith("# Syncing\n")
+    assert filled("help", "FORMAT").code == 0
+    assert filled("help", "nothing").code == 3
+
+
+def test_branch(command: Command) -> None:
+    """A branch begins at the point that is named; a name that is taken is refused, also if it is that branch."""
+    command("append", "trip", "-m", "With a beach")
+    assert command("branch", "trip", "whole").err == "made whole, which goes on from trip after 3\n"
+    assert command("branch", "trip@1", "one").code == command("branch", "trip~1", "two").code == 0
+    assert [len(texts(command, name)) for name in ("whole", "one", "two")] == [3, 1, 2]
+    assert command("branch", "trip@1", "one").code == 4
+    assert command("branch", "trip:2", "other").code == 2
+    assert command("branch", "tri", "other").code == 3
+    assert "\ttrip@1\n" in command("list", "one").out
+
+
+def test_rename_and_delete(command: Command) -> None:
+    """Each says what was done; only whole names, and globs that match, are taken."""
+    done = command("rename", "trip", "holiday")
+    assert (done.out, done.err) == ("", "renamed trip to holiday (undo: coda-session rename holiday trip)\n")
+    assert command("rename", "holi", "x").code == 3
+    command.fill("other")
+    assert command("rename", "other", "holiday").code == 4
+    before = command("list").out
+    assert command("delete", "*o*", "--dry-run").out == "would delete holiday\nwould delete other\n"
+    assert command("delete", "*o*").code == 4
+    assert command("delete", "holiday", "nowhere", "--yes").code == 3
+    assert command("delete", "x*").code == 3
+    assert command("list").out == before
+    assert command("rm", "holiday", "o*", "--yes").err == "deleted holiday\ndeleted other\n"
+    assert command("list").out == ""
+
+
+def test_metadata(command: Command) -> None:
+    """Texts and JSON are set, found and removed; one that is not there is an error, and nothing changes."""
+    assert command("set", "trip", "topic=travel", "days:=14", 'a:={"b": true}', "coda_fs_session.x=1").code == 0
+    assert json.loads(command("show", "trip", "--meta", "--json").out) == {
+        "topic": "travel",
+        "days": 14,
+        "a": {"b": True},
+        "coda_fs_session.x": "1",
+    }
+    for wanted in ("topic=travel", "days=14", "days:=14", "a.b=true", "a.b:=true", "coda_fs_session.x=1"):
+        assert command("list", "--where", wanted).out.startswith("trip\t"), wanted
+    for other in ("topic=trave", 'days:="14"', "a.b=1", "a.b:=1", "a.c=1", "nothing=1", "coda_fs_session.x:=1"):
+        assert command("list", "--where", other).out == "", other
+    for bad in (["list", "--where", "topic"], ["set", "trip", "=x"], ["set", "trip", "a:={"]):
+        assert command(*bad).code == 2, bad
+    assert command("unset", "trip", "days", "nothing").code == 3
+    assert command("unset", "trip", "days", "topic", "a").code == 0
+    assert command("show", "trip", "--meta").out == "coda_fs_session.x\t1\n"
+
+
+def test_edit_a_text(command: Command) -> None:
+    """A text is edited in an editor or given; what is the same is not saved."""
+    assert command("edit", "trip:1", "-m", "New").err == "changed trip:1\n"
+    command.environment["VISUAL"] = f"{sys.executable} -c \"import sys; f = open(sys.argv[1], 'r+'); f.write('Oh!')\""
+    assert command("edit", "trip:-1").code == 0
+    assert texts(command, "trip") == ["New", f"Oh!{ANSWER['content'][3:]}"]
+    assert command("edit", "trip:1", "-m", "New").err == "nothing was changed\n"
+    for place, code in (("trip", 2), ("trip:1-2", 2), ("trip:3", 3), ("tri:1", 3)):
+        assert command("edit", place, "-m", "x").code == code
+    assert command("edit", "trip:1", "--raw", "-m", '{"role": "user", "content": [1]}').code == 0
+    assert command("edit", "trip:1", "-m", "{").code == 2
+    assert texts(command, "trip")[0] == [1]
+
+
+@pytest.mark.parametrize("change", ["append", "set"])
+def test_edit_beside_another(command: Command, change: str) -> None:
+    """Where the session changes meanwhile nothing is saved, and the text is in a file for the user alone."""
+    other = [
+        sys.executable,
+        "-m",
+        "coda_fs_session",
+        change,
+        "trip",
+        *(["-m", "there"] if change == "append" else ["a=b"]),
+    ]
+    script = f"import subprocess, sys; subprocess.run({other!r}, check=True); open(sys.argv[1], 'w').write('mine')"
+    command.environment["EDITOR"] = f"{sys.executable} -c {shlex.quote(script)}"
+    command.environment["TMPDIR"] = str(command.folder)
+    done = command("edit", "trip:1")
+    assert done.code == 4
+    kept = Path(done.err.rpartition(" ")[2].strip())
+    assert kept.read_text(encoding="utf-8") == "mine"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert texts(command, "trip") == [HELLO["content"], ANSWER["content"], *(["there"] if change == "append" else [])]
+
+
+def test_export(command: Command, tmp_path: Path) -> None:
+    """To stdout, a file and a folder; the files are those of the library; what is there stays."""
+    command.fill("a/b")
+    command.fill("a?b")
+    assert json.loads(command("export", "trip").out)["messages"] == [HELLO, ANSWER]
+    file = tmp_path / "trip.json"
+    assert command("export", "trip", "-o", str(file)).err == f"exported trip to {file}\n"
+    assert command("export", "trip", "-o", str(file)).code == 4
+    assert command("export", "trip", "-o", str(file), "--overwrite").code == 0
+    folder = f"{tmp_path}/out/"
+    assert command("export", "--all", "-o", folder).code == 0
+    assert sorted(os.listdir(folder)) == ["a_b-2.json", "a_b.json", "trip.json"]
+    os.remove(f"{folder}/trip.json")
+    assert command("export", "--all", "-o", folder).code == 8
+    assert command("export", "--all", "-o", str(file)).code == 2
+    assert command("export").code == command("export", "trip", "--all").code == 2
+    with SessionManager({"session": {"backend": "memory"}}) as manager:
+        assert manager.import_session(f"{folder}/a_b.json").name in ("a/b", "a?b")
+
+
+def test_sync(command: Command, tmp_path: Path) -> None:
+    """Both stores hold the same afterwards; a bad target is a usage error."""
+    there = Command(tmp_path / "there")
+    there.fill("theirs")
+    done = command("sync", str(there.store))
+    assert done.code == 0
+    assert done.out.startswith("pushed: 1 new (trip)")
+    assert there("list", "--fields", "name").out == command("list", "--fields", "name").out
+    assert command("sync", str(command.store)).code == 2
+    assert command("sync", "s3://chats").code == 2
+    assert command("sync", str(there.store), "--push", "--pull").code == 2
+    with nothing_changes(command.store):
+        assert command("sync", f"{tmp_path}/new", "--push").out.splitlines()[1] == "pulled: nothing"
+
+
+def test_stats_and_doctor(command: Command, tmp_path: Path) -> None:
+    """Numbers are those of the library; the doctor says where everything is."""
+    stats = dict(line.split("\t") for line in command("stats").out.splitlines())
+    assert (stats["sessions"], stats["messages"], stats["unreadable"]) == ("1", "2", "0")
+    assert json.loads(command("stats", "--json").out)["logical_bytes"] == int(stats["logical_bytes"])
+    assert command("stats", "--by", "role").out == "user\t1\t7\nassistant\t1\t8\n"
+    assert [json.loads(line)["model"] for line in command("stats", "--by", "model", "--json").out.splitlines()] == [
+        "gpt-4"
+    ]
+    assert command("stats", "--by", "day").out.endswith("\t2\n")
+    told = json.loads(command("doctor", "--json").out)
+    assert told["store"] == f"{command.store} ({command.backend})"
+    assert told["state"].startswith(str(tmp_path / "state"))
+    assert told["problems"] == []
+    (tmp_path / ".stfolder").mkdir()
+    assert "set state_path elsewhere" in command("doctor").out
+    none = command("doctor", "-s", str(tmp_path / "none"))
+    assert none.code == 10
+    assert f"none yet at {tmp_path}/none" in none.out
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(tmp_path: Path, name: str) -> None:
+    """Every verb takes any name, after --."""
+    command = Command(tmp_path)
+    assert command("new", "--", name).code == 0
+    assert command("append", "-m", "Hello", "--", name).out == "1\n"
+    assert command("set", "--", name, "a=b").code == 0
+    assert json.loads(command("list", "--json").out)["name"] == name
+    assert command("show", "--", name).out == command("show", "@").out == "[1] user\nHello\n"
+    assert command("edit", "-m", "Bye", "--", f"{name}:1").code == 0
+    assert command("branch", "--", f"{name}@1", "other").code == 0
+    assert command("export", "-o", f"{tmp_path}/out/", "--", name).code == 0
+    assert len(os.listdir(tmp_path / "out")) == 1
+    assert command("rename", "--", name, "x").code == command("rename", "--", "x", name).code == 0
+    assert command("delete", "--", name).code == 0
+    assert json.loads(command("list", "--json").out)["name"] == "other"
+    assert not list(command.home.rglob("F"))
