@@ -5,8 +5,12 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command with the arguments of this process, and end it with the exit code."""
+    import os
     import sys
 
-    from .app import run
+    if os.environ.get("_CODA_SESSION_COMPLETE"):
+        from .completing import complete as run
+    else:
+        from .app import run
 
     sys.exit(run(sys.argv[1:]))

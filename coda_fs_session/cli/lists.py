@@ -138,9 +138,9 @@ def _beginning(glob: str) -> str:
     return glob[: min(place for sign in "*?[" if (place := glob.find(sign)) >= 0)]
 
 
-def as_json(info: SessionInfo) -> dict[str, Any]:
-    """Return what is known of a session, with times in UTC."""
-    return {
+def as_json(info: SessionInfo, fields: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what is known of a session, times in UTC; a preview only if it is asked for, since it costs time."""
+    known = {
         "name": info.name,
         "message_count": info.message_count,
         "created_at": info.created.isoformat(),
@@ -158,6 +158,9 @@ def as_json(info: SessionInfo) -> dict[str, Any]:
         "sides": list(info.sides),
         "diverged_at": info.diverged_at,
     }
+    if fields is None or "preview" in fields:
+        known["preview"] = info.preview._asdict()
+    return known
 
 
 def origin(info: SessionInfo) -> str:

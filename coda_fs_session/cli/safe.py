@@ -10,7 +10,7 @@ _UNSAFE = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_PLAIN = re.compile(r"[\w@%+=:,./][\w@%+=:,./~-]*", re.ASCII)
+_PLAIN = re.compile(r"[\w@%+=:,./-][\w@%+=:,./~-]*", re.ASCII)
 
 
 def safe(text: str) -> str:
@@ -30,6 +30,11 @@ def safe_line(text: str) -> str:
 def safe_json(line: str) -> str:
     """Return JSON with those signs escaped: in JSON they stand in texts only."""
     return line if line.isascii() else _UNSAFE.sub(_escape, line)
+
+
+def is_safe(text: str) -> bool:
+    """Tell whether a text can be shown as it is."""
+    return _UNSAFE.search(text) is None
 
 
 def quoted(name: str) -> str:

@@ -12,10 +12,12 @@ class VerbLine(NamedTuple):
 
     Attributes:
         section: the heading that `--help` shows it under; short: what it is for.
+        takes: what completion offers: "sessions", "files", "pages", or the words themselves.
     """
 
     section: str
     short: str
+    takes: str = "sessions"
 
 
 EVERYDAY, CHANGING, CARRYING, KEEPING = "See", "Change", "Bring in and take out", "Keep house"
@@ -24,7 +26,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
     {
         "list": VerbLine(EVERYDAY, "List sessions, newest first."),
         "show": VerbLine(EVERYDAY, "Show a session, for reading."),
-        "new": VerbLine(CHANGING, "Make a session."),
+        "new": VerbLine(CHANGING, "Make a session.", ""),
         "append": VerbLine(CHANGING, "Add messages to a session."),
         "branch": VerbLine(CHANGING, "Make a session that goes on from another one."),
         "edit": VerbLine(CHANGING, "Change one message."),
@@ -33,11 +35,12 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "set": VerbLine(CHANGING, "Set metadata of a session."),
         "unset": VerbLine(CHANGING, "Remove metadata of a session."),
         "export": VerbLine(CARRYING, "Write sessions as JSON files."),
-        "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same."),
+        "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same.", "files"),
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
-        "stats": VerbLine(KEEPING, "Show how much there is."),
-        "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong."),
-        "help": VerbLine(KEEPING, "Show a page of the manual."),
+        "stats": VerbLine(KEEPING, "Show how much there is.", ""),
+        "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong.", ""),
+        "help": VerbLine(KEEPING, "Show a page of the manual.", "pages"),
+        "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }
 )
 ALIASES: Mapping[str, str] = MappingProxyType({"ls": "list", "cat": "show", "mv": "rename", "rm": "delete"})

@@ -15,7 +15,17 @@ from .command import ANSWER, HELLO, Command, nothing_changes
 
 FIELDS = [
     *("name", "message_count", "created_at", "updated_at", "metadata", "size_bytes", "parent", "forked_at"),
-    *("replica", "error", "diverged_from", "undecided", "survived_delete", "reverted", "sides", "diverged_at"),
+    *(
+        "replica",
+        "error",
+        "diverged_from",
+        "undecided",
+        "survived_delete",
+        "reverted",
+        "sides",
+        "diverged_at",
+        "preview",
+    ),
 ]
 
 
@@ -52,6 +62,8 @@ def test_json_has_the_fields_of_the_library(filled: Command) -> None:
     assert [list(row) for row in rows] == [FIELDS] * 3
     assert set(SessionInfo.__dataclass_fields__) == set(FIELDS)
     assert (rows[2]["name"], rows[2]["metadata"]["topic"]) == ("trip to Oman", "travel")
+    assert rows[2]["preview"] == {"first": HELLO["content"], "last": ANSWER["content"], "role": "assistant"}
+    assert filled("list", "-l", "notes").out.rstrip("\n").endswith(f"\t{HELLO['content']}")
     picked = filled("list", "--fields", "name,parent")
     assert json.loads(picked.out.splitlines()[0]) == {"name": "trip by train", "parent": "trip to Oman"}
 

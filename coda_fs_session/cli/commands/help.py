@@ -50,6 +50,10 @@ def _pages() -> dict[str, Path]:
     return {page.stem: page for page in (*found, folder / "FORMAT.md", folder / "THREATS.md")}
 
 
+def page_names() -> list[str]:
+    return ["guide", *_pages()]
+
+
 def _title(page: Path) -> str:
     return _text(page).partition("\n")[0].lstrip("# ")
 

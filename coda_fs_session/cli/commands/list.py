@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 _ON_A_SCREEN = 20
 _FIELDS = (
     *("name", "message_count", "created_at", "updated_at", "metadata", "size_bytes", "parent", "forked_at"),
-    *("replica", "error", "diverged_from", "undecided", "survived_delete", "reverted", "sides", "diverged_at"),
+    *(
+        "replica",
+        "error",
+        "diverged_from",
+        "undecided",
+        "survived_delete",
+        "reverted",
+        "sides",
+        "diverged_at",
+        "preview",
+    ),
 )
 
 
@@ -28,7 +38,7 @@ _FIELDS = (
 @click.option("-n", "number", type=click.IntRange(0), metavar="N", help="At most so many; 0 shows all.")
 @click.option("--sort", type=click.Choice(SORTS), default="updated", help="The order; updated is the default.")
 @click.option("--reverse", is_flag=True, help="Turn the order round.")
-@click.option("-l", "--long", is_flag=True, help="Also when each was made, and by which machine.")
+@click.option("-l", "--long", is_flag=True, help="Also when each was made, and what it begins with.")
 @click.option("--errors", is_flag=True, help="Only those that cannot be read, and why.")
 @click.option("--all", "hidden", is_flag=True, help="Also those that their program hides.")
 @list_options
@@ -65,7 +75,7 @@ def command(
     shown = found[:limit] if limit else found
     if out.as_json:
         for info in shown:
-            out.write_json(as_json(info))
+            out.write_json(as_json(info, out.fields))
     else:
         _show(run, shown, long=long, errors=errors)
     left = ["all: -n 0"] if len(shown) < len(found) else []
@@ -90,13 +100,13 @@ def _show(run: Run, infos: list[SessionInfo], *, long: bool, errors: bool) -> No
         Column("FROM", cut=True),
     ]
     if long:
-        columns += [Column("CREATED", lambda moment: ago(moment, now), _iso), Column("BY")]
+        columns += [Column("CREATED", lambda moment: ago(moment, now), _iso), Column("BEGINS", cut=True)]
     write_table(run.out, columns, (_row(info, long=long) for info in infos))
 
 
 def _row(info: SessionInfo, *, long: bool) -> list[Any]:
     row: list[Any] = [info.name, info.message_count, info.updated_at, info.size_bytes, origin(info)]
-    return [*row, info.created_at, info.replica or ""] if long else row
+    return [*row, info.created_at, info.preview.first or ""] if long else row
 
 
 def _thousands(count: int) -> str:
