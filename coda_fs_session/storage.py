@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -285,13 +286,26 @@ class SessionStorage(ABC):
         infos: list[SessionInfo] = self.list_all() or []
         return StoreStats(len(infos), sum(i.message_count for i in infos), sum(i.size_bytes for i in infos))
 
-    def bulk(self) -> AbstractContextManager[None]:
+    def bulk(self, progress: Callable[[int], object] | None = None) -> AbstractContextManager[None]:
         """Return a block in which many sessions are created and saved; see `SessionManager.bulk`.
 
         What is saved in the block by the thread that is in it need be durable only at its end, also after an exception.
-        Blocks are not within each other. The default does nothing special.
+        Blocks are not within each other. The default does nothing special, and tells of progress once, at the end.
+
+        Args:
+            progress: called with how many sessions made in the block are durable. Not given where nobody asks.
         """
-        return nullcontext()
+        return nullcontext() if progress is None else self._counting(progress)
+
+    @contextmanager
+    def _counting(self, progress: Callable[[int], object]) -> Iterator[None]:
+        before: list[SessionInfo] | None = self.list_all()
+        names = {info.name for info in before or ()}
+        try:
+            yield
+        finally:
+            after: list[SessionInfo] | None = self.list_all()
+            progress(sum(info.name not in names for info in after or ()))
 
     def ready_to_save(self) -> None:  # noqa: B027 - most storages are so from the start
         """Load what a save takes. Called before the first change of a session: when it is saved there may be no file

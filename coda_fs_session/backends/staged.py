@@ -57,8 +57,8 @@ class StagedBackend(WrapperBackend):
         is_recorded: tells whether this machine has a record of a ref, which then may be more than a new one.
         places: returns the key under which a ref goes where somebody else has taken its key meanwhile, from 2 on, and
             further ones that must be free for it; from 1 on, with the key itself for 1.
-        written: is told of refs that were written, and of those that are under another key. It may raise: they are
-            durable by then.
+        written: is told of refs that were written, of those that are under another key, and how many new refs are
+            durable in all. It may raise: they are durable by then.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class StagedBackend(WrapperBackend):
         *,
         is_recorded: Callable[[RefKey], bool],
         places: Callable[[RefKey, int], Sequence[RefKey]],
-        written: Callable[[Written, Apart], None],
+        written: Callable[[Written, Apart, int], None],
     ) -> None:
         super().__init__(inner)
         self._is_recorded = is_recorded
@@ -78,6 +78,7 @@ class StagedBackend(WrapperBackend):
         self._mine.stages = True
         self._has_ended = False
         self._serial = count(1)
+        self._made = 0
         self._met: set[str] = set()
         self._became: dict[RefKey, tuple[Token, Token]] = {}  # of what was written: the last token here, the one there
         self._lock = threading.RLock()
@@ -126,11 +127,12 @@ class StagedBackend(WrapperBackend):
                     else:
                         apart.append((key, where))
                 self._refs = {}
+                self._made += len(staged)
             # Not empty where this is another thread: the one that holds back goes on meanwhile.
             self._bytes = sum(len(new.data) for new in list(self._objects.values()))
             if self._has_ended and self.is_empty:
                 _unfinished.discard(self)
-        self._written(written, apart)
+        self._written(written, apart, self._made)
 
     def _put_objects(self) -> None:
         """Write the objects; without the lock, which one who holds a ref of `inner` must not wait for."""
@@ -199,9 +201,7 @@ class StagedBackend(WrapperBackend):
                 self._put_objects()
                 self._bytes = sum(len(snapshot.data) for snapshot in self._refs.values())
 
-    # Refs
-
-    # What is staged comes first in all of these: what is not there any more is in `inner` by then.
+    # Refs: what is staged comes first in all of these. What is not there any more is in `inner` by then.
 
     def ref_tokens(self) -> dict[str, Token]:
         staged = {key.path: snapshot.token for key, snapshot in self._refs.copy().items()}
@@ -261,16 +261,15 @@ class StagedBackend(WrapperBackend):
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         if not self._stages:
             return super().create_ref(key, data)
-        if len(self._refs) >= MOST_REFS:
-            self.flush()
-        self._make_room()
+        self._make_room(1)
         if key in self._refs:
             raise RefTakenError(key)
         # Not waited for: who writes now may wait for a ref that this thread holds.
         elsewhere = self._is_first(key.replica) or self._is_recorded(key) or not self._lock.acquire(blocking=False)
         if elsewhere:
             self._put_objects()
-            return self.inner.create_ref(key, data)
+            token, self._made = self.inner.create_ref(key, data), self._made + 1
+            return token
         try:
             if self._is_there(key):
                 raise RefTakenError(key)
@@ -301,8 +300,8 @@ class StagedBackend(WrapperBackend):
         self._refs[key] = Snapshot(data, token)
         return token
 
-    def _make_room(self) -> None:
-        if self._bytes > MOST_BYTES:
+    def _make_room(self, refs: int = 0) -> None:
+        if self._bytes > MOST_BYTES or len(self._refs) + refs > MOST_REFS:
             self.flush()
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -31,8 +32,12 @@ class Bulk(AbstractContextManager[None]):
             )
 
     def __enter__(self) -> None:
+        self.begin()
+
+    def begin(self, *progress: Callable[[int], object]) -> None:
+        """Begin a block, which may tell of its progress."""
         try:
-            self._begin()
+            self._begin(*progress)
         except SessionError:
             raise
         except BaseException as error:
@@ -41,10 +46,11 @@ class Bulk(AbstractContextManager[None]):
             raise
 
     @operation
-    def _begin(self) -> None:
+    def _begin(self, *progress: Callable[[int], object]) -> None:
         with self._lock:
             self.refuse_nested()
-            self._block = block = self._storage.bulk()
+            # A storage of a program's own may not know that there is something to tell.
+            self._block = block = self._storage.bulk(*progress)
         try:
             block.__enter__()
         except BaseException:
@@ -72,3 +78,19 @@ class Bulk(AbstractContextManager[None]):
     def _end(self) -> None:
         if self._block is not None:
             self._block.__exit__(None, None, None)
+
+
+class Reporting(AbstractContextManager[None]):
+    """A block that tells of its progress."""
+
+    def __init__(self, bulk: Bulk, progress: Callable[[int], object]) -> None:
+        self._bulk = bulk
+        self._progress = progress
+
+    def __enter__(self) -> None:
+        self._bulk.begin(self._progress)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bulk.__exit__(kind, error, trace)

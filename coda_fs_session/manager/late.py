@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..templates import Templates as Templates
     from .autosave import Autosave as Autosave
     from .bulk import Bulk as Bulk
+    from .bulk import Reporting as Reporting
     from .open_sessions import OpenSessions as OpenSessions
 else:
     from ..process.loading import loading
@@ -41,7 +42,7 @@ else:
         "datetime": "datetime",
         "Path": "pathlib",
         "Autosave": ".autosave",
-        "Bulk": ".bulk",
+        **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
         "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",
         "SessionEvent": "..repo.events.changes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -81,13 +82,18 @@ class Saving(Manager):
         if failure is not None:
             raise failure
 
-    def bulk(self) -> AbstractContextManager[None]:
+    def bulk(self, *, progress: Callable[[int], object] | None = None) -> AbstractContextManager[None]:
         """Return a block for many creates and saves in a row, as when importing: ``with manager.bulk():``.
 
         In the block a save of this thread is not yet durable; all are at its end, also after an exception. What the
         body saved before an interrupt such as Ctrl-C is saved. A crash may lose what was saved in the block, and
         nothing else. Other threads and processes may use the store meanwhile: a save of another thread is durable when
         it returns, and other processes see what is made in the block by its end.
+
+        Args:
+            progress: is called with how many sessions made in the block are durable, after each thousand or so and at
+                the end. It cannot use this manager, which is at work: an UnsupportedError says so. An error in it comes
+                out of the call that wrote them, and undoes nothing of that.
 
         Raises:
             SessionError: a block of this manager is under way.
@@ -99,7 +105,7 @@ class Saving(Manager):
             if self._bulk is None:
                 self._bulk = late.Bulk(self._storage, self._operations, self._sessions.lock)
             self._bulk.refuse_nested()
-            return self._bulk
+            return self._bulk if progress is None else late.Reporting(self._bulk, progress)
 
     def _save_at_close(self) -> None:
         if not self._config.read_only:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -13,10 +14,16 @@ from .repository import Repository
 
 
 class Bulk(AbstractContextManager[None]):
-    """Lets a repository hold back what this thread makes until the end of a block."""
+    """Lets a repository hold back what this thread makes until the end of a block.
 
-    def __init__(self, repo: Repository) -> None:
+    Args:
+        progress: called with how many sessions are durable that were made in the block.
+    """
+
+    def __init__(self, repo: Repository, progress: Callable[[int], object] | None = None) -> None:
         self._repo = repo
+        self._progress = progress
+        self._told = 0
 
     def __enter__(self) -> None:
         repo = self._repo
@@ -48,18 +55,23 @@ class Bulk(AbstractContextManager[None]):
         """
         staged = self._repo.backend
         if isinstance(staged, StagedBackend):
-            staged.finish()
-            # Another thread may have done this, and have begun the next block.
-            if self._repo.backend is staged:
-                self._repo.use(staged.inner)
+            try:
+                staged.finish()
+            finally:
+                # What is told of it may have raised. Or another thread has done this, and has begun the next block.
+                if staged.is_empty and self._repo.backend is staged:
+                    self._repo.use(staged.inner)
 
-    def _note(self, written: Written, apart: Apart) -> None:
+    def _note(self, written: Written, apart: Apart, made: int) -> None:
         self._repo.index.moved(written, self._repo.fold)
         for key, _ in apart:
             warn(
                 f"another process has made a session in {key.path} during bulk(); both are kept: list_sessions() has "
                 "them, one by a derived name"
             )
+        if self._progress is not None and made > self._told:
+            self._told = made
+            self._progress(made)
 
 
 def _places(backend: Backend, key: RefKey, number: int) -> list[RefKey]:

@@ -353,10 +353,10 @@ class RepoStorage(Uncopied, Saving):
     def opened(self, session: Session) -> None:
         self._cursors.forget_attempts(session)
 
-    def bulk(self) -> AbstractContextManager[None]:
+    def bulk(self, progress: Callable[[int], object] | None = None) -> AbstractContextManager[None]:
         from .bulk import Bulk
 
-        self._bulk = Bulk(self.repo)
+        self._bulk = Bulk(self.repo, progress)
         return self._bulk
 
     def recover(self) -> None:

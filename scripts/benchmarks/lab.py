@@ -30,6 +30,7 @@ class Scale:
     short_conversations: int = 1000
     long_conversations: tuple[int, int] = (1000, 300)  # so many, of so many messages
     brought: int = 5000  # sessions that a sync tool has brought
+    imported: int = 10_000
     idle: int = 60  # seconds of watching while nothing happens
     slower: int = 1  # divides the rounds
 
@@ -51,6 +52,7 @@ QUICK = Scale(
     short_conversations=20,
     long_conversations=(20, 300),
     brought=200,
+    imported=200,
     idle=3,
     slower=20,
 )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from coda_fs_session import SessionManager
@@ -66,6 +67,44 @@ def flat(lab: Lab, number: int) -> Ours:
         return lab.new_store_of(number)
     finally:
         spread.FLAT_REFS = usual
+
+
+def by_prefix(lab: Lab, backend: str = "files") -> Row:
+    """A list of some ten sessions by the beginning of their names, against one look at one, by the same manager."""
+    contenders: dict[str, Prepare] = {}
+    for number in lab.scale.many:
+        ours = lab.store_of(number, backend)
+        for what, known in (("", SessionManager(ours.config)), (", a new manager", None)):
+            made = partial(SessionManager, ours.config) if known is None else partial(itself, known)
+            contenders[f"get_session_info, {number:,}{what}"] = with_name(number, made, SessionManager.get_session_info)
+            contenders[f"by prefix, {number:,}{what}"] = with_name(number, made, listed_by_prefix)
+    results = milliseconds(interleave(contenders, lab.rounds(30)))
+    checks = []
+    for what, must in (("", 2), (", a new manager", None)):
+        for number in lab.scale.many:
+            ends = f"{number:,}{what}"
+            checks.append(ratio(results, f"by prefix, {ends}", f"get_session_info, {ends}", must=must))
+    return Row(f"list of {FEW + 1} sessions by prefix, by the sessions in the store{ON[backend]}", results, checks)
+
+
+def itself(manager: SessionManager) -> SessionManager:
+    return manager
+
+
+def with_name(number: int, made: Callable[[], SessionManager], ask: Callable[[SessionManager, str], object]) -> Prepare:
+    def act(turn: int) -> object:
+        manager = made()
+        # It has a session of this name, and ten of names that are one digit longer.
+        return manager, ask(manager, f"session-{number // 100 + turn}")
+
+    return lambda turn: lambda: act(turn)
+
+
+def listed_by_prefix(manager: SessionManager, prefix: str) -> object:
+    infos = manager.list_sessions(prefix=prefix)
+    if len(infos) != FEW + 1:
+        raise RuntimeError(f"{len(infos)} sessions begin with {prefix}")
+    return infos
 
 
 def look_up(lab: Lab, backend: str = "files") -> Row:

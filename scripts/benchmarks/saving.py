@@ -17,7 +17,9 @@ from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 
 from .children import Child
-from .contenders import NAMES, Contender, open_contender
+from .contenders import NAMES, Contender, Message, open_contender
+from .contenders.ours import Ours
+from .contenders.raw import Raw
 from .lab import Lab
 from .measure import Check, Prepare, Row, Summary, interleave, milliseconds, ratio, ready
 
@@ -174,6 +176,33 @@ def many_messages(lab: Lab) -> Row:
         ratio(results, "ours on sqlite", "sqlite"),
     ]
     return Row(f"bulk save of {size:,} messages into a new store", results, checks)
+
+
+def many_sessions(lab: Lab) -> Row:
+    """As an importer does; what raw does is one write and one sync for each, into a file of its own."""
+    number, turns = lab.scale.imported, lab.rounds(3)
+
+    def one_by_one(conversations: list[list[Message]]) -> Callable[[], object]:
+        raw = Raw(lab.spare())
+        return lambda: [raw.save_all(f"session-{serial}", each) for serial, each in enumerate(conversations)]
+
+    def in_a_block(conversations: list[list[Message]]) -> Callable[[], object]:
+        ours = Ours(lab.spare())
+
+        def run() -> object:
+            with ours.manager.bulk():
+                for serial, each in enumerate(conversations):
+                    ours.fill(f"session-{serial}", each)
+            return ours
+
+        return run
+
+    def prepared(contender: Callable[[list[list[Message]]], Callable[[], object]]) -> Prepare:
+        return lambda _turn: contender([lab.messages.take(10) for _ in range(number)])
+
+    contenders = {"raw": prepared(one_by_one), "ours": prepared(in_a_block)}
+    results = milliseconds(interleave(contenders, turns, warm_up=0))
+    return Row(f"{number:,} sessions of 10 messages in bulk()", results, [ratio(results, "ours", "raw", must=2)])
 
 
 def four_processes(lab: Lab) -> Row:

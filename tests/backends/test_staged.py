@@ -16,7 +16,7 @@ from coda_fs_session.testing import BackendTests, Fault, FaultyBackend
 from coda_fs_session.testing.kit.case import KEY, OTHER, new_object
 
 
-def staged(inner: Backend, written: Callable[[Written, Apart], None] = lambda _, __: None) -> StagedBackend:
+def staged(inner: Backend, written: Callable[[Written, Apart, int], None] = lambda *_: None) -> StagedBackend:
     def places(key: RefKey, number: int) -> list[RefKey]:
         return [key if number == 1 else RefKey(f"{key.path}.{number}")]
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_written_later(inner: MemoryBackend, verb: str
     """Once, also where the first attempt had its effect."""
     faulty = FaultyBackend(inner, Fault(verb, when="before" if when == "before" else "after"))
     moved: list[tuple[RefKey, Token]] = []
-    backend = staged(faulty, lambda written, _: moved.extend((key, now.token) for key, _, now in written))
+    backend = staged(faulty, lambda written, *_: moved.extend((key, now.token) for key, _, now in written))
     backend.put_objects([new := new_object(b"one\n")])
     backend.create_ref(KEY, b"one\n")
     with pytest.raises(StoreError, match="on purpose"):

@@ -33,6 +33,13 @@ class Raw:
             sync_data(descriptor)
         os.close(descriptor)
 
+    def save_all(self, session: str, messages: list[Message]) -> None:
+        lines = b"".join([orjson.dumps(message, option=LINE) for message in messages])
+        descriptor = os.open(self._path(session), os.O_WRONLY | os.O_EXCL | os.O_CREAT, 0o600)
+        os.write(descriptor, lines)
+        sync_data(descriptor)
+        os.close(descriptor)
+
     def bulk(self, session: str, messages: list[Message]) -> None:
         lines = b"".join([orjson.dumps(message, option=LINE) for message in messages])
         with open(self._path(session), "xb", buffering=0) as file:
