@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .hooks.hooks import PendingSave, SessionHook
     from .hooks.make_storable import MakeStorable
     from .hooks.redact import Redact
+    from .interchange.report import ImportReport
     from .manager.manager import SessionManager
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
@@ -63,6 +64,7 @@ _HOMES = {
     "MakeStorable": "hooks.make_storable",
     **dict.fromkeys(("PendingSave", "SessionHook"), "hooks.hooks"),
     "Redact": "hooks.redact",
+    "ImportReport": "interchange.report",
     "SessionManager": "manager.manager",
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
@@ -88,6 +90,7 @@ __all__ = [
     "ConfigError",
     "CorruptionError",
     "ExportError",
+    "ImportReport",
     "InvalidMessageError",
     "InvalidNameError",
     "MakeStorable",

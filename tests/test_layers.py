@@ -112,7 +112,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "manager.", "aio."),
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
-        *("repo.events.", "repo.sync."),
+        *("repo.events.", "repo.sync.", "interchange.report"),
     ),
     # The command has what a program of a user has: the public names, and what a message says.
     "cli.": ("", "session.shapes.", "cli."),

@@ -187,6 +187,7 @@ WRITES: dict[str, Callable[[SessionManager, Session, Path], object]] = {
     "delete what is not there": lambda manager, session, file: manager.delete_session("new", missing_ok=True),
     "rename": lambda manager, session, file: manager.rename_session("chat", "new"),
     "import": lambda manager, session, file: manager.import_session(file, on_exists="replace"),
+    "import sessions": lambda manager, session, file: manager.import_sessions(file),
     "bring back": lambda manager, session, file: manager.bring_back(),
     "bulk": lambda manager, session, file: manager.bulk(),
     "sync": lambda manager, session, file: manager.sync(file.with_name("elsewhere")),

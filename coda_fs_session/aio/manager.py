@@ -132,6 +132,7 @@ class AsyncSessionManager(Uncopied):
     get_session_info = _verb(SessionManager.get_session_info, "name")
     export_session = _verb(SessionManager.export_session, "name")
     import_session = _verb(SessionManager.import_session, "name")
+    import_sessions = _verb(SessionManager.import_sessions)
     kept_aside = _verb(SessionManager.kept_aside)
     bring_back = _verb(SessionManager.bring_back, "name")
     sync = _verb(SessionManager.sync)

@@ -22,12 +22,12 @@ _LONGEST_WAY = 64
 
 def picks(name: str) -> bool:
     """Tell whether a file in a folder may be one of this format."""
-    return _FILE.match(name) is not None
+    return _FILE.match(name) is not None or name == _LISTED
 
 
 def fits(head: Head) -> bool:
     """Tell whether a file is of this format."""
-    return head.is_document and head.has("mapping") and not head.has("chat_messages")
+    return head.is_document and (head.has("logical_files") or (head.has("mapping") and not head.has("chat_messages")))
 
 
 def links(file: SourceFile) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import ExportError
-from . import chatgpt, claude, claude_code, codex
+from . import chatgpt, claude, claude_code, codex, openai, own
 from .fields import Keep
 from .sources import Head, SourceFile
 from .tree import MessageTree
@@ -32,7 +32,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     module.NAME: Format(module.NAME, module.picks, module.fits, module.links, module.read)
-    for module in (chatgpt, claude, claude_code, codex)
+    for module in (chatgpt, claude, claude_code, codex, openai, own)
 }
 
 

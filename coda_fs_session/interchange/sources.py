@@ -21,6 +21,7 @@ MOST_TO_ONE = 200
 _FREE = 1024 * 1024
 _HEAD = 256 * 1024
 _RECORDS = 20
+_LONGEST_FIRST = 64 * 1024 * 1024
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -76,7 +77,14 @@ class Head:
         if self._records is None:
             self._records = []
             lines = self.data.split(b"\n")
-            for line in lines[:_RECORDS] if self.whole else lines[:-1][:_RECORDS]:
+            if not self.whole:
+                lines = lines[:-1]
+            if not lines and self.kind == b"{":
+                # A first line that is long, as with an image in it.
+                with plain(self.file) as stream:
+                    line = stream.readline(_LONGEST_FIRST)
+                lines = [line] if line.endswith(b"\n") else []
+            for line in lines[:_RECORDS]:
                 try:
                     value = parsed(line.removeprefix(b"\xef\xbb\xbf")) if line.strip() else None
                 except ValueError:

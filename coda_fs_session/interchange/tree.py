@@ -40,6 +40,7 @@ class MessageTree:
         current: the id of the record that the source shows last, "" where it does not say.
         rest: what of the whole the messages do not have.
         notes: what was odd, for the report.
+        given: the sessions, of a source that has sessions rather than a tree.
     """
 
     format: str
@@ -53,6 +54,7 @@ class MessageTree:
     nodes: dict[str, Node] = field(default_factory=dict)
     rest: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    given: list[Branch] = field(default_factory=list)
 
     def add(self, node: Node) -> Node:
         """Add a record; one whose id is there already counts once if it is equal, and else goes by ``id#2``."""
@@ -78,6 +80,7 @@ class Branch:
         at: how many messages it has from there.
         messages: its own; `ids` has, for each, the record that it is of.
         current: whether it ends with the record that the source shows last.
+        title, metadata, created, updated: what the source says of this session alone.
     """
 
     id: str
@@ -86,6 +89,15 @@ class Branch:
     messages: list[Message] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     current: bool = False
+    title: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+    @property
+    def length(self) -> int:
+        """How many messages it has, with those of the one that it forked from."""
+        return self.at + len(self.messages)
 
 
 def identity(format_name: str, account: str, source_id: str) -> str:
@@ -107,6 +119,8 @@ def branches(tree: MessageTree) -> list[Branch]:
 
     No recursion: a tree may be as deep as it likes.
     """
+    if tree.given:
+        return tree.given
     roots, children, current = _kept(tree)
     found: list[Branch] = []
     pending: list[tuple[str, int | None, int]] = [(root, None, 0) for root in reversed(roots)]

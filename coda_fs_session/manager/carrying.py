@@ -79,6 +79,60 @@ class Carrying(Manager):
             self._save(session)
             return session
 
+    def import_sessions(
+        self,
+        *paths: str | os.PathLike[str],
+        format: str | None = None,
+        names: str | None = None,
+        keep: Literal["none", "rest", "all"] = "rest",
+        assets: str | os.PathLike[str] | None = None,
+        again: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[late.ImportReport], object] | None = None,
+    ) -> late.ImportReport:
+        """Bring in what other programs keep: exports, and the files of agents; durable when this returns.
+
+        Each way through a chat is a session: the first one of the chat, and a branch for every answer or prompt that
+        the source has beside another. The files are only read. Run again, it adds what is new. A session that was
+        changed here stays so, and what is new goes into a branch of it. What was deleted here is not brought back.
+
+        It may be interrupted anywhere, and run again.
+
+        Args:
+            paths: files, folders and zip files.
+            format: what the files are, where that cannot be told from what is in them.
+            names: a pattern for names, with the fields format, project, title and id.
+            keep: what to keep beside the messages, under ``source``: what they do not have of a record ("rest"), all
+                of it, or nothing.
+            assets: a folder for images and files of more than 250 kB that stand in messages, each called by its
+                SHA-256. Without it the hash alone is kept.
+            again: bring back what was deleted, and look at files that did not change.
+            dry_run: tell what would be done, and change nothing.
+            progress: is called with the report so far after each chat.
+
+        Raises:
+            ValueError: no path is given, or an argument is not possible.
+            FileNotFoundError: a path is not there.
+            StoreReadOnlyError: this manager was opened read_only.
+            StoreError: the store cannot be written; what the report had counted by then may be missing.
+        """
+        if not paths:
+            raise ValueError("import_sessions needs the paths of files or folders")
+        from .importing import Importer, opened_block
+
+        importer = Importer(
+            self,
+            lambda: opened_block(self),
+            format_name=format,
+            names=names,
+            keep=keep,
+            assets=assets,
+            again=again,
+            dry_run=dry_run,
+            progress=progress,
+        )
+        return importer.run(list(paths))
+
     @operation
     def kept_aside(self) -> list[late.SessionInfo]:
         """Return what is known of every session that this machine had saved and that is kept outside the store.

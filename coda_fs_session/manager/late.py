@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..format.records import given_time as given_time
     from ..hooks.hooks import Hooks as Hooks
+    from ..interchange.report import ImportReport as ImportReport
     from ..repo.events.changes import SessionEvent as SessionEvent
     from ..repo.events.watch import Watch as Watch
     from ..repo.storage import RepoStorage as RepoStorage
@@ -45,6 +46,7 @@ else:
         **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
         "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",
+        "ImportReport": "..interchange.report",
         "SessionEvent": "..repo.events.changes",
         "Watch": "..repo.events.watch",
         "RepoStorage": "..repo.storage",

@@ -7,8 +7,9 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
-from ..backends.disk.files import Files
+from ..backends.disk.files import Files, make_folders
 from ..backends.disk.new_files import NewFile
 from ..errors import ExportError
 from ..process.system import PLAIN
@@ -41,6 +42,13 @@ def write_outside(target: str | os.PathLike[str], parts: Iterable[bytes], *, ove
     return path
 
 
+def make_folder_outside(path: str | os.PathLike[str]) -> str:
+    """Make a folder outside the store, with those above it, where it is not there; return its path."""
+    folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    make_folders(Files(), folder)
+    return folder
+
+
 def _taken(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and overwrite is false", str(path))
 
@@ -63,3 +71,20 @@ def read_outside(path: Path) -> bytes:
             return file.read()
     finally:
         os.close(descriptor)
+
+
+def open_outside(path: str) -> IO[bytes]:
+    """Open a regular file for reading, without waiting for a pipe; a link was followed by whoever asked.
+
+    Raises:
+        OSError: it cannot be read.
+        ExportError: it is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | PLAIN)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ExportError("is no regular file: copy what it gives into one, and import that", path)
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise

@@ -85,6 +85,10 @@ class RepoStorage(Uncopied, Saving):
             return resolve(self.repo, name)
         return resolved
 
+    def was_deleted(self, name: str) -> bool:
+        """Tell whether a name is free because the session that had it was deleted, here or on another machine."""
+        return self._resolve(name).tombstone is not None
+
     def _load(self, name: str, resolved: Resolved) -> Session | None:
         if resolved.shown is None:
             return None

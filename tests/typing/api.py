@@ -12,6 +12,7 @@ from coda_fs_session import (
     Change,
     ConfigError,
     CorruptionError,
+    ImportReport,
     InvalidMessageError,
     InvalidNameError,
     MakeStorable,
@@ -119,6 +120,8 @@ assert_type(manager.export_session("talk", Path("talk.json"), overwrite=True), P
 assert_type(manager.import_session("talk.json"), Session)
 assert_type(manager.import_session(Path("talk.json"), name="copy", on_exists="replace"), Session)
 manager.import_session("talk.json", on_exists="merge")  # type: ignore[arg-type]
+assert_type(manager.import_sessions("a.json", Path("b"), keep="all", progress=print), ImportReport)
+manager.import_sessions("a.json", keep="some")  # type: ignore[arg-type]
 manager.close()
 
 # What it tells about them.

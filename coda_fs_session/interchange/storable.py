@@ -1,0 +1,90 @@
+"""Messages of a tree in a form that a session takes: without what JSON refuses, and without large files in them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..format.jsonable import jsonable
+from .tree import Branch, Message, MessageTree
+
+LARGE = 256_000
+"""Characters of base64 from which on a file leaves its message."""
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,", re.ASCII)
+
+Store = Callable[[str, bytes], None]
+
+
+def make_storable(tree: MessageTree, branches: list[Branch], store: Store | None) -> None:
+    """Change what is in the messages of branches to what can be stored; the notes of the tree tell what.
+
+    Args:
+        store: is given the name and the bytes of a file that leaves a message; None to keep its hash alone.
+    """
+    for branch in branches:
+        for place, message in enumerate(branch.messages):
+            if not branch.title:
+                message = _without_files(message, store)
+            branch.messages[place], changes = jsonable(message, "message")
+            for change in changes:
+                name = branch.ids[place]
+                tree.notes.append(f"{tree.id}, {name}: {change.path} was {change.was}, and is {change.became} now")
+        branch.metadata = jsonable(branch.metadata)[0]
+    tree.rest, changes = jsonable(tree.rest)
+    tree.title = None if tree.title is None else jsonable(tree.title)[0]
+
+
+def _without_files(message: Message, store: Store | None) -> Message:
+    """Return a message with the hash of a large file in place of the file."""
+    found: list[dict[str, Any]] = []
+
+    def slim(value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return _file(value, found, store) if len(value) > LARGE else value
+        if depth > 50:
+            return value
+        if isinstance(value, dict):
+            return {key: slim(each, depth + 1) for key, each in value.items()}
+        if isinstance(value, list):
+            return [slim(each, depth + 1) for each in value]
+        return value
+
+    if not _has_large(message):
+        return message
+    made: Message = slim(message, 0)
+    if found:
+        known = made.get("attachments")
+        made["attachments"] = [*(known if isinstance(known, list) else []), *found]
+    return made
+
+
+def _has_large(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        at = pending.pop()
+        if isinstance(at, str):
+            if len(at) > LARGE:
+                return True
+        elif isinstance(at, dict):
+            pending += at.values()
+        elif isinstance(at, list):
+            pending += at
+    return False
+
+
+def _file(text: str, found: list[dict[str, Any]], store: Store | None) -> str:
+    match = _DATA.match(text)
+    try:
+        data = base64.b64decode(text[match.end() :] if match else text, validate=True)
+    except (binascii.Error, ValueError):
+        # A long text.
+        return text
+    digest = hashlib.sha256(data).hexdigest()
+    if store is not None:
+        store(digest, data)
+    found.append({"mime": match[1] or "" if match else "", "size": len(data), "sha256": digest})
+    return f"sha256:{digest}"

@@ -1,0 +1,322 @@
+"""One chat of another program, and the sessions that it has here."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ..errors import SessionExistsError
+from ..format.jsonl import encode_all
+from ..format.names import checked_name
+from ..interchange import own
+from ..interchange.naming import branch_name, name_of, short_id, title_of
+from ..interchange.times import moment
+from ..interchange.tree import Branch, Message, MessageTree, identity
+from ..session.session import Session
+from .branching import branch as make_branch
+from .core import Manager
+
+IMPORT = "coda_fs_session.import"
+"""Metadata key under which the identity of an imported session stands, and how much of it was imported."""
+SOURCE = "source"
+
+Key = tuple[str, str, str, str]
+"""Format, account, chat and branch."""
+
+
+class Known(NamedTuple):
+    """A session that was imported before."""
+
+    name: str
+    note: dict[str, Any]
+
+
+Imported = dict[Key, Known]
+
+
+def identities(manager: Manager) -> Imported:
+    """Return the sessions of a store that were imported, by what they were imported from."""
+    found: Imported = {}
+    # By name: of several sides the one that kept the name counts.
+    for info in sorted(manager._storage.list_all() or (), key=lambda info: (info.diverged_from is not None, info.name)):
+        note = info.metadata.get(IMPORT)
+        if isinstance(note, dict):
+            key = tuple(str(note.get(part, "")) for part in ("format", "account", "id", "branch"))
+            found.setdefault(key, Known(info.name, note))  # type: ignore[arg-type]
+    return found
+
+
+class TreeImport:
+    """Brings what is new of one chat into the store.
+
+    A session here that is as it was imported follows its source. One that was changed here stays as it is, and what is
+    new goes into a branch of it.
+
+    Args:
+        known: the sessions of the store by what they were imported from; what is made is added.
+        ever: hashes of all that was ever imported here: what is there and not in the store was deleted.
+    """
+
+    def __init__(
+        self,
+        manager: Manager,
+        tree: MessageTree,
+        split: list[Branch],
+        known: Imported,
+        ever: dict[str, int],
+        *,
+        again: bool,
+        dry_run: bool,
+    ) -> None:
+        self._manager, self._tree, self._split = manager, tree, split
+        self._known, self._ever = known, ever
+        self._again, self._dry_run = again, dry_run
+        self.is_new = self._known.get(self._key("")) is None
+        self.added = self.branches = 0
+        self.notes: list[str] = []
+        self.made: dict[str, int] = {}
+        self._name = ""
+
+    def run(self, names: str) -> None:
+        """Store what is new, the sessions before their branches."""
+        there = self._known.get(self._key(""))
+        self._name = there.name if there else checked_name(name_of(self._tree, self._split[0], names))
+        for place, branch in enumerate(self._split):
+            self._bring(branch, *self._whole(place), branch.id)
+        self.is_new = self.is_new and self.added > 0
+
+    def _key(self, branch: str) -> Key:
+        return (self._tree.format, self._tree.account, self._tree.id, branch)
+
+    def _whole(self, place: int) -> tuple[list[Message], list[str]]:
+        """Return all messages of a branch, with those that it has from others, and the records that they are of."""
+        branch = self._split[place]
+        messages, ids, at = [branch.messages], [branch.ids], branch.at
+        while branch.parent is not None:
+            branch = self._split[branch.parent]
+            if branch.at < at:
+                messages.append(branch.messages[: at - branch.at])
+                ids.append(branch.ids[: at - branch.at])
+            at = min(at, branch.at)
+        return [each for run in reversed(messages) for each in run], [each for run in reversed(ids) for each in run]
+
+    def _bring(self, branch: Branch, messages: list[Message], ids: list[str], key: str) -> None:
+        """Bring the session of a branch to what the source has, or make it.
+
+        Args:
+            messages, ids: all of the branch.
+            key: what it is known by: its own id, or that of its first record that is not in a session changed here.
+        """
+        known = self._known.get(self._key(key))
+        if known is None:
+            self._create(branch, messages, ids, key)
+            return
+        self.made[_short(self._key(key))] = 1
+        lines = self._hooked(known.name, messages)
+        note = self._note(branch, key, lines)
+        if known.note == note:
+            return
+        session = self._manager._load(known.name)
+        stored = [bytes(line) for line in session._state.copy.lines()]
+        same = _same(stored, lines)
+        is_ours = _hash(stored) == known.note.get("sha") and len(stored) == known.note.get("messages")
+        if same == len(lines):
+            # The source has no more than is here: what is more is of this store, or was taken out of the source.
+            if same == len(stored) or (not is_ours and known.note.get("sha") != note["sha"]):
+                self._save(session, branch, messages, [], note)
+            return
+        if is_ours and (same == len(stored) or _same(_ids_of(session), ids) == len(stored) <= len(lines)):
+            # It went on, or its last records grew.
+            self._save(session, branch, messages, [(same, messages[same:])], note)
+            self.added += len(lines) - len(stored)
+            return
+        count = known.note.get("messages")
+        if type(count) is int and count == len(lines) and known.note.get("sha") == note["sha"]:
+            # Only what is said of it is new.
+            self._save(session, branch, messages, [], note)
+            return
+        self.notes.append(f"{known.name} was changed here: what is new goes into a branch of it")
+        if self._known.get(self._key(ids[same])) is None:
+            self._fork(branch, messages, ids, ids[same], session, same)
+        elif ids[same] != key:
+            self._bring(branch, messages, ids, ids[same])
+
+    def _create(self, branch: Branch, messages: list[Message], ids: list[str], key: str) -> None:
+        """Make the session of a branch, in the store of one that shares what came before."""
+        if self._was_deleted(key):
+            return
+        parent = None if branch.parent is None else self._known.get(self._key(self._split[branch.parent].id))
+        if parent is not None and not self._dry_run:
+            session = self._manager._load(parent.name)
+            stored = [bytes(line) for _, line in zip(range(branch.at), session._state.copy.lines(), strict=False)]
+            same = _same(stored, self._hooked(parent.name, messages[: branch.at]))
+            self._fork(branch, messages, ids, key, session, same)
+            return
+        name = self._name if not key else branch.title or branch_name(self._name, key)
+        self._count(branch, key)
+        if self._dry_run:
+            self._known[self._key(key)] = Known(name, {})
+            return
+        note = self._note(branch, key, self._hooked(name, messages))
+        metadata = dict(branch.metadata) | self._described(branch, key, note)
+        created, updated = self._times(branch, messages)
+        for candidate in self._free(name):
+            session = Session(candidate, messages, metadata, created_at=created, updated_at=updated)
+            try:
+                self._manager._save(session)
+            except SessionExistsError:
+                if self._is_there(candidate, messages):
+                    self.added -= len(branch.messages)
+                    return
+                continue
+            self._made(key, session.name, note)
+            return
+
+    def _fork(
+        self, branch: Branch, messages: list[Message], ids: list[str], key: str, parent: Session, same: int
+    ) -> None:
+        """Make a session with the first messages of another one, and with what comes after in the source."""
+        if self._was_deleted(key):
+            return
+        name = branch.title or branch_name(self._name, key)
+        self._count(branch, key, len(messages) - same)
+        if self._dry_run:
+            self._known[self._key(key)] = Known(name, {})
+            return
+        created, updated = self._times(branch, messages)
+        for candidate in self._free(name):
+            try:
+                session = make_branch(
+                    self._manager, candidate, parent.name, same, created_at=created, updated_at=updated
+                )
+            except SessionExistsError:
+                continue
+            note = self._note(branch, key, self._hooked(candidate, messages))
+            session.metadata.pop(SOURCE, None)
+            session.metadata.update(branch.metadata)
+            self._save(session, branch, messages, [(same, messages[same:])], note)
+            self._made(key, session.name, note)
+            return
+
+    def _save(
+        self,
+        session: Session,
+        branch: Branch,
+        messages: list[Message],
+        changes: list[tuple[int, list[Message]]],
+        note: dict[str, Any],
+    ) -> None:
+        if self._dry_run:
+            return
+        with session._lock:
+            for at, new in changes:
+                session.keep_first(at)
+                for message in new:
+                    if session._state.copy.append(message, limit=session._state.limit) < 0:
+                        session.reload()
+                        raise session._state.too_large()
+                session._changed()
+            before = session.metadata.get(IMPORT)
+            described = self._described(branch, str(note["branch"]), note)
+            titled = before.get("title") if isinstance(before, dict) else None
+            if titled is not None and session.metadata.get("title") != titled:
+                # Somebody gave it another title here.
+                described.pop("title", None)
+            if any(session.metadata.get(key) != value for key, value in described.items()):
+                session.update_metadata(described)
+        if session.has_unsaved_changes:
+            _, updated = self._times(branch, messages)
+            self._manager._save(session, updated=updated)
+        self._known[self._key(str(note["branch"]))] = Known(session.name, note)
+
+    def _described(self, branch: Branch, key: str, note: dict[str, Any]) -> dict[str, Any]:
+        described: dict[str, Any] = {IMPORT: note}
+        if self._tree.format == own.NAME:
+            return described
+        described["title"] = title_of(self._tree, self._split[0])
+        if not key and self._tree.rest:
+            described[SOURCE] = self._tree.rest
+        return described
+
+    def _note(self, branch: Branch, key: str, lines: list[bytes]) -> dict[str, Any]:
+        """Return what a session says of its source; nothing in it depends on this machine, or on when it is."""
+        tree = self._tree
+        note: dict[str, Any] = {"format": tree.format}
+        if tree.account:
+            note["account"] = tree.account
+        note |= {"id": tree.id, "branch": key, "messages": len(lines), "sha": _hash(lines)}
+        if tree.format != own.NAME:
+            note["title"] = title_of(tree, self._split[0])
+        return note | ({"current": True} if branch.current else {})
+
+    def _hooked(self, name: str, messages: list[Message]) -> list[bytes]:
+        """Return messages as they are stored: after the hooks."""
+        hooks = self._manager._hooks
+        if hooks is None:
+            return encode_all(messages, 0)
+        lines, _ = hooks.before_create(Session(name, messages))
+        return lines
+
+    def _was_deleted(self, key: str) -> bool:
+        """Tell whether a session was deleted here, or on a machine that this store was synced with."""
+        if self._again:
+            return False
+        if _short(self._key(key)) in self._ever:
+            return True
+        engine = self._manager._engine
+        name = self._name if not key else branch_name(self._name, key)
+        return engine is not None and self._tree.format != own.NAME and engine.was_deleted(name)
+
+    def _is_there(self, name: str, messages: list[Message]) -> bool:
+        """Tell whether a session of this package's own JSON is in the store that it came from."""
+        if self._tree.format != own.NAME:
+            return False
+        session = self._manager._load(name)
+        return [bytes(line) for line in session._state.copy.lines()] == encode_all(messages, 0)
+
+    def _free(self, name: str) -> list[str]:
+        suffix = f" #{short_id(self._tree)}"
+        first = name if name.endswith(suffix) else f"{name}{suffix}"
+        return [name, first, *(f"{first} ({number})" for number in range(2, 100))]
+
+    def _times(self, branch: Branch, messages: list[Message]) -> tuple[datetime | None, datetime | None]:
+        """Return when a session was made and last changed: by its messages, and as its source says."""
+        stamps = [found for message in messages if (found := moment(message.get("timestamp"))) is not None]
+        created = branch.created or self._tree.created or (stamps[0] if stamps else None)
+        updated = branch.updated or (stamps[-1] if stamps else None) or self._tree.updated or created
+        return created, updated
+
+    def _count(self, branch: Branch, key: str, messages: int | None = None) -> None:
+        self.added += len(branch.messages) if messages is None else messages
+        self.branches += bool(key)
+
+    def _made(self, key: str, name: str, note: dict[str, Any]) -> None:
+        self._known[self._key(key)] = Known(name, note)
+        self.made[_short(self._key(key))] = 1
+
+
+def _short(key: Key) -> str:
+    return hashlib.sha256(f"{identity(*key[:3])}\0{key[3]}".encode(errors="replace")).hexdigest()[:16]
+
+
+def _same(some: list[Any], others: list[Any]) -> int:
+    """Return how many of the first ones are the same."""
+    count = 0
+    for one, other in zip(some, others, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _ids_of(session: Session) -> list[Any]:
+    return [message.get("id") for message in session.iter_messages()]
+
+
+def _hash(lines: list[bytes]) -> str:
+    hashed = hashlib.sha256()
+    for line in lines:
+        hashed.update(line)
+        hashed.update(b"\n")
+    return hashed.hexdigest()[:32]

@@ -1,0 +1,223 @@
+"""Importing what other programs keep: from files to trees, and from those to sessions that grow when they do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from ..errors import ExportError, SessionError, SessionTooLargeError
+from ..format.jsonl import encode_all
+from ..interchange.fields import Keep
+from ..interchange.formats import Format, format_of, named
+from ..interchange.naming import check_names
+from ..interchange.report import ImportReport
+from ..interchange.sources import SourceFile
+from ..interchange.storable import make_storable
+from ..interchange.tree import MessageTree, branches, identity
+from .core import Manager
+from .import_notes import ImportNotes
+from .import_tree import Imported, TreeImport, identities
+from .outside import make_folder_outside, write_outside
+from .sources import files_at
+
+_AT_ONCE = 16 * 1024 * 1024
+"""Bytes of messages after which what was imported is made durable."""
+
+Progress = Callable[[ImportReport], object]
+
+
+class Importer:
+    """One import; see `SessionManager.import_sessions`."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        block: Callable[[], AbstractContextManager[None]],
+        *,
+        format_name: str | None,
+        names: str | None,
+        keep: Keep,
+        assets: str | os.PathLike[str] | None,
+        again: bool,
+        dry_run: bool,
+        progress: Progress | None,
+    ) -> None:
+        if keep not in ("none", "rest", "all"):
+            raise ValueError(f'keep takes "none", "rest" or "all", not {keep!r}')
+        if format_name is not None:
+            named(format_name)
+        self._names = check_names(names)
+        if not dry_run:
+            manager._refuse_if_read_only("import sessions")
+        self._manager, self._block = manager, block
+        self._format, self._keep, self._assets = format_name, keep, assets
+        self._again, self._dry_run, self._progress = again, dry_run, progress
+        self.report = ImportReport()
+        engine = manager._engine
+        self._notes = ImportNotes(None if engine is None else engine.repo.machine)
+        # What makes the same files other sessions.
+        self._options = f"{keep}{'' if assets is None else '+'}"
+        self._known: Imported = {}
+        # Of the block that is under way: what is to be noted once it has ended.
+        self._noted: dict[str, str] = {}
+        self._made: dict[str, int] = {}
+        self._finished: list[tuple[Format, list[SourceFile], int]] = []
+
+    def run(self, paths: list[str | os.PathLike[str]]) -> ImportReport:
+        """Import what is at some paths; durable when this returns."""
+        files = list(files_at(paths, self._format, self.report.notes, self.report.unreadable))
+        self._known = self._manager._within(lambda: identities(self._manager))
+        steps, more = self._steps(files), True
+        while more:
+            # So much at a time: what is saved in a block is in memory until its end.
+            size, more = 0, False
+            with nullcontext() if self._dry_run else self._block():
+                for brought in steps:
+                    size += brought
+                    if size > _AT_ONCE:
+                        more = True
+                        break
+            self._take_note()
+        return self.report
+
+    def _take_note(self) -> None:
+        """Remember what is durable now: it is not looked at again."""
+        if not self._dry_run:
+            self._notes.chats |= self._noted
+            self._notes.sessions |= self._made
+            for kind, unit, chats in self._finished:
+                for file in unit:
+                    self._notes.note(file, self._options, kind.name, kind.links(file), chats)
+            if self._noted or self._made or self._finished:
+                self._notes.keep()
+        self._noted, self._made, self._finished = {}, {}, []
+
+    def _steps(self, files: list[SourceFile]) -> Iterator[int]:
+        """Store one chat at a time, and yield the bytes of its messages."""
+        for kind, unit, told in self._units(files):
+            if told is not None and not self._again:
+                self.report.conversations += told
+                self.report.unchanged += told
+                self._tell()
+                continue
+            problems: list[str] = []
+            failed, chats = len(self.report.unreadable), 0
+            try:
+                for tree in kind.read(unit, self._keep, problems):
+                    chats += 1
+                    yield self._bring(tree)
+            except (ExportError, OSError) as error:
+                self.report.unreadable.append(str(error))
+            self.report.notes += problems
+            if len(self.report.unreadable) == failed:
+                self._finished.append((kind, unit, chats))
+
+    def _units(self, files: list[SourceFile]) -> Iterator[tuple[Format, list[SourceFile], int | None]]:
+        """Yield files that are read together; with the number of chats in them where none of them changed."""
+        found: dict[str, list[tuple[SourceFile, set[str], int | None]]] = {}
+        for file in files:
+            known = self._notes.known(file, self._options)
+            if known is not None and self._format in (None, known[0]):
+                kind, links, chats = known
+                found.setdefault(kind, []).append((file, set(links), chats))
+                continue
+            try:
+                fitting = format_of(file, self._format)
+                if fitting is not None:
+                    found.setdefault(fitting.name, []).append((file, fitting.links(file), None))
+                elif len(files) == 1:
+                    self.report.unreadable.append(f"{file.place} is in no format that is known")
+            except (ExportError, OSError, ValueError) as error:
+                self.report.unreadable.append(str(error))
+        for kind, members in found.items():
+            for unit in _linked(members):
+                counts = {chats for _, _, chats in unit}
+                yield named(kind), [file for file, _, _ in unit], counts.pop() if len(counts) == 1 else None
+
+    def _bring(self, tree: MessageTree) -> int:
+        """Store what is new of a chat; return the bytes of its messages."""
+        report = self.report
+        split = branches(tree)
+        make_storable(tree, split, self._store if self._assets is not None and not self._dry_run else None)
+        whole = identity(tree.format, tree.account, tree.id)
+        hashed, size = hashlib.sha256(repr((tree.title, tree.current)).encode(errors="replace")), 0
+        limit = self._manager._config.max_session_bytes
+        for branch in split:
+            lines = encode_all(branch.messages, 0)
+            length = sum(map(len, lines)) + len(lines)
+            size += length
+            if length > limit:
+                report.unreadable.append(f"{tree.format} {tree.title or tree.id} is larger than max_session_size")
+                return 0
+            hashed.update(f"{branch.id}\0{branch.parent}\0{branch.at}\0".encode(errors="replace"))
+            for line in lines:
+                hashed.update(line)
+        report.conversations += 1
+        report.notes += [f"{tree.format} {tree.title or tree.id}: {note}" for note in tree.notes]
+        digest = hashed.hexdigest()[:32]
+        if self._notes.chats.get(whole[:32]) == digest and not self._again:
+            report.unchanged += 1
+        else:
+            work = TreeImport(
+                self._manager, tree, split, self._known, self._notes.sessions, again=self._again, dry_run=self._dry_run
+            )
+            try:
+                self._manager._within(lambda: work.run(self._names))
+            except SessionTooLargeError as error:
+                report.unreadable.append(str(error))
+                return size
+            report.new += work.is_new
+            report.grew += not work.is_new and work.added > 0
+            report.unchanged += not work.is_new and work.added == 0
+            report.messages += work.added
+            report.branches += work.branches
+            report.notes += work.notes
+            self._made |= work.made
+            self._noted[whole[:32]] = digest
+        self._tell()
+        return size
+
+    def _store(self, digest: str, data: bytes) -> None:
+        assert self._assets is not None
+        path = os.path.join(make_folder_outside(self._assets), digest)
+        if not os.path.lexists(path):
+            write_outside(path, [data], overwrite=False)
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.report)
+
+
+def _linked(
+    members: list[tuple[SourceFile, set[str], int | None]],
+) -> list[list[tuple[SourceFile, set[str], int | None]]]:
+    """Return files in groups: two that share a link, directly or over others, are in one."""
+    leader: dict[str, int] = {}
+    above = list(range(len(members)))
+
+    def top(place: int) -> int:
+        while above[place] != place:
+            above[place] = place = above[above[place]]
+        return place
+
+    for place, (file, links, _) in enumerate(members):
+        for link in links or {file.name}:
+            other = top(leader.setdefault(link, place))
+            mine = top(place)
+            above[max(mine, other)] = min(mine, other)
+    groups: dict[int, list[tuple[SourceFile, set[str], int | None]]] = {}
+    for place, member in enumerate(members):
+        groups.setdefault(top(place), []).append(member)
+    return list(groups.values())
+
+
+def opened_block(manager: Any) -> AbstractContextManager[None]:
+    """Return the block that an import saves in: that of the program, where it is in one already."""
+    try:
+        block: AbstractContextManager[None] = manager.bulk()
+    except SessionError:
+        return nullcontext()
+    return block

@@ -1,0 +1,114 @@
+"""What an import makes of odd content, and of this package's own files and OpenAI's."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from storekit import open_store
+
+from coda_fs_session import ExportError, SessionManager
+from coda_fs_session.interchange import formats, sources
+from coda_fs_session.manager import importing
+
+from .chats import chatgpt, claude_code, put
+from .sessions import counts, main, said
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> SessionManager:
+    return open_store(tmp_path / "store")
+
+
+def test_a_session_that_is_too_large(tmp_path: Path) -> None:
+    """It is told, and the others are there; nothing of it is stored."""
+    path = put(tmp_path, "c.json", chatgpt({"u1": None}, {"u9": None}, texts={"u9": "x" * 200_000}))
+    with open_store(tmp_path / "store", max_session_size=0.1) as manager:
+        report = manager.import_sessions(path)
+        assert len(report.unreadable) == 1
+        assert "max_session_size" in report.unreadable[0]
+        assert said(manager) == {("u1",)}
+
+
+def test_what_json_refuses(manager: SessionManager, tmp_path: Path) -> None:
+    """Lone surrogates, NaN and long integers become what can be stored, with a note each."""
+    data = chatgpt({"u1": None}, texts={"u1": "\ud800!"}).replace(b"1695326273.5", b"NaN").replace(b'"T', b'"\\ud800T')
+    report = manager.import_sessions(put(tmp_path, "c.json", data))
+    assert main(manager).messages[0]["content"] == "\ufffd!"
+    assert len(report.notes) >= 2
+
+
+def test_large_files_leave_their_messages(manager: SessionManager, tmp_path: Path) -> None:
+    """Base64 of more than 250 kB goes to the folder that is given, by its hash; without one the hash stays."""
+    data = bytes(range(256)) * 1000
+    line = json.loads(claude_code(("u1", None)))
+    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(data).decode()}
+    line["message"]["content"] = [{"type": "image", "source": source}]
+    path = put(tmp_path, "s1.jsonl", json.dumps(line).encode() + b"\n")
+    manager.import_sessions(path, assets=tmp_path / "assets")
+    digest = hashlib.sha256(data).hexdigest()
+    (message,) = main(manager).messages
+    assert message["attachments"] == [{"mime": "image/png", "size": len(data), "sha256": digest}]
+    assert len(json.dumps(message)) < 1000
+    assert (tmp_path / "assets" / digest).read_bytes() == data
+
+
+def test_own_json(manager: SessionManager, tmp_path: Path) -> None:
+    """A session that this package exported keeps its name, and is the same one where it still is."""
+    session = manager.create_session("holiday")
+    session.add_message({"role": "user", "content": "text of sun", "n": 2**63})
+    session.update_metadata({"topic": "travel"})
+    manager.save_session(session)
+    path = manager.export_session("holiday", tmp_path / "holiday.json")
+    manager.import_sessions(path)
+    assert [info.name for info in manager.list_sessions()] == ["holiday"]
+    with open_store(tmp_path / "other") as other:
+        other.import_sessions(path)
+        found = other.load_session("holiday")
+        assert found.messages == session.messages
+        assert found.metadata["topic"] == "travel"
+        assert (found.created, found.updated) == (session.created, session.updated)
+        other.create_session("holiday two")
+        assert other.import_sessions(path, again=True).messages == 0
+
+
+def test_lines_of_openai(manager: SessionManager, tmp_path: Path) -> None:
+    """Messages are stored untouched; lines that begin alike are one chat with branches, and one may go on."""
+    first = [{"role": "system", "content": "text of s"}, {"role": "user", "content": "text of u"}]
+    answers = [{"role": "assistant", "content": f"text of {n}", "weight": n} for n in range(2)]
+    lines = [{"messages": [*first, answer], "tools": []} for answer in answers]
+    path = put(tmp_path, "t.jsonl", b"".join(json.dumps(each).encode() + b"\n" for each in lines))
+    assert counts(manager.import_sessions(path)) == (1, 1, 0, 4, 1, 0, 0)
+    assert said(manager) == {("s", "u", "0"), ("s", "u", "1")}
+    assert main(manager).messages == [*first, answers[0]]
+    assert counts(manager.import_sessions(path, again=True)) == (1, 0, 0, 0, 0, 1, 0)
+
+
+def test_two_candidates(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may be of two formats is an error that names both, and no question."""
+    path = put(tmp_path, "c.json", chatgpt({"u1": None}))
+    both = formats.FORMATS["claude"]._replace(fits=lambda _: True)
+    monkeypatch.setitem(formats.FORMATS, "claude", both)
+    with pytest.raises(ExportError, match="chatgpt or claude"):
+        formats.format_of(sources.in_memory("c.json", path.read_bytes()))
+    assert "chatgpt or claude" in manager.import_sessions(path).unreadable[0]
+    assert manager.import_sessions(path, format="chatgpt").new == 1
+
+
+def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
+    """Sessions of one file come with what they branched from; one that names no session before it is an error."""
+    page = Path(importing.__file__).parents[1] / "docs" / "formats" / "coda.md"
+    document = json.loads(page.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0])
+    manager.import_sessions(put(tmp_path, "trip.json", json.dumps(document).encode()))
+    trip, other = manager.load_session("trip"), manager.load_session("trip to the mountains")
+    assert [message["content"] for message in other.messages] == ["Where to?", "The Alps."]
+    assert (other.parent, len(trip)) == ("trip", 2)
+    for bad in ({"parent": "nobody"}, {"at": 9}, {"at": True}, {"name": "trip"}, {"messages": {}}, {"messages": [1]}):
+        broken = json.loads(json.dumps(document))
+        broken["sessions"][1] |= bad
+        report = manager.import_sessions(put(tmp_path, "bad.json", json.dumps(broken).encode()))
+        assert len(report.unreadable) == 1
+    assert len(manager.list_sessions()) == 2
