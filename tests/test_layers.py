@@ -75,6 +75,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
         *("repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
+    # What tells sessions apart and what merging leads to: values of values.
+    "repo.branches.": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.branches."),
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     "repo.saving": (

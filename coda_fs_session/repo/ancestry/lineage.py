@@ -6,10 +6,8 @@ each did next. Where messages stand, when they were written and by whom plays no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
-from operator import eq
 from typing import NamedTuple
 
 from ...errors import StoreError
@@ -17,7 +15,8 @@ from ...format.commits import Commit, TailEdit
 from ...format.generations import FIRST_GENERATION, Generation, GenerationId, Operation
 from ...format.ids import Chain
 from ...format.records import Base, CommitLink
-from ...format.tree import Entry, common_messages
+from ...format.tree import Entry
+from ..content.fronts import Reading, common_front
 from ..content.messages import MessageList
 from ..content.state import State
 
@@ -180,32 +179,25 @@ def _common_messages(one: Path, other: Path, number: int) -> int:
 def _common_listed(one: Path, other: Path, number: int, limit: int) -> int:
     """Count the equal messages at the front of two lists, reading little more than where they part."""
     first, second = one.runs[number].messages, other.runs[number].messages
-    spines = first.base.spine, second.base.spine
-    common = common_messages(*spines, _node_reader(one.head), _node_reader(other.head))
-    if spines[0].messages == spines[1].messages == common and first.base.tail == second.base.tail:
-        common = first.base.messages
-    common = min(common, limit)
-    equal: Iterator[bool] = map(
-        eq, _reading(one.head, first, common, limit), _reading(other.head, second, common, limit)
-    )
-    return common + sum(takewhile(bool, equal))
+    return common_front(first, second, limit, (_reading(one.head, first), _reading(other.head, second)))
 
 
-def _node_reader(head: State) -> Callable[[Entry], list[Entry]]:
-    def read(entry: Entry) -> list[Entry]:
+def _reading(head: State, messages: MessageList) -> Reading:
+    """Return how a list of a head's is read, with what is missing told as a problem of that head."""
+
+    def node(entry: Entry) -> list[Entry]:
         try:
-            return head.messages.objects.node(entry)
+            return messages.objects.node(entry)
         except StoreError as error:
             raise UndecidedError(head, error) from error
 
-    return read
+    def lines(start: int, stop: int) -> Iterator[bytes]:
+        try:
+            yield from messages.told_apart(start, stop)
+        except StoreError as error:
+            raise UndecidedError(head, error) from error
 
-
-def _reading(head: State, messages: MessageList, start: int, stop: int) -> Iterator[bytes]:
-    try:
-        yield from messages.told_apart(start, stop)
-    except StoreError as error:
-        raise UndecidedError(head, error) from error
+    return Reading(node, lines)
 
 
 def _commit(head: State, link: CommitLink) -> Commit:

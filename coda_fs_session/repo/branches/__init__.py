@@ -1,0 +1,1 @@
+"""Across sessions: what tells them apart, and what brings them together. Pure."""
