@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .hooks.redact import Redact
     from .interchange.report import ImportReport
     from .manager.manager import SessionManager
+    from .repo.branches.diff import Diff, Difference
+    from .repo.branches.report import MergeReport
+    from .repo.branches.tree import Branch, Joint, Tree
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
@@ -66,6 +69,9 @@ _HOMES = {
     "Redact": "hooks.redact",
     "ImportReport": "interchange.report",
     "SessionManager": "manager.manager",
+    **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
+    "MergeReport": "repo.branches.report",
+    **dict.fromkeys(("Branch", "Joint", "Tree"), "repo.branches.tree"),
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
     **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
@@ -85,15 +91,20 @@ _HOMES = {
 }
 
 __all__ = [
+    "Branch",
     "Breakdown",
     "Change",
     "ConfigError",
     "CorruptionError",
+    "Diff",
+    "Difference",
     "ExportError",
     "ImportReport",
     "InvalidMessageError",
     "InvalidNameError",
+    "Joint",
     "MakeStorable",
+    "MergeReport",
     "ObjectNotYetHereError",
     "PartialSessionError",
     "PendingSave",
@@ -125,6 +136,7 @@ __all__ = [
     "SyncTransfer",
     "Template",
     "Templates",
+    "Tree",
     "UnsupportedError",
     "Watch",
     "__version__",

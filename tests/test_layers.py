@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
-        *("repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
+        *("repo.branches.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     # What tells sessions apart and what merging leads to: values of values.
     "repo.branches.": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.branches."),
@@ -114,7 +114,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "manager.", "aio."),
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
-        *("repo.events.", "repo.sync.", "interchange.report"),
+        *("repo.branches.", "repo.events.", "repo.sync.", "interchange.report"),
     ),
     # The command has what a program of a user has: the public names, and what a message says.
     "cli.": ("", "session.shapes.", "cli."),

@@ -49,6 +49,7 @@ def test_all_is_sorted_and_complete() -> None:
     assert coda_fs_session.__all__ == sorted(coda_fs_session.__all__)
     assert set(coda_fs_session.__all__) == {
         *("SessionEvent", "SyncProgress", "SyncReport", "SyncTransfer", "Watch"),
+        *("Branch", "Diff", "Difference", "Joint", "MergeReport", "Tree"),
         *("Change", "ImportReport", "MakeStorable", "jsonable"),
         *("PendingSave", "Redact", "SessionHook", "Template", "Templates"),
         *("Breakdown", "SessionAnalytics", "Sharing"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from contextvars import copy_context
-from functools import partial, wraps
-from inspect import signature
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Self, TypeVar
 
 from anyio import CancelScope, Event, get_cancelled_exc_class
 
@@ -18,32 +17,14 @@ from ..process.uncopied import Uncopied
 from ..repo.events.watch import Watch
 from ..session.session import Session
 from ..storage import SessionStorage
+from .branches import AsyncBranches
 from .iterators import AsyncWatch, MessageIterator
 from .turns import Turns
+from .verbs import verb as _verb
 from .waiting import Bell, running_loop
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-
-def _verb(
-    method: Callable[Concatenate[SessionManager, _P], _R], *named: str, last: bool = False
-) -> Callable[Concatenate[AsyncSessionManager, _P], Coroutine[Any, Any, _R]]:
-    """Return a verb of the manager as a coroutine.
-
-    Args:
-        named: the parameters that say which sessions it is about, by name or object.
-        last: it waits for all calls that came before it.
-    """
-    parameters = list(signature(method).parameters)[1:]
-    places = [(name, parameters.index(name)) for name in named]
-
-    @wraps(method)
-    async def run(self: AsyncSessionManager, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        about = [args[place] if place < len(args) else kwargs.get(name) for name, place in places]
-        return await self._in_turn(partial(method, self._blocking, *args, **kwargs), about, last=last)
-
-    return run
 
 
 class AsyncSessionManager(Uncopied):
@@ -70,6 +51,7 @@ class AsyncSessionManager(Uncopied):
     """
 
     _bell: Bell | None
+    _blocking: SessionManager
 
     def __init__(
         self,
@@ -140,6 +122,11 @@ class AsyncSessionManager(Uncopied):
     describe = _verb(SessionManager.describe)
     store_exists = _verb(SessionManager.store_exists)
     use = _verb(SessionManager.use)
+
+    @property
+    def branches(self) -> AsyncBranches:
+        """Sessions beside each other: `SessionManager.branches`, its verbs as coroutines."""
+        return AsyncBranches(self)
 
     async def call(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Call a function in a worker thread: ``await manager.call(session.get_messages, limit=10)``.

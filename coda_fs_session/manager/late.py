@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..storage import with_origin as with_origin
     from ..templates import Templates as Templates
     from .autosave import Autosave as Autosave
+    from .branches import Branches as Branches
     from .bulk import Bulk as Bulk
     from .bulk import Reporting as Reporting
     from .open_sessions import OpenSessions as OpenSessions
@@ -43,6 +44,7 @@ else:
         "datetime": "datetime",
         "Path": "pathlib",
         "Autosave": ".autosave",
+        "Branches": ".branches",
         **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
         "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",

@@ -251,6 +251,11 @@ class SessionManager(Carrying, Saving, Telling):
                 self._templates = Templates(self)
             return self._templates
 
+    @property
+    def branches(self) -> late.Branches:
+        """Sessions beside each other: the branches of one, what tells two apart, and merging one into another."""
+        return late.Branches(self)
+
     def close(self) -> None:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 

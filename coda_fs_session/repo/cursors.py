@@ -147,8 +147,8 @@ def go_by_label(session: Session, shown: Shown) -> None:
     if shown.label != before and shown.diverged_from is not None:
         warn(
             f"session {before!r} was continued on another machine too; what you have open is now called "
-            f"{shown.label!r}: get_session_info({shown.label!r}).sides names the other sides, and .diverged_at is "
-            "where they part"
+            f"{shown.label!r}: get_session_info({shown.label!r}).sides names the other sides, .diverged_at is where "
+            f"they part, and branches.merge({shown.label!r}, {shown.diverged_from!r}) makes them one session again"
         )
 
 

@@ -110,7 +110,8 @@ class RepoStorage(Uncopied, Saving):
         warn(
             f"session {name!r} is not the conversation that this machine last saved under that name: that one goes by "
             f'{own.label!r} now. load_session({own.label!r}) goes on with it, and with diverged = "own" in [session] '
-            f"so does {name!r}. get_session_info({own.label!r}).sides names the other sides"
+            f"so does {name!r}. get_session_info({own.label!r}).sides names the other sides, and "
+            f"branches.merge({own.label!r}, {name!r}) makes them one session again"
         )
 
     def _mended(self, *names: str, act: Callable[[], _T]) -> _T:

@@ -24,6 +24,8 @@ from coda_fs_session import (
     SessionStorage,
 )
 from coda_fs_session.aio import AsyncSessionManager
+from coda_fs_session.aio.branches import AsyncBranches
+from coda_fs_session.manager.branches import Branches
 
 from .conftest import LIMIT, Config, Loop, hello
 
@@ -55,7 +57,7 @@ def test_the_verbs_do_what_they_do_elsewhere(loop: Loop, config: Config, backend
 
 def test_every_verb_is_here() -> None:
     """A verb or an option of `SessionManager` is one of `AsyncSessionManager`, with the same parameters."""
-    others = {"bulk", "templates", "watch", "close", "from_toml"}
+    others = {"bulk", "templates", "watch", "close", "from_toml", "branches"}
     for name in {name for name in vars(SessionManager) | dir_of_bases() if not name.startswith("_")} - others:
         ours = getattr(AsyncSessionManager, name)
         assert iscoroutinefunction(ours), name
@@ -67,6 +69,35 @@ def test_every_verb_is_here() -> None:
         assert [(each.name, each.kind, each.default) for each in ours.values() if each.name != "threads"] == wanted, (
             name
         )
+
+
+def test_every_verb_across_sessions_is_here() -> None:
+    """A verb of `SessionManager.branches` is one of `AsyncSessionManager.branches`, with the same parameters."""
+    for name in {name for name in vars(Branches) if not name.startswith("_")}:
+        ours = getattr(AsyncBranches, name)
+        assert iscoroutinefunction(ours), name
+        assert signature(ours) == signature(getattr(Branches, name)), name
+        assert ours.__doc__ == getattr(Branches, name).__doc__, name
+
+
+def test_merging(loop: Loop, config: Config) -> None:
+    """A branch is merged in a worker thread, in its turn: what was saved before is in it."""
+
+    async def main() -> None:
+        async with AsyncSessionManager(config) as manager:
+            trunk = await manager.create_session("trunk")
+            trunk.add_message({"content": "a"})
+            twig = await manager.create_session("twig", branch_from="trunk")
+            twig.add_message({"content": "b"})
+            report = await manager.branches.merge("twig", "trunk")
+            assert (report.name, report.added, len(trunk)) == ("trunk", 1, 2)
+            assert [each.name for each in await manager.branches.tree()] == ["trunk", "twig"]
+            assert not await manager.branches.diff("twig", "trunk")
+            await manager.branches.cherry_pick("twig", iter([0]), "trunk")
+            assert [info.name for info in await manager.branches.of("trunk")] == ["twig"]
+            assert len(trunk) == 3
+
+    loop(main)
 
 
 def dir_of_bases() -> dict[str, object]:

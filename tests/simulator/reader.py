@@ -172,7 +172,7 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     found.passed.update(identity for identity, _ in lines)
     # Before the first message there is nothing to have gone another way from.
     found.take(_FIRST_GENERATION, [], 0)
-    commits = _take_commits(header.get("commit"), generation["id"], found)
+    commits = _take_commits(header.get("commit"), generation, found)
     try:
         messages = _messages_of(base, found)
     except MissingObject:
@@ -207,22 +207,30 @@ def _read(lines: list[tuple[str, bytes]], files: Files) -> StoredRef:
     )
 
 
-def _take_commits(link: list[Any] | None, generation: str, found: _Gathering) -> int:
-    """Gather the states that a chain of commits froze, before the present generation; return how many there are."""
+def _take_commits(link: list[Any] | None, generation: dict[str, Any], found: _Gathering) -> int:
+    """Gather the states that a chain of commits froze, before the present generation; return how many there are.
+
+    What merges took in is gathered too: it came before, though it is no part of the path.
+    """
     count = int(link[2]) + 1 if link else 0
     commits = []
     with suppress(MissingObject):
         while link:
             commits.append(json.loads(found.object(link[0])))
             link = commits[-1].get("previous")
-    generations = [commit.get("generation", {"id": _FIRST_GENERATION})["id"] for commit in commits]
-    found.first = [generation, *generations][-1]
+    generations = [commit.get("generation", {"id": _FIRST_GENERATION}) for commit in commits]
+    for merge in (generation, *generations):
+        for *_, taken in merge.get("merged", []):
+            if taken[0] not in found.needed:
+                with suppress(MissingObject):
+                    _take_commits(taken, {"id": _FIRST_GENERATION}, found)
+    found.first = [generation, *generations][-1]["id"]
     with suppress(MissingObject):
         for commit, frozen_in in zip(commits, generations, strict=True):
             found.passed.add(commit["line"])
             found.edited |= bool(commit.get("edits"))
             frozen = _messages_of(commit["base"], found)
-            found.take(frozen_in, frozen, commit["base"].get("start", 0))
+            found.take(frozen_in["id"], frozen, commit["base"].get("start", 0))
     return count
 
 

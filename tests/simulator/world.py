@@ -24,10 +24,11 @@ from coda_fs_session.session.session import Session
 from . import invariants
 from .invariants import Acknowledged
 from .machines import Clock, Replica
+from .merge_steps import MergeSteps
 from .places import MemoryPlace, Place
 from .reader import StoredRef, StoreReader, marks_along
 from .steps import History, Step
-from .tool_steps import Results, ToolSteps
+from .tool_steps import Results
 from .transport import Carried, exchange
 from .views import View, lines_of, plain, view_of
 
@@ -41,7 +42,7 @@ class HistoryFailed(AssertionError):
     """A promise was broken; the text tells which, and every step up to there, also as a script."""
 
 
-class World(ToolSteps):
+class World(MergeSteps):
     """Replicas of one store.
 
     Args:

@@ -14,7 +14,7 @@ from ..content.state import State
 
 
 def covers(newer: State, older: State) -> bool:
-    """Tell whether `older` is `newer` or a state that it went through, so that showing `newer` alone loses nothing.
+    """Tell whether `older` is `newer`, or a state that it went through or took in: showing `newer` alone loses nothing.
 
     Raises:
         StoreError: an object is missing or damaged that decides it.
@@ -23,11 +23,11 @@ def covers(newer: State, older: State) -> bool:
         return True
     # Late: hardly any session has two refs that take a look at messages.
     with loading():
-        from .lineage import UndecidedError, last_common, paths_of
+        from .lineage import UndecidedError
+        from .merges import went_through
 
     try:
-        path, path_there = paths_of(older, newer)
-        return path.step_after(last_common(path, path_there)) is None
+        return went_through(newer, older)
     except UndecidedError as error:
         raise error.problem from error
 
@@ -59,11 +59,17 @@ def commit_at(objects: Objects, link: CommitLink, depth: int) -> Commit:
 def same_life(newer: State, older: State) -> bool:
     """Tell whether the name was neither deleted nor created anew between a state and one that covers it."""
     for generation in generations(newer):
-        if generation is None or generation.id == older.generation_id:
+        if (generation.id if generation else FIRST_GENERATION) == older.generation_id:
             return True
-        if generation.operation in ("create", "delete"):
-            return False
-    return True
+        if generation is None or generation.operation in ("create", "delete"):
+            # One that was taken in by a merge is of the same life where that began with the same step.
+            return generation == _began_with(older)
+    return False
+
+
+def _began_with(head: State) -> Generation | None:
+    begins = (each for each in generations(head) if each is not None and each.operation in ("create", "delete"))
+    return next(begins, None)
 
 
 def only_renamed(newer: State, older: State) -> bool:

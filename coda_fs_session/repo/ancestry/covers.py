@@ -19,6 +19,7 @@ from ...errors import StoreError
 from ..content.state import State
 from .ancestors import is_seen_in
 from .lineage import UndecidedError, last_common, paths_of
+from .merges import took_in
 
 Compare = Callable[[State, State], tuple[bool, bool]]
 
@@ -125,7 +126,8 @@ def compare(one: State, other: State) -> tuple[bool, bool]:
 def _compare_paths(one: State, other: State) -> tuple[bool, bool]:
     path, path_there = paths_of(one, other)
     place = last_common(path, path_there)
-    return path.step_after(place) is None, path_there.step_after(place) is None
+    one_in_other = path.step_after(place) is None or took_in(path_there, one)
+    return one_in_other, path_there.step_after(place) is None or took_in(path, other)
 
 
 def _is_at_the_state_of(older: State, newer: State) -> bool:

@@ -75,11 +75,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """What a head went through: `steps[n]` ended `runs[n]`, and nothing has ended the last run."""
+    """What a head went through: `steps[n]` ended `runs[n]`, and nothing has ended the last run.
+
+    Attributes:
+        generations: what began with each step; None for an edit of the tail.
+    """
 
     head: State
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    generations: list[Generation | None] = field(default_factory=list)
 
     def step_after(self, point: Point) -> Step | None:
         """Return what came right after a state that this path went through; None at its end."""
@@ -246,6 +251,7 @@ def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> 
     for section in sections:
         if path.runs and section.generation is not None:
             path.steps.append(Step(section.generation.operation, section.id))
+            path.generations.append(section.generation)
         runs = _runs(section)
         identity = section.id
         for before, after, edit in zip(runs, runs[1:], section.edits, strict=False):
@@ -256,6 +262,7 @@ def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> 
             # As if it were a generation: equal edits of equal states are the same step, whoever made them.
             identity = Generation(identity, "edit", before.count, frozen, 0, edit.messages, result).id
             path.steps.append(Step("edit", identity))
+            path.generations.append(None)
         path.runs.extend(runs)
     return path
 

@@ -71,8 +71,8 @@ def shown_as(
     and of those that a value comes from.
     """
 
-    metadata = _latest([head.metadata, *(other.metadata for other in merged)], horizon)
-    tags = _latest([head.tags, *(other.tags for other in merged)], horizon)
+    metadata = latest([head.metadata, *(other.metadata for other in merged)], horizon)
+    tags = latest([head.tags, *(other.tags for other in merged)], horizon)
     sources = [
         other
         for other in merged
@@ -85,7 +85,7 @@ def shown_as(
     return Shown(label, shown, tuple(covered), None, survived_delete, tuple(merged), tuple(same))
 
 
-def _latest(each: Sequence[Mapping[str, _Item]], horizon: str) -> dict[str, _Item]:
+def latest(each: Sequence[Mapping[str, _Item]], horizon: str) -> dict[str, _Item]:
     """Return what has the later stamp, key by key; of equal stamps the greater hash decides."""
 
     def weight(item: _Item) -> tuple[tuple[bool, str], str]:

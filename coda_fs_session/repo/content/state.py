@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from ...backends.base import RefEnd, RefKey, Token
+from ...backends.base import NO_TOKEN, RefEnd, RefKey, Token
 from ...errors import CorruptionError
 from ...format.chunks import Sizes
-from ...format.commits import TailEdit
+from ...format.commits import Commit, TailEdit
 from ...format.generations import GenerationId
 from ...format.ids import Chain
 from ...format.marks import Mark
-from ...format.records import Metadata, Stamped, Tags
+from ...format.records import CommitLink, Metadata, Stamped, Tags
 from ...format.refs import Header, Ref, Save, line_end
 from ...format.revisions import revision_of
 from .messages import MessageList
@@ -97,6 +97,20 @@ class State:
             saves = saves[: error.number]
             state = first.after(saves, ref.line_ids[len(saves)], ref.size, token)
         return replace(state, torn=ref.torn, damage=damage) if ref.torn or damage else state
+
+    def at_commit(self, link: CommitLink, commit: Commit) -> State:
+        """Return the state that a commit behind this one has frozen, as a ref would have it that begins with it."""
+        header = replace(
+            self.header,
+            name=commit.name,
+            updated=commit.updated,
+            base=commit.base,
+            generation=commit.generation,
+            # Which has its edits of the tail.
+            commit=link,
+        )
+        ref = Ref(header, (), (commit.line,), 0)
+        return State.of(self.key, NO_TOKEN, ref, self.messages.objects, self.messages.sizes)
 
     def after(self, saves: Sequence[Save], last_id: str, size: int, token: Token) -> State:
         """Return the state that more saves lead to.

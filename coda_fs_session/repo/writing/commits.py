@@ -85,13 +85,13 @@ def _in_chunks(head: State, lines: list[bytes]) -> tuple[tuple[Entry, ...], list
     return tuple(entries), objects
 
 
-def freeze(repo: Repository, head: State, operation: Operation, now: str) -> Frozen:
+def freeze(repo: Repository, head: State, reason: str, now: str) -> Frozen:
     """Before a new generation: commit the present state, and before it that before the first edit of the tail."""
     link = head.header.commit
     for tail in islice(head.tails_around_edits(), 1):
         _, link, new = commit_tail(repo, head, tail, "seal", now, link)
         head.messages.objects.put(new)
-    return make_commit(repo, head, operation, now, link)
+    return make_commit(repo, head, reason, now, link)
 
 
 class Facts(NamedTuple):

@@ -186,7 +186,7 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
         return head, splice
     # False where another file, which lacks what we saved, has come to stand at the path.
     continues = covers(current, head)
-    follows = continues and only_renamed(current, head)
+    follows = continues and (only_renamed(current, head) or _goes_on(current, head))
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
     if policy == "raise" and not (follows and same_messages and current.values() == head.values()):
         raise stale(head, current, refused=splice.appends)
@@ -200,6 +200,11 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
     if follows and policy == "append":
         return current, append_to(current, splice.lines)
     return None
+
+
+def _goes_on(current: State, head: State) -> bool:
+    """Tell whether a session still begins with what it was, whatever steps it went: a merge adds what others said."""
+    return not current.deleted and same_life(current, head) and current.only_adds_to(head)
 
 
 def _branch_off(
