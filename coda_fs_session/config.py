@@ -110,6 +110,22 @@ def local_path(path: str | os.PathLike[str]) -> str:
     return text
 
 
+def remote_path(path: str | os.PathLike[str]) -> tuple[str, str] | None:
+    """Return host and path of a text like ``host:path``, as rsync takes it; None for any other place.
+
+    Raises:
+        ValueError: what stands for the host begins with a hyphen, which rsync would take for an option.
+    """
+    text = path if isinstance(path, str) else ""
+    host, sign, folder = text.partition(":")
+    # One letter is a drive of Windows, and two colons are a server of rsync's own.
+    if not sign or "/" in host or len(host.rpartition("@")[2]) < 2 or not folder or folder.startswith((":", "//")):
+        return None
+    if host.startswith("-"):
+        raise ValueError(f"{text!r} has a host that begins with a hyphen: that cannot be one")
+    return host, folder.removeprefix("~/").rstrip("/") or "/"
+
+
 def _replica(value: Any) -> str:
     if not isinstance(value, str) or not _REPLICA.match(value):
         raise ValueError

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from ..config import local_path
+from ..config import local_path, remote_path
+from ..errors import UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import operation
 from . import late
@@ -177,6 +178,7 @@ class Carrying(Manager):
         *,
         direction: late.Direction = "both",
         progress: late.ProgressCallback | None = None,
+        dry_run: bool = False,
     ) -> late.SyncReport:
         """Bring this store and another one to hold the same sessions, with their whole history.
 
@@ -186,31 +188,40 @@ class Carrying(Manager):
 
         Args:
             target: the folder of another store, such as one on a USB stick or a network disk, made if it is absent or
-                empty; or another manager.
+                empty; or ``host:path``, a folder that rsync reaches, usually by ssh; or another manager.
             direction: "push" writes only to the target, "pull" only here.
             progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
                 sync, which loses nothing.
+            dry_run: with another host, carry nothing, and count what would be carried.
 
         Returns:
             What went where, and what was damaged and left alone.
 
         Raises:
-            ValueError: the target is this store, or one of them lies within the other; or it is a URL or a host, as
-                ``s3://chats`` or ``host:chats``. A folder of such a name is ``./host:chats``.
+            ValueError: the target is this store, or one of them lies within the other; or it is a URL, as
+                ``s3://chats``. A folder whose name looks like a host is ``./host:chats``.
             StoreFormatError: the target is a folder of something else, or a store of a newer version.
             StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
                 there is no store.
-            UnsupportedError: a storage that is not one of this package's cannot be synced.
+            UnsupportedError: a storage that is not one of this package's cannot be synced; with another host only
+                one of files can, and rsync must be installed.
         """
         if direction not in ("both", "push", "pull"):
             raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
-        if direction != "push":
+        if direction != "push" and not dry_run:
             self._refuse_if_read_only(f'sync with direction="{direction}"')
         # Late, as in `watch`: a program that only keeps its sessions needs neither.
         from ..repo.sync.exchange import refuse_overlap, sync, syncable
 
         ours = syncable(self._storage)
         told = progress and self._operations.pausing(progress)
+        remote = None if isinstance(target, Manager) else remote_path(target)
+        if remote is not None:
+            from .remote import RemotePlace, RemoteSync
+
+            return RemoteSync(ours, self._config, RemotePlace(*remote), progress=told, dry_run=dry_run).run(direction)
+        if dry_run:
+            raise UnsupportedError("dry_run is for a target on another host, as host:path")
         if isinstance(target, Manager):
             if direction != "pull":
                 target._refuse_if_read_only(f'sync with direction="{direction}"')

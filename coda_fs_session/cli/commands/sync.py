@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.option("--push", is_flag=True, help="Only write there.")
 @click.option("--pull", is_flag=True, help="Only write here.")
+@click.option("--dry-run", is_flag=True, help="With another host: say what it would carry, and carry nothing.")
 @click.pass_context
-def command(context: click.Context, target: str, push: bool, pull: bool) -> None:
+def command(context: click.Context, target: str, push: bool, pull: bool, dry_run: bool) -> None:
     """Bring this store and another one to hold the same sessions.
 
-    TARGET is the folder of another store, made if it is not there. Nothing is ever removed, and it may be interrupted
-    and run again.
+    TARGET is the folder of another store, made if it is not there, or HOST:PATH, which rsync reaches, usually by ssh.
+    Nothing is ever removed, and it may be interrupted and run again.
     """
     if push and pull:
         raise click.UsageError("--push and --pull: without both it goes both ways")
@@ -34,10 +35,10 @@ def command(context: click.Context, target: str, push: bool, pull: bool) -> None
 
     run: Run = context.obj
     direction: Literal["both", "push", "pull"] = "push" if push else "pull" if pull else "both"
-    manager = run.reading() if push else run.writing(create=True)
+    manager = run.reading() if push or dry_run else run.writing(create=True)
     progress = _Progress() if sys.stderr is not None and sys.stderr.isatty() and not run.out.quiet else None
     try:
-        report = manager.sync(target, direction=direction, progress=progress)
+        report = manager.sync(target, direction=direction, progress=progress, dry_run=dry_run)
     except ValueError as error:
         if isinstance(error, SessionError):
             raise
@@ -47,7 +48,8 @@ def command(context: click.Context, target: str, push: bool, pull: bool) -> None
         if progress is not None:
             progress.end()
     if not run.out.quiet:
-        run.out.write(safe(f"pushed: {report.pushed}\npulled: {report.pulled}\n"))
+        would = "would be " if dry_run else ""
+        run.out.write(safe(f"{would}pushed: {report.pushed}\n{would}pulled: {report.pulled}\n"))
     for problem in report.problems:
         run.out.quiet = False
         run.out.note(f"left alone: {problem}")
