@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from session_model import SMALL, Open, Stored, by_key, text
 
-from coda_fs_session import Session, SessionManager
+from coda_fs_session import Preview, Session, SessionManager
 from coda_fs_session.backends import BACKENDS, BackendOptions
 from coda_fs_session.backends.base import Backend, MachineState
 from coda_fs_session.format.chunks import split
@@ -91,7 +91,7 @@ class HeldSessions(RuleBasedStateMachine):
     @invariant()
     def lists_agree_with_what_is_stored(self) -> None:
         for manager in getattr(self, "manager", ()):
-            infos = {info.name: info for info in manager.list_sessions()}
+            infos = {info.name: info for info in manager.list_sessions(hidden=True)}
             assert infos.keys() == self.stored.keys()
             for name, info in infos.items():
                 stored = self.stored[name]
@@ -100,6 +100,7 @@ class HeldSessions(RuleBasedStateMachine):
                 assert info.message_count == len(stored.messages)
                 assert by_key(info.metadata) == by_key(stored.metadata)
                 assert (info.parent, info.forked_at) == (stored.parent, stored.forked_at)
+                assert info.preview == Preview.of(stored.messages)
                 lines = [json.dumps(m, ensure_ascii=False, separators=(",", ":")) for m in stored.messages]
                 assert info.size_bytes == sum(len(line.encode()) + 1 for line in lines)
 

@@ -48,7 +48,7 @@ def measure(script: str, *arguments: str | Path) -> int:
 BUILD = """
     with open_store(store, max_session_size=0) as manager:
         session = manager.create_session("chat")
-        for first in range(0, int(sys.argv[2]), 20_000):
+        for first in range(int(sys.argv[2]), int(sys.argv[3]), 20_000):
             for number in range(first, first + 20_000):
                 session.add_message(message(number, 400))
             manager.save_session(session)
@@ -56,9 +56,15 @@ BUILD = """
 """
 
 
+def build(store: Path, count: int) -> None:
+    """Make a session of many messages; a process makes not too many of them, each of which may take a minute."""
+    for first in range(0, count, 400_000):
+        measure(BUILD, store, str(first), str(min(first + 400_000, count)))
+
+
 def test_iterating_takes_no_more_for_a_long_session(tmp_path: Path, long_size: bool) -> None:
     """Going through a session of any length takes 30 MB at most, the cache included."""
-    measure(BUILD, tmp_path / "store", str(1_000_000 if long_size else 100_000))
+    build(tmp_path / "store", 1_000_000 if long_size else 100_000)
     grown = measure(
         """
         session = open_store(store).load_session("chat")
@@ -72,9 +78,50 @@ def test_iterating_takes_no_more_for_a_long_session(tmp_path: Path, long_size: b
     assert grown <= 30 * MB
 
 
+def test_parts_and_counts_take_no_more_for_a_very_long_session(tmp_path: Path, long_size: bool) -> None:
+    """Parts from anywhere, cuts at the end and a count of tokens take 30 MB at most together: the list is never loaded.
+
+    And the count is kept up to date: asked for again, it reads a few chunks.
+    """
+    build(tmp_path / "store", 2_000_000 if long_size else 60_000)
+    grown = measure(
+        """
+        from coda_fs_session.backends.files.backend import LocalBackend
+
+        manager = open_store(store, max_session_size=0)
+        session = manager.load_session("chat")
+        count = len(session)
+        growth = Growth()
+        for place in (0, count // 3, count // 2, count - 12):
+            part = session.get_messages(start=place, stop=place + 10)
+            assert part == session[place : place + 10] == list(session.iter_messages(place, place + 10))
+            assert part[3] == session[place + 3] == message(place + 3, 400)
+        session.drop_last(7)
+        manager.save_session(session)
+        session.keep_first(count - 1000)
+        session.add_message(message(count, 400))
+        manager.save_session(session)
+        assert (len(session), session[-2]) == (count - 999, message(count - 1001, 400))
+        tokens = session.get_token_count()
+        assert 0.9 < tokens / (len(session) * 100) < 1.1
+
+        reads = []
+        read = LocalBackend.get_object
+        LocalBackend.get_object = lambda *args, **named: reads.append(args) or read(*args, **named)
+        session.add_message(message(count + 1, 400))
+        manager.save_session(session)
+        assert session.get_token_count() == tokens + 100
+        assert len(reads) < 20
+        print(growth.peak())
+        """,
+        tmp_path / "store",
+    )
+    assert grown <= 30 * MB
+
+
 def test_the_last_messages_take_only_their_chunk(tmp_path: Path) -> None:
     """`get_messages(10)` of a long session reads, decodes and keeps next to nothing of it."""
-    measure(BUILD, tmp_path / "store", "100000")
+    build(tmp_path / "store", 100_000)
     grown = measure(
         """
         session = open_store(store).load_session("chat")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from held_sessions import HeldSessions
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from listed_sessions import ListedSessions
 from session_model import Open, Stored, by_key, edit_in_place, messages, names, odd_values, places, text
 
 from coda_fs_session import (
@@ -24,7 +24,7 @@ from coda_fs_session import (
 )
 
 
-class SessionMachine(HeldSessions):
+class SessionMachine(ListedSessions):
     """Does to sessions what users may do, and the same to lists and dicts."""
 
     @initialize(first=st.lists(messages, min_size=4, max_size=15), second=st.lists(messages, max_size=3))
@@ -39,11 +39,11 @@ class SessionMachine(HeldSessions):
             self.save(mine)
 
     @rule(name=names, which=places)
-    def create(self, name: str, which: int) -> None:
+    def create(self, name: str, which: int, **times: Any) -> None:
         """A new name gives an empty stored session, a known one what is stored, or its open object with changes."""
         which %= self.managers
         held = next((e for e in self.open if e.manager == which and e.session.name == name), None)
-        session = self.manager[which].create_session(name)
+        session = self.manager[which].create_session(name, **times)
         if held is not None and held.changed:
             assert session is held.session
             return
@@ -153,16 +153,18 @@ class SessionMachine(HeldSessions):
         self.save(mine, save)
 
     @precondition(lambda self: self.open)
-    @rule(place=places, checked=st.booleans())
-    def save_one(self, place: int, checked: bool) -> None:
+    @rule(place=places, checked=st.booleans(), on_conflict=st.none() | st.just("raise"))
+    def save_one(self, place: int, checked: bool, on_conflict: str | None) -> None:
         """What is as expected is saved as without; what is not changes nothing."""
         mine = self.one(place)
+        options: dict[str, Any] = {"on_conflict": on_conflict}
         if checked:
             with pytest.raises(SessionConflictError):
                 self.manager[mine.manager].save_session(mine.session, expected="another")
-        self.save(mine, checked=checked)
+            options["expected"] = mine.session.revision
+        self.save(mine, **options)
 
-    def save(self, mine: Open, wanted: bool = True, *, checked: bool = False) -> None:
+    def save(self, mine: Open, wanted: bool = True, **options: Any) -> None:
         """A save on top of what is stored stores exactly what the session holds; see `save_stale` for others."""
         if not wanted:
             return
@@ -171,7 +173,7 @@ class SessionMachine(HeldSessions):
             self.save_stale(mine)
             return
         changed = mine.changed
-        manager.save_session(mine.session, expected=mine.session.revision if checked else None)
+        manager.save_session(mine.session, **options)
         assert mine.session.name == name
         if changed:
             self.stored[name] = Stored(

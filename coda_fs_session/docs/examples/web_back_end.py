@@ -88,9 +88,8 @@ def opened(manager: SessionManager, name: str, *, create: bool = False) -> Itera
 @app.get("/chats")
 def chats(user: User, manager: Manager) -> list[dict[str, Any]]:
     return [
-        {"name": info.name.partition("/")[2], "messages": info.message_count, "updated": info.updated_at}
-        for info in manager.list_sessions()
-        if info.name.startswith(f"{user}/")
+        {"name": info.name.partition("/")[2], "title": info.preview.first, "messages": info.message_count}
+        for info in manager.list_sessions(prefix=f"{user}/")
     ]
 
 
