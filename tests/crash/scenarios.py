@@ -159,6 +159,26 @@ def _import(manager: SessionManager) -> Iterator[Session | None]:
     yield session
 
 
+def _merge(manager: SessionManager) -> Iterator[Session | None]:
+    chat, child = manager.load_session("chat"), manager.create_session("child", branch_from="chat", at=2)
+    yield child
+    for session in (child, chat):
+        for number in range(3):
+            session.add_message(message(60 + number, 500))
+        session.update_metadata({"topic": session.name})
+        manager.save_session(session)
+        yield session
+    manager.branches.merge("child", "chat")
+    yield chat
+    child.add_message(message(70))
+    manager.save_session(child)
+    yield child
+    manager.branches.cherry_pick("child", [5], "chat")
+    yield chat
+    manager.branches.merge("chat", "child", strategy="theirs")
+    yield child
+
+
 def _tick(manager: SessionManager) -> None:
     """Do what the timer does."""
     manager._autosave.save_all()
@@ -205,6 +225,7 @@ SCENARIOS = {
     "fork in the middle": Scenario(lambda manager: _fork(manager, 5), before=14),
     "rename": Scenario(_rename, before=7),
     "delete": Scenario(_delete, before=7),
+    "merge": Scenario(_merge, before=7),
     "import": Scenario(_import, before=7),
     "several sessions at once": Scenario(lambda manager: _several(manager, SessionManager.save_all), apart=True),
     "bulk": Scenario(_bulk, apart=True),

@@ -25,6 +25,8 @@ class Step:
         again: makes it where it failed and may have been made all the same; None: as `do`.
         apart: it saves several sessions, each of which is old or new by itself.
         silent: it fails without an error, and leaves sessions unsaved.
+        beside: it changes the store and then what is open. Where it failed and was made all the same, that shows it
+            when it is opened again, as after a change of another process.
     """
 
     do: Callable[[], Any]
@@ -32,6 +34,7 @@ class Step:
     again: Callable[[], Any] | None = None
     apart: bool = False
     silent: bool = False
+    beside: bool = False
 
 
 Steps = Generator[Step, Any, None]
@@ -163,6 +166,24 @@ def _delete(manager: SessionManager, folder: Path) -> Steps:
     yield _saving(manager, session)
 
 
+def _merge(manager: SessionManager, folder: Path) -> Steps:
+    chat = manager.load_session("chat")
+    child = yield Step(lambda: manager.create_session("child", branch_from="chat", at=2))
+    yield from _add(manager, child, 100, 500)
+    yield from _add(manager, chat, 700)
+    # To merge again never merges twice.
+    yield Step(lambda: manager.branches.merge("child", "chat"), beside=True)
+    yield from _add(manager, child, 60)
+    before = len(manager.load_session("chat"))
+
+    def pick_again() -> None:
+        if len(manager.load_session("chat")) == before:
+            manager.branches.cherry_pick("child", [4], "chat")
+
+    yield Step(lambda: manager.branches.cherry_pick("child", [4], "chat"), again=pick_again, beside=True)
+    yield Step(lambda: manager.branches.merge("chat", "child", strategy="theirs"), beside=True)
+
+
 def _import(manager: SessionManager, folder: Path) -> Steps:
     path = manager.export_session("bystander", folder / "exported.json")
     yield Step(
@@ -214,6 +235,7 @@ OPERATIONS = {
     "fork in the middle": Operation(_fork(5), before=14),
     "rename": Operation(_rename, before=7),
     "delete": Operation(_delete, before=7),
+    "merge": Operation(_merge, before=7),
     "import": Operation(_import, before=7),
     "several sessions at once": Operation(_save_all, before=7),
     "autosave": Operation(_autosave, before=7),
