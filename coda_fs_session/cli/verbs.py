@@ -34,6 +34,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "delete": VerbLine(CHANGING, "Delete sessions."),
         "set": VerbLine(CHANGING, "Set metadata of a session."),
         "unset": VerbLine(CHANGING, "Remove metadata of a session."),
+        "import": VerbLine(CARRYING, "Bring in what other programs keep.", "files"),
         "export": VerbLine(CARRYING, "Write sessions as JSON files."),
         "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same.", "files"),
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),

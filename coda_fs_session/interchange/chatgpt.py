@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ExportError
 from .fields import Fields, Keep, content_of, free_call, message, strings, text_part
 from .parsing import elements, parsed
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
 from .tree import Message, MessageTree, Node
@@ -35,13 +36,15 @@ def links(file: SourceFile) -> set[str]:
     return {file.folder}
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of an export, each with all its branches."""
     for file in _in_order(files, problems):
         with file.stream() as stream:
-            for chat in elements(stream, file.size, file.place):
+            for chat, raw in elements(stream, file.place, skips):
                 if isinstance(chat, dict) and isinstance(chat.get("mapping"), dict):
-                    yield tree_of(chat, keep)
+                    tree = tree_of(chat, keep)
+                    tree.raw = raw
+                    yield tree
                 else:
                     problems.append(f"{file.name}: an element is no chat, and was left out")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .fields import Fields, Keep, call, content_of, message, strings, text_part
 from .parsing import elements
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
 from .tree import Message, MessageTree, Node, made_id
@@ -32,13 +33,15 @@ def links(file: SourceFile) -> set[str]:
     return {file.name}
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of an export, each with all its branches."""
     for file in files:
         with file.stream() as stream:
-            for chat in elements(stream, file.size, file.place):
+            for chat, raw in elements(stream, file.place, skips):
                 if isinstance(chat, dict) and isinstance(chat.get("chat_messages"), list):
-                    yield tree_of(chat, keep)
+                    tree = tree_of(chat, keep)
+                    tree.raw = raw
+                    yield tree
                 else:
                     problems.append(f"{file.name}: an element is no chat, and was left out")
 

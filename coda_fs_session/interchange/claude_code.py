@@ -9,6 +9,7 @@ from typing import Any
 from . import claude_lines
 from .fields import Keep
 from .parsing import lines as read_lines
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
 from .tree import Message, MessageTree, Node, made_id
@@ -45,7 +46,7 @@ def links(file: SourceFile) -> set[str]:
     return {file.name}
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the session that files are of, with what was forked from it as branches, and each of its sub-agents."""
     given: list[list[Line]] = []
     notes: list[str] = []

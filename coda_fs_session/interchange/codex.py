@@ -10,6 +10,7 @@ from typing import Any
 from . import codex_items
 from .fields import Keep
 from .parsing import lines as read_lines
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile, plain
 from .times import moment
 from .tree import MessageTree, Node, made_id
@@ -76,7 +77,7 @@ class _Thread:
         return _base(self.meta)[0] or _text(self.meta, "forked_from_id")
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the thread that files are of, with what was forked from it as branches."""
     names = {file.base for file in files}
     threads: dict[str, _Thread] = {}

@@ -44,10 +44,10 @@ class Fields:
 
     def stamp(self, *path: str) -> str | None:
         """Take a time; where the form of messages does not say all of it, it is left where it is, too."""
-        value = self.look(*path)
-        if times.says_all(value):
+        text, is_all = times.stamped(self.look(*path))
+        if is_all:
             self.take(*path)
-        return times.stamp(value)
+        return text
 
     def rest(self) -> dict[str, Any]:
         """Return what was not taken."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..errors import ExportError
 from . import chatgpt, claude, claude_code, codex, openai, own
 from .fields import Keep
+from .skipping import Skips
 from .sources import Head, SourceFile
 from .tree import MessageTree
 
@@ -19,15 +20,15 @@ class Format(NamedTuple):
         picks: tells by the name of a file in a folder whether it is worth a look.
         fits: tells by its content whether it is of this format.
         links: returns what a file shares with those that must be read together with it.
-        read: yields the chats of files that belong together. Of a document that is cut, an ExportError comes before the
-            first one; what is odd elsewhere goes to its list of problems.
+        read: yields the chats of files that belong together, but for those that are skipped. Of a document that is
+            cut, an ExportError comes before the first one; what is odd elsewhere goes to its list of problems.
     """
 
     name: str
     picks: Callable[[str], bool]
     fits: Callable[[Head], bool]
     links: Callable[[SourceFile], set[str]]
-    read: Callable[[Sequence[SourceFile], Keep, list[str]], Iterator[MessageTree]]
+    read: Callable[[Sequence[SourceFile], Keep, list[str], Skips], Iterator[MessageTree]]
 
 
 FORMATS = {

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from .fields import Keep
 from .parsing import lines, parsed
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .tree import MessageTree, Node, made_id
 
@@ -30,7 +31,7 @@ def links(file: SourceFile) -> set[str]:
     return {file.name}
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of a file; their messages are as they were."""
     for file in files:
         with file.stream() as stream:

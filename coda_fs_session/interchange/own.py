@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ExportError
 from .fields import Keep
 from .parsing import elements
+from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
 from .tree import Branch, MessageTree, made_id
@@ -35,11 +36,11 @@ def links(file: SourceFile) -> set[str]:
     return {file.name}
 
 
-def read(files: Sequence[SourceFile], keep: Keep, problems: list[str]) -> Iterator[MessageTree]:
+def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the sessions of a file, with messages and metadata as they were."""
     for file in files:
         with file.stream() as stream:
-            for document in elements(stream, file.size, file.place):
+            for document, _ in elements(stream, file.place):
                 sessions = [document]
                 if isinstance(document, dict) and FAMILY in document:
                     sessions = document.get("sessions", [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,15 +12,14 @@ from typing import IO, Any
 import orjson
 
 from ..errors import ExportError
+from .skipping import Skips, nothing
 
-WHOLE = 16 * 1024 * 1024
-"""Bytes of a document up to which it is read at once."""
 MOST_OF_A_LINE = 256 * 1024 * 1024
 _STEP = 1024 * 1024
 # orjson reads an integer of more than 64 bits as a float.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _FIRST_KEY = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"')
-_SPACE = " \t\r\n"
+_SPACES = re.compile(rb"[ \t\r\n]+")
 
 
 def parsed(data: bytes) -> Any:
@@ -71,11 +71,11 @@ def lines(stream: IO[bytes], notes: list[str]) -> Iterator[dict[str, Any]]:
             notes.append(f"line {number} is no object: it was left out")
 
 
-def elements(stream: IO[bytes], size: int, name: str) -> Iterator[Any]:
+def elements(stream: IO[bytes], name: str, skips: Skips = nothing) -> Iterator[tuple[Any, str]]:
     """Yield the elements of a document that is a list, or the document itself where it is something else.
 
-    A document of more than 16 MiB is read in pieces, and only one element of it is in memory. Then it is read twice:
-    one that is cut must give nothing.
+    Each comes with a hash of its bytes. Only one of them is in memory. The document is read to its end before the first
+    one is given: of one that is cut nothing is. What is not skipped is then read once more.
 
     Args:
         stream: can be read from the start again with ``seek(0)``.
@@ -84,110 +84,122 @@ def elements(stream: IO[bytes], size: int, name: str) -> Iterator[Any]:
         ExportError: it is no JSON, or cut.
     """
     try:
-        if size <= WHOLE:
-            value = parsed(stream.read().removeprefix(codecs.BOM_UTF8))
-            yield from value if isinstance(value, list) else [value]
-            return
-        for _ in _in_pieces(stream):
-            pass
-        stream.seek(0)
-        yield from _in_pieces(stream)
+        wanted = [(raw, not skips(raw)) for raw in [raw for _, raw in _in_pieces(stream)]]
+        if any(is_wanted for _, is_wanted in wanted):
+            stream.seek(0)
+            for (value, _), (raw, is_wanted) in zip(_in_pieces(stream), wanted, strict=True):
+                if is_wanted:
+                    yield value, raw
     except (ValueError, RecursionError) as error:
         if isinstance(error, ExportError):
             raise
         raise ExportError(f"is no whole JSON document: {error}", name) from error
 
 
-def _in_pieces(stream: IO[bytes]) -> Iterator[Any]:
-    data = stream.read(_STEP).removeprefix(codecs.BOM_UTF8).lstrip()
-    if not data.startswith(b"["):
-        yield parsed(data + stream.read())
+def _in_pieces(stream: IO[bytes]) -> Iterator[tuple[Any, str]]:
+    window = _Window(stream)
+    if window.next_byte() != b"[":
+        data = window.rest()
+        yield parsed(data), _hash(data)
         return
-    window = _Window(stream, data[1:])
+    window.at += 1
     first = True
     while True:
-        window.skip_space()
-        if window.data[:1] == b"]":
-            window.data = window.data[1:]
-            window.skip_space()
-            if window.data:
+        byte = window.next_byte()
+        if byte == b"]":
+            window.at += 1
+            if window.next_byte():
                 raise ValueError("something follows on its end")
             return
         if not first:
-            if window.data[:1] != b",":
-                raise ValueError("it is cut" if not window.data else "a comma is missing between two elements")
-            window.data = window.data[1:]
-            window.skip_space()
+            if byte != b",":
+                raise ValueError("it is cut" if not byte else "a comma is missing between two elements")
+            window.at += 1
+            window.next_byte()
         yield window.element()
         first = False
 
 
 class _Window:
-    """What of a list was read and not given out yet."""
+    """What of a list was read; `at` is where what was not given out yet begins."""
 
-    def __init__(self, stream: IO[bytes], data: bytes) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self.data = data
+        self._data = stream.read(_STEP).removeprefix(codecs.BOM_UTF8)
+        self.at = 0
         self._key = b""
 
-    def skip_space(self) -> None:
-        self.data = self.data.lstrip()
-        while not self.data and self._more():
-            self.data = self.data.lstrip()
+    def next_byte(self) -> bytes:
+        """Go to the next byte that is no space, and return it; nothing at the end."""
+        while True:
+            match = _SPACES.match(self._data, self.at)
+            self.at = match.end() if match else self.at
+            if self.at < len(self._data) or not self._more():
+                return self._data[self.at : self.at + 1]
 
-    def element(self) -> Any:
+    def rest(self) -> bytes:
+        """Return all that is left."""
+        return self._data[self.at :] + self._stream.read()
+
+    def element(self) -> tuple[Any, str]:
         """Return the next element: an object up to where the next one of its kind begins, if it is whole there."""
-        match = _FIRST_KEY.match(self.data)
-        if match is not None:
-            self._key = self._key or match.group()
+        match = None if self._key else _FIRST_KEY.match(self._data, self.at)
+        self._key = self._key or (match.group() if match else b"")
+        if self._key and self._data.startswith(self._key, self.at):
             found = self._object()
             if found is not None:
-                return found[0]
+                return found
         return self._any()
 
-    def _object(self) -> tuple[Any] | None:
+    def _object(self) -> tuple[Any, str] | None:
         """Return the object that ends before the next one with the same first key; None where that does not help."""
-        if not self.data.startswith(self._key):
-            return None
-        start = len(self._key)
+        length = len(self._key)
         while True:
-            border = self.data.find(self._key, start)
+            border = self._data.find(self._key, self.at + length)
             if border < 0:
-                if len(self.data) > 8 * _STEP or not self._more():
+                length = max(length, len(self._data) - self.at - len(self._key))
+                if len(self._data) - self.at > 8 * _STEP or not self._more():
                     return None
                 continue
-            text = self.data[:border].rstrip()
+            text = self._data[self.at : border].rstrip()
             if text.endswith(b",") and _LONG_NUMBER.search(text) is None:
                 try:
-                    value = orjson.loads(text[:-1])
+                    value = orjson.loads(memoryview(text)[:-1])
                 except ValueError:
                     value = None
                 if isinstance(value, dict):
-                    self.data = self.data[len(text) - 1 :]
-                    return (value,)
-            start = border + 1
+                    self.at += len(text) - 1
+                    return value, _hash(text[:-1])
+            length = border - self.at + 1
 
-    def _any(self) -> Any:
+    def _any(self) -> tuple[Any, str]:
         """Return the next element, whatever it is; what is not whole in the window is tried again with twice of it."""
         decoder = json.JSONDecoder()
         while True:
+            data = self._data[self.at :]
             # Only whole characters: the rest of the last one is still to come.
-            text, used = codecs.utf_8_decode(self.data, "surrogatepass", False)
+            text, _ = codecs.utf_8_decode(data, "surrogatepass", False)
             try:
                 value, end = decoder.raw_decode(text)
             except RecursionError as error:
                 raise ValueError("it is nested too deeply") from error
             except ValueError as error:
-                if not self._more(max(len(self.data), _STEP)):
+                if not self._more(max(len(data), _STEP)):
                     raise ValueError(f"it is cut, or no JSON: {error}") from error
                 continue
             if end == len(text) and text[-1:] not in '}]"' and self._more():
                 # A number may go on.
                 continue
-            self.data = text[end:].encode(errors="surrogatepass") + self.data[used:]
-            return value
+            raw = text[:end].encode(errors="surrogatepass")
+            self.at += len(raw)
+            return value, _hash(raw)
 
     def _more(self, size: int = _STEP) -> bool:
         more = self._stream.read(size)
-        self.data += more
+        self._data = self._data[self.at :] + more
+        self.at = 0
         return bool(more)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

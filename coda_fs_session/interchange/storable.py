@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import InvalidMessageError
 from ..format.jsonable import jsonable
+from ..format.jsonl import encode_message
 from .tree import Branch, Message, MessageTree
 
 LARGE = 256_000
@@ -20,21 +22,33 @@ Store = Callable[[str, bytes], None]
 
 
 def make_storable(tree: MessageTree, branches: list[Branch], store: Store | None) -> None:
-    """Change what is in the messages of branches to what can be stored; the notes of the tree tell what.
+    """Change what is in the messages of branches to what can be stored, and write their lines.
+
+    The notes of the tree tell what was changed.
 
     Args:
         store: is given the name and the bytes of a file that leaves a message; None to keep its hash alone.
     """
     for branch in branches:
+        branch.lines = []
         for place, message in enumerate(branch.messages):
-            if not branch.title:
-                message = _without_files(message, store)
-            branch.messages[place], changes = jsonable(message, "message")
+            try:
+                line = encode_message(message, "")
+                # Most messages are as they should be: they are looked at once.
+                if len(line) <= LARGE or branch.title:
+                    branch.lines.append(line)
+                    continue
+            except InvalidMessageError:
+                pass
+            branch.messages[place], changes = jsonable(
+                message if branch.title else _without_files(message, store), "message"
+            )
+            branch.lines.append(encode_message(branch.messages[place], ""))
             for change in changes:
                 name = branch.ids[place]
                 tree.notes.append(f"{tree.id}, {name}: {change.path} was {change.was}, and is {change.became} now")
         branch.metadata = jsonable(branch.metadata)[0]
-    tree.rest, changes = jsonable(tree.rest)
+    tree.rest = jsonable(tree.rest)[0]
     tree.title = None if tree.title is None else jsonable(tree.title)[0]
 
 
@@ -53,27 +67,11 @@ def _without_files(message: Message, store: Store | None) -> Message:
             return [slim(each, depth + 1) for each in value]
         return value
 
-    if not _has_large(message):
-        return message
     made: Message = slim(message, 0)
     if found:
         known = made.get("attachments")
         made["attachments"] = [*(known if isinstance(known, list) else []), *found]
     return made
-
-
-def _has_large(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        at = pending.pop()
-        if isinstance(at, str):
-            if len(at) > LARGE:
-                return True
-        elif isinstance(at, dict):
-            pending += at.values()
-        elif isinstance(at, list):
-            pending += at
-    return False
 
 
 def _file(text: str, found: list[dict[str, Any]], store: Store | None) -> str:

@@ -31,27 +31,28 @@ def moment(value: Any) -> datetime | None:
 
 def stamp(value: Any) -> str | None:
     """Return a time as a message has it: UTC in ISO 8601. One without a zone stays as it is, and bad ones are None."""
-    if moment(value) is None:
-        return None
+    return stamped(value)[0]
+
+
+def stamped(value: Any) -> tuple[str | None, bool]:
+    """Return a time as a message has it, and whether that says all that the source does: see `stamp`."""
     read = _read(value)
-    assert read is not None
-    return str(value) if read.tzinfo is None else iso(read)
+    if read is None:
+        return None, False
+    if read.tzinfo is None:
+        return (value, True) if moment(value) else (None, False)
+    if not FIRST <= read < LAST:
+        return None, False
+    text = iso(read)
+    if isinstance(value, str):
+        return text, text == value
+    return text, _unit(value) == 1 and (read - _EPOCH).total_seconds() == value
 
 
 def iso(time: datetime) -> str:
     """Return a moment in UTC, as ``2024-05-17T12:30:00Z``, with as many decimals as it has."""
-    text = time.astimezone(UTC).isoformat().removesuffix("+00:00")
+    text = (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat().removesuffix("+00:00")
     return f"{text.rstrip('0') if '.' in text else text}Z"
-
-
-def says_all(value: Any) -> bool:
-    """Tell whether `stamp` of a time has all that the source says: where not, the source's own is kept beside it."""
-    text = stamp(value)
-    if text is None:
-        return False
-    if isinstance(value, str):
-        return text == value
-    return isinstance(value, (int, float)) and _read(text) == _read(value) and _unit(value) == 1
 
 
 def _read(value: Any) -> datetime | None:

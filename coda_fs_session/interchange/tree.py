@@ -40,6 +40,7 @@ class MessageTree:
         current: the id of the record that the source shows last, "" where it does not say.
         rest: what of the whole the messages do not have.
         notes: what was odd, for the report.
+        raw: the hash of the bytes that it was read from, "" where these are not together.
         given: the sessions, of a source that has sessions rather than a tree.
     """
 
@@ -54,6 +55,7 @@ class MessageTree:
     nodes: dict[str, Node] = field(default_factory=dict)
     rest: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    raw: str = ""
     given: list[Branch] = field(default_factory=list)
 
     def add(self, node: Node) -> Node:
@@ -81,6 +83,7 @@ class Branch:
         messages: its own; `ids` has, for each, the record that it is of.
         current: whether it ends with the record that the source shows last.
         title, metadata, created, updated: what the source says of this session alone.
+        lines: its messages as they are stored, where no hook changes them.
     """
 
     id: str
@@ -93,6 +96,7 @@ class Branch:
     metadata: dict[str, Any] = field(default_factory=dict)
     created: datetime | None = None
     updated: datetime | None = None
+    lines: list[bytes] = field(default_factory=list)
 
     @property
     def length(self) -> int:

@@ -26,6 +26,7 @@ class ImportNotes:
         files: of each file when it changed last, its size, its format, what it is read together with, and how many
             chats it has. Those that are read together have the same number of chats.
         chats: of each chat what it was like when it was imported last.
+        raw: hashes of chats as they stood in their files.
         sessions: each session that was ever made: one that is gone was deleted here.
     """
 
@@ -37,12 +38,13 @@ class ImportNotes:
             kept = {}
         self.files: dict[str, list[Any]] = _dict(kept.get("files"))
         self.chats: dict[str, str] = _dict(kept.get("chats"))
+        self.raw: dict[str, int] = _dict(kept.get("raw"))
         self.sessions: dict[str, int] = _dict(kept.get("sessions"))
 
     def keep(self) -> None:
         """Remember all of it."""
         if self._machine is not None:
-            kept = {"files": self.files, "chats": self.chats, "sessions": self.sessions}
+            kept = {"files": self.files, "chats": self.chats, "raw": self.raw, "sessions": self.sessions}
             self._machine.remember(_TOPIC, orjson.dumps(kept))
 
     def known(self, file: SourceFile, options: str) -> tuple[str, list[str], int] | None:

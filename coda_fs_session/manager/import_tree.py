@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..errors import SessionExistsError
-from ..format.jsonl import encode_all
 from ..format.names import checked_name
 from ..interchange import own
 from ..interchange.naming import branch_name, name_of, short_id, title_of
@@ -30,6 +30,14 @@ class Known(NamedTuple):
 
     name: str
     note: dict[str, Any]
+
+
+class _Path(NamedTuple):
+    """All of a branch: its messages, the records that they are of, and their lines."""
+
+    messages: list[Message]
+    ids: list[str]
+    lines: list[bytes]
 
 
 Imported = dict[Key, Known]
@@ -56,6 +64,7 @@ class TreeImport:
     Args:
         known: the sessions of the store by what they were imported from; what is made is added.
         ever: hashes of all that was ever imported here: what is there and not in the store was deleted.
+        deleted: names of sessions that were deleted, on whatever machine.
     """
 
     def __init__(
@@ -65,55 +74,60 @@ class TreeImport:
         split: list[Branch],
         known: Imported,
         ever: dict[str, int],
+        deleted: Collection[str],
         *,
         again: bool,
         dry_run: bool,
     ) -> None:
         self._manager, self._tree, self._split = manager, tree, split
-        self._known, self._ever = known, ever
+        self._known, self._ever, self._deleted = known, ever, deleted
         self._again, self._dry_run = again, dry_run
         self.is_new = self._known.get(self._key("")) is None
         self.added = self.branches = 0
         self.notes: list[str] = []
         self.made: dict[str, int] = {}
-        self._name = ""
+        self._name, self._title = "", title_of(tree, split[0])
 
     def run(self, names: str) -> None:
         """Store what is new, the sessions before their branches."""
         there = self._known.get(self._key(""))
         self._name = there.name if there else checked_name(name_of(self._tree, self._split[0], names))
         for place, branch in enumerate(self._split):
-            self._bring(branch, *self._whole(place), branch.id)
+            self._bring(branch, self._whole(place), branch.id)
         self.is_new = self.is_new and self.added > 0
 
     def _key(self, branch: str) -> Key:
         return (self._tree.format, self._tree.account, self._tree.id, branch)
 
-    def _whole(self, place: int) -> tuple[list[Message], list[str]]:
-        """Return all messages of a branch, with those that it has from others, and the records that they are of."""
+    def _whole(self, place: int) -> _Path:
+        """Return all of a branch, with what it has from others."""
         branch = self._split[place]
-        messages, ids, at = [branch.messages], [branch.ids], branch.at
+        runs, at = [(branch, len(branch.messages))], branch.at
         while branch.parent is not None:
             branch = self._split[branch.parent]
             if branch.at < at:
-                messages.append(branch.messages[: at - branch.at])
-                ids.append(branch.ids[: at - branch.at])
+                runs.append((branch, at - branch.at))
             at = min(at, branch.at)
-        return [each for run in reversed(messages) for each in run], [each for run in reversed(ids) for each in run]
+        whole = _Path([], [], [])
+        for branch, count in reversed(runs):
+            whole.messages.extend(branch.messages[:count])
+            whole.ids.extend(branch.ids[:count])
+            whole.lines.extend(branch.lines[:count])
+        return whole
 
-    def _bring(self, branch: Branch, messages: list[Message], ids: list[str], key: str) -> None:
+    def _bring(self, branch: Branch, path: _Path, key: str) -> None:
         """Bring the session of a branch to what the source has, or make it.
 
         Args:
-            messages, ids: all of the branch.
+            path: all of the branch.
             key: what it is known by: its own id, or that of its first record that is not in a session changed here.
         """
         known = self._known.get(self._key(key))
         if known is None:
-            self._create(branch, messages, ids, key)
+            self._create(branch, path, key)
             return
         self.made[_short(self._key(key))] = 1
-        lines = self._hooked(known.name, messages)
+        lines = self._hooked(known.name, path)
         note = self._note(branch, key, lines)
         if known.note == note:
             return
@@ -124,25 +138,26 @@ class TreeImport:
         if same == len(lines):
             # The source has no more than is here: what is more is of this store, or was taken out of the source.
             if same == len(stored) or (not is_ours and known.note.get("sha") != note["sha"]):
-                self._save(session, branch, messages, [], note)
+                self._save(session, branch, path, None, note)
             return
-        if is_ours and (same == len(stored) or _same(_ids_of(session), ids) == len(stored) <= len(lines)):
+        if is_ours and (same == len(stored) or _same(_ids_of(session), path.ids) == len(stored) <= len(lines)):
             # It went on, or its last records grew.
-            self._save(session, branch, messages, [(same, messages[same:])], note)
+            self._save(session, branch, path, same, note)
             self.added += len(lines) - len(stored)
             return
         count = known.note.get("messages")
         if type(count) is int and count == len(lines) and known.note.get("sha") == note["sha"]:
             # Only what is said of it is new.
-            self._save(session, branch, messages, [], note)
+            self._save(session, branch, path, None, note)
             return
         self.notes.append(f"{known.name} was changed here: what is new goes into a branch of it")
-        if self._known.get(self._key(ids[same])) is None:
-            self._fork(branch, messages, ids, ids[same], session, same)
-        elif ids[same] != key:
-            self._bring(branch, messages, ids, ids[same])
+        first = path.ids[same]
+        if self._known.get(self._key(first)) is None:
+            self._fork(branch, path, first, session, same)
+        elif first != key:
+            self._bring(branch, path, first)
 
-    def _create(self, branch: Branch, messages: list[Message], ids: list[str], key: str) -> None:
+    def _create(self, branch: Branch, path: _Path, key: str) -> None:
         """Make the session of a branch, in the store of one that shares what came before."""
         if self._was_deleted(key):
             return
@@ -150,41 +165,39 @@ class TreeImport:
         if parent is not None and not self._dry_run:
             session = self._manager._load(parent.name)
             stored = [bytes(line) for _, line in zip(range(branch.at), session._state.copy.lines(), strict=False)]
-            same = _same(stored, self._hooked(parent.name, messages[: branch.at]))
-            self._fork(branch, messages, ids, key, session, same)
+            same = _same(stored, self._hooked(parent.name, path, branch.at))
+            self._fork(branch, path, key, session, same)
             return
         name = self._name if not key else branch.title or branch_name(self._name, key)
         self._count(branch, key)
         if self._dry_run:
             self._known[self._key(key)] = Known(name, {})
             return
-        note = self._note(branch, key, self._hooked(name, messages))
+        note = self._note(branch, key, self._hooked(name, path))
         metadata = dict(branch.metadata) | self._described(branch, key, note)
-        created, updated = self._times(branch, messages)
+        created, updated = self._times(branch, path.messages)
         for candidate in self._free(name):
-            session = Session(candidate, messages, metadata, created_at=created, updated_at=updated)
+            session = Session(candidate, path.messages, metadata, created_at=created, updated_at=updated)
             try:
                 self._manager._save(session)
             except SessionExistsError:
-                if self._is_there(candidate, messages):
+                if self._is_there(candidate, path):
                     self.added -= len(branch.messages)
                     return
                 continue
             self._made(key, session.name, note)
             return
 
-    def _fork(
-        self, branch: Branch, messages: list[Message], ids: list[str], key: str, parent: Session, same: int
-    ) -> None:
+    def _fork(self, branch: Branch, path: _Path, key: str, parent: Session, same: int) -> None:
         """Make a session with the first messages of another one, and with what comes after in the source."""
         if self._was_deleted(key):
             return
         name = branch.title or branch_name(self._name, key)
-        self._count(branch, key, len(messages) - same)
+        self._count(branch, key, len(path.messages) - same)
         if self._dry_run:
             self._known[self._key(key)] = Known(name, {})
             return
-        created, updated = self._times(branch, messages)
+        created, updated = self._times(branch, path.messages)
         for candidate in self._free(name):
             try:
                 session = make_branch(
@@ -192,27 +205,21 @@ class TreeImport:
                 )
             except SessionExistsError:
                 continue
-            note = self._note(branch, key, self._hooked(candidate, messages))
+            note = self._note(branch, key, self._hooked(candidate, path))
             session.metadata.pop(SOURCE, None)
             session.metadata.update(branch.metadata)
-            self._save(session, branch, messages, [(same, messages[same:])], note)
+            self._save(session, branch, path, same, note)
             self._made(key, session.name, note)
             return
 
-    def _save(
-        self,
-        session: Session,
-        branch: Branch,
-        messages: list[Message],
-        changes: list[tuple[int, list[Message]]],
-        note: dict[str, Any],
-    ) -> None:
+    def _save(self, session: Session, branch: Branch, path: _Path, at: int | None, note: dict[str, Any]) -> None:
+        """Store what is said of a session now, and from some message on those of the source."""
         if self._dry_run:
             return
         with session._lock:
-            for at, new in changes:
+            if at is not None:
                 session.keep_first(at)
-                for message in new:
+                for message in path.messages[at:]:
                     if session._state.copy.append(message, limit=session._state.limit) < 0:
                         session.reload()
                         raise session._state.too_large()
@@ -226,7 +233,7 @@ class TreeImport:
             if any(session.metadata.get(key) != value for key, value in described.items()):
                 session.update_metadata(described)
         if session.has_unsaved_changes:
-            _, updated = self._times(branch, messages)
+            _, updated = self._times(branch, path.messages)
             self._manager._save(session, updated=updated)
         self._known[self._key(str(note["branch"]))] = Known(session.name, note)
 
@@ -234,7 +241,7 @@ class TreeImport:
         described: dict[str, Any] = {IMPORT: note}
         if self._tree.format == own.NAME:
             return described
-        described["title"] = title_of(self._tree, self._split[0])
+        described["title"] = self._title
         if not key and self._tree.rest:
             described[SOURCE] = self._tree.rest
         return described
@@ -250,13 +257,12 @@ class TreeImport:
             note["title"] = title_of(tree, self._split[0])
         return note | ({"current": True} if branch.current else {})
 
-    def _hooked(self, name: str, messages: list[Message]) -> list[bytes]:
-        """Return messages as they are stored: after the hooks."""
+    def _hooked(self, name: str, path: _Path, count: int | None = None) -> list[bytes]:
+        """Return the first messages as they are stored: after the hooks."""
         hooks = self._manager._hooks
         if hooks is None:
-            return encode_all(messages, 0)
-        lines, _ = hooks.before_create(Session(name, messages))
-        return lines
+            return path.lines[:count]
+        return hooks.before_create(Session(name, path.messages[:count]))[0]
 
     def _was_deleted(self, key: str) -> bool:
         """Tell whether a session was deleted here, or on a machine that this store was synced with."""
@@ -264,16 +270,15 @@ class TreeImport:
             return False
         if _short(self._key(key)) in self._ever:
             return True
-        engine = self._manager._engine
         name = self._name if not key else branch_name(self._name, key)
-        return engine is not None and self._tree.format != own.NAME and engine.was_deleted(name)
+        return self._tree.format != own.NAME and name in self._deleted
 
-    def _is_there(self, name: str, messages: list[Message]) -> bool:
+    def _is_there(self, name: str, path: _Path) -> bool:
         """Tell whether a session of this package's own JSON is in the store that it came from."""
         if self._tree.format != own.NAME:
             return False
         session = self._manager._load(name)
-        return [bytes(line) for line in session._state.copy.lines()] == encode_all(messages, 0)
+        return [bytes(line) for line in session._state.copy.lines()] == path.lines
 
     def _free(self, name: str) -> list[str]:
         suffix = f" #{short_id(self._tree)}"
@@ -282,9 +287,9 @@ class TreeImport:
 
     def _times(self, branch: Branch, messages: list[Message]) -> tuple[datetime | None, datetime | None]:
         """Return when a session was made and last changed: by its messages, and as its source says."""
-        stamps = [found for message in messages if (found := moment(message.get("timestamp"))) is not None]
-        created = branch.created or self._tree.created or (stamps[0] if stamps else None)
-        updated = branch.updated or (stamps[-1] if stamps else None) or self._tree.updated or created
+        first, last = _stamp(messages), _stamp(reversed(messages))
+        created = branch.created or self._tree.created or first
+        updated = branch.updated or last or self._tree.updated or created
         return created, updated
 
     def _count(self, branch: Branch, key: str, messages: int | None = None) -> None:
@@ -308,6 +313,11 @@ def _same(some: list[Any], others: list[Any]) -> int:
             break
         count += 1
     return count
+
+
+def _stamp(messages: Iterable[Message]) -> datetime | None:
+    """Return the first time that messages have."""
+    return next((found for each in messages if (found := moment(each.get("timestamp"))) is not None), None)
 
 
 def _ids_of(session: Session) -> list[Any]:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..errors import ExportError, SessionError, SessionTooLargeError
-from ..format.jsonl import encode_all
 from ..interchange.fields import Keep
 from ..interchange.formats import Format, format_of, named
 from ..interchange.naming import check_names
@@ -61,15 +60,19 @@ class Importer:
         # What makes the same files other sessions.
         self._options = f"{keep}{'' if assets is None else '+'}"
         self._known: Imported = {}
+        self._deleted: set[str] = set()
         # Of the block that is under way: what is to be noted once it has ended.
         self._noted: dict[str, str] = {}
         self._made: dict[str, int] = {}
+        self._raw: dict[str, int] = {}
         self._finished: list[tuple[Format, list[SourceFile], int]] = []
 
     def run(self, paths: list[str | os.PathLike[str]]) -> ImportReport:
         """Import what is at some paths; durable when this returns."""
         files = list(files_at(paths, self._format, self.report.notes, self.report.unreadable))
         self._known = self._manager._within(lambda: identities(self._manager))
+        engine = self._manager._engine
+        self._deleted = set() if engine is None else self._manager._within(engine.deleted_names)
         steps, more = self._steps(files), True
         while more:
             # So much at a time: what is saved in a block is in memory until its end.
@@ -88,12 +91,13 @@ class Importer:
         if not self._dry_run:
             self._notes.chats |= self._noted
             self._notes.sessions |= self._made
+            self._notes.raw |= self._raw
             for kind, unit, chats in self._finished:
                 for file in unit:
                     self._notes.note(file, self._options, kind.name, kind.links(file), chats)
-            if self._noted or self._made or self._finished:
+            if self._noted or self._made or self._raw or self._finished:
                 self._notes.keep()
-        self._noted, self._made, self._finished = {}, {}, []
+        self._noted, self._made, self._raw, self._finished = {}, {}, {}, []
 
     def _steps(self, files: list[SourceFile]) -> Iterator[int]:
         """Store one chat at a time, and yield the bytes of its messages."""
@@ -104,16 +108,15 @@ class Importer:
                 self._tell()
                 continue
             problems: list[str] = []
-            failed, chats = len(self.report.unreadable), 0
+            failed, before = len(self.report.unreadable), self.report.conversations
             try:
-                for tree in kind.read(unit, self._keep, problems):
-                    chats += 1
+                for tree in kind.read(unit, self._keep, problems, self._skips):
                     yield self._bring(tree)
             except (ExportError, OSError) as error:
                 self.report.unreadable.append(str(error))
             self.report.notes += problems
             if len(self.report.unreadable) == failed:
-                self._finished.append((kind, unit, chats))
+                self._finished.append((kind, unit, self.report.conversations - before))
 
     def _units(self, files: list[SourceFile]) -> Iterator[tuple[Format, list[SourceFile], int | None]]:
         """Yield files that are read together; with the number of chats in them where none of them changed."""
@@ -137,6 +140,15 @@ class Importer:
                 counts = {chats for _, _, chats in unit}
                 yield named(kind), [file for file, _, _ in unit], counts.pop() if len(counts) == 1 else None
 
+    def _skips(self, raw: str) -> bool:
+        """Tell whether a chat need not be looked at: what its file has of it is as it was, to the byte."""
+        if self._again or f"{self._options} {raw}" not in self._notes.raw:
+            return False
+        self.report.conversations += 1
+        self.report.unchanged += 1
+        self._tell()
+        return True
+
     def _bring(self, tree: MessageTree) -> int:
         """Store what is new of a chat; return the bytes of its messages."""
         report = self.report
@@ -146,15 +158,13 @@ class Importer:
         hashed, size = hashlib.sha256(repr((tree.title, tree.current)).encode(errors="replace")), 0
         limit = self._manager._config.max_session_bytes
         for branch in split:
-            lines = encode_all(branch.messages, 0)
-            length = sum(map(len, lines)) + len(lines)
+            length = sum(map(len, branch.lines)) + len(branch.lines)
             size += length
             if length > limit:
                 report.unreadable.append(f"{tree.format} {tree.title or tree.id} is larger than max_session_size")
                 return 0
             hashed.update(f"{branch.id}\0{branch.parent}\0{branch.at}\0".encode(errors="replace"))
-            for line in lines:
-                hashed.update(line)
+            hashed.update(b"\n".join(branch.lines))
         report.conversations += 1
         report.notes += [f"{tree.format} {tree.title or tree.id}: {note}" for note in tree.notes]
         digest = hashed.hexdigest()[:32]
@@ -162,7 +172,9 @@ class Importer:
             report.unchanged += 1
         else:
             work = TreeImport(
-                self._manager, tree, split, self._known, self._notes.sessions, again=self._again, dry_run=self._dry_run
+                *(self._manager, tree, split, self._known, self._notes.sessions, self._deleted),
+                again=self._again,
+                dry_run=self._dry_run,
             )
             try:
                 self._manager._within(lambda: work.run(self._names))
@@ -177,6 +189,8 @@ class Importer:
             report.notes += work.notes
             self._made |= work.made
             self._noted[whole[:32]] = digest
+        if tree.raw:
+            self._raw[f"{self._options} {tree.raw}"] = 1
         self._tell()
         return size
 

@@ -85,9 +85,9 @@ class RepoStorage(Uncopied, Saving):
             return resolve(self.repo, name)
         return resolved
 
-    def was_deleted(self, name: str) -> bool:
-        """Tell whether a name is free because the session that had it was deleted, here or on another machine."""
-        return self._resolve(name).tombstone is not None
+    def deleted_names(self) -> set[str]:
+        """Return the names of sessions that were deleted, here or on another machine, also where others have them."""
+        return {row.name for row in self.repo.index.rows() if row.deleted}
 
     def _load(self, name: str, resolved: Resolved) -> Session | None:
         if resolved.shown is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coda_fs_session.interchange import formats, sources
+from coda_fs_session.interchange import formats, skipping, sources
 from coda_fs_session.interchange.tree import MessageTree, branches
 
 DATA = os.environ.get("CODA_FS_TEST_DATA")
@@ -69,4 +69,4 @@ def read_all(files: Mapping[str, bytes], keep: Any = "rest") -> tuple[list[Messa
     given = [sources.in_memory(name, data) for name, data in files.items()]
     found = next(each for each in map(formats.format_of, given) if each is not None)
     problems: list[str] = []
-    return list(found.read(given, keep, problems)), problems
+    return list(found.read(given, keep, problems, skipping.nothing)), problems

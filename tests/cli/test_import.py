@@ -1,0 +1,58 @@
+"""`coda-session import`: files and usual places, and what could not be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .command import Command
+
+LINES = [
+    {"type": "user", "uuid": name, "parentUuid": parent, "sessionId": "s", "message": {"role": "user", "content": text}}
+    for name, parent, text in (("u1", None, "Hello"), ("u2", "u1", "More"))
+]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path, "files")
+
+
+def put(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    return path
+
+
+def test_files(command: Command, tmp_path: Path) -> None:
+    """A first import makes a store; a second one has nothing to do; a dry run changes nothing."""
+    path = put(tmp_path / "s.jsonl")
+    assert "1 new" in command("import", str(path)).out
+    assert "1 unchanged" in command("import", str(path)).out
+    assert "claude-code/Hello" in command("list").out
+    assert "0 new" in command("import", "--dry-run", str(path)).out
+
+
+def test_usual_places(command: Command) -> None:
+    """Alone it lists what is there; with a format it brings that in; where nothing is, it says so."""
+    home = Path(command.environment["HOME"])
+    assert "name the files" in command("import").err
+    assert command("import", "--format", "claude-code").code == 3
+    put(home / ".claude" / "projects" / "-p" / "s.jsonl")
+    done = command("import")
+    assert (done.code, done.out) == (
+        *(0, "claude-code: ~/.claude/projects: coda-session import --format claude-code\n"),
+    )
+    assert "1 new" in command("import", "--format", "claude-code").out
+
+
+def test_what_cannot_be_read(command: Command, tmp_path: Path) -> None:
+    """It is told, with an exit code of its own; what is asked for wrongly has another one."""
+    put(tmp_path / "in" / "s.jsonl")
+    (tmp_path / "in" / "conversations.json").write_text('[{"mapping": {')
+    done = command("import", str(tmp_path / "in"))
+    assert (done.code, "1 new" in done.out, "not read" in done.err) == (8, True, True)
+    assert command("import", str(tmp_path / "nothing")).code == 3
+    assert command("import", "--names", "{x}", str(tmp_path / "in")).code == 2
