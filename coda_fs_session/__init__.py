@@ -9,6 +9,8 @@ if TYPE_CHECKING:
         ConfigError,
         CorruptionError,
         ExportError,
+        HistoryError,
+        HistoryExpiredError,
         InvalidMessageError,
         InvalidNameError,
         ObjectNotYetHereError,
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from .hooks.make_storable import MakeStorable
     from .hooks.redact import Redact
     from .interchange.report import ImportReport
+    from .manager.history import History
     from .manager.manager import SessionManager
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
+    from .repo.history.entries import HistoryEntry
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
     from .session.session import Session
@@ -65,6 +69,8 @@ _HOMES = {
     **dict.fromkeys(("PendingSave", "SessionHook"), "hooks.hooks"),
     "Redact": "hooks.redact",
     "ImportReport": "interchange.report",
+    "History": "manager.history",
+    "HistoryEntry": "repo.history.entries",
     "SessionManager": "manager.manager",
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
@@ -75,7 +81,8 @@ _HOMES = {
     **dict.fromkeys(("Template", "Templates"), "templates"),
     **dict.fromkeys(
         (
-            *("ConfigError", "CorruptionError", "ExportError", "InvalidMessageError", "InvalidNameError"),
+            *("ConfigError", "CorruptionError", "ExportError", "HistoryError"),
+            *("HistoryExpiredError", "InvalidMessageError", "InvalidNameError"),
             *("ObjectNotYetHereError", "PartialSessionError", "SessionConflictError", "SessionError"),
             *("SessionExistsError", "SessionNotFoundError", "SessionTooLargeError", "SessionWarning", "StoreError"),
             *("StoreFormatError", "StoreFullError", "StoreGoneError", "StoreReadOnlyError", "UnsupportedError"),
@@ -90,6 +97,10 @@ __all__ = [
     "ConfigError",
     "CorruptionError",
     "ExportError",
+    "History",
+    "HistoryEntry",
+    "HistoryError",
+    "HistoryExpiredError",
     "ImportReport",
     "InvalidMessageError",
     "InvalidNameError",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .autosave import Autosave as Autosave
     from .bulk import Bulk as Bulk
     from .bulk import Reporting as Reporting
+    from .history import History as History
     from .open_sessions import OpenSessions as OpenSessions
 else:
     from ..process.loading import loading
@@ -44,6 +45,8 @@ else:
         "Path": "pathlib",
         "Autosave": ".autosave",
         **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
+        "Bulk": ".bulk",
+        "History": ".history",
         "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",
         "ImportReport": "..interchange.report",
