@@ -9,6 +9,8 @@ if TYPE_CHECKING:
         ConfigError,
         CorruptionError,
         ExportError,
+        HistoryError,
+        HistoryExpiredError,
         InvalidMessageError,
         InvalidNameError,
         ObjectNotYetHereError,
@@ -31,12 +33,14 @@ if TYPE_CHECKING:
     from .hooks.make_storable import MakeStorable
     from .hooks.redact import Redact
     from .interchange.report import ImportReport
+    from .manager.history import History
     from .manager.manager import SessionManager
     from .repo.branches.diff import Diff, Difference
     from .repo.branches.report import MergeReport
     from .repo.branches.tree import Branch, Joint, Tree
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
+    from .repo.history.entries import HistoryEntry
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
     from .session.session import Session
@@ -68,6 +72,8 @@ _HOMES = {
     **dict.fromkeys(("PendingSave", "SessionHook"), "hooks.hooks"),
     "Redact": "hooks.redact",
     "ImportReport": "interchange.report",
+    "History": "manager.history",
+    "HistoryEntry": "repo.history.entries",
     "SessionManager": "manager.manager",
     **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
     "MergeReport": "repo.branches.report",
@@ -81,7 +87,8 @@ _HOMES = {
     **dict.fromkeys(("Template", "Templates"), "templates"),
     **dict.fromkeys(
         (
-            *("ConfigError", "CorruptionError", "ExportError", "InvalidMessageError", "InvalidNameError"),
+            *("ConfigError", "CorruptionError", "ExportError", "HistoryError"),
+            *("HistoryExpiredError", "InvalidMessageError", "InvalidNameError"),
             *("ObjectNotYetHereError", "PartialSessionError", "SessionConflictError", "SessionError"),
             *("SessionExistsError", "SessionNotFoundError", "SessionTooLargeError", "SessionWarning", "StoreError"),
             *("StoreFormatError", "StoreFullError", "StoreGoneError", "StoreReadOnlyError", "UnsupportedError"),
@@ -99,6 +106,10 @@ __all__ = [
     "Diff",
     "Difference",
     "ExportError",
+    "History",
+    "HistoryEntry",
+    "HistoryError",
+    "HistoryExpiredError",
     "ImportReport",
     "InvalidMessageError",
     "InvalidNameError",

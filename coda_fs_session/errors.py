@@ -12,6 +12,8 @@
         ├── InvalidMessageError            (ValueError)   mend the message at .value_path
         ├── ConfigError                    (ValueError)   mend the option or the template
         ├── ExportError                    (ValueError)   .path          look at the file to be imported
+        ├── HistoryError                   (LookupError)  look at the entries of the history again
+        │   └── HistoryExpiredError                       go to another entry: that one's messages are gone
         ├── UnsupportedError                              do it in the way that the text names
         └── StoreError                     .path          look at the disk
             ├── StoreFormatError                          not a store, or one of a newer version
@@ -149,6 +151,14 @@ class ExportError(SessionError, ValueError):
         return pathlib.Path(self._path)
 
 
+class HistoryError(SessionError, LookupError):
+    """The session was never at this state, or has no tag of this label; nothing was changed."""
+
+
+class HistoryExpiredError(HistoryError):
+    """The session was at this state, and its messages are not in the store any more; nothing was changed."""
+
+
 class UnsupportedError(SessionError):
     """The call is not possible with this storage or session, or at this moment of the thread; nothing was done."""
 
@@ -207,6 +217,14 @@ def opened_read_only(what: str, place: str) -> StoreReadOnlyError:
         f"cannot {what}: this manager was opened read_only, and changes nothing in {place}. To write, open a manager "
         "without read_only",
         place,
+    )
+
+
+def shows_the_past(name: str, entry: str) -> StoreReadOnlyError:
+    """Return the error for a save of what a session was."""
+    return StoreReadOnlyError(
+        f"this is session {name!r} as it was at {entry!r}, and is for reading only: restore({entry!r}) brings it back, "
+        f"and create_session(new, branch_from={name!r}, at={entry!r}) goes on from it"
     )
 
 

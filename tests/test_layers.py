@@ -73,11 +73,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
-        *("repo.branches.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
+        *("repo.branches.", "repo.history.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     # What tells sessions apart and what merging leads to: values of values.
     "repo.branches.": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.branches."),
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
+    "repo.history.": (*("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.history."),),
+    "repo.going_back": (
+        *("errors", FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.ancestry.shown"),
+        *("repo.history.", "repo.index.rows", "repo.lookup.", "repo.writing.", "repo.storage"),
+    ),
     "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
@@ -111,10 +116,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     # The manager once more, for event loops: nothing looks at it.
-    "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "manager.", "aio."),
+    "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "repo.history.", "manager.", "aio."),
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
-        *("repo.branches.", "repo.events.", "repo.sync.", "interchange.report"),
+        *("repo.branches.", "repo.events.", "repo.history.", "repo.sync.", "interchange.report"),
     ),
     # The command has what a program of a user has: the public names, and what a message says.
     "cli.": ("", "session.shapes.", "cli."),

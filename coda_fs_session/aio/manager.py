@@ -18,6 +18,7 @@ from ..repo.events.watch import Watch
 from ..session.session import Session
 from ..storage import SessionStorage
 from .branches import AsyncBranches
+from .history import AsyncHistory
 from .iterators import AsyncWatch, MessageIterator
 from .turns import Turns
 from .verbs import verb as _verb
@@ -112,6 +113,7 @@ class AsyncSessionManager(Uncopied):
     rename_session = _verb(SessionManager.rename_session, "old", "new")
     list_sessions = _verb(SessionManager.list_sessions)
     get_session_info = _verb(SessionManager.get_session_info, "name")
+    deleted_sessions = _verb(SessionManager.deleted_sessions)
     export_session = _verb(SessionManager.export_session, "name")
     import_session = _verb(SessionManager.import_session, "name")
     import_sessions = _verb(SessionManager.import_sessions)
@@ -150,6 +152,14 @@ class AsyncSessionManager(Uncopied):
             StoreError: in the loop, where a message cannot be read.
         """
         return MessageIterator(partial(session.iter_messages, start, stop), lambda work: self._in_turn(work, [session]))
+
+    def history(self, name: str) -> AsyncHistory:
+        """Return the history of a session, or of a deleted one: what it was, undo, restore and tags.
+
+        Raises:
+            InvalidNameError: the name is not possible.
+        """
+        return AsyncHistory(self._blocking.history(name), lambda work: self._in_turn(work, [name]))
 
     def watch(self, *, name: str | None = None) -> AsyncWatch:
         """Return what tells of changes: ``async with manager.watch() as watch``, then ``async for event in watch``.

@@ -10,7 +10,7 @@ import orjson
 
 from ..errors import StoreFormatError
 from .generations import FIRST_GENERATION, Generation, GenerationId
-from .ids import Chain
+from .ids import Chain, is_hex64
 from .marks import Mark, decode_marks
 from .records import FORMAT_NAME, FORMAT_VERSION, Base, CommitLink, chain_hash, check_format, count, decode_time, typed
 from .tree import Entry
@@ -58,6 +58,7 @@ class Commit(NamedTuple):
         previous: the commit before; skip: one further back.
         marks: when the messages came.
         replica: that wrote it; "" where it is not known.
+        step: of a tag, the last step on the path of the state; "" where that is what began its generation.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Commit(NamedTuple):
     replaced: tuple[Entry, ...] = ()
     marks: tuple[Mark, ...] = ()
     replica: str = ""
+    step: str = ""
 
     @property
     def depth(self) -> int:
@@ -101,6 +103,8 @@ def encode_commit(commit: Commit) -> bytes:
     fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "commit": commit.reason, "name": commit.name}
     if commit.replica:
         fields["replica"] = commit.replica
+    if commit.step:
+        fields["step"] = commit.step
     fields |= {"time": commit.time, "updated": commit.updated, "line": commit.line}
     for name, record in (("generation", commit.generation), ("previous", commit.previous), ("skip", commit.skip)):
         if record is not None:
@@ -140,8 +144,15 @@ def decode_commit(data: bytes) -> Commit:
             replaced=tuple(map(Entry.from_json, fields.get("replaced", []))),
             marks=decode_marks(fields.get("marks", [])),
             replica=typed(fields.get("replica", ""), str, "a replica"),
+            step=_step(fields["step"]) if "step" in fields else "",
         )
     except StoreFormatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the object is no commit: {error!r}") from error
+
+
+def _step(value: Any) -> str:
+    if not is_hex64(value):
+        raise ValueError(f"{value!r} is no step")
+    return str(value)

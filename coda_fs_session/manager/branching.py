@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..errors import InvalidMessageError, SessionExistsError, SessionNotFoundError
+from ..errors import InvalidMessageError, SessionExistsError, SessionNotFoundError, UnsupportedError
 from ..format.names import normalise_name
+from ..repo.going_back import GoingBack
 from ..session.session import Session
 from ..storage import name_taken
 from .core import Manager
@@ -15,7 +16,7 @@ def branch(
     core: Manager,
     name: str,
     parent_name: str,
-    at: int | None,
+    at: int | str | datetime | None,
     *,
     created_at: datetime | None = None,
     updated_at: datetime | None = None,
@@ -24,6 +25,8 @@ def branch(
     # A storage of a program's own may know of no times.
     given = {"created_at": created_at, "updated_at": updated_at}
     times = {argument: moment for argument, moment in given.items() if moment is not None}
+    if isinstance(at, (str, datetime)):
+        return _branch_of_past(core, name, parent_name, at, created_at, updated_at)
     with core._sessions.lock:
         if core._may_exist(name):
             there = _branch_there(core, name, parent_name, at)
@@ -50,6 +53,35 @@ def branch(
             if there is None:
                 raise
             return there
+
+
+def _branch_of_past(
+    core: Manager,
+    name: str,
+    parent_name: str,
+    to: str | datetime,
+    created_at: datetime | None,
+    updated_at: datetime | None,
+) -> Session:
+    """Return the branch of what a session was."""
+    engine = core._engine
+    if engine is None:
+        raise UnsupportedError(
+            f"{type(core._storage).__name__} keeps no history: at= must be a number of messages, not {to!r}"
+        )
+    past = GoingBack(engine)
+    with core._sessions.lock:
+        parent_name = core._sessions.meant(parent_name)
+        if core._may_exist(name):
+            there = _branch_there(core, name, parent_name, len(past.past(parent_name, to)))
+            if there is not None:
+                return there
+        core._refuse_if_read_only("branch a session")
+        live = core._sessions.get(parent_name)
+        if live is not None and live.has_unsaved_changes:
+            core._save(live)
+        made = past.branch_at(parent_name, normalise_name(name), to, created_at, updated_at)
+        return core._sessions.add(made)
 
 
 def _stored(core: Manager, name: str, parent: Session, at: int | None, times: dict[str, datetime]) -> Session:

@@ -13,6 +13,7 @@ from ..errors import (
     SessionNotFoundError,
     StoreError,
     opened_read_only,
+    shows_the_past,
 )
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
@@ -29,6 +30,7 @@ class Manager(Uncopied):
     """One opened store, and the sessions of it that were handed out."""
 
     _config: Config
+    _counters: late.Counters
     _storage: late.SessionStorage
     _engine: late.RepoStorage | None
     _autosave: late.Autosave
@@ -126,6 +128,8 @@ class Manager(Uncopied):
         self._refuse_if_read_only("save")
         if session._state.missing:
             raise PartialSessionError(session.name, session.missing)
+        if session._state.past:
+            raise shows_the_past(session.name, session._state.past)
         with session._lock:
             try:
                 self._save_as_it_is(session, on_conflict, expected, updated)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .branches import Branches as Branches
     from .bulk import Bulk as Bulk
     from .bulk import Reporting as Reporting
+    from .history import History as History
     from .open_sessions import OpenSessions as OpenSessions
 else:
     from ..process.loading import loading
@@ -46,6 +47,8 @@ else:
         "Autosave": ".autosave",
         "Branches": ".branches",
         **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
+        "Bulk": ".bulk",
+        "History": ".history",
         "OpenSessions": ".open_sessions",
         "Hooks": "..hooks.hooks",
         "ImportReport": "..interchange.report",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..errors import InvalidNameError
+from ..errors import InvalidNameError, UnsupportedError
 from ..format.names import checked_name
+from ..process.loading import loading
 from ..process.operations import operation
 from . import late
 from .core import Manager
@@ -62,6 +63,25 @@ class Telling(Manager):
         if self._storage.lists_newest_first:
             return query.select(infos, ordered=True)
         return query.select(map(late.with_origin, infos))
+
+    @operation
+    def deleted_sessions(self) -> list[late.SessionInfo]:
+        """Return what is known of the deleted sessions whose name nobody has since, the last deleted one first.
+
+        Each is told as it was, with the time of its deletion as `updated`; ``history(name).restore()`` brings it back.
+
+        Raises:
+            UnsupportedError: the storage is one of your own, which keeps none.
+        """
+        if self._engine is None:
+            raise UnsupportedError(
+                f"{type(self._storage).__name__} keeps no deleted sessions: use a store of this package"
+            )
+        # Late, as all that a verb alone needs.
+        with loading():
+            from ..repo.going_back import GoingBack
+
+        return GoingBack(self._engine).deleted()
 
     @operation
     def get_session_info(self, name: str) -> late.SessionInfo | None:

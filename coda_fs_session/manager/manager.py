@@ -121,7 +121,7 @@ class SessionManager(Carrying, Saving, Telling):
         name: str,
         branch_from: str | None = None,
         *,
-        at: int | None = None,
+        at: int | str | late.datetime | None = None,
         created_at: late.datetime | None = None,
         updated_at: late.datetime | None = None,
     ) -> late.Session:
@@ -132,13 +132,15 @@ class SessionManager(Carrying, Saving, Telling):
         Args:
             name: 1 to 255 characters of any text without control characters.
             branch_from: make the new session a branch of this one, with what its open object holds, saved or not.
-            at: take over only the parent's first `at` messages.
+            at: take over only the parent's first `at` messages; or what it was at an entry of its history, a tag or a
+                time, as `History` says. Then `branch_from` may be deleted.
             created_at, updated_at: the times of a new session, as for `Session`: now where not given, and `created_at`
                 for both. One that is there keeps its own.
 
         Raises:
             SessionNotFoundError: there is no `branch_from`.
             SessionExistsError: the name is taken by a session that is no branch of `branch_from` at `at`.
+            HistoryError: the parent was never at the state `at`.
             InvalidNameError, ValueError: a name, `at` or a time is not possible.
             StoreError: the session is there and cannot be read, or the store cannot be written.
         """
@@ -240,6 +242,14 @@ class SessionManager(Carrying, Saving, Telling):
             self._sessions.renamed(old, new)
 
         self._sessions.around(old, rename)
+
+    def history(self, name: str) -> late.History:
+        """Return the history of a session, or of a deleted one: what it was, undo, restore and tags.
+
+        Raises:
+            InvalidNameError: the name is not possible. Whether there is such a session tells what is asked of it.
+        """
+        return late.History(self, checked_name(name))
 
     @property
     def templates(self) -> late.Templates:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .lookup import own_side as own_side
     from .reverts import put_back as put_back
     from .writing import attempts as attempts
+    from .writing import going_back as going_back
     from .writing import lifecycle as lifecycle
     from .writing import refs as refs
     from .writing import save as save
@@ -19,7 +20,7 @@ else:
         **dict.fromkeys(("listing", "own_side"), "lookup"),
         "resolve": "ancestry",
         "put_back": "reverts",
-        **dict.fromkeys(("attempts", "lifecycle", "refs", "save"), "writing"),
+        **dict.fromkeys(("attempts", "going_back", "lifecycle", "refs", "save"), "writing"),
     }
 
     def __getattr__(name: str) -> object:

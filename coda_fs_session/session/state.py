@@ -36,12 +36,13 @@ class SessionState:
         moment: when that last changed: nanoseconds, or the text of a save. Each as it came, since every save sets it
             and few ask for it.
         missing: how many messages are left out; see `Session.missing`.
+        past: which state it shows of what the session was; "" for what it is.
         limit: the greatest size in bytes.
     """
 
     __slots__ = (
         *("_is_size_told", "copy", "created", "diverged_from", "limit", "metadata", "missing", "moment"),
-        *("name", "parent"),
+        *("name", "parent", "past"),
     )
 
     def __init__(
@@ -60,6 +61,7 @@ class SessionState:
         self.created = created
         self.moment: datetime | str | int = updated
         self.parent, self.diverged_from, self.missing = parent, diverged_from, missing
+        self.past = ""
         self.limit = NO_LIMIT
         self._is_size_told = False
 

@@ -130,7 +130,7 @@ def test_what_cannot_be_branched(here: Machine) -> None:
     manager = here.manager()
     with pytest.raises(SessionNotFoundError):
         manager.create_session("branch", branch_from="missing")
-    for at in (-1, 4, 1.0, True, "1"):
+    for at in (-1, 4, 1.0, True):
         with pytest.raises(ValueError):
             manager.create_session("branch", branch_from="main", at=at)  # type: ignore[arg-type]
     with pytest.raises(ValueError):

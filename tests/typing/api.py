@@ -12,6 +12,8 @@ from coda_fs_session import (
     Change,
     ConfigError,
     CorruptionError,
+    History,
+    HistoryEntry,
     ImportReport,
     InvalidMessageError,
     InvalidNameError,
@@ -140,6 +142,25 @@ for info in manager.list_sessions():
     assert_type(info.sides, tuple[str, ...])
     assert_type(info.diverged_at, int | None)
     assert_type(info.preview.first, str | None)
+
+assert_type(manager.deleted_sessions(), list[SessionInfo])
+history = manager.history("talk")
+assert_type(history, History)
+for entry in history:
+    assert_type(entry, HistoryEntry)
+    assert_type(entry.id + entry.kind + entry.replica + entry.note, str)
+    assert_type(entry.time, datetime)
+    assert_type(entry.when, datetime)
+    assert_type(entry.messages + entry.added, int)
+    assert_type(entry.expired, bool)
+    assert_type(entry.exact, bool)
+assert_type(history.at(3), Session)
+assert_type(history.undo(), HistoryEntry | None)
+assert_type(history.restore(datetime.now()), HistoryEntry)
+assert_type(history.tag("draft", at="0123456789ab:3"), HistoryEntry)
+assert_type(history.tags(), dict[str, HistoryEntry])
+history.untag("draft")
+manager.create_session("earlier", branch_from="talk", at="draft")
 
 assert_type(manager.kept_aside(), list[SessionInfo])
 assert_type(manager.bring_back(), list[SessionInfo])

@@ -221,7 +221,7 @@ def _commits(head: State, link: CommitLink | None) -> Iterator[Commit]:
 
 
 @dataclass(slots=True)
-class _Section:
+class Section:
     """One generation: the edits of its tail, oldest first, and its messages at the end."""
 
     generation: Generation | None
@@ -232,11 +232,25 @@ class _Section:
     def id(self) -> GenerationId:
         return self.generation.id if self.generation else FIRST_GENERATION
 
+    def runs_and_edits(self) -> tuple[list[Run], list[GenerationId]]:
+        """Return its runs, and the ids of the edits between them.
+
+        Raises:
+            StoreError: an object is missing or damaged that decides it.
+        """
+        runs, identity, identities = _runs(self), self.id, []
+        for before, after, edit in zip(runs, runs[1:], self.edits, strict=False):
+            frozen, result = before.chain_at(before.count), after.chain_at(edit.messages)
+            # As if it were a generation: equal edits of equal states are the same step, whoever made them.
+            identity = Generation(identity, "edit", before.count, frozen, 0, edit.messages, result).id
+            identities.append(identity)
+        return runs, identities
+
 
 def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> Path:
     objects, sizes = head.messages.objects, head.messages.sizes
     begin = start.base if start else Base()
-    sections = [_Section(start.generation if start else None, [], MessageList(objects, sizes, begin, []))]
+    sections = [Section(start.generation if start else None, [], MessageList(objects, sizes, begin, []))]
     states = [(c.generation, c.edits, MessageList(objects, sizes, c.base, [])) for c in reversed(newest_first)]
     try:
         states.append((head.header.generation, tuple(head.tail_edits()), head.messages))
@@ -244,7 +258,7 @@ def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> 
         raise UndecidedError(head, error) from error
     for generation, edits, end in states:
         if (generation.id if generation else FIRST_GENERATION) != sections[-1].id:
-            sections.append(_Section(generation, [], end))
+            sections.append(Section(generation, [], end))
         sections[-1].edits.extend(edits)
         sections[-1].end = end
     path = Path(head)
@@ -252,22 +266,17 @@ def _path(head: State, newest_first: Sequence[Commit], start: Commit | None) -> 
         if path.runs and section.generation is not None:
             path.steps.append(Step(section.generation.operation, section.id))
             path.generations.append(section.generation)
-        runs = _runs(section)
-        identity = section.id
-        for before, after, edit in zip(runs, runs[1:], section.edits, strict=False):
-            try:
-                frozen, result = before.chain_at(before.count), after.chain_at(edit.messages)
-            except StoreError as error:
-                raise UndecidedError(head, error) from error
-            # As if it were a generation: equal edits of equal states are the same step, whoever made them.
-            identity = Generation(identity, "edit", before.count, frozen, 0, edit.messages, result).id
-            path.steps.append(Step("edit", identity))
-            path.generations.append(None)
+        try:
+            runs, identities = section.runs_and_edits()
+        except StoreError as error:
+            raise UndecidedError(head, error) from error
+        path.steps.extend(Step("edit", identity) for identity in identities)
+        path.generations.extend(None for _ in identities)
         path.runs.extend(runs)
     return path
 
 
-def _runs(section: _Section) -> list[Run]:
+def _runs(section: Section) -> list[Run]:
     """Rebuild what the tail was before each edit, from its end backwards."""
     runs = [Run(section.end, section.end.count)]
     for edit in reversed(section.edits):

@@ -16,7 +16,7 @@ from ...format.generations import Operation
 from ...format.ids import chain_message
 from ...format.marks import Mark, thinned
 from ...format.names import derived, session_key
-from ...format.records import Base
+from ...format.records import NO_TAGS, Base, Tags
 from ...format.refs import Save, encode_save
 from ...session.splice import Splice
 from ...storage import not_as_expected
@@ -87,6 +87,7 @@ def save(
     on_conflict: str,
     expected: str | None = None,
     time: str | None = None,
+    tags: Tags = NO_TAGS,
 ) -> Saved:
     """Save a change on top of the state that it was made against, with other writers kept waiting.
 
@@ -96,6 +97,7 @@ def save(
         on_conflict: what is done where the session grew meanwhile: "append", "branch" or "raise".
         expected: the revision that it must have.
         time: as for `append`.
+        tags: the tags that change.
 
     Raises:
         SessionConflictError: the session changed meanwhile so that this change does not apply, or is not as expected;
@@ -122,13 +124,14 @@ def save(
                 if outcome is not None:
                     on, splice_on = outcome
                     merged = splice_on is not splice
-                    if merged and splice_on.empty and not metadata and time is None:
+                    if merged and splice_on.empty and not metadata and not tags and time is None:
                         return Saved(on, merged)
                     attempt = _attempt(on, splice, splice_on, metadata)
                     if target is on and _fits_tail(cursor, on, splice_on):
-                        return Saved(_append(repo, cursor, on, splice_on, metadata, time, attempt), merged)
+                        return Saved(_append(repo, cursor, on, splice_on, metadata, time, attempt, tags), merged)
                     if rewrites:
-                        return Saved(_rewrite(repo, cursor, on, splice_on, metadata, time, target, attempt), merged)
+                        rewritten = _rewrite(repo, cursor, on, splice_on, metadata, time, target, attempt, tags)
+                        return Saved(rewritten, merged)
                     rewrites = True
                     continue
         except RecordAheadError:
@@ -291,6 +294,7 @@ def _append(
     metadata: MetadataValues,
     time: str | None,
     attempt: Attempt | None = None,
+    tags: Tags = NO_TAGS,
 ) -> State:
     """Save as one line: one write and one sync."""
     position = None
@@ -298,7 +302,9 @@ def _append(
     if not splice.appends:
         position = head.start + splice.keep
         lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
-    new = Save(head.last_id, time or repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {})
+    new = Save(
+        head.last_id, time or repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {}, tags
+    )
     data, line_id = encode_save(new)
     # Noted before: whether the line is in the file can only be told by reading it, once this is interrupted.
     if attempt is None:
@@ -316,7 +322,7 @@ def _append(
             cursor.attempted[line_id] = earlier
         raise
     size = head.size + len(data)
-    if position is None and not metadata:
+    if position is None and not metadata and not tags:
         state = head.appended(new, line_id, size, token)
     else:
         state = head.after((new,), line_id, size, token)
@@ -336,6 +342,7 @@ def _rewrite(
     time: str | None,
     target: State | None,
     attempt: Attempt,
+    tags: Tags,
 ) -> State:
     """Save as a new ref: a seal, a new generation, or the first ref of our own for a conversation of another's."""
     now = repo.now()
@@ -343,7 +350,7 @@ def _rewrite(
         # The file was lost or put back to what it was, and so may be objects that only it named.
         head.messages.secure()
     base, lines = spliced(head, splice)
-    content = Content(replace(base, metadata=merged(repo, head, metadata), tags=head.tags), lines)
+    content = Content(replace(base, metadata=merged(repo, head, metadata), tags={**head.tags, **tags}), lines)
     header = replace(head.header, updated=time or now)
     operation = _operation(splice)
     if operation is not None:

@@ -1,0 +1,1 @@
+"""What a session was: its moments, and going back to one of them."""
