@@ -19,6 +19,10 @@ from coda_fs_session import (
     ObjectNotYetHereError,
     PendingSave,
     Redact,
+    SearchHit,
+    SearchPlace,
+    SearchProgress,
+    SearchResult,
     Session,
     SessionAnalytics,
     SessionConflictError,
@@ -109,10 +113,16 @@ assert_type(manager.list_sessions(prefix="a", where={"a": 1, ("b", "c"): None}, 
 assert_type(manager.list_sessions(where=lambda info: info.message_count, since=datetime.now())[-1].cursor, str)
 found = manager.search("a", session="b", role="user", since=datetime.now(), until=datetime.now(), limit=None)
 assert_type(found, SearchResult)
-assert_type([hit for hit in found], list[SearchHit])
+assert_type(list(found), list[SearchHit])
 assert_type(found[0].places, tuple[SearchPlace, ...])
 assert_type((found.complete, found.total), tuple[bool, int | None])
-manager.search("a", progress=lambda told: assert_type(told, SearchProgress).done)
+
+
+def tell(told: SearchProgress) -> None:
+    assert_type((told.done, told.total), tuple[int, int])
+
+
+manager.search("a", progress=tell)
 manager.create_session("old", branch_from="by-hand", created_at=datetime.now(), updated_at=datetime.now())
 manager.save_all()
 manager.rename_session("chat", "talk")
