@@ -118,11 +118,11 @@ assert_type(found[0].places, tuple[SearchPlace, ...])
 assert_type((found.complete, found.total), tuple[bool, int | None])
 
 
-def tell(told: SearchProgress) -> None:
+def tell_search(told: SearchProgress) -> None:
     assert_type((told.done, told.total), tuple[int, int])
 
 
-manager.search("a", progress=tell)
+manager.search("a", progress=tell_search)
 manager.create_session("old", branch_from="by-hand", created_at=datetime.now(), updated_at=datetime.now())
 manager.save_all()
 manager.rename_session("chat", "talk")
