@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
     from .repo.history.entries import HistoryEntry
+    from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
     from .session.session import Session
@@ -80,6 +81,7 @@ _HOMES = {
     **dict.fromkeys(("Branch", "Joint", "Tree"), "repo.branches.tree"),
     "SessionEvent": "repo.events.changes",
     "Watch": "repo.events.watch",
+    **dict.fromkeys(("SearchHit", "SearchPlace", "SearchProgress", "SearchResult"), "repo.search.results"),
     **dict.fromkeys(("SyncProgress", "SyncReport", "SyncTransfer"), "repo.sync.report"),
     **dict.fromkeys(("Preview", "SessionInfo"), "session.info"),
     "Session": "session.session",
@@ -121,6 +123,10 @@ __all__ = [
     "PendingSave",
     "Preview",
     "Redact",
+    "SearchHit",
+    "SearchPlace",
+    "SearchProgress",
+    "SearchResult",
     "Session",
     "SessionAnalytics",
     "SessionConflictError",

@@ -102,6 +102,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
         *("repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
     ),
+    # What sessions say, be it kept by the engine or by a storage of four methods.
+    "repo.search.": (
+        *("errors", "process.", FORMAT, "session.", "storage", "backends.base", "repo.content.state"),
+        *("repo.lookup.listing", "repo.repository", "repo.search."),
+    ),
     "repo": (),
     # It gets bytes and gives values, and knows no manager.
     "interchange.": ("errors", FORMAT, "session.", "interchange."),
@@ -120,6 +125,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.branches.", "repo.events.", "repo.history.", "repo.sync.", "interchange.report"),
+        "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, and what a message says.
     "cli.": ("", "session.shapes.", "cli."),

@@ -50,6 +50,7 @@ def test_all_is_sorted_and_complete() -> None:
     """`__all__` is sorted, and holds exactly the names that users may import."""
     assert coda_fs_session.__all__ == sorted(coda_fs_session.__all__)
     assert set(coda_fs_session.__all__) == {
+        *("SearchHit", "SearchPlace", "SearchProgress", "SearchResult"),
         *("SessionEvent", "SyncProgress", "SyncReport", "SyncTransfer", "Watch"),
         *("Branch", "Diff", "Difference", "Joint", "MergeReport", "Tree"),
         *("Change", "ImportReport", "MakeStorable", "jsonable"),

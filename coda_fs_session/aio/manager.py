@@ -120,6 +120,7 @@ class AsyncSessionManager(Uncopied):
     kept_aside = _verb(SessionManager.kept_aside)
     bring_back = _verb(SessionManager.bring_back, "name")
     sync = _verb(SessionManager.sync)
+    search = _verb(SessionManager.search)
     stats = _verb(SessionManager.stats)
     describe = _verb(SessionManager.describe)
     store_exists = _verb(SessionManager.store_exists)

@@ -63,3 +63,13 @@ class MachineState(Uncopied, ABC):
 
     def remember(self, topic: str, data: bytes) -> None:
         """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""
+
+    def database(self, name: str) -> str | None:
+        """Return the path of a SQLite database that costs nothing to lose, made empty if there is none.
+
+        None where none can be kept, as the default says.
+        """
+        return None
+
+    def discard_database(self, name: str) -> None:
+        """Remove such a database, with the files that SQLite makes beside it; failing to is not an error."""

@@ -63,6 +63,12 @@ class ReadOnlyState(MachineState):
     def remember(self, topic: str, data: bytes) -> None:
         self._inner.remember(topic, data)
 
+    def database(self, name: str) -> str | None:
+        return self._inner.database(name)
+
+    def discard_database(self, name: str) -> None:
+        self._inner.discard_database(name)
+
     def recover(self) -> None:
         self._inner.recover()
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..interchange.report import ImportReport as ImportReport
     from ..repo.events.changes import SessionEvent as SessionEvent
     from ..repo.events.watch import Watch as Watch
+    from ..repo.search.results import SearchProgressCallback as SearchProgressCallback
+    from ..repo.search.results import SearchResult as SearchResult
+    from ..repo.search.search import Search as Search
     from ..repo.storage import RepoStorage as RepoStorage
     from ..repo.storage import engine_of as engine_of
     from ..repo.sync.report import Direction as Direction
@@ -54,6 +57,9 @@ else:
         "ImportReport": "..interchange.report",
         "SessionEvent": "..repo.events.changes",
         "Watch": "..repo.events.watch",
+        "SearchProgressCallback": "..repo.search.results",
+        "SearchResult": "..repo.search.results",
+        "Search": "..repo.search.search",
         "RepoStorage": "..repo.storage",
         "engine_of": "..repo.storage",
         "Direction": "..repo.sync.report",

@@ -26,9 +26,10 @@ from .core import STARTED
 from .listing import Telling
 from .open_store import OpenedStore
 from .saving import Saving
+from .searching import Searching
 
 
-class SessionManager(Carrying, Saving, Telling):
+class SessionManager(Carrying, Saving, Searching, Telling):
     """Sessions in one store.
 
     May be used from many threads, beside other processes, and after `os.fork`. Use it in a ``with`` statement, or call
@@ -93,6 +94,7 @@ class SessionManager(Carrying, Saving, Telling):
             self._start(storage)
         self._templates: late.Templates | None = None
         self._bulk: late.Bulk | None = None
+        self._search: late.Search | None = None
         self._watches: Weakly[late.Watch] = Weakly()
 
     if not TYPE_CHECKING:
@@ -291,6 +293,8 @@ class SessionManager(Carrying, Saving, Telling):
             watch.stop()
         self._autosave.stop(unsaved)
         self._bulk = None
+        if self._search is not None:
+            self._search.close()
         self._storage.close()
 
     def __enter__(self) -> Self:

@@ -29,11 +29,15 @@ class Operations:
     """
 
     def __init__(self, recover: Callable[[], None]) -> None:
-        self._recover = recover
+        self._recover = [recover]
         # True for a thread that runs code of the user, such as a hook: that may begin an operation within the other.
         self.running: dict[int, bool] = {}
         # Threads whose operation may have been interrupted by what went on within it.
         self._disturbed: set[int] = set()
+
+    def also_recover(self, recover: Callable[[], None]) -> None:
+        """Have something more given back, as the argument `recover` says."""
+        self._recover.append(recover)
 
     def begin_within(self) -> bool:
         """Begin an operation in a thread that had one under way; True where that is still so.
@@ -71,7 +75,8 @@ class Operations:
         if _is_in_session():
             # Begun by a handler, while a method of a session has its own locks. The next operation does it.
             return
-        self._recover()
+        for recover in self._recover:
+            recover()
         self._disturbed.discard(thread)
         self.running.pop(thread, None)
 

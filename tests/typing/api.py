@@ -21,6 +21,10 @@ from coda_fs_session import (
     ObjectNotYetHereError,
     PendingSave,
     Redact,
+    SearchHit,
+    SearchPlace,
+    SearchProgress,
+    SearchResult,
     Session,
     SessionAnalytics,
     SessionConflictError,
@@ -109,6 +113,18 @@ manager.save_session(session)
 manager.save_session(session, updated_at=datetime.now())
 assert_type(manager.list_sessions(prefix="a", where={"a": 1, ("b", "c"): None}, order="-size"), list[SessionInfo])
 assert_type(manager.list_sessions(where=lambda info: info.message_count, since=datetime.now())[-1].cursor, str)
+found = manager.search("a", session="b", role="user", since=datetime.now(), until=datetime.now(), limit=None)
+assert_type(found, SearchResult)
+assert_type(list(found), list[SearchHit])
+assert_type(found[0].places, tuple[SearchPlace, ...])
+assert_type((found.complete, found.total), tuple[bool, int | None])
+
+
+def tell_search(told: SearchProgress) -> None:
+    assert_type((told.done, told.total), tuple[int, int])
+
+
+manager.search("a", progress=tell_search)
 manager.create_session("old", branch_from="by-hand", created_at=datetime.now(), updated_at=datetime.now())
 manager.save_all()
 manager.rename_session("chat", "talk")

@@ -16,7 +16,7 @@ from functools import cache
 from ...errors import StoreError, warn
 from ...process import system
 from ..base import MachineState, replica_of
-from ..disk.files import FOLDER_MODE, Files, make_folders, read_file, store_errors
+from ..disk.files import FOLDER_MODE, Files, discard, make_folders, read_file, store_errors
 from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
 from .kept import keep, kept
@@ -101,6 +101,21 @@ class LocalState(MachineState):
             if "/" in topic:
                 make_folders(self._files, os.path.dirname(path))
             keep(self._files, path, data)
+
+    def database(self, name: str) -> str | None:
+        with contextlib.suppress(OSError, StoreError):
+            path = f"{self.folder()}/{name}"
+            # Not left to SQLite, which takes the mode from the umask.
+            with contextlib.suppress(FileExistsError):
+                os.close(self._files.create(path))
+            return path
+        return None
+
+    def discard_database(self, name: str) -> None:
+        with contextlib.suppress(StoreError):
+            # The log before what it is of: what is in it must not come into another database.
+            for each in (f"{name}-wal", f"{name}-shm", name):
+                discard(self._files, f"{self._known_folder()}/{each}")
 
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.

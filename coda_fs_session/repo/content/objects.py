@@ -72,12 +72,16 @@ class Objects:
 
     def tail(self, tail: Tail) -> list[bytes]:
         """Return the message lines of a tail object that are in use."""
-        self._check_run(tail.id, tail.size)
-        lines = self._lines(tail.id, tail.size)[: tail.messages]
+        lines = self.whole_tail(tail)[: tail.messages]
         used = size_of(lines)
         if len(lines) != tail.messages or used != tail.bytes:
             raise self._bad(tail.id, f"{tail.messages} messages of {tail.bytes} bytes", f"{len(lines)} of {used} bytes")
         return lines
+
+    def whole_tail(self, tail: Tail) -> list[bytes]:
+        """Return all message lines of a tail object, of which a ref may use the first ones only."""
+        self._check_run(tail.id, tail.size)
+        return self._lines(tail.id, tail.size)
 
     def node(self, entry: Entry) -> list[Entry]:
         """Return the entries of a list node."""

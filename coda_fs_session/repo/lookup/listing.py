@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import chain, compress, repeat
+from itertools import chain, compress, islice, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 
-from ...backends.base import RefKey
+from ...backends.base import RefKey, Token
 from ...errors import SessionError, StoreError
 from ...format.names import is_lengthened, key_of_ref, session_key
 from ...session.info import Preview, SessionInfo
@@ -61,16 +61,35 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     Args:
         keep: keep the index for the next process.
     """
+    return list_with_refs(repo, keep=keep).infos
+
+
+class SessionList(NamedTuple):
+    """A list of sessions.
+
+    Attributes:
+        paths: of the refs that hold them, in the same order; of one that has an error, of one of its refs.
+        tokens: of these refs, by path, perhaps with those of others.
+    """
+
+    infos: list[SessionInfo]
+    paths: list[str]
+    tokens: Mapping[str, Token]
+
+
+def list_with_refs(repo: Repository, *, keep: bool = True) -> SessionList:
+    """Do as `list_infos`, and return the refs too."""
     listing = repo.index.listing()
     if listing is not None and not listing.changed:
         columns, few = _decoded(listing.answer)
-        return _infos_of(columns, few, _Previews(columns[0], listing.answer))
-    infos = _changed(repo, listing) if listing is not None else None
-    if infos is None:
-        infos = _listed_anew(repo)
+        infos = _infos_of(columns, few, _Previews(columns[0], listing.answer))
+        return SessionList(infos, list(islice(listing.before, len(infos))), listing.tokens)
+    listed = _changed(repo, listing) if listing is not None else None
+    if listed is None:
+        listed = _listed_anew(repo)
     if keep:
         repo.index.keep()
-    return infos
+    return listed
 
 
 class _Told(NamedTuple):
@@ -113,17 +132,18 @@ def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
     return told
 
 
-def _listed_anew(repo: Repository) -> list[SessionInfo]:
+def _listed_anew(repo: Repository) -> SessionList:
     repo.index.reader.make_previews()
     rows = repo.index.rows()
     told = _tell(repo, rows)
     previews = (encode_note(_preview(view.row)) for view, _ in told.views)
     answer = b"\n".join((_answer([view for view, _ in told.views]), encode_note(told.wide), *previews))
-    repo.index.keep_listing(answer, rows, [view.row.path for view, _ in told.views], told.unsure)
-    return told.infos()
+    paths = [view.row.path for view, _ in told.views]
+    repo.index.keep_listing(answer, rows, paths, told.unsure)
+    return SessionList(told.infos(), paths, {row.path: row.token for row in rows})
 
 
-def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
+def _changed(repo: Repository, listing: Listing) -> SessionList | None:
     """Return an earlier answer with what is told of refs that changed as it is now; None where all is to be looked at.
 
     Nothing else can have changed but what the names of these refs, then and now, have to do with.
@@ -153,13 +173,15 @@ def _changed(repo: Repository, listing: Listing) -> list[SessionInfo] | None:
     told = _tell(repo, rows)
     infos = _infos_of(columns, few, _Previews(names, listing.answer))
     updated: Sequence[int] = columns[list(_COLUMNS).index("updated_at")]
-    stay, found = list(range(len(infos))), infos
+    stay, found, heads = list(range(len(infos))), infos, list(islice(listing.before, len(infos)))
     for number in sorted(gone, reverse=True):
-        del stay[number], found[number]
+        del stay[number], found[number], heads[number]
     for info, (view, _) in zip(reversed(told.infos()), reversed(told.views), strict=True):
         place = (-(view.row.updated or 0), view.label)
-        found.insert(bisect_left(stay, place, key=lambda number: (-updated[number], names[number])), info)
-    return found
+        at = bisect_left(stay, place, key=lambda number: (-updated[number], names[number]))
+        found.insert(at, info)
+        heads.insert(at, view.row.path)
+    return SessionList(found, heads, listing.tokens)
 
 
 def _with_previews(

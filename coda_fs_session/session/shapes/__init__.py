@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .parts import Kind, Part, parts
 from .roles import model, role
-from .texts import CHARACTERS_PER_TOKEN, PREVIEW, counted_text, preview, text
+from .texts import CHARACTERS_PER_TOKEN, PREVIEW, counted_text, preview, searched_text, text
+from .times import time
 
 __all__ = [
     "CHARACTERS_PER_TOKEN",
@@ -20,5 +21,7 @@ __all__ = [
     "parts",
     "preview",
     "role",
+    "searched_text",
     "text",
+    "time",
 ]

@@ -25,6 +25,10 @@ def role(message: dict[str, Any]) -> str:
     A role of another name that means one of these is called by it; any other is returned as it is. A message that has
     nothing but results of tools is one of a tool.
     """
+    told = message.get("role")
+    if type(told) is str and told in _KNOWN and type(message.get("content")) is str and message["content"]:
+        # Most messages are like that.
+        return _ROLES.get(told, told)
     said = body(message)
     found = _told(said, message)
     if found in ("user", "") and not isinstance(said.get("content"), str) and _is_all_results(message):

@@ -8,11 +8,12 @@ from typing import Any
 
 from .bodies import body
 from .parts import Part, parts
-from .words import in_json, without_data
+from .words import in_json, unescaped, without_data
 
 CHARACTERS_PER_TOKEN = 4
 PREVIEW = 80
 """Characters of a preview at most."""
+_PLAIN = frozenset(("role", "content", "id", "parent_id", "metadata", "timestamp", "created_at"))
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 # Controls, marks that turn the direction of writing, zero-width ones that hide text, and lone surrogates.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
@@ -23,6 +24,22 @@ _GLANCE = 4 * PREVIEW
 def text(message: dict[str, Any]) -> str:
     """Return what a message says to a reader: its texts, a line between two of them."""
     return "\n".join(part.text for part in parts(message) if part.kind == "text")
+
+
+def searched_text(message: dict[str, Any]) -> str:
+    """Return all that a message says: its texts, reasoning, calls with names and arguments, results; a line for each.
+
+    Images and other files in base64 are left out.
+    """
+    content = message.get("content")
+    if type(content) is str and message.keys() <= _PLAIN:
+        # Most messages are like that; to take them apart would take as long as to read them.
+        return without_data(content)
+    found: list[str] = []
+    for part in parts(message):
+        said = unescaped(part.text) if part.kind in ("result", "other") and part.text[:1] in "{[" else part.text
+        found += filter(None, (part.name, unescaped(part.arguments), said))
+    return without_data("\n".join(found))
 
 
 def counted_text(message: dict[str, Any]) -> str:

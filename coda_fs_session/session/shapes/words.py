@@ -10,6 +10,9 @@ from ...errors import InvalidMessageError
 from ...format.jsonl import encode_value
 
 _DATA_URL = re.compile(r"data:[^,\s\"]{0,200};base64,[\w+/=%-]++", re.ASCII)
+# One after the other, as the two halves of a character outside the first plane come.
+_ESCAPE = re.compile(r'((?:\\u[0-9a-fA-F]{4})+)|\\(["\\nrt])')
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 # A text in JSON that is base64 alone; of a part that is a text, a very long word.
 _BASE64 = re.compile(r'(?<!"text":)"[\w+/=\\-]{256,}+"', re.ASCII)
 
@@ -24,6 +27,18 @@ def in_json(value: Any) -> str:
 
         line = encode_value(jsonable(value)[0], "").decode()
     return _BASE64.sub('""', without_data(line))
+
+
+def unescaped(text: str) -> str:
+    """Return JSON as people read it: without backslashes in its texts, and with what they and \\u stand for."""
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code, sign = found.groups()
+    if sign:
+        return _ESCAPED.get(sign, sign)
+    return bytes.fromhex(code.replace("\\u", "")).decode("utf-16-be", "replace")
 
 
 def without_data(text: str) -> str:
