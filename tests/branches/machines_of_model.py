@@ -20,9 +20,9 @@ from coda_fs_session.repo.branches.bases import state_id
 from coda_fs_session.repo.content.state import State
 from coda_fs_session.repo.lookup.names import resolve
 from coda_fs_session.repo.repository import Repository
+from coda_fs_session.repo.writing.merging import label_of
 
 from .model import Node, base_of, merged, newest
-from .undoing import take_back
 
 OLDEST = Node(StateId(FIRST_GENERATION, 0, CHAIN_START), None, "begin", "chat")
 STRATEGIES = ("append", "append", "append", "interleave", "ours", "theirs")
@@ -165,13 +165,18 @@ class Machines:
             self.removed.update(set(node.texts) - set(before.texts))
         self.undid_merge |= last.step == "merge"
         refs = self._refs(machine)
-        label = take_back(self.repo(machine), label, before, last)
+        assert self.managers[machine].history(label).undo() is not None
         self.log.append(f"{machine} undoes {last.step} of {label}")
         for head in self._changed(machine, refs):
-            if head.header.generation is not None and head.header.generation.operation == "part":
+            generation = head.header.generation
+            assert generation is not None
+            if generation.operation == "part":
                 (side,) = last.took
                 target = base_of(before, side)
                 self._add(head, {"parent": side, "step": "part", "to": target, "texts": side.texts, **_names(side)})
+            else:
+                assert generation.to == before.id
+                label = label_of(self.repo(machine), head)
         self._note(machine, label, parent=node, step="undo", to=before, texts=before.texts, **_names(node))
         if last.step == "merge" and last.took[0].name == node.name:
             others = [shown for name, shown in self.view(machine).items() if name != label]

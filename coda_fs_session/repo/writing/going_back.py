@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ...backends.base import RefChangedError
 from ...errors import HistoryError, SessionNotFoundError
 from ...format.commits import Commit
-from ...format.generations import FIRST_GENERATION, Operation
+from ...format.generations import FIRST_GENERATION, Generation, Operation
 from ...format.names import origins, session_key
 from ...format.records import CommitLink, Metadata, Tag, Tags
 from ...storage import name_taken
@@ -23,6 +23,7 @@ from ..reverts.put_back import retried
 from .attempts import append_to
 from .commits import Facts
 from .lifecycle import WhatWasShown
+from .merging import set_apart
 from .refs import Content, MetadataValues, hide, merged
 from .save import save
 from .step import step
@@ -40,10 +41,12 @@ class _Way(NamedTuple):
 
     Attributes:
         to: the state; name: what the session is called then.
+        merged: the merge that is taken back, if it is one.
     """
 
     to: Moment
     name: str
+    merged: Generation | None = None
 
 
 _Choose = Callable[[State], _Way | None]
@@ -67,7 +70,8 @@ def undo(repo: Repository, name: str, *, known: Sequence[State] = ()) -> Gone | 
         if found is None:
             return None
         last, to = found
-        return _Way(to, to.stretch.name if last.kind == "rename" else head.name)
+        name = to.stretch.name if last.kind == "rename" else head.name
+        return _Way(to, name, last.stretch.generation if last.kind == "merge" else None)
 
     return _go_back(repo, name, "undo", choose, known)
 
@@ -123,6 +127,8 @@ def _go(repo: Repository, name: str, operation: Operation, choose: _Choose, show
             return None
         if way.name != locked:
             raise RefChangedError(head.key)
+        if way.merged is not None:
+            set_apart(repo, head, way.merged)
         now = repo.now()
         header = replace(head.header, updated=now)
         past: Sequence[State] = ()

@@ -70,12 +70,12 @@ def _merge(repo: Repository, source: str, into: str, strategy: Strategy) -> Join
             content = _with_values(repo, content, head, other, strategy)
         now = repo.now()
         taken = freeze(repo, other, "merged", now)
-        repo.objects.put(taken.objects)
         merged = step(
             *(repo, head, "merge", content, found.own),
             now=now,
             header=replace(head.header, updated=now),
             facts=Facts(merged=(TakenIn(state, taken.commit),)),
+            objects=taken.objects,
         )
         return Joined(merged, splicing.added, splicing.removed, splicing.interleaved)
 
@@ -167,14 +167,14 @@ def _pick(repo: Repository, source: str, places: Sequence[int], into: str) -> Jo
         return Joined(state, len(lines))
 
 
-def set_apart(repo: Repository, head: State, merged: Generation, before: State) -> None:
+def set_apart(repo: Repository, head: State, merged: Generation) -> None:
     """Before a merge is undone: let what it took in be a side again, where nothing else is left of that.
 
     The name's lock must be held. Done again after a crash, it finds what was set apart. The side may take over the name
     by which the session goes: which ref the undo replaces is to be found out before.
 
     Args:
-        head: the session that has the merge behind it; before: the state that the undo goes back to.
+        head: the session that has the merge behind it.
         merged: the generation that the merge began.
 
     Raises:
@@ -188,7 +188,7 @@ def set_apart(repo: Repository, head: State, merged: Generation, before: State) 
         others = (shown.head for shown in resolve(repo, head.name).sides if shown.head.key != head.key)
         if any(covers(other, side) for other in others):
             continue
-        base = base_of(before, side) or Span.nothing(side)
+        base = base_of(_before(head, merged), side) or Span.nothing(side)
         step(repo, side, "part", None, None, now=repo.now(), facts=Facts(to=base.id))
 
 
@@ -197,3 +197,14 @@ def _frozen(head: State, taken: TakenIn) -> State:
         return frozen(head, taken.commit)
     except UndecidedError as error:
         raise error.problem from error
+
+
+def _before(head: State, generation: Generation) -> State:
+    """Return the state that a generation began after."""
+    newer, link = head.header.generation, head.header.commit
+    while link is not None:
+        commit = head.messages.objects.commit(link)
+        if newer == generation != commit.generation:
+            return head.at_commit(link, commit)
+        newer, link = commit.generation, commit.previous
+    raise AssertionError("a merge freezes the state before it")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...backends.base import NewObject
 from ...format.generations import Operation
 from ...format.marks import Mark
 from ...format.records import Base
@@ -31,6 +32,7 @@ def step(
     result: Base | None = None,
     facts: Facts = NO_FACTS,
     past: Sequence[State] = (),
+    objects: Sequence[NewObject] = (),
     attempted: dict[str, Attempt] | None = None,
     attempt: Attempt | None = None,
 ) -> State:
@@ -46,6 +48,7 @@ def step(
         result: the state right after the operation, if the same write adds messages to that.
         facts: what the operation says besides.
         past: heads in whose history the new generation must not be.
+        objects: what the facts name and is not written yet.
         attempted, attempt: as for `publish`.
 
     Raises:
@@ -61,4 +64,5 @@ def step(
     if messages.count > result.messages:
         marks.append(Mark(messages.count, now))
     header = replace(header, base=content.base, generation=generation, commit=frozen.commit, marks=tuple(marks))
-    return publish(repo, header, content.lines, target, objects=frozen.objects, attempted=attempted, attempt=attempt)
+    objects = [*objects, *frozen.objects]
+    return publish(repo, header, content.lines, target, objects=objects, attempted=attempted, attempt=attempt)
