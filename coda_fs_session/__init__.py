@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .interchange.report import ImportReport
     from .manager.history import History
     from .manager.manager import SessionManager
+    from .manager.transaction import Transaction
     from .repo.branches.diff import Diff, Difference
     from .repo.branches.report import MergeReport
     from .repo.branches.tree import Branch, Joint, Tree
@@ -76,6 +77,7 @@ _HOMES = {
     "History": "manager.history",
     "HistoryEntry": "repo.history.entries",
     "SessionManager": "manager.manager",
+    "Transaction": "manager.transaction",
     **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
     "MergeReport": "repo.branches.report",
     **dict.fromkeys(("Branch", "Joint", "Tree"), "repo.branches.tree"),
@@ -153,6 +155,7 @@ __all__ = [
     "SyncTransfer",
     "Template",
     "Templates",
+    "Transaction",
     "Tree",
     "UnsupportedError",
     "Watch",

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from .errors import SessionConflictError, SessionExistsError, SessionNotFoundError, UnsupportedError
+from .session.fresh import same, show
 from .session.info import SessionInfo
 from .session.revision import saved_revision, whole_revision
 from .session.session import Session
@@ -172,14 +173,32 @@ class SessionStorage(ABC):
         Raises:
             SessionExistsError: the name is taken.
         """
+        child = self.branched(parent, name, at, created_at=created_at, updated_at=updated_at)
+        self.create(child)
+        return child
+
+    def branched(
+        self,
+        parent: Session,
+        name: str,
+        at: int | None,
+        *,
+        parent_name: str | None = None,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> Session:
+        """Return what `branch` would make, in memory only: a transaction stores it later.
+
+        Args:
+            parent_name: what the parent will be called by then, if not as now.
+        """
         messages = parent.get_messages()[:at]
         metadata = copy.deepcopy(parent._state.metadata.live)
         metadata.pop(FORMER_NAMES, None)
-        metadata[BRANCHED_FROM] = {"name": parent.name, "at": len(messages)}
+        metadata[BRANCHED_FROM] = {"name": parent_name or parent.name, "at": len(messages)}
         child = Session(name, messages, metadata, created_at=created_at, updated_at=updated_at)
-        child._state.parent = parent.name
+        child._state.parent = parent_name or parent.name
         child._hooks = parent._hooks
-        self.create(child)
         return child
 
     def rename(self, old: str, new: str) -> None:
@@ -218,8 +237,9 @@ class SessionStorage(ABC):
         """Bring a session without unsaved changes to the state that is kept; False where none is."""
         fresh = self.load(session.name)
         # What is as it was stays the same objects: a caller may hold some of them.
-        if fresh is not None and not _same(session, fresh):
-            _show(session, fresh)
+        if fresh is not None and not same(session, fresh):
+            show(session, fresh)
+            note_origin(session)
         return fresh is not None
 
     def catch_up(self, session: Session) -> None:
@@ -233,7 +253,8 @@ class SessionStorage(ABC):
         """Bring a session to the state that is kept, dropping unsaved changes; False where none is."""
         fresh = self.load(session.name)
         if fresh is not None:
-            _show(session, fresh)
+            show(session, fresh)
+            note_origin(session)
         return fresh is not None
 
     def revision(self, session: Session) -> str:
@@ -369,23 +390,3 @@ def _origin_of(metadata: dict[str, Any]) -> tuple[str | None, int | None]:
         case {"name": str(name), "at": int(at)}:
             return name, at
     return None, None
-
-
-def _same(session: Session, other: Session) -> bool:
-    return session is other or (
-        (session._state.created, session._state.updated) == (other._state.created, other._state.updated)
-        and session._state.metadata.everything() == other._state.metadata.everything()
-        and list(session._state.copy.lines()) == list(other._state.copy.lines())
-    )
-
-
-def _show(session: Session, fresh: Session) -> None:
-    """Take over what another object of the session holds; the list and the dict keep their identity."""
-    if fresh is session:
-        return
-    session._state.copy.replace(fresh._state.copy.live(), session._state.copy.live())
-    session._state.metadata.live.clear()
-    session._state.metadata.live.update(fresh._state.metadata.live)
-    session._state.created, session._state.updated = fresh._state.created, fresh._state.updated
-    session._state.parent = fresh._state.parent
-    note_origin(session)

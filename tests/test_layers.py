@@ -71,6 +71,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "session.", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
         *("repo.index.", "repo.repository", "repo.lookup.", "repo.writing.refs", "repo.reverts."),
     ),
+    # It stands in for a repository, its backend and its index.
+    "repo.writing.trial": (
+        *("backends.base", "backends.wrapper", "repo.content.", "repo.index.", "repo.repository"),
+        "repo.reverts.verdict",
+    ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
         *("repo.branches.", "repo.history.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
@@ -88,11 +93,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
         "repo.source",
     ),
+    "repo.transacting": (
+        *("backends.base", FORMAT, "session.", "repo.late", "repo.content.", "repo.ancestry.shown", "repo.bulk"),
+        *("repo.cursors", "repo.saving"),
+    ),
     "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
         *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
-        *("repo.late", "repo.saving", "repo.writing."),
+        *("repo.late", "repo.saving", "repo.transacting", "repo.writing."),
     ),
     "repo.events.": (
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
@@ -100,7 +109,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
+        *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (
@@ -141,7 +150,7 @@ Of several rules the first one counts. `backends` alone is the registry: the man
 that.
 """
 
-MAY_WRITE_REFS = ("repo.writing.", "repo.reverts.put_back", "repo.sync.side")
+MAY_WRITE_REFS = ("repo.writing.", "repo.reverts.put_back", "repo.reverts.plans", "repo.sync.side")
 MAY_CHANGE_FILES = frozenset(["backends.disk.files", "process.system"])
 MOST_LINES = 400
 SYSTEM = "process.system"

@@ -54,7 +54,7 @@ def test_all_is_sorted_and_complete() -> None:
         *("SessionEvent", "SyncProgress", "SyncReport", "SyncTransfer", "Watch"),
         *("Branch", "Diff", "Difference", "Joint", "MergeReport", "Tree"),
         *("Change", "ImportReport", "MakeStorable", "jsonable"),
-        *("PendingSave", "Redact", "SessionHook", "Template", "Templates"),
+        *("PendingSave", "Redact", "SessionHook", "Template", "Templates", "Transaction"),
         *("Breakdown", "SessionAnalytics", "Sharing"),
         *("History", "HistoryEntry", "HistoryError", "HistoryExpiredError"),
         *(

@@ -13,5 +13,6 @@ except ModuleNotFoundError as error:
 
 from .iterators import AsyncWatch, MessageIterator
 from .manager import AsyncSessionManager
+from .transaction import AsyncTransaction
 
-__all__ = ["AsyncSessionManager", "AsyncWatch", "MessageIterator"]
+__all__ = ["AsyncSessionManager", "AsyncTransaction", "AsyncWatch", "MessageIterator"]

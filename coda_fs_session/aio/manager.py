@@ -20,6 +20,7 @@ from ..storage import SessionStorage
 from .branches import AsyncBranches
 from .history import AsyncHistory
 from .iterators import AsyncWatch, MessageIterator
+from .transaction import AsyncTransaction
 from .turns import Turns
 from .verbs import verb as _verb
 from .waiting import Bell, running_loop
@@ -175,6 +176,13 @@ class AsyncSessionManager(Uncopied):
         return AsyncWatch(
             lambda: self._in_turn(begin, ()), lambda watch: self._in_turn(partial(Watch.stop, watch), (), must=True)
         )
+
+    def transaction(self) -> AsyncTransaction:
+        """Return a block whose changes are made in one go: ``async with manager.transaction() as change:``.
+
+        As `SessionManager.transaction`, whose errors the end of the block raises; its verbs are awaited.
+        """
+        return AsyncTransaction(self._blocking, self._in_turn)
 
     async def close(self) -> None:
         """Do as `SessionManager.close` after all calls that came before; done also where this is cancelled.

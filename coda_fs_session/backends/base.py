@@ -27,10 +27,12 @@ from .verbs import OBJECT_LIMIT as OBJECT_LIMIT
 from .verbs import Capabilities as Capabilities
 from .verbs import NewObject as NewObject
 from .verbs import Place as Place
+from .verbs import PlannedError as PlannedError
 from .verbs import RecordAheadError as RecordAheadError
 from .verbs import RefChangedError as RefChangedError
 from .verbs import RefRefusedError as RefRefusedError
 from .verbs import RefTakenError as RefTakenError
+from .verbs import RefWrite as RefWrite
 from .verbs import Snapshot as Snapshot
 from .verbs import Verbs as Verbs
 from .verbs import mismatch as mismatch
@@ -182,6 +184,38 @@ class Backend(Verbs):
             except RefTakenError:
                 tokens.append(None)
         return tokens
+
+    def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+        """Create, append to and replace refs, each durably, and return their tokens.
+
+        The default writes one after the other, so some may have been written where it raises; override it where the
+        medium can write all or none, and say so in `Capabilities.together`.
+
+        Raises:
+            RefChangedError: one is not as expected, or its key is not free.
+        """
+        tokens: list[Token] = []
+        for write in writes:
+            if write.expected is None:
+                try:
+                    tokens.append(self.create_ref(write.key, write.data))
+                except RefTakenError as error:
+                    raise RefRefusedError(write.key) from error
+            elif write.kept:
+                tokens.append(self.append_ref(write.key, write.expected, write.data[write.kept :]))
+            else:
+                tokens.append(self.replace_ref(write.key, write.expected, write.data))
+        return tokens
+
+    def renew_token(self, key: RefKey, expected: Token) -> Token:
+        """Give a ref another token and return it, so that others read the ref again before they write to it.
+
+        The default does nothing, for backends that write all or none.
+
+        Raises:
+            RefChangedError: it is not as expected.
+        """
+        return expected
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         """Keep other writers of this ref waiting, if the backend can, until the block or an append in it ends.

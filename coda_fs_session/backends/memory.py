@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 
@@ -21,6 +21,7 @@ from .base import (
     RefKey,
     RefRefusedError,
     RefTakenError,
+    RefWrite,
     Sign,
     Snapshot,
     Token,
@@ -33,7 +34,7 @@ _serials = count(1)
 class MemoryBackend(Backend):
     """Bytes under keys in this process."""
 
-    capabilities = Capabilities(persistent=False, shared=False)
+    capabilities = Capabilities(persistent=False, shared=False, together=True)
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
@@ -105,6 +106,15 @@ class MemoryBackend(Backend):
         with self._mutex:
             self._expected(key, expected)
             return self._place(key, data)
+
+    def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+        with self._mutex:
+            for key, expected, _, _ in writes:
+                if expected is not None:
+                    self._expected(key, expected)
+                elif key in self._refs:
+                    raise RefRefusedError(key)
+            return super().write_refs(writes)
 
     def recover(self) -> None:
         give_up(self._mutex)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from .keys import RefEnd, RefKey, Token
 
@@ -101,6 +102,50 @@ class Record:
     def changes(self) -> int:
         """Return how often that was noted, by whatever process."""
         return 0
+
+    def is_planned(self) -> bool:
+        """Tell whether a transaction of another process or thread is under way, or was left unfinished.
+
+        Whoever writes where this is true is to raise `PlannedError`.
+        """
+        return False
+
+    def plan(self) -> bytes | None:
+        """Return what a transaction is about to write; None where none is under way, and none was left unfinished.
+
+        Raises:
+            CorruptionError: that is damaged.
+        """
+        return None
+
+    def carry_out(self, plan: bytes | None) -> AbstractContextManager[None]:
+        """Keep a plan, durably, and return a block in which this thread writes what it says.
+
+        It is kept until `drop_plan`. The default keeps nothing, for backends that write all or none.
+
+        Args:
+            plan: None for the one that is kept.
+
+        Raises:
+            StoreError: it cannot be kept.
+        """
+        return nullcontext()
+
+    def drop_plan(self) -> None:
+        """Keep no plan any more, durably.
+
+        Raises:
+            StoreError: that is not possible.
+        """
+        return
+
+    def set_plan_aside(self) -> str:
+        """Keep the plan as something that is not carried out, and return where it is."""
+        return ""
+
+    def plan_files(self) -> list[str]:
+        """Return the files that hold words of messages for the sake of a transaction."""
+        return []
 
     def load_marker(self) -> bytes | None:
         """Return what was kept when the records were last held against the store."""

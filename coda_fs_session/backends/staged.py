@@ -169,7 +169,7 @@ class StagedBackend(WrapperBackend):
         return act()
 
     @property
-    def _stages(self) -> bool:
+    def stages(self) -> bool:
         return not self._has_ended and getattr(self._mine, "stages", False)
 
     def prepare(self) -> None:
@@ -191,7 +191,7 @@ class StagedBackend(WrapperBackend):
         return super().object_pieces(identity) if staged is None else iter((staged.data,))
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
-        if not self._stages:
+        if not self.stages:
             super().put_objects(objects)
             return
         for new in objects:
@@ -259,7 +259,7 @@ class StagedBackend(WrapperBackend):
         return {} if found is None and self.has_refs(replica) else found
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
-        if not self._stages:
+        if not self.stages:
             return super().create_ref(key, data)
         self._make_room(1)
         if key in self._refs:
@@ -305,7 +305,7 @@ class StagedBackend(WrapperBackend):
             self.flush()
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        if not self._stages:
+        if not self.stages:
             self.flush()
             return self.inner.append_ref(key, self._now(key, expected), data)
         self._make_room()
@@ -317,7 +317,7 @@ class StagedBackend(WrapperBackend):
         return self.inner.append_ref(key, self._now(key, expected), data)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        if not self._stages:
+        if not self.stages:
             self.flush()
             return self.inner.replace_ref(key, self._now(key, expected), data)
         self._make_room()
@@ -344,12 +344,12 @@ class StagedBackend(WrapperBackend):
         return after if expected == before else expected
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
-        if not self._stages:
+        if not self.stages:
             return self._holding(super().hold(key))
         return nullcontext() if key in self._refs else self._holding(self.inner.hold(key))
 
     def together(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._stages else self._holding(super().together())
+        return nullcontext() if self.stages else self._holding(super().together())
 
     @contextmanager
     def _holding(self, block: AbstractContextManager[None]) -> Iterator[None]:

@@ -66,11 +66,28 @@ class Capabilities(NamedTuple):
         persistent: what was written is there when the store is opened again.
         shared: several processes may use one store at once.
         whole: no ref can be put back to an older state without all that was written later, in any ref, going too.
+        together: `Backend.write_refs` writes all or none.
     """
 
     persistent: bool
     shared: bool
     whole: bool = False
+    together: bool = False
+
+
+class RefWrite(NamedTuple):
+    """One ref as `Backend.write_refs` is to write it.
+
+    Attributes:
+        expected: the token that it has; None for a new one.
+        data: all that it is to hold.
+        kept: how many of the first bytes it holds already; 0 where it is written anew.
+    """
+
+    key: RefKey
+    expected: Token | None
+    data: bytes
+    kept: int = 0
 
 
 class RefChangedError(Exception):
@@ -85,6 +102,10 @@ class RecordAheadError(RefRefusedError):
     """This machine has a record that differs from the ref, or is of refs that are gone: see
     `repo.reverts.put_back` before writing.
     """
+
+
+class PlannedError(RecordAheadError):
+    """A transaction of this machine is under way, or was left unfinished: see `repo.reverts.plans` before writing."""
 
 
 class RefTakenError(Exception):

@@ -6,12 +6,28 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from .base import Backend, Capabilities, Marker, NewObject, Place, RefEnd, RefFolders, RefKey, Sign, Snapshot, Token
+from .base import (
+    Backend,
+    Capabilities,
+    Marker,
+    NewObject,
+    Place,
+    RefEnd,
+    RefFolders,
+    RefKey,
+    RefWrite,
+    Sign,
+    Snapshot,
+    Token,
+)
 
 T = TypeVar("T")
 
 WRITING = frozenset(
-    ["prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"]
+    [
+        *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
+        *("write_refs", "renew_token"),
+    ]
 )
 """The verbs that change a store."""
 
@@ -110,6 +126,12 @@ class WrapperBackend(Backend):
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         return self.call("replace_ref", lambda: self.inner.replace_ref(key, expected, data))
+
+    def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+        return self.call("write_refs", lambda: self.inner.write_refs(writes))
+
+    def renew_token(self, key: RefKey, expected: Token) -> Token:
+        return self.call("renew_token", lambda: self.inner.renew_token(key, expected))
 
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         return self.call("hold", lambda: self.inner.hold(key))

@@ -8,7 +8,7 @@ from ..errors import InvalidMessageError, SessionExistsError, SessionNotFoundErr
 from ..format.names import normalise_name
 from ..repo.going_back import GoingBack
 from ..session.session import Session
-from ..storage import name_taken
+from .checks import checked_at
 from .core import Manager
 
 
@@ -29,7 +29,7 @@ def branch(
         return _branch_of_past(core, name, parent_name, at, created_at, updated_at)
     with core._sessions.lock:
         if core._may_exist(name):
-            there = _branch_there(core, name, parent_name, at)
+            there = core._branch_there(name, parent_name, at)
             if there is not None:
                 return there
         core._refuse_if_read_only("branch a session")
@@ -38,8 +38,7 @@ def branch(
             raise SessionNotFoundError(parent_name)
         try:
             with parent._lock:
-                if at is not None and (type(at) is not int or not 0 <= at <= len(parent)):
-                    raise ValueError(f"at must be 0 to {len(parent)}, the length of {parent_name!r}, not {at!r}")
+                at = checked_at(at, parent)
                 try:
                     return _stored(core, name, parent, at, times)
                 except InvalidMessageError:
@@ -49,7 +48,7 @@ def branch(
                     return _stored(core, name, parent, at, times)
         except SessionExistsError:
             # Another process was faster, perhaps with the same branch.
-            there = _branch_there(core, name, parent_name, at)
+            there = core._branch_there(name, parent_name, at)
             if there is None:
                 raise
             return there
@@ -73,7 +72,7 @@ def _branch_of_past(
     with core._sessions.lock:
         parent_name = core._sessions.meant(parent_name)
         if core._may_exist(name):
-            there = _branch_there(core, name, parent_name, len(past.past(parent_name, to)))
+            there = core._branch_there(name, parent_name, len(past.past(parent_name, to)))
             if there is not None:
                 return there
         core._refuse_if_read_only("branch a session")
@@ -89,15 +88,3 @@ def _stored(core: Manager, name: str, parent: Session, at: int | None, times: di
     if not core._storage.tracks_changes and parent.has_unsaved_changes:
         parent = core._sessions.as_stored(parent)
     return core._sessions.add(core._storage.branch(parent, normalise_name(name), at, **times))
-
-
-def _branch_there(core: Manager, name: str, parent_name: str, at: int | None) -> Session | None:
-    """Return the session that has a name, if it is this very branch; None where the name is free."""
-    info = core._info(core._storage.meant(name))
-    if info is None:
-        return None
-    if info.error is not None:
-        raise info.error
-    if core._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
-        return core._load(name)
-    raise name_taken(name)

@@ -100,6 +100,17 @@ class Manager(Uncopied):
             # Whatever is wrong with it, saving it would tell, and has told.
             return True
 
+    def _branch_there(self, name: str, parent_name: str, at: int | None) -> late.Session | None:
+        """Return the session that has a name, if it is this very branch; None where the name is free."""
+        info = self._info(self._storage.meant(name))
+        if info is None:
+            return None
+        if info.error is not None:
+            raise info.error
+        if self._storage.is_branch_of(info, parent_name) and at in (None, info.forked_at):
+            return self._load(name)
+        raise late.name_taken(name)
+
     def _refuse_if_read_only(self, what: str) -> None:
         """Refuse a verb that writes, before it does anything.
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .bulk import Reporting as Reporting
     from .history import History as History
     from .open_sessions import OpenSessions as OpenSessions
+    from .transaction import Transaction as Transaction
 else:
     from ..process.loading import loading
 
@@ -53,6 +54,7 @@ else:
         "Bulk": ".bulk",
         "History": ".history",
         "OpenSessions": ".open_sessions",
+        "Transaction": ".transaction",
         "Hooks": "..hooks.hooks",
         "ImportReport": "..interchange.report",
         "SessionEvent": "..repo.events.changes",

@@ -95,6 +95,7 @@ class SessionManager(Carrying, Saving, Searching, Telling):
         self._templates: late.Templates | None = None
         self._bulk: late.Bulk | None = None
         self._search: late.Search | None = None
+        self._collecting: Weakly[late.Transaction] = Weakly()
         self._watches: Weakly[late.Watch] = Weakly()
 
     if not TYPE_CHECKING:
@@ -107,7 +108,7 @@ class SessionManager(Carrying, Saving, Searching, Telling):
 
     def _start(self, storage: late.SessionStorage) -> dict[str, Any]:
         """Make what verbs work with, as attributes, and return it by their names."""
-        autosave = late.Autosave(self._config.autosave_interval, self._save_unasked, timed=not self._config.read_only)
+        autosave = late.Autosave(self._config.autosave_interval, self._save_in_time, timed=not self._config.read_only)
         sessions = late.OpenSessions(storage, autosave, limit=self._config.max_session_bytes, counters=self._counters)
         if self._config.redact:
             sessions.redact(self._config.redact)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Literal
 
 from ..errors import warn
 from ..process.operations import operation
+from ..process.weakly import Weakly
 from . import late
+from .checks import OnConflict, checked_save
 from .core import Manager
-
-OnConflict = Literal["append", "branch", "raise"]
 
 
 class Saving(Manager):
     """What a manager does to store what sessions hold."""
 
     _bulk: late.Bulk | None
+    _collecting: Weakly[late.Transaction]
 
     @operation
     def save_session(
@@ -52,14 +52,7 @@ class Saving(Manager):
                 (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
         """
-        if not isinstance(session, late.Session):
-            raise TypeError(f"save_session takes a Session, not {type(session).__name__}")
-        if on_conflict not in (None, "append", "branch", "raise"):
-            raise ValueError(f'on_conflict must be "append", "branch" or "raise", not {on_conflict!r}')
-        if not isinstance(expected, str | None):
-            raise TypeError(f"expected must be the revision of a session, not {type(expected).__name__}")
-        updated = None if updated_at is None else late.given_time(updated_at, "updated_at")
-        self._save(session, on_conflict, expected, updated)
+        self._save(session, on_conflict, expected, checked_save(session, on_conflict, expected, updated_at))
 
     def save_all(self) -> None:
         """Save every open session that has unsaved changes.
@@ -106,6 +99,34 @@ class Saving(Manager):
                 self._bulk = late.Bulk(self._storage, self._operations, self._sessions.lock)
             self._bulk.refuse_nested()
             return self._bulk if progress is None else late.Reporting(self._bulk, progress)
+
+    def transaction(self) -> late.Transaction:
+        """Return a block whose changes are made in one go: ``with manager.transaction() as change:``.
+
+        What is done through `change` is collected, and made at the end of the block: all or nothing, also after a crash
+        or a full disk, and durable when the block is left. An exception in the block drops it all; sessions keep what
+        they hold, as after a save that failed. What is done through the manager itself is done at once.
+
+        On this machine nobody saves to these sessions in between, and what is asked of the store (`expected`, names
+        that are free) is asked with their locks held. Programs that only read, sync tools and other machines may see
+        some of the changes a moment before others. A storage of your own gets one change after the other; where one
+        fails, those before it stay, and a note of the error counts them.
+
+        Raises:
+            SessionError: a transaction, or `bulk`, of this manager is under way here.
+            SessionConflictError, SessionExistsError, SessionNotFoundError: at the end, something has changed in the
+                store since it was asked of; nothing was done.
+            StoreError: at the end, nothing was done; or it is written down, as a note of the error says. Then the next
+                write to the store, of whatever process, does all of it first.
+            StoreReadOnlyError: the manager is read_only.
+        """
+        self._refuse_if_read_only("begin a transaction")
+        return late.Transaction(self)
+
+    def _save_in_time(self, session: late.Session) -> None:
+        """Save a session by itself, unless that is left to the end of a transaction."""
+        if not any(each.has(session) for each in self._collecting):
+            self._save_unasked(session)
 
     def _save_at_close(self) -> None:
         if not self._config.read_only:

@@ -8,7 +8,7 @@ from functools import partial
 
 from ..backends.base import Backend, RefKey
 from ..backends.staged import Apart, StagedBackend, Written
-from ..errors import warn
+from ..errors import SessionError, warn
 from ..format.names import key_folders, key_of_ref, ref_path
 from .repository import Repository
 
@@ -46,6 +46,12 @@ class Bulk(AbstractContextManager[None]):
 
     def __exit__(self, *_: object) -> None:
         self.finish()
+
+    def refuse_in_this_thread(self) -> None:
+        """Raise SessionError where this thread's saves are held back: what needs them in the store cannot begin."""
+        staged = self._repo.backend
+        if isinstance(staged, StagedBackend) and staged.stages:
+            raise SessionError("a transaction cannot end within bulk(): end the bulk() block first, or do without it")
 
     def finish(self) -> None:
         """Write what is held back, if anything is, and hold back nothing any more.

@@ -7,20 +7,23 @@ if TYPE_CHECKING:
     from .ancestry import resolve as resolve
     from .lookup import listing as listing
     from .lookup import own_side as own_side
+    from .reverts import plans as plans
     from .reverts import put_back as put_back
     from .writing import attempts as attempts
     from .writing import going_back as going_back
     from .writing import lifecycle as lifecycle
     from .writing import refs as refs
     from .writing import save as save
+    from .writing import transaction as transaction
+    from .writing import trial as trial
 else:
     from ..process.loading import loading
 
     _ROOMS = {
         **dict.fromkeys(("listing", "own_side"), "lookup"),
         "resolve": "ancestry",
-        "put_back": "reverts",
-        **dict.fromkeys(("attempts", "going_back", "lifecycle", "refs", "save"), "writing"),
+        **dict.fromkeys(("plans", "put_back"), "reverts"),
+        **dict.fromkeys(("attempts", "going_back", "lifecycle", "refs", "save", "transaction", "trial"), "writing"),
     }
 
     def __getattr__(name: str) -> object:

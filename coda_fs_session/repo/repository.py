@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from ..backends.base import Backend, MachineState, RecordAheadError, RefKey, Snapshot
+from ..backends.base import Backend, MachineState, PlannedError, RecordAheadError, RefKey, Snapshot
 from ..errors import StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.records import encode_time, horizon, next_stamp
@@ -19,6 +19,9 @@ from .content.objects import Objects
 from .content.state import Cursor, State
 from .index.index import Index
 from .notes import encode_note
+
+TRANSACTION = ".transaction"
+"""The key whose lock a transaction holds from its first look at the store to its end, beside those of its names."""
 
 NO_LIMIT = 2**62
 """Bytes: more than any session has."""
@@ -63,6 +66,18 @@ class Repository(Uncopied):
             if self._replica is not None:
                 self.machine.record.adopt(self._replica)
         return self._replica
+
+    @contextmanager
+    def lock(self, *keys: str) -> Iterator[None]:
+        """Exclude others of this machine from creating or replacing under some file keys: see `MachineState.lock`.
+
+        Raises:
+            PlannedError: a transaction is under way, or was left unfinished; see `repo.reverts.plans`.
+        """
+        with self.machine.lock(*keys):
+            if self.machine.record.is_planned():
+                raise PlannedError(keys)
+            yield
 
     @contextmanager
     def writing(self) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -27,8 +28,8 @@ from .cursors import Cursors, go_by_label
 from .lookup.names import Resolved, follow, related, resolve
 from .repository import Repository
 from .reverts import marker, verdict
-from .saving import Saving
 from .source import refuse_too_large
+from .transacting import Transacting
 
 if TYPE_CHECKING:
     from .bulk import Bulk
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class RepoStorage(Uncopied, Saving):
+class RepoStorage(Uncopied, Transacting):
     """Keeps sessions in a repository.
 
     A save is durable when it returns, and safe beside other processes and machines.
@@ -55,8 +56,12 @@ class RepoStorage(Uncopied, Saving):
         self.outlives_process = repo.backend.capabilities.persistent
         self._bulk: Bulk | None = None  # the last one
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
+        self._branches = weakref.WeakKeyDictionary()
+        self._copies = weakref.WeakKeyDictionary()
         if seen is None or seen.moved != []:
             late.put_back.at_open(repo, seen)
+        if not repo.settings.read_only and repo.machine.record.is_planned():
+            late.plans.at_open(repo)
 
     def engine(self) -> RepoStorage:
         return self

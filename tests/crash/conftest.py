@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from layouts import layout
+from layouts import is_tried, layout
 
-__all__ = ["layout", "scratch"]
+__all__ = ["is_tried", "layout", "scratch"]
 
 
 @pytest.fixture

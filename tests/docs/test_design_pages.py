@@ -15,7 +15,7 @@ DECISIONS = sorted((DOCS / "design").glob("*.md"))
 
 def test_the_map_is_short_and_complete() -> None:
     """It leads to every page, by its number and its title, and says no more."""
-    assert len(MAP.splitlines()) <= 80
+    assert len(MAP.splitlines()) <= 90
     listed = re.findall(r"- \[(\d\d)\]\(docs/design/(.*?)\) (.*)", MAP)
     titles = {page.name: page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for page in DECISIONS}
     assert {name: title for _, name, title in listed} == titles

@@ -9,7 +9,7 @@ from typing import Any
 
 from crash.stores import REPLICA, SMALL, message
 
-from coda_fs_session import Session, SessionManager
+from coda_fs_session import Session, SessionError, SessionManager
 from coda_fs_session.format.chunks import STANDARD, Sizes
 
 Work = Callable[[SessionManager, Path], Generator["Step", Any, None]]
@@ -216,6 +216,42 @@ def _autosave(manager: SessionManager, folder: Path) -> Steps:
         yield Step(manager._autosave.save_all, sessions[0], apart=True, silent=True)
 
 
+def _transaction(manager: SessionManager, folder: Path) -> Steps:
+    chat, is_written_down = manager.load_session("chat"), False
+    chat.messages[1]["content"] = "edited"
+    chat.add_message(message(50))
+    beside = Session("beside", [message(number) for number in range(9)])
+    beside.add_message(message(51))
+
+    def make() -> None:
+        nonlocal is_written_down
+        try:
+            with manager.transaction() as change:
+                child = change.create_session("child", branch_from="chat", at=2)
+                child.add_message(message(52, 1300))
+                change.save_session(chat)
+                change.save_session(beside)
+                change.rename_session("chat", "talk")
+                change.delete_session("bystander")
+        except SessionError as error:
+            is_written_down = any("written down" in note for note in getattr(error, "__notes__", ()))
+            raise
+
+    def again() -> None:
+        if not is_written_down:
+            make()
+            return
+        # Whatever writes next does all of it, and nothing twice.
+        manager.create_session("next")
+        manager.delete_session("next")
+        manager.save_all()
+        if beside.name in manager and beside.has_unsaved_changes:
+            assert manager.load_session("beside").get_messages() == beside.get_messages()
+
+    yield Step(make, again=again, apart=True)
+    yield from _add(manager, chat, 100)
+
+
 OPERATIONS = {
     "create": Operation(_create, before=None),
     "create beside others": Operation(_create_beside),
@@ -239,4 +275,6 @@ OPERATIONS = {
     "import": Operation(_import, before=7),
     "several sessions at once": Operation(_save_all, before=7),
     "autosave": Operation(_autosave, before=7),
+    "transaction": Operation(_transaction, before=7),
+    "transaction of what another replica began": Operation(_transaction, before=7, replica="other-00000000"),
 }

@@ -117,6 +117,19 @@ def branch(manager: SessionManager, name: str) -> Work:
     return Work(do, [session], {name: ["1", "2"], f"{name}-b": ["1", "2"]})
 
 
+def transaction(manager: SessionManager, name: str) -> Work:
+    sessions = [_begun(manager, each, "1") for each in (name, f"{name}-b")]
+
+    def do() -> None:
+        with manager.transaction() as change:
+            for session in sessions:
+                change.save_session(session)
+
+    for session in sessions:
+        say(session, "2")
+    return Work(do, sessions, {session.name: ["1", "2"] for session in sessions})
+
+
 def rename(manager: SessionManager, name: str) -> Work:
     session = _begun(manager, name, "1")
     say(session, "2")
@@ -214,4 +227,5 @@ EVERY: tuple[Maker, ...] = (
     leave,
     leave_by_an_error,
     bulk,
+    transaction,
 )

@@ -15,7 +15,18 @@ import pytest
 from backends.test_memory import TestMemory as OfMemory
 
 from coda_fs_session import ObjectNotYetHereError
-from coda_fs_session.backends.base import Marker, NewObject, Place, RefFolders, RefKey, Sign, Snapshot, Token
+from coda_fs_session.backends.base import (
+    Backend,
+    Marker,
+    NewObject,
+    Place,
+    RefFolders,
+    RefKey,
+    RefWrite,
+    Sign,
+    Snapshot,
+    Token,
+)
 from coda_fs_session.backends.memory import MemoryBackend
 from coda_fs_session.testing import Capabilities
 
@@ -42,6 +53,22 @@ class TestReplacesWithoutComparing(OverMemory):
     class broken(MemoryBackend):
         def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
             return self._place(key, data)
+
+
+class TestWritesSomeOfSeveral(OverMemory):
+    noticed_by = ("test_several_of_which_one_is_refused[a token]", "test_several_of_which_one_is_refused[a key]")
+
+    class broken(MemoryBackend):
+        def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+            return Backend.write_refs(self, writes)
+
+
+class TestWritesSeveralAnew(OverMemory):
+    noticed_by = ("test_several_at_once",)
+
+    class broken(MemoryBackend):
+        def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+            return super().write_refs([write._replace(data=write.data[write.kept :], kept=0) for write in writes])
 
 
 class TestCreatesOverWhatIsThere(OverMemory):

@@ -119,6 +119,20 @@ class TestLosesMetadata(OfStorage):
             return super().encode({} if isinstance(value, dict) else value)
 
 
+class TestStoresABranchBeforeItIsAsked(OfStorage):
+    noticed_by = ("test_a_transaction",)
+
+    class broken(Kept):
+        def branched(self, parent: Session, name: str, at: int | None, **times: datetime | None) -> Session:
+            child = super().branched(parent, name, at, **times)
+            self.save(child)
+            return child
+
+        def exists(self, name: str) -> bool:
+            # So that nothing else notices it.
+            return False
+
+
 class TestFoldsCase(OfStorage):
     noticed_by = ("test_hostile_names[chat]", "test_hostile_names[con]")
 

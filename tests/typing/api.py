@@ -49,6 +49,7 @@ from coda_fs_session import (
     SyncTransfer,
     Template,
     Templates,
+    Transaction,
     Watch,
     __version__,
     jsonable,
@@ -240,6 +241,14 @@ remove = manager.use(Stamp())
 remove()
 manager.use(Redact("secret"))
 manager.use(Redact([r"sk-\w+", re.compile(r"PIN \d+")], "-"))
+
+# Several sessions in one go.
+with manager.transaction() as change:
+    assert_type(change, Transaction)
+    assert_type(change.create_session("branch", branch_from="chat", at=1), Session)
+    change.save_session(manager.load_session("chat"), expected="", on_conflict="raise")
+    change.rename_session("a", "b")
+    change.delete_session("b", missing_ok=True)
 
 # Templates, from code and TOML.
 assert_type(manager.templates, Templates)

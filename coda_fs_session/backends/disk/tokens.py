@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...process.system import pread
 from ..base import END_BYTES, RefEnd, Token
 from .files import read_bytes
 
@@ -34,6 +35,11 @@ def is_recent(changed_ns: int, now_ns: int) -> bool:
     """Tell whether a later change may leave the same time."""
     coarse = changed_ns % 1_000_000_000 == 0
     return now_ns - changed_ns < (COARSE_TICK_NS if coarse else TICK_NS)
+
+
+def read_end(descriptor: int, size: int, length: int) -> bytes:
+    """Return the last bytes of an open file of `size` bytes."""
+    return pread(descriptor, length, size - length)
 
 
 def end_of(descriptor: int, size: int) -> RefEnd:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import TypeVar
 
-from ...process.system import pread
 from ..base import (
     END_BYTES,
     Backend,
@@ -48,7 +47,7 @@ from ..disk.paths import COMPRESSED, CONSTANT_FILES, StorePaths
 from ..disk.presence import Presence
 from ..disk.ref_files import read_ref
 from ..disk.store_check import check_store, warn_if_open_to_all
-from ..disk.tokens import end_of, listed_token
+from ..disk.tokens import end_of, listed_token, read_end
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
 from ..spread import Spread
@@ -93,6 +92,7 @@ class LocalBackend(Backend):
         self._record = record or FileRecord(lambda: "")
         self._begin = begin
         self._files = files or Files()
+        self._record.plan_with(self._files)
         self._folders = OwnFolders(self._files)
         self._presence = Presence(self._paths)
         self._objects = ObjectFiles(self._paths, self._files, self._folders, self._presence, compress=compress)
@@ -287,7 +287,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            if not self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected.size)):
+            if not self._record.is_even(key, expected, partial(read_end, ref.descriptor, expected.size)):
                 raise RecordAheadError(key)
             if path in self._doubtful:
                 return self._rescue(ref, key, expected, data)
@@ -317,7 +317,7 @@ class LocalBackend(Backend):
         ref = self._acquire(path)
         try:
             ref.expect(expected)
-            even = self._record.is_even(key, expected, partial(_read_end, ref.descriptor, expected.size))
+            even = self._record.is_even(key, expected, partial(read_end, ref.descriptor, expected.size))
             if not even and self._record.read(key) != data:
                 raise RecordAheadError(key)
             with store_errors("replace", path):
@@ -327,6 +327,10 @@ class LocalBackend(Backend):
             return token
         finally:
             self._open_refs.release(ref)
+
+    def renew_token(self, key: RefKey, expected: Token) -> Token:
+        with self.hold(key), store_errors("write to", self.locate(key)):
+            return self._open_refs.renew(self._paths.ref(key.path), expected)
 
     def hold(self, key: RefKey) -> Hold:
         return Hold(self._acquire, self._open_refs.release, self._paths.ref(key.path))
@@ -394,7 +398,3 @@ class LocalBackend(Backend):
     def close(self) -> None:
         self._open_refs.close()
         self._record.close()
-
-
-def _read_end(descriptor: int, size: int, length: int) -> bytes:
-    return pread(descriptor, length, size - length)

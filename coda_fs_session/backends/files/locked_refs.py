@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from ..base import Snapshot, Token
 from ..disk.descriptors import note_keeper
 from ..disk.files import Files, read_bytes
 from ..disk.ref_files import read_whole
+from ..disk.tokens import COARSE_TICK_NS
 from ..machine.stand_ins import StandIns
 from .open_ref import OpenRef
 
@@ -59,6 +61,22 @@ class OpenRefs(Uncopied):
                 ref.unlock()
         finally:
             ref.mutex.release()
+
+    def renew(self, path: str, expected: Token) -> Token:
+        """Give a file whose lock this thread holds another token, and return it.
+
+        Raises:
+            RefRefusedError: it is not as expected.
+        """
+        ref = self.acquire(path)
+        try:
+            ref.expect(expected)
+            # Later than any time that may pass for the one before.
+            self._files.set_time(path, max(time.time_ns(), expected.stamp + COARSE_TICK_NS))
+            ref.now = ref.look() or ref.now
+            return ref.now
+        finally:
+            self.release(ref)
 
     def read_held(self, path: str, begin: bytes) -> Snapshot | None:
         """Read a file whose lock this thread holds; None where it does not, or where the file was changed even so."""

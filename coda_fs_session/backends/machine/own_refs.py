@@ -17,7 +17,7 @@ from ...errors import StoreError, warn
 from ...process import forks
 from ...process.interrupts import give_up
 from ...process.system import RENAMES_OPEN_FILES, pread
-from ..base import END_BYTES, RefEnd, RefKey, Token, replica_of
+from ..base import END_BYTES, PlannedError, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import note_keeper, scan
 from ..disk.files import (
     Files,
@@ -188,10 +188,15 @@ class FileRecord(RecordNotes):
 
         Args:
             token: that of the ref; read_end: returns the last bytes of the ref, as many as asked for.
+
+        Raises:
+            PlannedError: see `is_planned`.
         """
         known = self._open.get(key)
         if (known is not None and known.even == token) or not self._is_kept(key):
             return True
+        if self.is_planned():
+            raise PlannedError(key)
         with self._mutex:
             try:
                 if self._is_at_hand_even(key, token.size, read_end):
@@ -279,10 +284,12 @@ class FileRecord(RecordNotes):
 
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""
+        self._plan.recover()
         give_up(self._mutex)
 
     def after_fork(self) -> None:
         """In a child of os.fork: another thread may have been at work here, and is gone."""
+        self._plan.is_mine(begins=False)
         self._mutex = threading.RLock()
 
     def _is_kept(self, key: RefKey) -> bool:

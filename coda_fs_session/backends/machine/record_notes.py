@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ...errors import StoreError
 from ..base import Record
@@ -11,6 +11,7 @@ from ..disk.descriptors import names_in
 from ..disk.files import Files, discard, make_folders
 from .changes import Changes
 from .kept import keep, kept
+from .plan import PlanFile
 
 # Dotfiles, which are no copies of refs.
 _MARKER, _CHECKED, NOTE = ".marker", ".checked", ".store"
@@ -32,6 +33,36 @@ class RecordNotes(Record):
         self.state = folder
         self._files = files or Files(durable=False)
         self._changes = Changes(folder, self._files)
+        self._plan = PlanFile(folder, self._files)
+
+    def is_planned(self) -> bool:
+        return self._plan.is_left()
+
+    def plan(self) -> bytes | None:
+        return self._plan.read()
+
+    @contextlib.contextmanager
+    def carry_out(self, plan: bytes | None) -> Iterator[None]:
+        try:
+            self._plan.is_mine(begins=True)
+            if plan is not None:
+                self._plan.keep(plan)
+            yield
+        finally:
+            self._plan.is_mine(begins=False)
+
+    def drop_plan(self) -> None:
+        self._plan.drop()
+
+    def set_plan_aside(self) -> str:
+        return self._plan.set_aside()
+
+    def plan_files(self) -> list[str]:
+        return self._plan.paths()
+
+    def plan_with(self, files: Files) -> None:
+        """Write plans through these system calls, which are durable if the store is."""
+        self._plan.use(files)
 
     def note(self, replica: str, data: bytes) -> None:
         with contextlib.suppress(OSError, StoreError):

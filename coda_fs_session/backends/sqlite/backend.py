@@ -27,6 +27,7 @@ from ..base import (
     RefKey,
     RefRefusedError,
     RefTakenError,
+    RefWrite,
     Sign,
     Snapshot,
     Token,
@@ -61,7 +62,7 @@ class SqliteBackend(Backend):
         StoreError: it cannot be read; see `CorruptionError`.
     """
 
-    capabilities = Capabilities(persistent=True, shared=True, whole=True)
+    capabilities = Capabilities(persistent=True, shared=True, whole=True, together=True)
 
     def __init__(
         self,
@@ -279,6 +280,33 @@ class SqliteBackend(Backend):
     def _keep_replaced(self, key: RefKey, data: bytes) -> None:
         self._record.note_newest(key)
         self._record.keep(key, data)
+
+    def write_refs(self, writes: Sequence[RefWrite]) -> list[Token]:
+        self.prepare()
+        with self._database.writing("write refs in") as connection:
+            tokens = [self._write(connection, write) for write in writes]
+            self._database.then(lambda _: self._keep_written(writes))
+            return tokens
+
+    def _write(self, connection: sqlite3.Connection, write: RefWrite) -> Token:
+        key, expected, data, kept = write
+        if expected is None:
+            if self._record.read(key) not in (None, data):
+                raise RecordAheadError(key)
+            token = rows.create(connection, key.path, data)
+            if token is None:
+                raise RefRefusedError(key)
+            return token
+        if not self._is_even(connection, key, expected):
+            raise RecordAheadError(key)
+        if kept:
+            return rows.append(connection, key, expected, data[kept:])
+        return rows.replace(connection, key, expected, data)
+
+    def _keep_written(self, writes: Sequence[RefWrite]) -> None:
+        self._record.note_newest(*(write.key for write in writes))
+        for write in writes:
+            self._record.keep(write.key, write.data)
 
     def has_refs(self, replica: str) -> bool:
         return bool(self._database.rows(rows.HAS_BELOW, rows.below(replica)))

@@ -10,7 +10,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
-from ...backends.base import Marker, RecordAheadError, RefChangedError, RefKey, RefTakenError, Token, folder_of
+from ...backends.base import (
+    Marker,
+    PlannedError,
+    RecordAheadError,
+    RefChangedError,
+    RefKey,
+    RefTakenError,
+    Token,
+    folder_of,
+)
 from ...errors import StoreError, warn
 from ...format.names import session_key
 from ..lookup.names import related
@@ -18,6 +27,7 @@ from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..writing.refs import create_free, paths_for
 from .marker import Look, look
+from .plans import finish
 from .verdict import Comparison, Verdict, agrees, compare
 from .which_store import sort_records
 
@@ -75,6 +85,8 @@ def retried(repo: Repository, write: Callable[[], _T]) -> _T:
     while True:
         try:
             return write()
+        except PlannedError:
+            finish(repo)
         except RecordAheadError:
             put_back(repo)
         except RefChangedError:
@@ -92,8 +104,16 @@ def put_back(repo: Repository, seen: Look | None = None) -> None:
     Raises:
         StoreError: it cannot be written, or a ref or record not be understood; nothing is lost by that.
     """
-    if not repo.settings.read_only:
-        sort_records(repo)
+    while True:
+        with suppress(PlannedError):
+            if not repo.settings.read_only:
+                sort_records(repo)
+                finish(repo)
+            _put_back(repo, seen)
+            return
+
+
+def _put_back(repo: Repository, seen: Look | None) -> None:
     replica = repo.find_replica()
     if replica is None or (not repo.backend.has_refs(replica) and repo.machine.record.is_empty(replica)):
         # This replica has written nothing yet.
@@ -114,7 +134,7 @@ def put_back(repo: Repository, seen: Look | None = None) -> None:
 
 def mend(repo: Repository, name: str) -> bool:
     """Go on from the record where a ref of our own is damaged, in a file beside it; False where that cannot be."""
-    with suppress(StoreError):
+    with suppress(StoreError, PlannedError):
         own = [key for row in related(repo.index, name) if (key := RefKey(row.path)).replica == repo.replica]
         damaged = [key for key in own if compare(repo, key).verdict is Verdict.DAMAGED]
         _reconcile_alone(repo, damaged)
@@ -262,6 +282,8 @@ def _act(repo: Repository, key: RefKey, *, in_place: bool) -> bool:
                     repo.backend.replace_ref(key, found.snapshot.token, found.data)
                 else:
                     repo.backend.create_ref(key, found.data)
+            except PlannedError:
+                raise
             except (RefChangedError, RefTakenError):
                 return False
             _tell(repo, key, found)

@@ -16,6 +16,7 @@ from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, Unsupp
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
 from ..content.state import State
+from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
@@ -98,6 +99,7 @@ class _Sync:
     def _make(self, target: Side) -> None:
         if target.receives:
             target.backend.prepare()
+            finish(target.repo)
         elif not target.list_refs() and not any(target.backend.object_groups()):
             path = target.backend.place().path
             raise StoreError(f"there is no store at {path} to pull from: is the disk there?", path)

@@ -17,6 +17,7 @@ from ..ancestry.ancestors import only_renamed
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow
 from ..repository import Repository
+from ..reverts.put_back import retried
 
 
 class AttemptLandedError(Exception):
@@ -42,13 +43,13 @@ def check_landed(repo: Repository, current: State, attempted: dict[str, Attempt]
 
 def check_attempts(repo: Repository, cursor: Cursor) -> None:
     """Raise AttemptLandedError if one of a session's own attempts is in the store now."""
-    current = follow(repo, cursor).head if cursor.attempted else None
-    if current is None:
-        return
-    try:
-        check_landed(repo, current, cursor.attempted)
-    except RefChangedError:
-        check_attempts(repo, cursor)
+
+    def check() -> None:
+        current = follow(repo, cursor).head if cursor.attempted else None
+        if current is not None:
+            check_landed(repo, current, cursor.attempted)
+
+    retried(repo, check)
 
 
 def rest_of(repo: Repository, cursor: Cursor, current: State | None, splice: Splice) -> tuple[State, Splice] | None:

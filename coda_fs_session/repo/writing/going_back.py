@@ -119,7 +119,7 @@ def _go(repo: Repository, name: str, operation: Operation, choose: _Choose, show
     way = choose(head)
     if way is None:
         return None
-    with shown.attempt(), repo.machine.lock(session_key(way.name), *map(session_key, origins(name))):
+    with shown.attempt(), repo.lock(session_key(way.name), *map(session_key, origins(name))):
         found = shown.resolve(name)
         head, target = found or found_or_deleted(repo, resolve(repo, name), name)
         locked, way = way.name, choose(head)

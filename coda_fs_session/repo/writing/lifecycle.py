@@ -66,7 +66,7 @@ def _create(
     attempted: dict[str, Attempt] | None,
 ) -> State:
     name, base = header.name, header.base
-    with repo.machine.lock(session_key(name)):
+    with repo.lock(session_key(name)):
         with repo.index.making(repo.replica):
             resolved = resolve(repo, name)
         if resolved.head is not None:
@@ -198,7 +198,7 @@ def rename(repo: Repository, old: str, new: str, *, known: Sequence[State] = ())
 
 
 def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State | None:
-    with shown.attempt(), repo.machine.lock(session_key(new), *map(session_key, origins(old))):
+    with shown.attempt(), repo.lock(session_key(new), *map(session_key, origins(old))):
         found = shown.resolve(old)
         if found is None:
             return None
@@ -237,7 +237,7 @@ def delete(repo: Repository, name: str, *, known: Sequence[State] = ()) -> bool:
 
 
 def _delete(repo: Repository, name: str, shown: WhatWasShown) -> bool:
-    with shown.attempt(), repo.machine.lock(*map(session_key, origins(name))):
+    with shown.attempt(), repo.lock(*map(session_key, origins(name))):
         found = shown.resolve(name)
         if found is None:
             return False

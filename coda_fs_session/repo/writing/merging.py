@@ -55,7 +55,7 @@ def merge(repo: Repository, source: str, into: str, strategy: Strategy) -> Joine
 
 
 def _merge(repo: Repository, source: str, into: str, strategy: Strategy) -> Joined:
-    with repo.machine.lock(*_keys(source, into)):
+    with repo.lock(*_keys(source, into)):
         found, head = _found(repo, into)
         _, other = _found(repo, source)
         if head.key == other.key:
@@ -143,7 +143,7 @@ def pick(repo: Repository, source: str, places: Sequence[int], into: str) -> Joi
 
 
 def _pick(repo: Repository, source: str, places: Sequence[int], into: str) -> Joined:
-    with repo.machine.lock(*_keys(source, into)):
+    with repo.lock(*_keys(source, into)):
         found, head = _found(repo, into)
         _, other = _found(repo, source)
         if head.key == other.key:

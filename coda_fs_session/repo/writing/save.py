@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...backends.base import RecordAheadError, RefChangedError, RefRefusedError
+from ...backends.base import PlannedError, RecordAheadError, RefChangedError, RefRefusedError
 from ...errors import CorruptionError, warn
 from ...format.chunks import holds_cut, size_of
 from ...format.generations import Operation
@@ -25,6 +25,7 @@ from ..content.messages import MessageList
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow, is_own, resolve
 from ..repository import Repository
+from ..reverts.plans import finish
 from ..reverts.put_back import put_back
 from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
 from .lifecycle import fork
@@ -112,7 +113,7 @@ def save(
             with ExitStack() as stack:
                 # Always the name before the ref, or two processes could wait for each other.
                 if rewrites:
-                    stack.enter_context(repo.machine.lock(session_key(head.name)))
+                    stack.enter_context(repo.lock(session_key(head.name)))
                 current, target = _current(repo, cursor, stack)
                 rest = rest_of(repo, cursor, current, splice)
                 if rest is not None and target is current:
@@ -134,6 +135,9 @@ def save(
                         return Saved(rewritten, merged)
                     rewrites = True
                     continue
+        except PlannedError:
+            finish(repo)
+            continue
         except RecordAheadError:
             put_back(repo)
             continue

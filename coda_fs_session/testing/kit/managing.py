@@ -167,6 +167,43 @@ class ManagerTests(StorageCase):
         manager.delete_session("again")
         assert len(self.manage(storage).load_session("branch")) == 3
 
+    def test_a_transaction(self, storage: SessionStorage) -> None:
+        """What a block collects is stored at its end and not before, and nothing of it where the block fails."""
+        manager = self.manage(storage)
+        parent = manager.create_session("parent")
+        parent.messages = [{"number": number} for number in range(5)]
+        manager.save_session(parent)
+        for name in ("old", "gone"):
+            manager.create_session(name)
+
+        def change(fails: bool) -> Session:
+            with manager.transaction() as change:
+                branch = change.create_session("branch", branch_from="parent", at=3)
+                branch.add_message({"number": "of the branch"})
+                change.rename_session("old", "new")
+                change.delete_session("gone")
+                change.save_session(Session("whole", [{"number": 9}]))
+                parent.update_metadata({"topic": "tea"})
+                change.save_session(parent)
+                assert {info.name for info in self.manage(storage).list_sessions()} == {"parent", "old", "gone"}
+                if fails:
+                    raise ZeroDivisionError
+            return branch
+
+        with pytest.raises(ZeroDivisionError):
+            change(fails=True)
+        again = self.manage(storage)
+        assert {info.name for info in again.list_sessions()} == {"parent", "old", "gone"}
+        assert again.load_session("parent").metadata == {}
+        branch = change(fails=False)
+        again = self.manage(storage)
+        counts = {info.name: info.message_count for info in again.list_sessions()}
+        assert counts == {"parent": 5, "branch": 4, "new": 0, "whole": 1}
+        assert again.load_session("parent").metadata["topic"] == "tea"
+        assert again.load_session("branch").get_messages() == branch.get_messages()
+        assert again.load_session("branch").parent == "parent"
+        assert not any(map(unsaved, (parent, branch)))
+
     def test_rename(self, storage: SessionStorage) -> None:
         """Everything goes along, open objects follow, and what they hold unsaved stays."""
         manager = self.manage(storage)

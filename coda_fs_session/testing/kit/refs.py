@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, Snapshot, Token
+from ...backends.base import Backend, RefChangedError, RefKey, RefTakenError, RefWrite, Snapshot, Token
 from .case import KEY, LARGE, OTHER, BackendCase, identities, incompressible, new_object, shown
 
 HOSTILE_FILES = [
@@ -49,6 +49,39 @@ class RefTests(BackendCase):
         assert [key for key, _ in backend.refs()] == [KEY]
         assert list(backend.ref_tokens()) == [KEY.path]
         assert [token.size for token in backend.ref_tokens().values()] == [6]
+
+    def test_several_at_once(self, backend: Backend) -> None:
+        """New refs, lines and refs that are written anew: each has the token that it has by itself then."""
+        backend.prepare()
+        grown, anew = backend.create_ref(KEY, b"one\n"), backend.create_ref(OTHER, b"two\n")
+        new = RefKey(f"{KEY.replica}/new.jsonl")
+        grown, anew = backend.renew_token(KEY, grown), backend.renew_token(OTHER, anew)
+        assert backend.read_ref(KEY) == Snapshot(b"one\n", grown)
+        writes = [
+            RefWrite(new, None, b"three\n"),
+            RefWrite(KEY, grown, b"one\nfour\n", kept=4),
+            RefWrite(OTHER, anew, b"five\n"),
+        ]
+        tokens = backend.write_refs(writes)
+        for write, token in zip(writes, tokens, strict=True):
+            assert backend.read_ref(write.key) == Snapshot(write.data, token)
+            assert self.read_raw(backend, write.key) == write.data
+        assert len(backend.ref_tokens()) == 3
+        assert backend.write_refs([]) == []
+
+    @pytest.mark.parametrize("what", ["a token", "a key"])
+    def test_several_of_which_one_is_refused(self, backend: Backend, what: str) -> None:
+        """A stale token or a taken key is an error; a backend that promises all or none has written none then."""
+        backend.prepare()
+        token = backend.create_ref(KEY, b"one\n")
+        backend.append_ref(KEY, token, b"two\n")
+        first = RefWrite(OTHER, None, b"three\n")
+        wrong = RefWrite(KEY, token if what == "a token" else None, b"one\nfour\n")
+        with pytest.raises(RefChangedError):
+            backend.write_refs([first, wrong])
+        assert self.read_raw(backend, KEY) == b"one\ntwo\n"
+        if backend.capabilities.together:
+            assert self.read_raw(backend, OTHER) is None
 
     def test_what_was_appended(self, backend: Backend) -> None:
         """With its writers kept waiting, a ref tells what was appended since a token, or that it cannot tell."""
