@@ -66,9 +66,10 @@ def command(
     manager = run.reading()
     found = chosen(manager, Choice(globs, since, until, where, sort=sort, reverse=reverse))
     unreadable = sum(info.error is not None for info in found)
-    concealed = 0 if hidden else sum(is_hidden(info) for info in found)
-    if concealed:
-        found = [info for info in found if not is_hidden(info)]
+    everything = len(found)
+    if not hidden:
+        found = [info for info in found if not info.metadata or not is_hidden(info)]
+    concealed = everything - len(found)
     if errors:
         found = [info for info in found if info.error is not None]
     limit = number if number is not None else _ON_A_SCREEN if out.terminal and not out.as_json else 0
