@@ -17,6 +17,8 @@ _BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
 _POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
+IMPORTED = "coda_fs_session.import"
+"""Metadata key under which an import notes where a session is from."""
 
 
 class Reading(NamedTuple):
@@ -208,9 +210,9 @@ def _by_tool(manager: SessionManager, identity: str) -> list[str]:
 
 
 def _ids(metadata: dict[str, Any]) -> Iterator[str]:
-    for holder in (metadata, metadata.get("coda_fs_session.source")):
+    for holder in (metadata, metadata.get(IMPORTED)):
         if isinstance(holder, dict):
-            for key in ("id", "session_id", "conversation_id"):
+            for key in ("id", "session_id", "conversation_id", "identity"):
                 if isinstance(holder.get(key), str):
                     yield holder[key]
 
