@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    commands,
     counting,
     forking,
     listing,
@@ -42,6 +43,7 @@ ROWS: dict[str, RowFunction] = {
     "cut": parts.cut_off_the_end,
     "count": counting.after_one_message,
     "print10": processes.print_last_messages,
+    "cli-show": commands.show,
     "fork": forking.time_of_a_fork,
     "merge": merging.time_of_a_merge,
     "diff": merging.time_of_a_diff,
@@ -75,6 +77,9 @@ ROWS: dict[str, RowFunction] = {
     "many-script-sqlite": partial(many.script, backend="sqlite"),
     "many-changes-sqlite": partial(many.change_one, backend="sqlite"),
     "manager": processes.make_manager,
+    "cli-start": commands.start,
+    "cli-list": commands.list_sessions,
+    "cli-memory": commands.memory,
 }
 
 

@@ -28,6 +28,8 @@ OF_ERRORS: Mapping[str, int] = MappingProxyType(
         "InvalidMessageError": USAGE,
         "ConfigError": USAGE,
         "ExportError": FAILED,
+        "HistoryError": NOT_FOUND,
+        "HistoryExpiredError": NOT_FOUND,
         "UnsupportedError": REFUSED,
         "StoreError": FAILED,
         "StoreFormatError": FAILED,

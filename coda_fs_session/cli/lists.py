@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from .exits import USAGE, CommandError
-from .points import is_glob, matching
+from .points import IMPORTED, is_glob, matching
 from .times import moment
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def origin(info: SessionInfo) -> str:
         return f"diverged{after}, by {info.replica}"
     if info.parent is not None:
         return f"{info.parent}@{info.forked_at}" if info.forked_at is not None else info.parent
-    source = info.metadata.get("coda_fs_session.source")
+    source = info.metadata.get(IMPORTED)
     return source["format"] if isinstance(source, dict) and isinstance(source.get("format"), str) else ""
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .exits import NOT_FOUND, USAGE, CommandError
 from .safe import quoted
+from .times import moment
 
 if TYPE_CHECKING:
     from .. import Session, SessionInfo, SessionManager
@@ -17,6 +20,8 @@ _BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
 _POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
+IMPORTED = "coda_fs_session.import"
+"""Metadata key under which an import notes where a session is from."""
 
 
 class Reading(NamedTuple):
@@ -124,25 +129,21 @@ def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
     raise missing(manager, ways[-1].name)
 
 
-def part(manager: SessionManager, text: str) -> Part:
-    """Return the messages that a text names.
-
-    Raises:
-        CommandError: there is no such session, or it has no such messages.
-    """
-    way, session = find(manager, text)
-    return part_of(session, way)
-
-
-def part_of(session: Session, way: Reading) -> Part:
+def part_of(manager: SessionManager, session: Session, way: Reading) -> Part:
     """Return the messages of a session that were named.
 
     Raises:
         CommandError: it has no such messages.
+        HistoryError: it was never so.
     """
     name, stop = session.name, len(session)
-    if way.point is not None:
-        stop = _count_at(session, way.point)
+    if way.point is not None and way.point.isdecimal():
+        stop = int(way.point)
+        if stop > len(session):
+            raise CommandError(f"{name!r} has {len(session)} messages, and not {stop}", USAGE)
+    elif way.point is not None:
+        session = manager.history(name).at(moment_of(manager, name, way.point))
+        stop = len(session)
     if way.back is not None:
         if way.back > stop:
             raise CommandError(f"{name!r} has {stop} messages there: ~{way.back} is before the first", USAGE)
@@ -156,16 +157,40 @@ def part_of(session: Session, way: Reading) -> Part:
     return Part(session, first - 1, last, chosen=True)
 
 
+def moment_of(manager: SessionManager, name: str, point: str) -> int | str | datetime:
+    """Return what a history is asked for: a number of messages, a time, an entry, or a tag.
+
+    Raises:
+        CommandError: there were not so many changes, or it is no time.
+    """
+    if point.isdecimal():
+        return int(point)
+    if not (point.startswith("{") and point.endswith("}")):
+        return point
+    inner = point[1:-1].strip()
+    if not inner.isdecimal():
+        return moment(inner)
+    for entry in islice(manager.history(name), int(inner), None):
+        return entry.id
+    raise CommandError(f"{name!r} has not changed {inner} times", NOT_FOUND)
+
+
+def past_name(manager: SessionManager, name: str) -> str:
+    """Return the name of a session that is there, or was deleted.
+
+    Raises:
+        CommandError: there is none.
+    """
+    if name in manager or name == _NEWEST:
+        return whole_name(manager, name)
+    deleted = [info.name for info in manager.deleted_sessions()]
+    if name in deleted:
+        return name
+    raise missing(manager, name, deleted)
+
+
 def _place(way: Reading) -> str:
     return f":{way.first}" if way.last is None else f":{way.first}-{way.last}"
-
-
-def _count_at(session: Session, point: str) -> int:
-    if not point.isdecimal():
-        raise CommandError(f"@{point} is no point of {session.name!r}: give the number of messages, as in @40", USAGE)
-    if int(point) > len(session):
-        raise CommandError(f"{session.name!r} has {len(session)} messages, and not {point}", USAGE)
-    return int(point)
 
 
 def _means_newest(manager: SessionManager, way: Reading) -> bool:
@@ -183,11 +208,11 @@ def newest(manager: SessionManager) -> str:
     raise CommandError("there is no session yet: `coda-session new NAME` makes one", NOT_FOUND)
 
 
-def missing(manager: SessionManager, name: str) -> CommandError:
-    """Return the error for a name that no session has."""
+def missing(manager: SessionManager, name: str, more: Sequence[str] = ()) -> CommandError:
+    """Return the error for a name that no session has; `more`: names that could have been meant besides."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [info.name for info in manager.list_sessions(hidden=True)], 1)
+    near = get_close_matches(name, [*(info.name for info in manager.list_sessions(hidden=True)), *more], 1)
     hint = f"did you mean {quoted(near[0])}?" if near else "`coda-session list` shows the names"
     return CommandError(f"there is no session {quoted(name)}; {hint}", NOT_FOUND)
 
@@ -208,9 +233,9 @@ def _by_tool(manager: SessionManager, identity: str) -> list[str]:
 
 
 def _ids(metadata: dict[str, Any]) -> Iterator[str]:
-    for holder in (metadata, metadata.get("coda_fs_session.source")):
+    for holder in (metadata, metadata.get(IMPORTED)):
         if isinstance(holder, dict):
-            for key in ("id", "session_id", "conversation_id"):
+            for key in ("id", "session_id", "conversation_id", "identity"):
                 if isinstance(holder.get(key), str):
                     yield holder[key]
 

@@ -128,6 +128,10 @@ class Run:
         """Return a name as a person can copy it."""
         return quoted(name)
 
+    def single(self, name: str) -> str:
+        """Return how a name is to be given to the command again."""
+        return f"-- {quoted(name)}" if name.startswith("-") else quoted(name)
+
     def pair(self, one: str, other: str) -> str:
         """Return how two names are to be given to the command."""
         ends = "-- " if one.startswith("-") or other.startswith("-") else ""

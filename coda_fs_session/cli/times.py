@@ -59,6 +59,11 @@ def ago(moment: datetime, now: datetime) -> str:
     return "yesterday" if days == 1 else f"{days} days ago"
 
 
+def iso(moment: datetime) -> str:
+    """Return a naive local time with its zone, to the second."""
+    return moment.astimezone().isoformat(timespec="seconds")
+
+
 def size(count: int) -> str:
     """Return a number of bytes in three or four letters: ``31 kB``, ``1.2 MB``."""
     if count < 1000:

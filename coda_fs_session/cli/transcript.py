@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..session.shapes import model, parts, role
+from ..session.shapes import model, parts, role, text
 from .safe import safe, safe_line
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ class Transcript:
 
     def write(self, number: int, message: dict[str, Any]) -> None:
         """Write a message, which is the `number`-th from 1."""
-        said = role(message) or "?"
-        by = model(message)
-        title = f"{said} ({by})" if by else said
+        title = heading(message)
         passages = list(self._passages(message))
         if not passages and any(part.kind in ("call", "result", "reasoning") for part in parts(message)):
             # Nothing of it is to be shown.
@@ -47,8 +45,8 @@ class Transcript:
         if self._markdown:
             self._out.write(f"## {number}. {safe_line(title)}\n\n")
         else:
-            heading = self._out.tint(safe_line(title), _COLORS.get(said, 6))
-            self._out.write(f"{self._out.dim(f'[{number}]')} {heading}\n")
+            shown = self._out.tint(safe_line(title), _COLORS.get(role(message), 6))
+            self._out.write(f"{self._out.dim(f'[{number}]')} {shown}\n")
         for passage in passages:
             self._out.write(passage.rstrip("\n") + "\n")
 
@@ -74,11 +72,26 @@ class Transcript:
         return self._out.dim(f"{sign} {safe_line(part.name)} {line[:_SHORT]}{'…' if len(line) > _SHORT else ''}")
 
 
-def _after(text: str) -> str:
-    return f" {safe_line(text[:_SHORT])}" if text else ""
+def heading(message: dict[str, Any]) -> str:
+    """Return whose a message is, and of which model."""
+    said, by = role(message) or "?", model(message)
+    return f"{said} ({by})" if by else said
+
+
+def text_of_message(message: dict[str, Any]) -> str:
+    """Return what a message says, or else its JSON."""
+    said = text(message)
+    if said:
+        return said
+    import json
+
+    return json.dumps(message, ensure_ascii=False)
+
+
+def _after(words: str) -> str:
+    return f" {safe_line(words[:_SHORT])}" if words else ""
 
 
 def code_blocks(message: dict[str, Any]) -> list[str]:
     """Return what stands in the code blocks of a message."""
-    text = "\n".join(part.text for part in parts(message) if part.kind == "text")
-    return [match[3] for match in _FENCE.finditer(text + "\n")]
+    return [match[3] for match in _FENCE.finditer(text(message) + "\n")]

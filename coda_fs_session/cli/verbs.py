@@ -26,12 +26,21 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
     {
         "list": VerbLine(EVERYDAY, "List sessions, newest first."),
         "show": VerbLine(EVERYDAY, "Show a session, for reading."),
+        "search": VerbLine(EVERYDAY, "Find messages by their words, in every session.", ""),
+        "history": VerbLine(EVERYDAY, "Show what a session was, newest first."),
+        "tree": VerbLine(EVERYDAY, "Show which session came from which."),
+        "diff": VerbLine(EVERYDAY, "Show what tells two sessions apart."),
         "new": VerbLine(CHANGING, "Make a session.", ""),
         "append": VerbLine(CHANGING, "Add messages to a session."),
         "branch": VerbLine(CHANGING, "Make a session that goes on from another one."),
         "edit": VerbLine(CHANGING, "Change one message."),
+        "merge": VerbLine(CHANGING, "Bring what one session has into another one."),
+        "cherry-pick": VerbLine(CHANGING, "Add messages of one session to another one."),
         "rename": VerbLine(CHANGING, "Give a session another name."),
         "delete": VerbLine(CHANGING, "Delete sessions."),
+        "restore": VerbLine(CHANGING, "Bring a session to a state that it was at."),
+        "undo": VerbLine(CHANGING, "Take the last change of a session back."),
+        "tag": VerbLine(CHANGING, "Have a label name a state of a session."),
         "set": VerbLine(CHANGING, "Set metadata of a session."),
         "unset": VerbLine(CHANGING, "Remove metadata of a session."),
         "import": VerbLine(CARRYING, "Bring in what other programs keep.", "files"),
@@ -44,7 +53,9 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }
 )
-ALIASES: Mapping[str, str] = MappingProxyType({"ls": "list", "cat": "show", "mv": "rename", "rm": "delete"})
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"ls": "list", "cat": "show", "log": "history", "grep": "search", "mv": "rename", "rm": "delete"}
+)
 
 
 def module_of(verb: str) -> str:

@@ -17,9 +17,11 @@ def environment() -> dict[str, str]:
     return {**inherited, "PYTHONPATH": os.pathsep.join([str(SCRIPTS.parent), str(SCRIPTS)])}
 
 
-def run(arguments: Sequence[str]) -> str:
-    """Run Python with these arguments to its end and return what it printed."""
-    done = subprocess.run([sys.executable, *arguments], env=environment(), check=True, stdout=subprocess.PIPE)
+def run(arguments: Sequence[str], **variables: str) -> str:
+    """Run Python with these arguments, and variables of the environment, to its end and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment() | variables, check=True, stdout=subprocess.PIPE
+    )
     return done.stdout.decode()
 
 

@@ -87,7 +87,7 @@ def complete(command: Command, line: str, shell: str = "bash") -> list[str]:
     ("line", "offered"),
     [
         ("coda-session st", ["words", "stats"]),
-        ("coda-session l", ["words", "list", "ls"]),
+        ("coda-session l", ["words", "list", "ls", "log"]),
         ("coda-session --vers", ["words", "--version"]),
         ("coda-session show tri", ["words", "'trip by train'", "'trip to Oman'"]),
         ("coda-session rm 'trip t", ["words", "trip to Oman"]),

@@ -67,6 +67,8 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
     command.fill("draft", HELLO, {"role": "assistant", "content": "```sh\nls\n```"})
     command.fill("test/one")
     monkeypatch.chdir(tmp_path)
+    command.fill("gone")
+    assert command("delete", "gone").code == 0
     found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
     for example in found.examples:
         before, _, line = example.rpartition(" | ")
@@ -95,6 +97,7 @@ def test_help_of_the_command(filled: Command) -> None:
     assert "syncing\t" in filled("help").out
     assert filled("help", "syncing").out.startswith("# Syncing\n")
     assert filled("help", "FORMAT").code == 0
+    assert filled("help", "history.md").out.startswith("# History")
     assert filled("help", "nothing").code == 3
 
 
@@ -123,7 +126,9 @@ def test_rename_and_delete(command: Command) -> None:
     assert command("delete", "holiday", "nowhere", "--yes").code == 3
     assert command("delete", "x*").code == 3
     assert command("list").out == before
-    assert command("rm", "holiday", "o*", "--yes").err == "deleted holiday\ndeleted other\n"
+    assert command("rm", "holiday", "o*", "--yes").err == "".join(
+        f"deleted {name} (undo: coda-session restore {name})\n" for name in ("holiday", "other")
+    )
     assert command("list").out == ""
 
 
@@ -149,7 +154,7 @@ def test_metadata(command: Command) -> None:
 
 def test_edit_a_text(command: Command) -> None:
     """A text is edited in an editor or given; what is the same is not saved."""
-    assert command("edit", "trip:1", "-m", "New").err == "changed trip:1\n"
+    assert command("edit", "trip:1", "-m", "New").err == "changed trip:1 (undo: coda-session undo trip)\n"
     command.environment["VISUAL"] = f"{sys.executable} -c \"import sys; f = open(sys.argv[1], 'r+'); f.write('Oh!')\""
     assert command("edit", "trip:-1").code == 0
     assert texts(command, "trip") == ["New", f"Oh!{ANSWER['content'][3:]}"]

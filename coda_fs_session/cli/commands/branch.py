@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from ..exits import REFUSED, USAGE, CommandError
-from ..points import exact, part_of
+from ..points import exact, moment_of, part_of
 from ..run import Run
 from ..verb import verb
 
@@ -17,13 +19,19 @@ from ..verb import verb
 def command(run: Run, session: str, new: str) -> None:
     """Make a session that goes on from another one.
 
-    trip@40 begins it with the first 40 messages, and trip~2 without the last two.
+    trip@40 begins it with the first 40 messages, and trip~2 without the last two. trip@{yesterday} is what it was then.
     """
     manager = run.writing()
     way = exact(manager, session)
     if way.first is not None:
         raise CommandError(f"a branch begins with all messages before it: give {way.name}@{way.first}", USAGE)
-    at = None if way.is_plain else part_of(manager.load_session(way.name), way).stop
+    at: int | str | datetime | None = None
+    if way.point is not None and not way.point.isdecimal() and way.back is None:
+        at = moment_of(manager, way.name, way.point)
+    elif not way.is_plain:
+        if way.point is not None and not way.point.isdecimal():
+            raise CommandError(f"a branch begins at a state: give {way.name}@{way.point} without ~{way.back}", USAGE)
+        at = part_of(manager, manager.load_session(way.name), way).stop
     if new in manager:
         raise CommandError(f"a session called {new!r} exists already: take another name", REFUSED)
     made = manager.create_session(new, branch_from=way.name, at=at)

@@ -31,6 +31,6 @@ def command(context: click.Context, names: tuple[str, ...], dry_run: bool, yes: 
 
     def delete(name: str) -> str:
         manager.delete_session(name)
-        return f"deleted {run.named(name)}"
+        return f"deleted {run.named(name)} (undo: coda-session restore {run.single(name)})"
 
     context.exit(each_of(run, found, delete))

@@ -29,11 +29,11 @@ def command(run: Run, place: str, given: str | None, raw: bool) -> None:
 
     manager = run.writing()
     way = exact(manager, place)
-    if way.first is None or way.last is not None:
+    if way.first is None or way.last is not None or way.point is not None:
         raise CommandError(f"say which message, as in {way.name}:7 or {way.name}:-1", USAGE)
     session = manager.load_session(way.name)
     revision = session.revision
-    index = part_of(session, way).start
+    index = part_of(manager, session, way).start
     message = session[index]
     as_json = raw or not isinstance(message.get("content"), str)
     old = json.dumps(message, ensure_ascii=False, indent=2) if as_json else message["content"]
@@ -52,7 +52,9 @@ def command(run: Run, place: str, given: str | None, raw: bool) -> None:
         if given is None:
             run.out.note(f"your text is in {_keep(new)}")
         raise
-    run.out.note(f"changed {run.named(f'{session.name}:{index + 1}')}")
+    run.out.note(
+        f"changed {run.named(f'{session.name}:{index + 1}')} (undo: coda-session undo {run.single(session.name)})"
+    )
 
 
 def _edited(text: str, ending: str) -> str:

@@ -27,10 +27,6 @@ def command(context: click.Context, topic: str | None) -> None:
         write_table(
             run.out, [Column("TOPIC"), Column("PAGE", cut=True)], [(name, _title(pages[name])) for name in pages]
         )
-    elif topic == "guide":
-        run.out.write(_text(pages[_GUIDE]))
-    elif topic in pages:
-        run.out.write(_text(pages[topic]))
     elif topic in VERBS or topic in ALIASES:
         assert context.parent is not None
         group = context.parent.command
@@ -39,15 +35,18 @@ def command(context: click.Context, topic: str | None) -> None:
         assert found is not None
         with click.Context(found, info_name=ALIASES.get(topic, topic), parent=context.parent) as inner:
             run.out.write(found.get_help(inner) + "\n")
+    elif topic == "guide" or topic in pages:
+        run.out.write(_text(pages[_GUIDE if topic == "guide" else topic]))
     else:
         raise CommandError(f"there is no page {topic!r}; `coda-session help` lists them", NOT_FOUND)
 
 
 def _pages() -> dict[str, Path]:
-    """Return the pages of the manual by what they are asked for by."""
+    """Return the pages of the manual by what they are asked for by; one that is called as a verb ends with ``.md``."""
     folder = Path(__file__).parents[2]
     found = sorted((folder / "docs").glob("*.md"))
-    return {page.stem: page for page in (*found, folder / "FORMAT.md", folder / "THREATS.md")}
+    pages = (*found, folder / "FORMAT.md", folder / "THREATS.md")
+    return {page.name if page.stem in VERBS else page.stem: page for page in pages}
 
 
 def page_names() -> list[str]:

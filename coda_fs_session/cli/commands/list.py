@@ -9,8 +9,9 @@ import click
 
 from ..columns import Column, write_table
 from ..lists import SORTS, Choice, as_json, check_fields, chosen, is_hidden, list_options, origin
+from ..points import matching
 from ..run import Run
-from ..times import ago, size
+from ..times import ago, iso, size
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _FIELDS = (
 @click.option("--reverse", is_flag=True, help="Turn the order round.")
 @click.option("-l", "--long", is_flag=True, help="Also when each was made, and what it begins with.")
 @click.option("--errors", is_flag=True, help="Only those that cannot be read, and why.")
+@click.option("--deleted", is_flag=True, help="Those that were deleted, and when; restore brings one back.")
 @click.option("--all", "hidden", is_flag=True, help="Also those that their program hides.")
 @list_options
 @json_options
@@ -52,6 +54,7 @@ def command(
     reverse: bool,
     long: bool,
     errors: bool,
+    deleted: bool,
     hidden: bool,
     since: str | None,
     until: str | None,
@@ -64,11 +67,15 @@ def command(
     out = run.out
     check_fields(out.fields, _FIELDS)
     manager = run.reading()
-    found = chosen(manager, Choice(globs, since, until, where, sort=sort, reverse=reverse))
+    if deleted:
+        found = matching(manager.deleted_sessions(), globs)
+    else:
+        found = chosen(manager, Choice(globs, since, until, where, sort=sort, reverse=reverse))
     unreadable = sum(info.error is not None for info in found)
-    concealed = 0 if hidden else sum(is_hidden(info) for info in found)
-    if concealed:
-        found = [info for info in found if not is_hidden(info)]
+    everything = len(found)
+    if not hidden:
+        found = [info for info in found if not info.metadata or not is_hidden(info)]
+    concealed = everything - len(found)
     if errors:
         found = [info for info in found if info.error is not None]
     limit = number if number is not None else _ON_A_SCREEN if out.terminal and not out.as_json else 0
@@ -95,12 +102,12 @@ def _show(run: Run, infos: list[SessionInfo], *, long: bool, errors: bool) -> No
         return
     columns += [
         Column("MSGS", _thousands, right=True),
-        Column("UPDATED", lambda moment: ago(moment, now), _iso),
+        Column("UPDATED", lambda moment: ago(moment, now), iso),
         Column("SIZE", size, right=True),
         Column("FROM", cut=True),
     ]
     if long:
-        columns += [Column("CREATED", lambda moment: ago(moment, now), _iso), Column("BEGINS", cut=True)]
+        columns += [Column("CREATED", lambda moment: ago(moment, now), iso), Column("BEGINS", cut=True)]
     write_table(run.out, columns, (_row(info, long=long) for info in infos))
 
 
@@ -111,7 +118,3 @@ def _row(info: SessionInfo, *, long: bool) -> list[Any]:
 
 def _thousands(count: int) -> str:
     return f"{count:,}"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone().isoformat(timespec="seconds")

@@ -65,13 +65,13 @@ def command(
     if meta:
         _show_metadata(run, found)
         return
-    chosen = part_of(found, way)
+    chosen = part_of(manager, found, way)
     start, stop = chosen.start, chosen.stop
     if number is not None:
         start = max(start, stop - number)
     if head is not None:
         stop = min(stop, start + head)
-    messages = _numbered(Part(found, start, stop, chosen.chosen), roles)
+    messages = _numbered(chosen._replace(start=start, stop=stop), roles)
     if first_block or last_block:
         _show_code(run, messages, last=last_block)
     elif run.out.as_json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ..exits import IN_PART, USAGE, CommandError
+from ..progress import Progress
 from ..run import Run
 from ..safe import safe
 from ..times import size
@@ -36,17 +36,20 @@ def command(context: click.Context, target: str, push: bool, pull: bool, dry_run
     run: Run = context.obj
     direction: Literal["both", "push", "pull"] = "push" if push else "pull" if pull else "both"
     manager = run.reading() if push or dry_run else run.writing(create=True)
-    progress = _Progress() if sys.stderr is not None and sys.stderr.isatty() and not run.out.quiet else None
-    try:
-        report = manager.sync(target, direction=direction, progress=progress, dry_run=dry_run)
-    except ValueError as error:
-        if isinstance(error, SessionError):
-            raise
-        # The target is none.
-        raise CommandError(str(error), USAGE) from error
-    finally:
-        if progress is not None:
-            progress.end()
+    with Progress(run) as progress:
+
+        def tell(done: SyncProgress) -> None:
+            progress.show(f"{done.phase}: {done.done:,} of {done.total:,}, {size(done.bytes)}")
+
+        try:
+            report = manager.sync(
+                target, direction=direction, progress=tell if progress.is_shown else None, dry_run=dry_run
+            )
+        except ValueError as error:
+            if isinstance(error, SessionError):
+                raise
+            # The target is none.
+            raise CommandError(str(error), USAGE) from error
     if not run.out.quiet:
         would = "would be " if dry_run else ""
         run.out.write(safe(f"{would}pushed: {report.pushed}\n{would}pulled: {report.pulled}\n"))
@@ -55,22 +58,3 @@ def command(context: click.Context, target: str, push: bool, pull: bool, dry_run
         run.out.note(f"left alone: {problem}")
     if report.problems:
         context.exit(IN_PART)
-
-
-class _Progress:
-    """One line on stderr that is written again and again."""
-
-    def __init__(self) -> None:
-        self._width = 0
-
-    def __call__(self, done: SyncProgress) -> None:
-        self._write(f"{done.phase}: {done.done:,} of {done.total:,}, {size(done.bytes)}")
-
-    def end(self) -> None:
-        self._write("")
-
-    def _write(self, line: str) -> None:
-        stream: Any = sys.stderr
-        stream.write(f"\r{line:{self._width}}\r" if not line else f"\r{line:{self._width}}")
-        stream.flush()
-        self._width = len(line)
