@@ -116,6 +116,7 @@ class AsyncSessionManager(Uncopied):
     get_session_info = _verb(SessionManager.get_session_info, "name")
     deleted_sessions = _verb(SessionManager.deleted_sessions)
     export_session = _verb(SessionManager.export_session, "name")
+    export_sessions = _verb(SessionManager.export_sessions)
     import_session = _verb(SessionManager.import_session, "name")
     import_sessions = _verb(SessionManager.import_sessions)
     kept_aside = _verb(SessionManager.kept_aside)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from ..errors import ExportError
+from ..format.records import utc_time
 from .fields import Keep
 from .parsing import elements
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
-from .times import moment
 from .tree import Branch, MessageTree, made_id
 
 NAME = "coda"
@@ -80,5 +81,13 @@ def _branch(session: Any, names: dict[str, int], made: list[Branch], place: str)
         above = made_id(above, message)
         branch.ids.append(above)
     branch.title, branch.metadata = name, metadata
-    branch.created, branch.updated = moment(session.get("created_at")), moment(session.get("updated_at"))
+    branch.created, branch.updated = _time(session.get("created_at")), _time(session.get("updated_at"))
     return branch
+
+
+def _time(value: Any) -> datetime | None:
+    """Return a time as this package wrote it: of any year."""
+    try:
+        return utc_time(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from ..config import local_path, remote_path
@@ -14,13 +14,21 @@ from . import late
 from .core import Manager
 from .open_store import OpenedStore
 
+Form = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt", "family"]
+
 
 class Carrying(Manager):
     """The verbs of a manager that reach beyond its store; see `SessionManager`."""
 
     @operation
-    def export_session(self, name: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> late.Path:
-        """Write a session, with its unsaved changes, into one JSON file that only this user may read (mode 0600).
+    def export_session(
+        self, name: str, path: str | os.PathLike[str], *, format: Form = "json", overwrite: bool = False
+    ) -> late.Path:
+        """Write a session, with its unsaved changes, into one file that only this user may read (mode 0600).
+
+        Args:
+            format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
+                "md", "txt" and "html" are for reading. "openai" and "sharegpt" are lines for training.
 
         Returns:
             The path of the file.
@@ -28,14 +36,62 @@ class Carrying(Manager):
         Raises:
             SessionNotFoundError: there is no such session.
             FileExistsError: the file is there, and `overwrite` is false.
+            UnsupportedError: the session has what the format does not take.
+            ValueError: there is no such format.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
-        from ..interchange.export import export_document
+        from ..interchange.writers import writer
         from .outside import write_outside
 
+        chosen = writer(format)
         session = self._load(checked_name(name))
         with session._lock:
-            return write_outside(path, export_document(session), overwrite=overwrite)
+            return write_outside(path, chosen.write([session]), overwrite=overwrite)
+
+    @operation
+    def export_sessions(
+        self,
+        names: Iterable[str] | None,
+        path: str | os.PathLike[str],
+        *,
+        format: Form = "json",
+        overwrite: bool = False,
+    ) -> list[late.Path]:
+        """Write several sessions: lines for training and a family into one file, all others into a folder.
+
+        What sessions share is in "family" once, and `import_sessions` reads it. An answer that is in a line of "openai"
+        before, with all that led to it, has weight 0 in the next one.
+
+        Args:
+            names: which ones, in this order; None for all, by name.
+            path: the file, or the folder, which is made if it is not there. File names follow from names of sessions.
+            format: as in `export_session`, or "family".
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            SessionNotFoundError, UnsupportedError, ValueError: as `export_session`.
+            FileExistsError: a file is there, and `overwrite` is false. Of those for one folder none was written.
+        """
+        from ..interchange.writers import file_name, writer
+        from .outside import make_folder_outside, refuse_taken, write_outside
+
+        chosen = writer(format)
+        if names is None:
+            names = sorted(info.name for info in self._storage.list_all() or ())
+        found = [self._load(checked_name(name)) for name in dict.fromkeys(names)]
+        if chosen.is_of_several:
+            return [write_outside(path, chosen.write(found), overwrite=overwrite)]
+        folder = make_folder_outside(path)
+        targets = [os.path.join(folder, file_name(session.name, format)) for session in found]
+        if not overwrite:
+            refuse_taken(targets)
+        written = []
+        for session, target in zip(found, targets, strict=True):
+            with session._lock:
+                written.append(write_outside(target, chosen.write([session]), overwrite=overwrite))
+        return written
 
     @operation
     def import_session(

@@ -140,8 +140,8 @@ class TreeImport:
             if same == len(stored) or (not is_ours and known.note.get("sha") != note["sha"]):
                 self._save(session, branch, path, None, note)
             return
-        if is_ours and (same == len(stored) or _same(_ids_of(session), path.ids) == len(stored) <= len(lines)):
-            # It went on, or its last records grew.
+        if is_ours and (same == len(stored) or _are_among(_ids(session.iter_messages()), _ids(path.messages))):
+            # It went on, its last records grew, or one came late and belongs before others.
             self._save(session, branch, path, same, note)
             self.added += len(lines) - len(stored)
             return
@@ -315,13 +315,19 @@ def _same(some: list[Any], others: list[Any]) -> int:
     return count
 
 
+def _are_among(some: list[Any], others: list[Any]) -> bool:
+    """Tell whether all of some stand among others, in their order."""
+    left = iter(others)
+    return all(each is not None and each in left for each in some)
+
+
 def _stamp(messages: Iterable[Message]) -> datetime | None:
     """Return the first time that messages have."""
     return next((found for each in messages if (found := moment(each.get("timestamp"))) is not None), None)
 
 
-def _ids_of(session: Session) -> list[Any]:
-    return [message.get("id") for message in session.iter_messages()]
+def _ids(messages: Iterable[Message]) -> list[Any]:
+    return [message.get("id") for message in messages]
 
 
 def _hash(lines: list[bytes]) -> str:

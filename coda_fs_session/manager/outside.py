@@ -49,6 +49,13 @@ def make_folder_outside(path: str | os.PathLike[str]) -> str:
     return folder
 
 
+def refuse_taken(paths: Iterable[str]) -> None:
+    """Raise FileExistsError where one of some paths is taken."""
+    for path in paths:
+        if os.path.lexists(path):
+            raise _taken(Path(path))
+
+
 def _taken(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and overwrite is false", str(path))
 

@@ -18,6 +18,9 @@ PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "claude-code": ("~/.claude/projects",),
         "codex": ("~/.codex/sessions", "~/.codex/archived_sessions"),
+        "gemini": ("~/.gemini/tmp",),
+        "pi": ("~/.pi/agent/sessions",),
+        "gptme": ("~/.local/share/gptme/logs",),
     }
 )
 """Where programs keep what they have, by format."""

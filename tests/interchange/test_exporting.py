@@ -1,0 +1,199 @@
+"""Sessions in other forms: nothing in them is markup, and lines for training are what trainers take."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storekit import open_store
+
+from coda_fs_session import SessionManager, UnsupportedError
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "run", "arguments": '{"a": 1}'}}
+TALK: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be kind"},
+    {"role": "user", "content": "Hi", "id": "x", "timestamp": "2024-05-17T12:30:00Z", "source": {"a": 1}},
+    {"role": "assistant", "content": None, "reasoning": [{"text": "Hm"}]},
+    {"role": "assistant", "content": "I look", "tool_calls": [CALL], "model": "m"},
+    {"role": "tool", "content": "found", "tool_call_id": "c1", "name": "run"},
+    {"role": "assistant", "content": "Here"},
+]
+HOSTILE = "</pre><script>alert(1)</script> javascript:x <img src=x onerror=y> ```\n````\nend &amp; \"quoted\" 'single'"
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> SessionManager:
+    manager = open_store(tmp_path / "store")
+    fill(manager, "talk", TALK)
+    return manager
+
+
+def fill(manager: SessionManager, name: str, messages: list[dict[str, Any]]) -> None:
+    session = manager.create_session(name)
+    session.messages = messages
+    manager.save_session(session)
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "md", "txt", "html", "openai", "sharegpt"])
+def test_the_same_bytes_each_time(form: Any, manager: SessionManager, tmp_path: Path) -> None:
+    """Nothing in a file depends on when it was written; only this user may read it, and what is there stays."""
+    paths = [manager.export_session("talk", tmp_path / name, format=form) for name in ("a", "b")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        manager.export_session("talk", paths[0], format=form)
+    text = paths[0].read_text(encoding="utf-8")
+    assert all(words in text for words in ("Be kind", "Hi", "I look", "found", "Here"))
+
+
+def test_messages_as_they_are(manager: SessionManager, tmp_path: Path) -> None:
+    """A line a message, byte for byte."""
+    assert lines(manager.export_session("talk", tmp_path / "a", format="jsonl")) == TALK
+
+
+def test_an_unknown_form(manager: SessionManager, tmp_path: Path) -> None:
+    """It is an error that names those that are known, and nothing is written."""
+    with pytest.raises(ValueError, match="sharegpt"):
+        manager.export_session("talk", tmp_path / "a", format="pdf")  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        manager.export_sessions(None, tmp_path / "a", format="pdf")  # type: ignore[arg-type]
+    assert not (tmp_path / "a").exists()
+
+
+def test_markdown(manager: SessionManager, tmp_path: Path) -> None:
+    """A fence is longer than any in the text, and neither names nor headings have more than a line."""
+    fill(manager, "odd: [x] # y", [{"role": "tool", "content": HOSTILE, "name": "a\nb</summary>", "timestamp": "1\n2"}])
+    text = manager.export_session("odd: [x] # y", tmp_path / "a", format="md").read_text(encoding="utf-8")
+    head, body = text.split("---\n")[1:]
+    assert json.loads(head.split("\n")[0].removeprefix("name: ")) == "odd: [x] # y"
+    assert "\n`````\n" in body
+    assert "## tool · 1 2\n" in body
+    assert "Result of a b&lt;/summary>" in body
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_html(manager: SessionManager, tmp_path: Path) -> None:
+    """Nothing of a session is markup; only addresses of the web and of mail are links; nothing is loaded."""
+    image = {"type": "image_url", "image_url": {"url": "https://x.example/i.png"}}
+    linked = {"role": "user", "content": [{"type": "text", "text": 'See (https://a.example/?q="1") and'}, image]}
+    bad = {"role": 'assistant"><script>', "content": f"{HOSTILE} data:text/html,x file:///etc mailto:a@b.example"}
+    fill(manager, "<b>", [linked, bad, {"role": "tool", "content": HOSTILE, "name": "<i>"}])
+    text = manager.export_session("<b>", tmp_path / "a", format="html").read_text(encoding="utf-8")
+    tags = _Tags()
+    tags.feed(text)
+    names = {tag for tag, _ in tags.found}
+    assert not names & {"script", "img", "b", "i", "link", "iframe", "form", "base"}
+    assert not [name for _, attributes in tags.found for name in attributes if name.startswith("on")]
+    assert [attributes["href"] for tag, attributes in tags.found if tag == "a"] == [
+        *("https://a.example/?q=", "https://x.example/i.png", "mailto:a@b.example"),
+    ]
+    assert "default-src 'none'" in text
+    assert all(attributes.get("class") != bad["role"] for _, attributes in tags.found)
+
+
+def test_lines_for_training(manager: SessionManager, tmp_path: Path) -> None:
+    """Only what OpenAI knows is in a line, and what has reasoning alone is left out."""
+    (line,) = lines(manager.export_session("talk", tmp_path / "a", format="openai"))
+    assert line == {
+        "messages": [
+            {"role": "system", "content": "Be kind"},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "I look", "tool_calls": [CALL]},
+            {"role": "tool", "content": "found", "tool_call_id": "c1"},
+            {"role": "assistant", "content": "Here"},
+        ]
+    }
+
+
+def test_shared_answers_are_trained_once(manager: SessionManager, tmp_path: Path) -> None:
+    """What a line before has, with all that led to it, gets weight 0; the same words elsewhere do not."""
+    branch = manager.create_session("talk 2", branch_from="talk", at=5)
+    branch.add_message({"role": "assistant", "content": "There"})
+    manager.save_session(branch)
+    fill(manager, "other", [{"role": "user", "content": "Hey"}, {"role": "assistant", "content": "Here"}])
+    (path,) = manager.export_sessions(["talk", "talk 2", "other"], tmp_path / "a", format="openai")
+    weights = [
+        [message.get("weight", 1) for message in line["messages"] if message["role"] == "assistant"]
+        for line in lines(path)
+    ]
+    assert weights == [[1, 1], [0, 1], [1]]
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        ([{"role": "user", "content": "Hi"}], "no message of an assistant"),
+        ([{"role": "assistant", "tool_calls": [CALL]}], "has no result"),
+        ([{"role": "assistant", "tool_calls": [CALL]}, {"role": "user", "content": "x"}], "has no result"),
+        ([{"role": "assistant", "content": "x"}, {"role": "tool", "content": "y", "tool_call_id": "c"}], "no call"),
+        ([{"role": "narrator", "content": "x"}], "narrator"),
+    ],
+)
+def test_what_openai_refuses(messages: list[dict[str, Any]], why: str, manager: SessionManager, tmp_path: Path) -> None:
+    """It is refused here, by name and with the reason, and no file is left."""
+    fill(manager, "bad", messages)
+    with pytest.raises(UnsupportedError, match=f"'bad'.*{why}"):
+        manager.export_sessions(None, tmp_path / "a", format="openai")
+    assert not (tmp_path / "a").exists()
+
+
+def test_sharegpt(manager: SessionManager, tmp_path: Path) -> None:
+    """The roles have the names of that form, and a call is JSON; an import reads it."""
+    path = manager.export_session("talk", tmp_path / "a.jsonl", format="sharegpt")
+    (line,) = lines(path)
+    assert (line["id"], line["system"]) == ("talk", "Be kind")
+    assert [said["from"] for said in line["conversations"]] == ["human", "gpt", "function_call", "observation", "gpt"]
+    with open_store(tmp_path / "other") as other:
+        assert other.import_sessions(path).messages == 6
+
+
+def test_a_folder(manager: SessionManager, tmp_path: Path) -> None:
+    """Each session has a file of its own; where one is taken, none is written."""
+    for name in ("a/b", "a?b", "A/B", ".."):
+        fill(manager, name, TALK[:2])
+    paths = manager.export_sessions(None, tmp_path / "out", format="md")
+    assert len({path.name.casefold() for path in paths}) == 5
+    assert {path.parent for path in paths} == {tmp_path / "out"}
+    paths[0].unlink()
+    with pytest.raises(FileExistsError):
+        manager.export_sessions(None, tmp_path / "out", format="md")
+    assert not paths[0].exists()
+    assert manager.export_sessions(["talk"], tmp_path / "out", format="md", overwrite=True) == [
+        path for path in paths if path.name == "talk.md"
+    ]
+
+
+def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
+    """Each message is there once, and an import makes the same sessions, also those that begin alike by chance."""
+    old = manager.create_session("talk 2", branch_from="talk", at=4)
+    old.add_message({"role": "user", "content": "More"})
+    old.update_metadata({"topic": "x"})
+    manager.save_session(old)
+    fill(manager, "other", [])
+    fill(manager, "talk 3", [*TALK[:2], {"role": "user", "content": "Else"}])
+    (path,) = manager.export_sessions(None, tmp_path / "a.json", format="family")
+    assert path.read_text(encoding="utf-8").count("Be kind") == 1
+    with open_store(tmp_path / "other") as other:
+        report = other.import_sessions(path)
+        assert report.unreadable == []
+        for info in manager.list_sessions():
+            session, twin = manager.load_session(info.name), other.load_session(info.name)
+            assert twin.messages == session.messages
+            assert (twin.created, twin.updated) == (session.created, session.updated)
+        assert other.load_session("talk 2").metadata["topic"] == "x"
+        assert other.load_session("talk 2").parent == "talk"
