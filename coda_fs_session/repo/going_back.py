@@ -16,7 +16,7 @@ from .ancestry.shown import Shown
 from .content.state import Cursor, State
 from .history.entries import HistoryEntry, entry_of
 from .history.moments import moments
-from .history.places import To, find, looks_like_id, tagged
+from .history.places import To, find, looks_like_id, tagged, tags_of
 from .index.rows import Row, row_of
 from .lookup.listing import infos_of_rows
 from .lookup.names import resolve
@@ -81,7 +81,7 @@ class GoingBack:
         head = self._head(name)
         return {
             label: entry_of(tagged(head, tag.commit), label)
-            for label, tag in sorted(head.tags.items())
+            for label, tag in sorted(tags_of(head).items())
             if tag.commit is not None
         }
 

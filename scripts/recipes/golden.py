@@ -60,6 +60,7 @@ def make(root: Path, expected: Path) -> None:
         _forks(desk)
         _generations(desk)
         _metadata(desk)
+        _going_back(desk)
         _values(desk)
         _names(desk)
         _derived_name(desk, Machine(root, Path(state), desk.replica, desk.clock, on_conflict="branch"))
@@ -166,6 +167,35 @@ def _metadata(desk: Machine) -> None:
     del settled.metadata["gone"]
     settled.clear_messages()
     desk.save(settled)
+
+
+def _going_back(desk: Machine) -> None:
+    """Undo, restore and tags: set, moved and removed, of the present state and of earlier ones."""
+    talk = conversation("agent/leap-years")
+    session = desk.start("undone", talk[:4])
+    desk.save(session, talk[4])
+    session.clear_messages()
+    desk.save(session)
+    history = desk.manager.history("undone")
+    history.undo()
+    desk.clock.advance()
+    history.undo()
+    desk.clock.advance()
+    tagged = desk.start("tagged", talk[:5])
+    history = desk.manager.history("tagged")
+    for label in ("draft", "größe 🦜", "gone"):
+        history.tag(label)
+        desk.clock.advance()
+    desk.save(tagged, talk[5])
+    history.tag("draft")
+    history.untag("gone")
+    desk.clock.advance()
+    tagged.messages[0]["content"] = "Edited after the tags, and sealed with them."
+    desk.save(tagged, *talk[6:])
+    desk.manager.delete_session("tagged")
+    desk.clock.advance()
+    history.restore()
+    desk.clock.advance()
 
 
 def _values(desk: Machine) -> None:

@@ -46,13 +46,16 @@ EXPECTED = expected_of(GOLDEN)
 RECORDS = {
     "header": [
         *('"parent":{', '"generation":{', '"former_names":[', '"start":', '"colour":', '"spine":[[[', '"tail":['),
-        '"marks":[[',
+        *('"marks":[[', '"to":["', '"tags":{"draft":["', '"operation":"undo"', '"operation":"restore"'),
     ],
     "commit": [
-        *(f'"commit":"{reason}"' for reason in ("clear", "truncate", "edit", "rename", "delete", "create", "seal")),
+        *(
+            f'"commit":"{reason}"'
+            for reason in ("clear", "truncate", "edit", "rename", "delete", "create", "seal", "undo", "restore", "tag")
+        ),
         *('"replica":"desk-11111111","time"', '"edits":[[', '"replaced":[['),
     ],
-    "save": ['"replace":', '"metadata":{', '"messages":[\t'],
+    "save": ['"replace":', '"metadata":{', '"messages":[\t', '"tags":{"draft":["'],
 }
 """Text that must occur somewhere in the golden store, or a kind of record has got lost from it."""
 

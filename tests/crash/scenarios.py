@@ -127,6 +127,20 @@ def _delete(manager: SessionManager) -> Iterator[Session | None]:
     yield session
 
 
+def _go_back(manager: SessionManager) -> Iterator[Session | None]:
+    session, history = manager.load_session("chat"), manager.history("chat")
+    for go in (history.undo, history.undo, lambda: history.restore(6), lambda: history.tag("draft", at=2)):
+        go()
+        yield session
+    session.add_message(message(50))
+    manager.save_session(session)
+    yield session
+    manager.delete_session("chat")
+    yield None
+    history.restore("draft")
+    yield manager.load_session("chat")
+
+
 def _truncate(manager: SessionManager) -> Iterator[Session | None]:
     session = manager.load_session("chat")
     session.truncate_messages(3)
@@ -221,6 +235,7 @@ SCENARIOS = {
     "shorten": Scenario(_shorten, before=14),
     "truncate to what is new": Scenario(_truncate, before=7),
     "clear the tail": Scenario(_clear, sizes=STANDARD),
+    "undo, restore and tag": Scenario(_go_back, before=7),
     "fork at the head": Scenario(lambda manager: _fork(manager, None), before=14),
     "fork in the middle": Scenario(lambda manager: _fork(manager, 5), before=14),
     "rename": Scenario(_rename, before=7),

@@ -184,6 +184,47 @@ def _merge(manager: SessionManager, folder: Path) -> Steps:
     yield Step(lambda: manager.branches.merge("chat", "child", strategy="theirs"), beside=True)
 
 
+def _undo(manager: SessionManager, folder: Path) -> Steps:
+    session, history = manager.load_session("chat"), manager.history("chat")
+    for _ in range(3):
+        yield _going_back(session, history.undo)
+    yield from _add(manager, session, 100, 1300)
+    yield _going_back(session, history.undo)
+    yield Step(lambda: manager.delete_session("chat"), again=lambda: manager.delete_session("chat", missing_ok=True))
+
+    def again() -> None:
+        if "chat" not in manager:
+            history.undo()
+
+    yield Step(history.undo, again=again)
+
+
+def _restore(manager: SessionManager, folder: Path) -> Steps:
+    session, history = manager.load_session("chat"), manager.history("chat")
+    for count in (3, 6, 1):
+        yield _going_back(session, lambda count=count: history.restore(count))
+        yield from _add(manager, session, 100)
+
+
+def _going_back(session: Session, go: Callable[[], object]) -> Step:
+    before = len(session)
+
+    def again() -> None:
+        session.reload()
+        if len(session) == before:
+            go()
+
+    return Step(go, again=again, beside=True)
+
+
+def _tag(manager: SessionManager, folder: Path) -> Steps:
+    session, history = manager.load_session("chat"), manager.history("chat")
+    yield Step(lambda: history.tag("draft"))
+    yield Step(lambda: history.tag("early", at=2))
+    yield from _add(manager, session, 100)
+    yield Step(lambda: history.untag("early"), again=lambda: "early" in history.tags() and history.untag("early"))
+
+
 def _import(manager: SessionManager, folder: Path) -> Steps:
     path = manager.export_session("bystander", folder / "exported.json")
     yield Step(
@@ -272,6 +313,9 @@ OPERATIONS = {
     "rename": Operation(_rename, before=7),
     "delete": Operation(_delete, before=7),
     "merge": Operation(_merge, before=7),
+    "undo": Operation(_undo, before=7),
+    "restore": Operation(_restore, before=14),
+    "tag": Operation(_tag, before=7),
     "import": Operation(_import, before=7),
     "several sessions at once": Operation(_save_all, before=7),
     "autosave": Operation(_autosave, before=7),

@@ -22,9 +22,9 @@ from coda_fs_session.errors import (
 from coda_fs_session.session.session import Session
 
 from . import invariants
+from .history_steps import HistorySteps
 from .invariants import Acknowledged
 from .machines import Clock, Replica
-from .merge_steps import MergeSteps
 from .places import MemoryPlace, Place
 from .reader import StoredRef, StoreReader, marks_along
 from .steps import History, Step
@@ -42,7 +42,7 @@ class HistoryFailed(AssertionError):
     """A promise was broken; the text tells which, and every step up to there, also as a script."""
 
 
-class World(MergeSteps):
+class World(HistorySteps):
     """Replicas of one store.
 
     Args:

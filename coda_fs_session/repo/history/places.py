@@ -10,7 +10,7 @@ from itertools import islice
 
 from ...errors import HistoryError
 from ...format.generations import GenerationId, StateId
-from ...format.records import CommitLink, encode_time, utc_time
+from ...format.records import CommitLink, Tags, encode_time, utc_time
 from ..content.messages import MessageList
 from ..content.state import State
 from .moments import Moment, Stretch, moments
@@ -78,7 +78,8 @@ def _by_time(head: State, time: str) -> Moment:
 
 
 def _by_name(head: State, to: str) -> Moment:
-    tag = head.tags.get(to)
+    tags = tags_of(head)
+    tag = tags.get(to)
     if tag is not None and tag.commit is not None:
         return tagged(head, tag.commit)
     match = _ID.fullmatch(to)
@@ -92,7 +93,7 @@ def _by_name(head: State, to: str) -> Moment:
             if _holds(moment, count):
                 # A save of metadata alone is known as long as it is a line; its messages are.
                 return moment.at(count) if line is None else moment.at(count)._replace(metadata=None)
-    labels = [label for label, each in head.tags.items() if each.commit is not None]
+    labels = [label for label, each in tags.items() if each.commit is not None]
     known = [*labels, *(moment.id for moment in islice(moments(head), _LOOKED_AT))]
     nearest = get_close_matches(to, known, _NAMED, 0.0)
     raise HistoryError(
@@ -102,6 +103,12 @@ def _by_name(head: State, to: str) -> Moment:
 
 def _ids(found: list[Moment]) -> str:
     return ", ".join(repr(moment.id) for moment in found)
+
+
+def tags_of(head: State) -> Tags:
+    """Return the tags of a session; of a deleted one those that it had."""
+    link = head.header.commit
+    return head.messages.objects.commit(link).base.tags if head.deleted and link else head.tags
 
 
 def tagged(head: State, link: CommitLink) -> Moment:
