@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from .contenders.ours import Ours
+from .forking import STEP
 from .lab import Lab
 from .measure import Prepare, Row, interleave, milliseconds, ratio
 
@@ -39,9 +40,11 @@ def _beside(lab: Lab, ours: Ours, size: int, act: Callable[[Ours, str, str], obj
     serial = iter(range(10**9))
 
     def prepare(_turn: int) -> Callable[[], object]:
-        names = [f"side-{side}-of-{size}-{next(serial)}" for side in range(2)]
+        number = next(serial)
+        names = [f"side-{side}-of-{size}-{number}" for side in range(2)]
         for name in names:
-            live = ours.manager.create_session(name, branch_from=session)
+            # How much follows the last cut depends on where it lies, and not on how long a session is.
+            live = ours.manager.create_session(name, branch_from=session, at=size - STEP * number)
             for message in lab.messages.take(NEW_MESSAGES):
                 live.add_message(message)
             ours.manager.save_session(live)

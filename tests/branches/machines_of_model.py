@@ -98,7 +98,8 @@ class Machines:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SessionWarning)
             if not labels:
-                if all(node.name != "chat" for _, node in self.nodes.items() if node.deleted):
+                # A name that was in use before is given anew by a step of its own.
+                if not self._refs(machine):
                     self.begin(machine)
                 return
             label = labels[pick % len(labels)]

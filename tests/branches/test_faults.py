@@ -1,0 +1,79 @@
+"""Each call of a merge of two sides, and of its undo, fails once: nothing is lost, and doing it again ends it."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from faults.failing import FailingFiles, Fault, faults
+from repo.machines import Machine, contents
+
+from coda_fs_session import Session, SessionManager, StoreError
+from coda_fs_session.repo.storage import RepoStorage
+
+Act = Callable[[SessionManager, str], None]
+
+
+def _merge(manager: SessionManager, derived: str) -> None:
+    if derived in manager:
+        manager.branches.merge(derived, "chat", strategy="append")
+
+
+def _undo(manager: SessionManager, derived: str) -> None:
+    for session in [each for each in _sessions(manager) if len(each) == 23]:
+        manager.history(session.name).undo()
+
+
+def _sessions(manager: SessionManager) -> list[Session]:
+    return [manager.load_session(info.name) for info in manager.list_sessions()]
+
+
+def shown(machine: Machine) -> dict[str, list[str]]:
+    manager = machine.manager()
+    return {info.name: contents(manager.load_session(info.name)) for info in manager.list_sessions()}
+
+
+def failing(machine: Machine, fault: Fault | None) -> tuple[SessionManager, FailingFiles]:
+    files = FailingFiles(machine.folder, fault)
+    config = {"session": {"autosave_interval": 0, "storage_path": machine.store}}
+    return SessionManager(config, storage=RepoStorage(machine.repository(files=files))), files
+
+
+@pytest.mark.parametrize("act", [_merge, _undo], ids=["merge", "undo"])
+def test_every_call_may_fail(here: Machine, derived: str, act: Act, tmp_path: Path, long_size: bool) -> None:
+    """The error is a StoreError or the merge is done; every message of both sides is shown all the time; and doing it
+    again, when the fault is gone, leads to what it leads to without one."""
+    before = shown(here)
+    if act is _undo:
+        _merge(here.manager(), derived)
+    start = shown(here)
+    clean = Machine(tmp_path / "clean", here.replica)
+    shutil.copytree(here.folder, clean.folder)
+    manager, files = failing(clean, None)
+    act(manager, derived)
+    after = shown(clean)
+    assert after == (before if act is _undo else {"chat": after["chat"]})
+    said = {text for texts in before.values() for text in texts}
+    tried = 0
+    for fault in faults(files.names, every=long_size):
+        trial = Machine(tmp_path / "trial", here.replica)
+        shutil.copytree(here.folder, trial.folder)
+        manager, failed = failing(trial, fault)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                act(manager, derived)
+            except StoreError as error:
+                assert isinstance(error.__cause__, OSError)  # noqa: PT017
+            failed.fault = None
+            found = shown(trial)
+            assert said <= {text for texts in found.values() for text in texts}, f"{fault}: lost"
+            assert found in (start, after) or act is _undo, f"{fault}: {found}"
+            act(trial.manager(), derived)
+            assert shown(trial) == after, f"{fault}: done again"
+        shutil.rmtree(trial.folder)
+        tried += 1
+    assert tried > 10
