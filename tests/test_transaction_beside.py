@@ -80,6 +80,46 @@ def test_a_save_that_is_stale_by_the_end(tmp_path: Path, backend: str, policy: A
 
 
 @SHARED
+@pytest.mark.parametrize("theirs", ["message", "metadata", "delete"])
+def test_an_expectation_holds_at_the_end(tmp_path: Path, backend: str, theirs: str) -> None:
+    """Whatever another manager did to the session in the block is a conflict then, also where an append could go after
+    it; nothing of the block is done. Where it did nothing, the block is done."""
+    here, there = (open_store(tmp_path / "s", backend=backend) for _ in range(2))
+    fill(here, "chat", 1)
+    chat = here.load_session("chat")
+    chat.add_message(message(1))
+    other = there.load_session("chat")
+
+    def change_it() -> None:
+        if theirs == "delete":
+            there.delete_session("chat")
+        elif theirs == "metadata":
+            other.update_metadata({"topic": "theirs"})
+            there.save_session(other)
+        else:
+            say(there, other, 2)
+
+    def run(*, disturbed: bool) -> None:
+        with here.transaction() as change:
+            change.create_session("new")
+            change.save_session(chat, expected=chat.revision)
+            if disturbed:
+                change_it()
+
+    with pytest.raises(SessionConflictError, match="expected"):
+        run(disturbed=True)
+    assert "new" not in here
+    assert chat.has_unsaved_changes
+    if theirs != "delete":
+        chat.reload()
+        chat.add_message(message(3))
+        run(disturbed=False)
+        assert found(there)["chat"][0][-1:] == texts(3)
+    here.close() if theirs != "delete" else None
+    there.close()
+
+
+@SHARED
 def test_two_managers_that_swap_the_same_two(tmp_path: Path, backend: str) -> None:
     """Blocks of several managers and threads come one after the other: 2 x 20 transfers between two sessions, each of
     which takes a message out of one and adds one to the other, leave as many as there were."""
