@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,47 @@ def test_a_save_that_is_stale_by_the_end(tmp_path: Path, backend: str, policy: A
 
 
 @SHARED
+@pytest.mark.parametrize("theirs", ["message", "metadata", "delete"])
+def test_an_expectation_holds_at_the_end(tmp_path: Path, backend: str, theirs: str) -> None:
+    """Whatever another manager did to the session in the block is a conflict then, also where an append could go after
+    it; nothing of the block is done. Where it did nothing, the block is done."""
+    here, there = (open_store(tmp_path / "s", backend=backend) for _ in range(2))
+    fill(here, "chat", 1)
+    chat = here.load_session("chat")
+    chat.add_message(message(1))
+    other = there.load_session("chat")
+
+    def change_it() -> None:
+        if theirs == "delete":
+            there.delete_session("chat")
+        elif theirs == "metadata":
+            other.update_metadata({"topic": "theirs"})
+            there.save_session(other)
+        else:
+            say(there, other, 2)
+
+    def run(*, disturbed: bool) -> None:
+        with here.transaction() as change:
+            change.create_session("new")
+            change.save_session(chat, expected=chat.revision)
+            if disturbed:
+                change_it()
+
+    with pytest.raises(SessionConflictError, match="expected"):
+        run(disturbed=True)
+    assert "new" not in here
+    assert chat.has_unsaved_changes
+    if theirs != "delete":
+        chat.reload()
+        chat.add_message(message(3))
+        run(disturbed=False)
+        assert found(there)["chat"][0][-1:] == texts(3)
+    # What the test has left unsaved is of a session that is gone.
+    here._autosave.stop()
+    there.close()
+
+
+@SHARED
 def test_two_managers_that_swap_the_same_two(tmp_path: Path, backend: str) -> None:
     """Blocks of several managers and threads come one after the other: 2 x 20 transfers between two sessions, each of
     which takes a message out of one and adds one to the other, leave as many as there were."""
@@ -117,6 +159,28 @@ def test_two_managers_that_swap_the_same_two(tmp_path: Path, backend: str) -> No
     assert {name: len(each[0]) for name, each in found(managers[0]).items()} == {"left": 20, "right": 100}
     for each in managers:
         each.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no os.fork")
+@SHARED
+def test_a_fork_in_the_block(tmp_path: Path, backend: str) -> None:
+    """The end of the block in the child is an error, and does nothing; the parent's does all of it."""
+    with open_store(tmp_path / "s", backend=backend) as manager:
+        fill(manager, "chat")
+        status, child = -1, -1
+        try:
+            with manager.transaction() as change:
+                change.create_session("new")
+                change.delete_session("chat")
+                child = os.fork()
+        except SessionError as error:
+            os._exit(7 if not child and "forked" in str(error) else 8)
+        finally:
+            if not child:
+                os._exit(9)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status == 7
+        assert list(found(manager)) == ["new"]
 
 
 def test_a_block_in_a_block_is_refused(manager: SessionManager) -> None:

@@ -52,7 +52,11 @@ class Saving(Manager):
                 (`Session.missing`).
             StoreError: nothing was saved. The session holds everything, and can be saved again.
         """
-        self._save(session, on_conflict, expected, checked_save(session, on_conflict, expected, updated_at))
+        updated = None
+        # Nearly always there is nothing to check but this.
+        if (on_conflict, expected, updated_at) != (None, None, None) or not isinstance(session, late.Session):
+            updated = checked_save(session, on_conflict, expected, updated_at)
+        self._save(session, on_conflict, expected, updated)
 
     def save_all(self) -> None:
         """Save every open session that has unsaved changes.

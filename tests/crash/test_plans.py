@@ -171,8 +171,10 @@ def test_what_a_tool_changed_meanwhile_stays(store: Store) -> None:
     assert not list(store.disk.glob("state/*/plan*"))
 
 
-def test_one_that_comes_back_does_nothing(store: Store) -> None:
-    """Where the plan comes back after all was done, and more, as from a backup of the state folder: all stays."""
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_one_that_comes_back_does_nothing(store: Store, is_recorded: bool) -> None:
+    """Where the plan comes back after all was done, and more, as from a backup of the state folder: all stays. So it
+    does where the record of it is lost."""
     plan = leave(store)
     kept = plan.read_bytes()
     with store.opened() as manager:
@@ -180,9 +182,14 @@ def test_one_that_comes_back_does_nothing(store: Store) -> None:
             session = manager.load_session(name)
             session.add_message(message(77))
             manager.save_session(session)
+        manager.load_session("new").clear_messages()
+        manager.save_session(manager.load_session("new"))
+        manager.rename_session("child", "children")
         manager.delete_session("beside")
         found = content(manager)
     plan.write_bytes(kept)
+    if not is_recorded:
+        shutil.rmtree(plan.parent / "own")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with store.opened() as manager:

@@ -205,6 +205,33 @@ def test_every_kill_leaves_all_of_it_or_nothing(store: Store, work: str, is_trie
     assert not found, f"{len(found)} of {at} kills do harm, the first one {found[0]}"
 
 
+@pytest.mark.parametrize("work", WORKS)
+def test_what_is_finished_after_a_kill_survives_a_crash(
+    store: Store, work: str, seed: int, is_tried: Callable[[int], bool]
+) -> None:
+    """What a process had no time to sync is made durable by the one that finishes it, before that forgets the plan."""
+    after, moments = store.after(WORKS[work]), _moments(store, work)
+    model, files = Disk(store.disk), Recorder(store.disk)
+    with store.opened(files) as manager:
+        WORKS[work](manager)
+    found = []
+    for made, call in enumerate(files.calls[: moments.stop], start=1):
+        model.apply(call)
+        if made not in moments or not is_tried(made):
+            continue
+        shutil.rmtree(store.disk)
+        disk, recorder = model.moved_to(store.disk), Recorder(store.disk)
+        with store.opened(recorder) as manager:
+            assert content(manager) == after
+        for each in recorder.calls:
+            disk.apply(each)
+        for tree in disk.crashes(FEW, random.Random(seed)):
+            store.put(tree)
+            if (now := store.read()) != after:
+                found.append(f"killed after {made} calls: {_counts(now)}, not {_counts(after)}")
+    assert not found, f"{len(found)} crashes do harm, the first one {found[0]}"
+
+
 def _moments(store: Store, work: str) -> range:
     """Return the numbers of the calls at which the plan is there."""
     files = Recorder(store.disk)
