@@ -29,6 +29,11 @@ class HistorySteps(MergeSteps):
             assert lines_of(session) == before, f"nothing was left to take back of {name!r}, and it changed"
             return
         self._went_back(replica, session.name, before)
+        # What it took in, or what somebody else deleted, may be a side again now.
+        for info in replica.manager.list_sessions():
+            side = replica.manager.load_session(info.name)
+            self._branched.update(marks_along(lines_of(side))[-1:])
+            self._touch(replica, side)
         again = replica.manager.history(session.name)
         assert lines_of(again.at(newest.id)) == before, f"{name!r}: what was taken back cannot be gone back to"
 

@@ -1,4 +1,4 @@
-"""Steps of a history that bring sessions together, and that go back."""
+"""Steps of a history that bring sessions together."""
 
 from __future__ import annotations
 
@@ -43,23 +43,6 @@ class MergeSteps(ToolSteps):
         self._touch(replica, session)
         self._acknowledge(replica, session)
         self._hold(replica, session)
-
-    def _undo(self, replica: Replica, place: int) -> None:
-        """Take the last change of a session back: what it was before is shown, under whatever name."""
-        names = sorted(replica.view)
-        if not names:
-            return
-        name = names[place % len(names)]
-        before = lines_of(replica.manager.load_session(name))
-        entry = replica.manager.history(name).undo()
-        replica.reverted = False
-        self._tell(replica, f"undoes the last change of {name!r}: {entry and entry.id}")
-        self._step_over(before)
-        # What somebody else deleted may have been that, or be a side again now.
-        for info in replica.manager.list_sessions():
-            session = replica.manager.load_session(info.name)
-            self._branched.update(marks_along(lines_of(session))[-1:])
-            self._touch(replica, session)
 
     @abstractmethod
     def _step_over(self, lines: tuple[bytes, ...], common: int = 0) -> None: ...

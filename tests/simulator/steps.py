@@ -32,7 +32,6 @@ VERBS: dict[str, tuple[int, tuple[int, ...]]] = {
     "undelete": (1, (REPLICAS, _PLACES)),
     "tag": (1, (REPLICAS, _PLACES, 3)),
     "merge": (4, (REPLICAS, _PLACES, _PLACES, 4)),
-    "undo": (3, (REPLICAS, _PLACES)),
     "reopen": (2, (REPLICAS,)),
     "back_up": (1, (REPLICAS,)),
     "carry": (14, (REPLICAS, 2 * REPLICAS, len(What), len(Wins), len(CONFLICT_NAMES), 100)),
