@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from coda_fs_session import ObjectNotYetHereError
+
 from .machines import Replica
 from .merge_steps import MergeSteps
 from .reader import marks_along
@@ -31,9 +35,11 @@ class HistorySteps(MergeSteps):
         self._went_back(replica, session.name, before)
         # What it took in, or what somebody else deleted, may be a side again now.
         for info in replica.manager.list_sessions():
-            side = replica.manager.load_session(info.name)
-            self._branched.update(marks_along(lines_of(side))[-1:])
-            self._touch(replica, side)
+            # Of others something may not have arrived.
+            with suppress(ObjectNotYetHereError):
+                side = replica.manager.load_session(info.name)
+                self._branched.update(marks_along(lines_of(side))[-1:])
+                self._touch(replica, side)
         again = replica.manager.history(session.name)
         assert lines_of(again.at(newest.id)) == before, f"{name!r}: what was taken back cannot be gone back to"
 
