@@ -6,7 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import ExportError
-from . import chatgpt, claude, claude_code, codex, gemini, gptme, librechat, openai, openwebui, own, pi, sharegpt
+from . import (
+    chatgpt,
+    claude,
+    claude_code,
+    codex,
+    gemini,
+    gptme,
+    librechat,
+    openai,
+    opencode,
+    openwebui,
+    own,
+    pi,
+    sharegpt,
+)
 from .fields import Keep
 from .skipping import Skips
 from .sources import Head, SourceFile
@@ -33,7 +47,21 @@ class Format(NamedTuple):
 
 FORMATS = {
     module.NAME: Format(module.NAME, module.picks, module.fits, module.links, module.read)
-    for module in (chatgpt, claude, claude_code, codex, openai, own, gemini, pi, openwebui, librechat, gptme, sharegpt)
+    for module in (
+        chatgpt,
+        claude,
+        claude_code,
+        codex,
+        openai,
+        own,
+        gemini,
+        pi,
+        opencode,
+        openwebui,
+        librechat,
+        gptme,
+        sharegpt,
+    )
 }
 
 
