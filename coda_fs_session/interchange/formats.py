@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..errors import ExportError
 from . import (
+    aider,
     chatgpt,
     claude,
     claude_code,
@@ -20,6 +21,7 @@ from . import (
     own,
     pi,
     sharegpt,
+    sillytavern,
 )
 from .fields import Keep
 from .skipping import Skips
@@ -61,6 +63,8 @@ FORMATS = {
         librechat,
         gptme,
         sharegpt,
+        sillytavern,
+        aider,
     )
 }
 
