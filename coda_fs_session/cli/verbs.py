@@ -44,7 +44,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "set": VerbLine(CHANGING, "Set metadata of a session."),
         "unset": VerbLine(CHANGING, "Remove metadata of a session."),
         "import": VerbLine(CARRYING, "Bring in what other programs keep.", "files"),
-        "export": VerbLine(CARRYING, "Write sessions as JSON files."),
+        "export": VerbLine(CARRYING, "Write sessions as files, for reading and for programs."),
         "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same.", "files"),
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
         "stats": VerbLine(KEEPING, "Show how much there is.", ""),

@@ -6,7 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import ExportError
-from . import chatgpt, claude, claude_code, codex, gemini, gptme, librechat, openai, openwebui, own, pi, sharegpt
+from . import (
+    aider,
+    chatgpt,
+    claude,
+    claude_code,
+    codex,
+    gemini,
+    gptme,
+    librechat,
+    openai,
+    opencode,
+    openwebui,
+    own,
+    pi,
+    sharegpt,
+    sillytavern,
+)
 from .fields import Keep
 from .skipping import Skips
 from .sources import Head, SourceFile
@@ -33,7 +49,23 @@ class Format(NamedTuple):
 
 FORMATS = {
     module.NAME: Format(module.NAME, module.picks, module.fits, module.links, module.read)
-    for module in (chatgpt, claude, claude_code, codex, openai, own, gemini, pi, openwebui, librechat, gptme, sharegpt)
+    for module in (
+        chatgpt,
+        claude,
+        claude_code,
+        codex,
+        openai,
+        own,
+        gemini,
+        pi,
+        opencode,
+        openwebui,
+        librechat,
+        gptme,
+        sharegpt,
+        sillytavern,
+        aider,
+    )
 }
 
 

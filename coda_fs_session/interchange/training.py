@@ -34,7 +34,7 @@ class OpenAILines:
         before = b""
         open_calls: list[Any] = []
         for message in session.iter_messages():
-            one = _plain(session, message)
+            one = plain(session, message)
             if one is None:
                 continue
             before = hashlib.sha256(before + encode_value(one, "message")).digest()
@@ -58,7 +58,7 @@ class OpenAILines:
         return encode_value({"messages": made}, session.name) + b"\n"
 
 
-def _plain(session: Session, message: dict[str, Any]) -> dict[str, Any] | None:
+def plain(session: Session, message: dict[str, Any]) -> dict[str, Any] | None:
     """Return what OpenAI knows of a message; None of one that has nothing but reasoning."""
     kind = role(message)
     if kind not in _ROLES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from ..format.jsonl import encode_value
@@ -13,6 +14,7 @@ from .export import export_document
 from .markdown import markdown_of, text_of
 from .own import FAMILY
 from .page import page_of
+from .pairs import PREFERENCES, pairs
 from .training import OpenAILines, sharegpt_line
 
 
@@ -30,15 +32,34 @@ class Writer(NamedTuple):
     is_of_several: bool = False
 
 
-def writer(form: str) -> Writer:
+def writer(form: str, prefer: str = "continued") -> Writer:
     """Return the writer of a form.
 
+    Args:
+        prefer: which of two answers preference pairs take.
+
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or no such preference.
     """
+    if prefer not in PREFERENCES:
+        raise ValueError(f"prefer must be one of {', '.join(PREFERENCES)}, not {prefer!r}")
+    if form in _PAIRS:
+        return Writer(".jsonl", partial(pairs, form=form, prefer=prefer), is_of_several=True)
     if form not in _WRITERS:
-        raise ValueError(f"format must be one of {', '.join(_WRITERS)}, not {form!r}")
+        raise ValueError(f"format must be one of {', '.join((*_WRITERS, *_PAIRS))}, not {form!r}")
     return _WRITERS[form]
+
+
+def writer_of_one(form: str) -> Writer:
+    """Return the writer of a form for a session alone.
+
+    Raises:
+        ValueError: there is none, or the form is one of several sessions.
+    """
+    found = writer(form)
+    if form in _OF_SEVERAL:
+        raise ValueError(f"{form} is a form of several sessions: use export_sessions")
+    return found
 
 
 def file_name(name: str, form: str) -> str:
@@ -97,3 +118,5 @@ _WRITERS = {
     "sharegpt": Writer(".jsonl", lambda sessions: map(sharegpt_line, sessions), is_of_several=True),
     "family": Writer(".json", _family, is_of_several=True),
 }
+_PAIRS = ("dpo", "trl")
+_OF_SEVERAL = (*_PAIRS, "family")

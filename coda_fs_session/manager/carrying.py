@@ -14,7 +14,8 @@ from . import late
 from .core import Manager
 from .open_store import OpenedStore
 
-Form = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt", "family"]
+Form = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt"]
+FormOfSeveral = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt", "dpo", "trl", "family"]
 
 
 class Carrying(Manager):
@@ -40,10 +41,10 @@ class Carrying(Manager):
             ValueError: there is no such format.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
-        from ..interchange.writers import writer
+        from ..interchange.writers import writer_of_one
         from .outside import write_outside
 
-        chosen = writer(format)
+        chosen = writer_of_one(format)
         session = self._load(checked_name(name))
         with session._lock:
             return write_outside(path, chosen.write([session]), overwrite=overwrite)
@@ -54,7 +55,8 @@ class Carrying(Manager):
         names: Iterable[str] | None,
         path: str | os.PathLike[str],
         *,
-        format: Form = "json",
+        format: FormOfSeveral = "json",
+        prefer: Literal["continued", "current"] = "continued",
         overwrite: bool = False,
     ) -> list[late.Path]:
         """Write several sessions: lines for training and a family into one file, all others into a folder.
@@ -65,7 +67,10 @@ class Carrying(Manager):
         Args:
             names: which ones, in this order; None for all, by name.
             path: the file, or the folder, which is made if it is not there. File names follow from names of sessions.
-            format: as in `export_session`, or "family".
+            format: as in `export_session`, or "family"; "dpo" and "trl" are lines with two answers to one prompt each,
+                in OpenAI's form and that of TRL. An answer is one of an assistant, with what tools said for it.
+            prefer: which of two answers is the better one: that which more messages follow, or that which its source
+                shows last. Two that are alike in that make no line.
 
         Returns:
             The paths of the files.
@@ -77,7 +82,7 @@ class Carrying(Manager):
         from ..interchange.writers import file_name, writer
         from .outside import make_folder_outside, refuse_taken, write_outside
 
-        chosen = writer(format)
+        chosen = writer(format, prefer)
         if names is None:
             names = sorted(info.name for info in self._storage.list_all() or ())
         found = [self._load(checked_name(name)) for name in dict.fromkeys(names)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..errors import ExportError, SessionError, SessionTooLargeError
+from ..errors import ExportError, SessionError, SessionTooLargeError, StoreError
 from ..interchange.fields import Keep
 from ..interchange.formats import Format, format_of, named
 from ..interchange.naming import check_names
@@ -34,7 +34,7 @@ class Importer:
     def __init__(
         self,
         manager: Manager,
-        block: Callable[[], AbstractContextManager[None]],
+        block: Callable[[], AbstractContextManager[None] | None],
         *,
         format_name: str | None,
         names: str | None,
@@ -77,26 +77,27 @@ class Importer:
         while more:
             # So much at a time: what is saved in a block is in memory until its end.
             size, more = 0, False
-            with nullcontext() if self._dry_run else self._block():
+            block = None if self._dry_run else self._block()
+            with block or nullcontext():
                 for brought in steps:
                     size += brought
                     if size > _AT_ONCE:
                         more = True
                         break
-            self._take_note()
+            if block is not None:
+                self._take_note()
         return self.report
 
     def _take_note(self) -> None:
-        """Remember what is durable now: it is not looked at again."""
-        if not self._dry_run:
-            self._notes.chats |= self._noted
-            self._notes.sessions |= self._made
-            self._notes.raw |= self._raw
-            for kind, unit, chats in self._finished:
-                for file in unit:
-                    self._notes.note(file, self._options, kind.name, kind.links(file), chats)
-            if self._noted or self._made or self._raw or self._finished:
-                self._notes.keep()
+        """Remember what is durable now: it is not looked at again, and what of it is gone was deleted."""
+        self._notes.chats |= self._noted
+        self._notes.sessions |= self._made
+        self._notes.raw |= self._raw
+        for kind, unit, chats in self._finished:
+            for file in unit:
+                self._notes.note(file, self._options, kind.name, kind.links(file), chats)
+        if self._noted or self._made or self._raw or self._finished:
+            self._notes.keep()
         self._noted, self._made, self._raw, self._finished = {}, {}, {}, []
 
     def _steps(self, files: list[SourceFile]) -> Iterator[int]:
@@ -228,10 +229,12 @@ def _linked(
     return list(groups.values())
 
 
-def opened_block(manager: Any) -> AbstractContextManager[None]:
-    """Return the block that an import saves in: that of the program, where it is in one already."""
+def opened_block(manager: Any) -> AbstractContextManager[None] | None:
+    """Return the block that an import saves in; None where the program is in one: then the end of that saves."""
     try:
         block: AbstractContextManager[None] = manager.bulk()
+    except StoreError:
+        raise
     except SessionError:
-        return nullcontext()
+        return None
     return block

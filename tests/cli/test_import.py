@@ -56,3 +56,18 @@ def test_what_cannot_be_read(command: Command, tmp_path: Path) -> None:
     assert (done.code, "1 new" in done.out, "not read" in done.err) == (8, True, True)
     assert command("import", str(tmp_path / "nothing")).code == 3
     assert command("import", "--names", "{x}", str(tmp_path / "in")).code == 2
+
+
+def test_export_in_other_forms(command: Command, tmp_path: Path) -> None:
+    """For reading to stdout or files; lines for training and a family are one file of all."""
+    command.fill("trip")
+    command.fill("tour")
+    assert "## user" in command("export", "trip", "-f", "md").out
+    folder = f"{tmp_path}/out/"
+    assert command("export", "--all", "-f", "html", "-o", folder).code == 0
+    assert sorted(path.name for path in Path(folder).iterdir()) == ["tour.html", "trip.html"]
+    for form in ("openai", "family"):
+        file = tmp_path / form
+        assert command("export", "--all", "-f", form, "-o", str(file)).code == 0
+        assert len(file.read_text().splitlines()) >= 2
+    assert command("export", "--all", "-f", "family").code == 2

@@ -197,3 +197,32 @@ def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
             assert (twin.created, twin.updated) == (session.created, session.updated)
         assert other.load_session("talk 2").metadata["topic"] == "x"
         assert other.load_session("talk 2").parent == "talk"
+
+
+def test_preference_pairs(manager: SessionManager, tmp_path: Path) -> None:
+    """Of two answers to one prompt the one that was gone on with is preferred; ties and edited prompts make none."""
+    question = [{"role": "user", "content": "Where to?"}]
+    first = [*question, {"role": "assistant", "content": "North"}]
+    more = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Cool"}]
+    second = [*question, {"role": "assistant", "content": None, "tool_calls": [CALL]}]
+    second += [{"role": "tool", "content": "map", "tool_call_id": "c1"}, {"role": "assistant", "content": "South"}]
+    fill(manager, "a", first)
+    fill(manager, "b", [*second, *more])
+    fill(manager, "c", [*first[:1], {"role": "assistant", "content": "East"}])
+    fill(manager, "d", [{"role": "user", "content": "Edited?"}, {"role": "assistant", "content": "West"}])
+    (path,) = manager.export_sessions(["a", "b", "c", "d"], tmp_path / "p", format="trl")
+    found = lines(path)
+    assert [(line["prompt"], line["chosen"][-1]["content"]) for line in found] == [(question, "South")] * 2
+    assert sorted(line["rejected"][0]["content"] for line in found) == ["East", "North"]
+    assert [message["role"] for message in found[0]["chosen"]] == ["assistant", "tool", "assistant"]
+    session = manager.load_session("c")
+    session.update_metadata({"coda_fs_session.import": {"current": True}})
+    manager.save_session(session)
+    (path,) = manager.export_sessions(["a", "b", "c"], tmp_path / "q", format="dpo", prefer="current")
+    assert [line["preferred_output"][0]["content"] for line in lines(path)] == ["East", "East"]
+    assert all(line["input"]["messages"] == question for line in lines(path))
+    with pytest.raises(ValueError, match="continued"):
+        manager.export_sessions(None, tmp_path / "r", format="dpo", prefer="best")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="export_sessions"):
+        manager.export_session("a", tmp_path / "r", format="dpo")  # type: ignore[arg-type]
+    assert not (tmp_path / "r").exists()

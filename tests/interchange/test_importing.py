@@ -339,9 +339,15 @@ def test_sources_stay_untouched(manager: SessionManager, tmp_path: Path) -> None
 
 
 def test_within_a_block(manager: SessionManager, tmp_path: Path) -> None:
-    """An import may be part of a block of the program's."""
+    """An import may be part of a block of the program's.
+
+    Then nothing is noted of it: what a crash takes back would count as deleted.
+    """
     path = put(tmp_path, "c.json", chatgpt(FORKED))
     with manager.bulk():
         manager.create_session("mine")
         manager.import_sessions(path)
     assert len(manager.list_sessions()) == 3
+    assert not list((tmp_path / "store.state").rglob("imports*"))
+    assert counts(manager.import_sessions(path)) == (1, 0, 0, 0, 0, 1, 0)
+    assert list((tmp_path / "store.state").rglob("imports*"))

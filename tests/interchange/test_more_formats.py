@@ -93,3 +93,63 @@ def test_sharegpt() -> None:
         assert [message["role"] for message in whole(one)[0]] == ["system", "user", "assistant"]
         assert whole(one)[0][2]["source"] == {"from": "function_call"}
         assert [messages[-1]["content"] for messages in whole(other)] == ["One", "Two"]
+
+
+def test_sillytavern() -> None:
+    """Each swipe is an answer, those that are not shown are branches; a branched chat joins the one that it is of."""
+    header = {"user_name": "Me", "character_name": "Ann", "create_date": "x", "chat_metadata": {}}
+    prompt = {"name": "Me", "is_user": True, "mes": "Hi", "send_date": "2024-05-17T12:30:00Z"}
+    swiped = {"name": "Ann", "is_user": False, "mes": "Two", "swipes": ["One", "Two"], "swipe_id": 1}
+    swiped["extra"] = {"reasoning": "Hm", "model": "m"}
+    after, other = ({"name": "Me", "is_user": True, "mes": text} for text in ("More", "Else"))
+    origin = header | {"chat_metadata": {"main_chat": "day"}}
+    files = {
+        name: "\n".join(map(json.dumps, lines)).encode()
+        for name, lines in (
+            ("Ann/day.jsonl", [header, prompt, swiped, after]),
+            ("Ann/b.jsonl", [origin, prompt, other]),
+        )
+    }
+    (tree,), _ = read_all(files)
+    assert (tree.format, tree.id) == ("sillytavern", "Ann/day")
+    assert [[message["content"] for message in messages] for messages in whole(tree)] == [
+        ["Hi", "One"],
+        ["Hi", "Two", "More"],
+        ["Hi", "Else"],
+    ]
+    assert [branch.current for branch in branches(tree)] == [False, True, False]
+    shown = whole(tree)[1][1]
+    assert (shown["reasoning"], shown["source"]) == ([{"text": "Hm"}], {"extra": {"model": "m"}})
+
+
+def test_aider() -> None:
+    """Runs are sessions, an empty one is none; what the program printed is neither a prompt nor an answer."""
+    text = """
+# aider chat started at 2024-05-17 12:30:00
+
+> Aider v0.1
+
+#### Do it
+#### now
+
+Sure.
+
+Done.
+> Applied
+
+# aider chat started at 2024-05-18 12:30:00
+
+> Aider v0.1
+
+# aider chat started at 2024-05-19 12:30:00
+#### Hi
+Hello"""
+    first, second = read(text.encode(), ".aider.chat.history.md")
+    assert [(message["role"], message["content"]) for message in whole(first)[0]] == [
+        ("tool", "Aider v0.1"),
+        ("user", "Do it\nnow"),
+        ("assistant", "Sure.\n\nDone."),
+        ("tool", "Applied"),
+    ]
+    assert first.id == "2024-05-17 12:30:00 Do it\nnow"
+    assert [message["content"] for message in whole(second)[0]] == ["Hi", "Hello"]

@@ -6,19 +6,24 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from ..exits import USAGE, CommandError
 from ..run import Run
-from ..safe import safe_json
+from ..safe import safe, safe_json
 from ..several import each_of, named
 from ..verb import verb
 
 if TYPE_CHECKING:
     from ... import SessionManager
 
+_TEXTS = ("md", "txt", "html")
+_LINES = ("openai", "sharegpt")
+_ONE = ("json", "jsonl", *_TEXTS, *_LINES)
+_SEVERAL = ("dpo", "trl", "family")
+_ENDINGS = {"openai": "jsonl", "sharegpt": "jsonl"}
 _LONGEST = 100
 _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 
@@ -26,22 +31,38 @@ _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 @verb("export", "coda-session export trip -o trip.json", "coda-session export --all -o exported/")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-o", "--output", metavar="PATH", default="-", help="A file, a folder for several, or - for stdout.")
+@click.option("-f", "--format", "form", type=click.Choice([*_ONE, *_SEVERAL]), default="json", help="What to write.")
+@click.option("--prefer", type=click.Choice(["continued", "current"]), default="continued", help="For dpo and trl.")
 @click.option("--all", "everything", is_flag=True, help="Every session.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.pass_context
-def command(context: click.Context, names: tuple[str, ...], output: str, everything: bool, overwrite: bool) -> None:
-    """Write sessions as JSON, one file a session, which only you may read.
+def command(
+    context: click.Context,
+    names: tuple[str, ...],
+    output: str,
+    form: Any,
+    prefer: Literal["continued", "current"],
+    everything: bool,
+    overwrite: bool,
+) -> None:
+    """Write sessions, one file a session, which only you may read.
 
-    NAME is a whole name, or a glob such as 'trip/*'.
+    NAME is a whole name, or a glob such as 'trip/*'. openai, sharegpt, dpo, trl and family are one file of all.
     """
     run: Run = context.obj
     if bool(names) == everything:
         raise click.UsageError("name the sessions, or give --all")
     manager = run.reading()
     found = named(manager, names, all_of_them=everything)
+    if form in _SEVERAL or (form in _LINES and output != "-" and len(found) > 1):
+        if output == "-" or output.endswith(("/", os.sep)):
+            raise CommandError(f"{form} is one file of all sessions: give it with -o", USAGE)
+        (path,) = manager.export_sessions(found, output, format=form, prefer=prefer, overwrite=overwrite)
+        run.out.note(f"exported {len(found)} sessions to {path}")
+        return
     if output == "-":
         for name in found:
-            _to_stdout(run, manager, name)
+            _to_stdout(run, manager, name, form)
         return
     in_folder = output.endswith(("/", os.sep)) or os.path.isdir(os.path.expanduser(output))
     if len(found) != 1 and not in_folder:
@@ -52,24 +73,25 @@ def command(context: click.Context, names: tuple[str, ...], output: str, everyth
     taken: set[str] = set()
 
     def export(name: str) -> str:
-        target = folder / _file_name(name, taken) if in_folder else folder
-        path = manager.export_session(name, target, overwrite=overwrite)
+        target = folder / _file_name(name, _ENDINGS.get(form, form), taken) if in_folder else folder
+        path = manager.export_session(name, target, format=form, overwrite=overwrite)
         return f"exported {run.named(name)} to {path}"
 
     context.exit(each_of(run, found, export))
 
 
-def _to_stdout(run: Run, manager: SessionManager, name: str) -> None:
+def _to_stdout(run: Run, manager: SessionManager, name: str, form: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
-        path = manager.export_session(name, Path(folder) / "session.json")
-        run.out.write(safe_json(path.read_text(encoding="utf-8")))
+        path = manager.export_session(name, Path(folder) / "session", format=form)
+        text = path.read_text(encoding="utf-8")
+        run.out.write(safe(text) if form in _TEXTS else safe_json(text))
 
 
-def _file_name(name: str, taken: set[str]) -> str:
+def _file_name(name: str, ending: str, taken: set[str]) -> str:
     """Return the name of a file for a session, another one for each."""
     stem = _UNUSUAL.sub("_", name).strip(" .")[:_LONGEST] or "session"
     chosen, number = stem, 2
     while chosen.casefold() in taken:
         chosen, number = f"{stem}-{number}", number + 1
     taken.add(chosen.casefold())
-    return f"{chosen}.json"
+    return f"{chosen}.{ending}"
