@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from demo_command import show_command
 from demo_input import BadInput, read_conversations
 from demo_machines import show_kills, show_machines, show_secret
 from demo_steps import (
@@ -76,7 +77,8 @@ def demo(file: Path | None, wanted: Path | None, wanted_word: str | None) -> Non
         show_kills(options, manager, watch)
         show_secret(manager, [store, *map(Path, filter(None, [options.get("state_path")]))], watch)
         show_text_tools(store, fork_name, word, manager.load_session(fork_name).messages, watch)
-    heading("9. How long each took")
+        show_command(options, manager, fork_name, word, watch)
+    heading("10. How long each took")
     watch.show()
     print(f"\nThe store stays where it is, to look around: {store}")
 

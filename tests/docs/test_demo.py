@@ -23,7 +23,8 @@ STEPS = [
     "6. A process is killed",
     "7. A secret",
     "8. The same without this library",
-    "9. How long",
+    "9. The command beside the library",
+    "10. How long",
 ]
 
 
@@ -48,7 +49,7 @@ def test_it_shows_every_step(tmp_path: Path) -> None:
     begin = time.monotonic()
     done = demo(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    headings = [line for line in done.stdout.splitlines() if re.match(r"\d\. ", line)]
+    headings = [line for line in done.stdout.splitlines() if re.match(r"\d+\. ", line)]
     assert len(headings) == len(STEPS)
     assert all(line.startswith(step) for step, line in zip(STEPS, headings, strict=True))
     for said in (
@@ -58,6 +59,7 @@ def test_it_shows_every_step(tmp_path: Path) -> None:
         "are there, whole and in order",
         "KEY=[redacted]",
         "It is in none of the",
+        "It lists what the library lists",
     ):
         assert said in done.stdout
     if all(map(shutil.which, ("jq", "zstdcat"))):
