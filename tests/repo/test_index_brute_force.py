@@ -14,6 +14,7 @@ import pytest
 from coda_fs_session import SessionInfo, SessionManager
 from coda_fs_session.backends.base import NO_TOKEN
 from coda_fs_session.format.names import key_of_ref, session_key
+from coda_fs_session.repo.index import parts
 from coda_fs_session.repo.index.rows import Row
 from coda_fs_session.repo.lookup.listing import list_infos
 from coda_fs_session.repo.repository import Repository
@@ -194,10 +195,18 @@ def listing(repo: Repository, *, keep: bool = False) -> list[SessionInfo]:
 @pytest.mark.parametrize("stands_still", [False, True], ids=["clock", "clock that stands still"])
 @pytest.mark.parametrize("folders", [FLAT, DEEP], ids=["flat", "subfolders"])
 def test_the_index_says_what_the_files_say(
-    tmp_path: Path, refs: list[list[bytes]], seed: int, long_size: bool, folders: list[str], stands_still: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refs: list[list[bytes]],
+    seed: int,
+    long_size: bool,
+    folders: list[str],
+    stands_still: bool,
 ) -> None:
     """Programs that stay for a while, and begin with what others kept, some of which is damaged or of earlier."""
-    rng = random.Random(seed)
+    # The names of parts are kept whenever one was read for them.
+    monkeypatch.setattr(parts, "_FEW_PARTS", 0)
+    rng, asking = random.Random(seed), random.Random(seed)
     machine = Machine(tmp_path, "here-00000001")
     tools = Tools(machine.store, folders, refs, rng, stands_still)
     machine.manager().create_session("first")
@@ -210,6 +219,7 @@ def test_the_index_says_what_the_files_say(
         blank.machine.recall = lambda topic: None  # type: ignore[method-assign]
         by_name = {name: as_named(blank.index.named(name)) for name in NAMES}
         expected, replicas, listed = plain(blank.index.rows()), blank.index.replicas(), listing(blank)
+        names = {name for row in expected.values() for name in (row.name, *row.former_names) if row.readable}
         if rng.random() < 0.4:
             damage(machine, rng, kept)
             programs[rng.randrange(3)] = machine.repository()
@@ -219,6 +229,12 @@ def test_the_index_says_what_the_files_say(
             for name in rng.sample(NAMES, 2):
                 assert as_named(program.index.named(name)) == by_name[name], where
             assert program.index.replicas() == replicas, where
+            if asking.random() < 0.3:
+                prefix = asking.choice(NAMES)[: asking.randrange(4)]
+                found, _ = program.index.starting(prefix)
+                # Others are of refs that were there.
+                assert {name for name in names if name.startswith(prefix)} <= {*found}, where
+                assert all(name.startswith(prefix) for name in found)
             if rng.random() < 0.3:
                 assert plain(program.index.rows()) == expected, where
             if rng.random() < 0.4:

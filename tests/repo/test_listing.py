@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session import SessionInfo
+from coda_fs_session.backends import spread
 from coda_fs_session.format.records import Base
 from coda_fs_session.format.refs import Header, encode_header
+from coda_fs_session.repo.index import index
 from coda_fs_session.repo.lookup import listing
 from coda_fs_session.repo.lookup.listing import list_infos
 
@@ -135,3 +137,45 @@ def test_parts_that_are_older_than_the_answer(here: Machine) -> None:
             path.write_bytes(content)
     there.change("chat~0123abcd", "more")
     assert {info.name: info.message_count for info in listed(here)} == dict.fromkeys(names, 2)
+
+
+def test_a_list_by_prefix_reads_few_parts(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of all parts are kept in one file: a new process reads only the parts that have the names it wants."""
+    monkeypatch.setattr(spread, "FLAT_REFS", 4)
+    with here.manager() as manager, manager.bulk():
+        for number in range(600):
+            manager.create_session(f"chat {number}")
+    with here.manager() as manager:
+        manager.list_sessions()
+    time.sleep(SETTLED)
+    read: list[str] = []
+    load = index.load_part
+
+    def asked() -> tuple[list[str], int]:
+        """Return the names that a new process lists, and how many parts it reads for that."""
+        read.clear()
+        names = [info.name for info in here.manager().list_sessions(prefix="chat 12", order="name")]
+        return names, len(read)
+
+    monkeypatch.setattr(
+        index, "load_part", lambda machine, folder, kept: read.append(folder) or load(machine, folder, kept)
+    )
+    expected = sorted(["chat 12", *(f"chat 12{digit}" for digit in range(10))])
+    first, second = asked(), asked()
+    assert (first[0], second[0]) == (expected, expected)
+    assert first[1] > 100
+    assert second[1] <= 12
+    # What has changed since is read, whatever was kept.
+    other = here.manager()
+    other.create_session("chat 12 and more")
+    other.rename_session("chat 120", "elsewhere")
+    other.delete_session("chat 121")
+    for _ in range(2):
+        names, count = asked()
+        assert names == sorted({*expected, "chat 12 and more"} - {"chat 120", "chat 121"})
+        assert count <= 16
+        # Also where another program has kept these parts anew.
+        time.sleep(SETTLED)
+        other.list_sessions()
+        other.close()
+    assert [info.name for info in here.manager().list_sessions(prefix="elsew")] == ["elsewhere"]

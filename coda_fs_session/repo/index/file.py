@@ -22,6 +22,7 @@ _VERSION = 14
 
 SUMMARY = "index"
 LISTING = "index/listing"
+NAMES = "index/names"
 
 HASH_BYTES = 4
 
@@ -169,6 +170,22 @@ def decode_part(data: bytes | None) -> tuple[str, dict[str, Row], Views] | None:
     except (ValueError, TypeError, LookupError):
         return None
     return horizon, rows, found
+
+
+def encode_names(names: Mapping[str, tuple[int, str]]) -> bytes:
+    """Return the names in each part by its folder: the CRC of the part, and the names with a newline before each."""
+    return encode_note([_VERSION, _columns((folder, *each) for folder, each in names.items())])
+
+
+def decode_names(data: bytes | None) -> dict[str, tuple[int, str]]:
+    """Return what `encode_names` was given; nothing for what is missing, damaged or older."""
+    try:
+        version, columns = decode_note(data or b"")
+        if version != _VERSION:
+            return {}
+        return {folder: (crc, text) for folder, crc, text in zip(*columns, strict=True)}
+    except (ValueError, TypeError):
+        return {}
 
 
 def encode_listing(horizon: str, tokens: Mapping[str, Token], answer: bytes) -> bytes:

@@ -100,7 +100,7 @@ class Index:
         """Return the names, also former ones, that begin with a text, and how many names there are in all."""
         with self._section:
             self._refresh_names()
-            return self._names.starting(prefix, list(map(self._part, self._parts)))
+            return self._names.starting(prefix, self._parts, self._part, self.keep)
 
     def _named(self, *names: str) -> list[Row]:
         for folder in self._kept.folders_of(names):
@@ -242,7 +242,7 @@ class Index:
     def _forget_all(self) -> None:
         self._parts: dict[str, Part] = {}  # by folder
         self._kept = Summary({})  # as it was when it was opened
-        self._names = Names()
+        self._names = Names(self._machine)
         self._suspect: set[str] = set()  # paths of rows with a problem that may be over though the file is the same
         self._unreadable: set[str] = set()  # paths of rows that only the file's name tells the key of
         self._views: Views = {}

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from itertools import chain
 from zlib import crc32
 
 from ...backends.base import MachineState, folder_of
 from .file import (
+    NAMES,
     NOT_KEPT,
     SUMMARY,
     KeptPart,
     Summary,
     Views,
+    decode_names,
     decode_part,
     decode_summary,
+    encode_names,
     encode_part,
     encode_summary,
     hash_of,
     topic_of,
 )
 from .rows import Row
+
+_FEW_PARTS = 8
+"""To read so many takes no longer than to write down all names."""
 
 
 class Part:
@@ -45,6 +52,10 @@ class Part:
         if self.rows is not None:
             return len(self.rows)
         return self.kept.rows if self.kept is not None else 0
+
+    def is_file(self, known: tuple[int, str]) -> bool:
+        """Tell whether the rows are those of the file with a CRC, which is known with the names in it."""
+        return not self.is_dirty and self.kept is not None and self.kept.crc == known[0]
 
     def put(self, row: Row) -> None:
         """Take a row in, in the place of none."""
@@ -73,9 +84,11 @@ class Part:
 class Names:
     """The paths of rows by the names that they have or had."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: MachineState) -> None:
+        self._machine = machine
         self._paths: dict[str, dict[str, None]] | None = None
-        self._text: str | None = None  # all names, each after a newline
+        self._text: str | None = None  # all names in it, each after a newline
+        self._unread: str | None = None  # those of parts that had not been read when names were first looked for
 
     def paths(self, name: str, parts: Iterable[Part]) -> Iterable[str]:
         """Return the paths of the rows of a name, of parts whose rows were all taken in."""
@@ -86,16 +99,44 @@ class Names:
                 self.add((part.rows or {}).values())
         return self._paths.get(name, ())
 
-    def starting(self, prefix: str, parts: Iterable[Part]) -> tuple[list[str], int]:
-        """Return the names that begin with a text, and how many names there are in all; see `paths`."""
-        self.paths("", parts)
+    def starting(
+        self, prefix: str, parts: Mapping[str, Part], read: Callable[[str], Part], keep: Callable[[], None]
+    ) -> tuple[list[str], int]:
+        """Return the names that begin with a text, and how many names there are in all, or some more.
+
+        Names of parts that were not read are those that were kept beside the parts.
+
+        Args:
+            read: reads a part; keep: keeps the parts that changed.
+        """
+        if self._unread is None:
+            kept = decode_names(self._machine.recall(NAMES))
+            stale = [folder for folder, part in parts.items() if not part.is_file(kept.get(folder, (0, "")))]
+            for folder in stale:
+                read(folder)
+            self._unread = "".join(kept[each][1] for each, part in parts.items() if part.rows is None and len(part))
+            if len(stale) > _FEW_PARTS:
+                keep()
+                self._keep(parts, kept)
+        self.paths("", parts.values())
         if self._text is None:
             # No name has a newline in it. One search is quicker than a loop of our own over all names.
-            self._text = "\n".join(("", *(self._paths or ()), ""))
-        names, place = [], -1
-        while (place := self._text.find(f"\n{prefix}", place + 1, -1)) >= 0:
-            names.append(self._text[place + 1 : self._text.index("\n", place + 1)])
-        return names, len(self._paths or ())
+            self._text = "".join(f"\n{name}" for name in self._paths or ())
+        # A part may have been read since, and names may be gone: these have no refs.
+        names = dict.fromkeys(chain(_starting(prefix, self._text), _starting(prefix, self._unread)))
+        return list(names), len(self._paths or ()) + sum(len(part) for part in parts.values() if part.rows is None)
+
+    def _keep(self, parts: Mapping[str, Part], kept: Mapping[str, tuple[int, str]]) -> None:
+        names = {}
+        for folder, part in parts.items():
+            if not len(part) or part.is_dirty or part.kept is None or part.kept.crc is None:
+                continue
+            if part.rows is None:
+                names[folder] = kept[folder]
+            else:
+                text = "".join(f"\n{name}" for row in part.rows.values() for name in names_of(row))
+                names[folder] = part.kept.crc, text
+        self._machine.remember(NAMES, encode_names(names))
 
     def add(self, rows: Iterable[Row]) -> None:
         if self._paths is not None:
@@ -109,6 +150,14 @@ class Names:
         if self._paths is not None:
             for name in names_of(row):
                 self._paths[name].pop(row.path)
+
+
+def _starting(prefix: str, text: str) -> Iterator[str]:
+    """Yield the names that begin with a prefix, of a text that has a newline before each."""
+    place = -1
+    while (place := text.find(f"\n{prefix}", place + 1)) >= 0:
+        end = text.find("\n", place + 1)
+        yield text[place + 1 : end if end >= 0 else len(text)]
 
 
 def names_of(row: Row) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from ...errors import SessionError
 from ...format.jsonl import decode
@@ -11,28 +11,49 @@ from ...format.tree import chunks
 from ...session.info import SEARCHED
 from ...session.shapes import preview, role
 from ..content.state import State
-from .rows import Row
 
 _MOST_BYTES = 4 * 2**20
 """What is read for one line at most: anybody may have written a message of any size."""
 
 
-def with_preview(row: Row, head: State) -> Row:
-    """Return the row of a state with its preview; not `is_previewed` where something cannot be read now."""
+class Shown(NamedTuple):
+    """The last fields of a `Row`, which are these."""
+
+    first: str | None
+    last: str | None
+    role: str | None
+    is_previewed: bool
+
+
+def preview_of(head: State) -> Shown:
+    """Return what a list shows of a state; not `is_previewed` where something cannot be read now."""
+    if head.has_all_inline:
+        lines = head.messages.lines
+        return _shown(lines[:SEARCHED], lines[-1:])
     is_known = True
-    said: str | None = None
+    first, end = Shown(None, None, None, True), Shown(None, None, None, True)
     try:
-        said = next((preview(each) for each in map(_message, _front(head)) if role(each) == "user"), None)
+        first = _shown(_front(head), ())
     except SessionError:
         is_known = False
-    last: dict[str, Any] | None = None
     try:
-        last = next(map(_message, _end(head)), None)
+        end = _shown((), _end(head))
     except SessionError:
         is_known = False
-    if last is not None:
-        row = row._replace(last=preview(last), role=role(last))
-    return row._replace(first=said, is_previewed=is_known)
+    return Shown(first.first, end.last, end.role, is_known)
+
+
+def _shown(front: Iterable[bytes], end: Iterable[bytes]) -> Shown:
+    first = last = said_by = None
+    for line in front:
+        message = _message(line)
+        if role(message) == "user":
+            first = preview(message)
+            break
+    for line in end:
+        message = _message(line)
+        last, said_by = preview(message), role(message)
+    return Shown(first, last, said_by, True)
 
 
 def _front(head: State) -> Iterator[bytes]:

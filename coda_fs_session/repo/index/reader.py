@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...backends.base import Backend, Record, RefKey, Token
 from ...errors import CorruptionError, SessionError, StoreFormatError, printable
@@ -11,6 +11,9 @@ from ...format.names import identity_of, key_of_ref
 from ...process.loading import loading
 from ..content.state import State
 from .rows import Row, row_of
+
+if TYPE_CHECKING:
+    from .previews import Shown
 
 
 class Found(NamedTuple):
@@ -32,21 +35,21 @@ class Reader:
         read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad.
 
     Attributes:
-        preview: adds to a row what a list shows of messages; None as long as nobody lists.
+        preview: makes what a list shows of messages; None as long as nobody lists.
     """
 
     def __init__(self, backend: Backend, record: Record, read: Callable[[RefKey], State]) -> None:
         self.backend = backend
         self.record = record
-        self.preview: Callable[[Row, State], Row] | None = None
+        self.preview: Callable[[State], Shown] | None = None
         self._read = read
 
     def make_previews(self) -> None:
         """Let rows have previews from now on."""
         if self.preview is None:
             with loading():
-                from .previews import with_preview
-            self.preview = with_preview
+                from .previews import preview_of
+            self.preview = preview_of
 
     def read(self, key: RefKey, token: Token, before: Row | None, recorded: Collection[str] | None = None) -> Found:
         """Read a ref that has a token.
@@ -86,7 +89,7 @@ class Reader:
         return row_of(head) if inline and not head.has_all_inline else self._previewed(row_of(head), head)
 
     def _previewed(self, row: Row, head: State) -> Row:
-        return row if self.preview is None or row.deleted else self.preview(row, head)
+        return row if self.preview is None or row.deleted else row.showing(*self.preview(head))
 
     def with_preview(self, row: Row) -> Row:
         """Return a row with its preview, reading its ref again, or as it is where that cannot be read now."""
@@ -96,6 +99,6 @@ class Reader:
             return row
         self.make_previews()
         assert self.preview is not None
-        shown = self.preview(row, head)
+        shown = row.showing(*self.preview(head))
         # Of a ref that has changed since, the next look will tell.
         return shown if head.token == row.token else shown._replace(is_previewed=False)

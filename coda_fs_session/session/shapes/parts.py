@@ -104,6 +104,14 @@ def parts(message: dict[str, Any]) -> list[Part]:
     return found
 
 
+_MORE = frozenset((*_THOUGHTS, *_CALLS, *_FILES, "parts", "type", "tool_call_id"))
+
+
+def is_all_said(message: dict[str, Any]) -> bool:
+    """Tell whether a message whose content is text has only this part."""
+    return _MORE.isdisjoint(message) and message.get("role") not in _RESULT_ROLES
+
+
 def _is_result(said: dict[str, Any]) -> bool:
     return bool(said.get("tool_call_id")) or said.get("role") in _RESULT_ROLES or said.get("type") == "tool"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from .bodies import body
-from .parts import Part, parts
+from .parts import Part, is_all_said, parts
 from .words import in_json, unescaped, without_data
 
 CHARACTERS_PER_TOKEN = 4
@@ -18,7 +18,7 @@ _CALLS = ("tool_calls", "toolCalls", "function_call")
 # Controls, marks that turn the direction of writing, zero-width ones that hide text, and lone surrogates.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 _WORD = re.compile(r"\S+")
-_GLANCE = 4 * PREVIEW
+_GLANCE = PREVIEW + 16
 
 
 def text(message: dict[str, Any]) -> str:
@@ -71,6 +71,10 @@ def preview(message: dict[str, Any]) -> str:
     Nothing in it moves the cursor, turns the direction of writing, or is unseen. Of a message without text it is what
     a tool said, was called with, or the name of what is there, in this order.
     """
+    content = message.get("content")
+    if isinstance(content, str) and content and is_all_said(message):
+        # As nearly every message of a chat is.
+        return _line((content,))
     found = parts(message)
     for kinds in (("text",), ("result", "reasoning", "other"), ("call",), ("image", "audio", "video", "file")):
         shown = _line(_shown(part) for part in found if part.kind in kinds)
@@ -87,7 +91,7 @@ def _shown(part: Part) -> str:
     return part.name or part.text or part.kind
 
 
-def _line(texts: Iterator[str]) -> str:
+def _line(texts: Iterable[str]) -> str:
     """Return the first words of texts; of a long one no more is looked at than it takes."""
     words: list[str] = []
     length = 0
