@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -22,7 +23,7 @@ ONE_IN = 1000
 
 def first_build(lab: Lab) -> Row:
     """From a store that was listed to the first hit; bare puts the same texts, which it has in memory, into a table."""
-    return _build(lab, english(lab), "English", time=2, size=0.6)
+    return _build(lab, english(lab), "English", most_time=2, most_size=0.6)
 
 
 def first_build_of_chinese(lab: Lab) -> Row:
@@ -33,11 +34,11 @@ def first_build_of_chinese(lab: Lab) -> Row:
         for serial in range(number // 10):
             messages = [{"role": "user", "content": next(texts)} for _ in range(length)]
             manager.save_session(Session(f"session-{serial}", messages))
-    ours.keep_index()
-    return _build(lab, ours, "Chinese", time=5, size=0.9)
+    settle(ours)
+    return _build(lab, ours, "Chinese", most_time=5, most_size=0.9)
 
 
-def _build(lab: Lab, ours: Ours, language: str, *, time: float, size: float) -> Row:
+def _build(lab: Lab, ours: Ours, language: str, *, most_time: float, most_size: float) -> Row:
     texts, folder, serials = texts_of(ours), lab.spare(), count()
     total = sum(len(text.encode()) for text in texts)
 
@@ -55,9 +56,11 @@ def _build(lab: Lab, ours: Ours, language: str, *, time: float, size: float) -> 
     with SessionManager(ours.config) as manager:
         manager.search("what", limit=1)
     (path,) = ours.state.rglob("search.db")
+    # Programs that were not ended may have left some of it in the log.
+    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     checks = [
-        ratio(results, "ours", "bare", must=time),
-        Check("size of the index / of the texts", path.stat().st_size / total, must=size),
+        ratio(results, "ours", "bare", must=most_time),
+        Check("size of the index / of the texts", path.stat().st_size / total, must=most_size),
         Check("size of the index / of the bare one", path.stat().st_size / (folder / "bare-0.db").stat().st_size),
     ]
     return Row(f"first search of {total / 1e6:.1f} MB of {language} in {len(texts):,} messages", results, checks)
@@ -138,9 +141,15 @@ def english(lab: Lab) -> Ours:
         with ours.manager as manager, manager.bulk():
             for serial in range(number):
                 manager.save_session(Session(f"session-{serial}", [shuffled(lab, rng) for _ in range(length)]))
-        ours.keep_index()
+        settle(ours)
         lab.searched = ours
     return lab.searched
+
+
+def settle(ours: Ours) -> None:
+    """Leave a store as it is later on: what changed a moment ago is looked at anew by each program that comes."""
+    time.sleep(0.1)
+    ours.keep_index()
 
 
 def shuffled(lab: Lab, rng: random.Random) -> dict[str, object]:
