@@ -114,7 +114,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (
         *("errors", "process.", FORMAT, "session.", "storage", "backends.base", "repo.content.state"),
-        *("repo.lookup.listing", "repo.repository", "repo.search."),
+        *("repo.lookup.answers", "repo.lookup.listing", "repo.repository", "repo.search."),
     ),
     "repo": (),
     # It gets bytes and gives values, and knows no manager.

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 from listed_sessions import ListedSessions
+from search.oracle import Oracle, found_by, told
 from session_model import Open, Stored, by_key, edit_in_place, messages, names, odd_values, places, text
 
 from coda_fs_session import (
@@ -22,6 +23,7 @@ from coda_fs_session import (
     SessionNotFoundError,
     SessionWarning,
 )
+from coda_fs_session.session import shapes
 
 
 class SessionMachine(ListedSessions):
@@ -352,6 +354,15 @@ class SessionMachine(ListedSessions):
             if not same:
                 self.stored[onto] = Stored(exported.messages, exported.metadata, *kept, version=self.next_version())
         assert text(session.get_messages()) == text(self.stored[onto].messages)
+
+    @rule(which=places, place=places, at=places, start=places, length=st.sampled_from([1, 9, 500]))
+    def search(self, which: int, place: int, at: int, start: int, length: int) -> None:
+        """A piece of what a stored message says is found wherever it is stored, and nowhere else."""
+        messages = [each for name in sorted(self.stored) for each in self.stored[name].messages][place % 7 :]
+        said = shapes.searched_text(messages[at % len(messages)]) if messages else "nothing"
+        oracle = Oracle({name: stored.messages for name, stored in self.stored.items()})
+        query = said[start // 20 :][:length]
+        assert found_by(self.manager[which % self.managers], query) == told(oracle.find(query)), query
 
     @rule(which=places)
     def reopen(self, which: int) -> None:

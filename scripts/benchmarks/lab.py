@@ -29,6 +29,7 @@ class Scale:
     saves_per_writer: int = 250
     short_conversations: int = 1000
     long_conversations: tuple[int, int] = (1000, 300)  # so many, of so many messages
+    searched: tuple[int, int] = (1000, 100)  # so many sessions, of so many messages
     brought: int = 5000  # sessions that a sync tool has brought
     imported: int = 10_000
     idle: int = 60  # seconds of watching while nothing happens
@@ -51,6 +52,7 @@ QUICK = Scale(
     saves_per_writer=10,
     short_conversations=20,
     long_conversations=(20, 300),
+    searched=(20, 100),
     brought=200,
     imported=200,
     idle=3,
@@ -68,6 +70,7 @@ class Lab:
         self._built: set[str] = set()
         self._stores: dict[tuple[int, str], Ours] = {}
         self._spares = count(1)
+        self.searched: Ours | None = None  # the store that rows about searching share
 
     def rounds(self, normal: int) -> int:
         return self._rounds or max(3, normal // self.scale.slower)

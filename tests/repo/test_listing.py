@@ -62,7 +62,7 @@ def test_a_save_a_new_name_a_deletion_and_a_branch(five: Machine, monkeypatch: p
     five.manager().delete_session("chat 3")
     five.manager().create_session("branch", branch_from="chat 4")
     expected = listed(five, anew=True)
-    monkeypatch.setattr(listing, "_listed_anew", None)
+    monkeypatch.setattr(listing, "list_anew", None)
     assert listed(five) == expected
     assert {info.name for info in expected} == {"branch", "chat 0", "chat 1", "chat 4", "talk"}
 

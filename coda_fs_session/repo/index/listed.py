@@ -15,13 +15,13 @@ class Listing(NamedTuple):
     """An earlier answer, and what has become of refs since.
 
     Attributes:
-        before: the paths of all refs then, those first that sessions of the answer stand for, in its order.
+        before: the tokens of all refs then, those first that sessions of the answer stand for, in its order.
         tokens: of all refs, as of now.
         changed: paths of refs that changed, came or went, and of those that the answer was not sure of.
     """
 
     answer: bytes
-    before: Iterable[str]
+    before: Mapping[str, Token]
     tokens: Mapping[str, Token]
     changed: Set[str]
 

@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from itertools import chain, compress, islice, repeat
-from operator import attrgetter
-from typing import Any, NamedTuple
-
-import orjson
+from itertools import chain, compress
+from typing import NamedTuple, TypeVar
 
 from ...backends.base import RefKey, Token
 from ...errors import SessionError, StoreError
 from ...format.names import is_lengthened, key_of_ref, session_key
-from ...session.info import Preview, SessionInfo
+from ...session.info import SessionInfo
 from ..ancestry.shown import Shown, View
 from ..ancestry.sides import sides_of
 from ..index.groups import groups
 from ..index.listed import Listing
 from ..index.rows import KnownRef, Row, ViewRow, row_of
-from ..notes import decode_note, encode_note
+from ..notes import encode_note
 from ..repository import Repository
 from ..reverts import verdict
+from .answers import Answer, Previews, decode_answer, encode_answer, infos_of, preview_of
 from .names import read_refs, related, related_to, view_of
 
-_COLUMNS: dict[str, Callable[[ViewRow], object]] = {
-    "name": attrgetter("label"),
-    "message_count": attrgetter("row.messages"),
-    "created_at": lambda view: view.row.created or 0,
-    "updated_at": lambda view: view.row.updated or 0,
-    "metadata": lambda view: orjson.Fragment(view.row.metadata),
-    "size_bytes": attrgetter("row.size"),
-    "parent": attrgetter("row.parent"),
-    "forked_at": attrgetter("row.forked_at"),
-    "replica": lambda view: view.row.replica or None,
-    "diverged_from": attrgetter("diverged_from"),
-    "undecided": attrgetter("undecided"),
-    "survived_delete": attrgetter("survived_delete"),
-}
-"""What is kept of every session, by the field of `SessionInfo` that it becomes. A field in no table has its default."""
-_OF_FEW = ("sides", "diverged_at")
-"""What is kept of the sessions that have some, called alike in both."""
-_TIMES = ("created_at", "updated_at")
-_NO_PREVIEW = Preview()
+T = TypeVar("T")
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _SHARE = 1 / 16
 """Of all names: to read a ref takes as long as to list some sessions."""
-_EXACT = 2**52
-"""Microseconds up to which seconds as a float are exact enough: the year 2112."""
 
 
 def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
@@ -61,38 +35,21 @@ def list_infos(repo: Repository, *, keep: bool = True) -> list[SessionInfo]:
     Args:
         keep: keep the index for the next process.
     """
-    return list_with_refs(repo, keep=keep).infos
-
-
-class SessionList(NamedTuple):
-    """A list of sessions.
-
-    Attributes:
-        paths: of the refs that hold them, in the same order; of one that has an error, of one of its refs.
-        tokens: of these refs, by path, perhaps with those of others.
-    """
-
-    infos: list[SessionInfo]
-    paths: list[str]
-    tokens: Mapping[str, Token]
-
-
-def list_with_refs(repo: Repository, *, keep: bool = True) -> SessionList:
-    """Do as `list_infos`, and return the refs too."""
     listing = repo.index.listing()
-    if listing is not None and not listing.changed:
-        columns, few = _decoded(listing.answer)
-        infos = _infos_of(columns, few, _Previews(columns[0], listing.answer))
-        return SessionList(infos, list(islice(listing.before, len(infos))), listing.tokens)
-    listed = _changed(repo, listing) if listing is not None else None
-    if listed is None:
-        listed = _listed_anew(repo)
+    spliced = None
+    if listing is not None:
+        answer = Answer.of(listing.answer)
+        infos = infos_of(answer.columns, answer.few, Previews(answer.names, listing.answer))
+        if not listing.changed:
+            return infos
+        spliced = splice(repo, listing, answer)
+    infos = list_anew(repo)[0].infos() if spliced is None else spliced.apply(infos, spliced.told.infos())
     if keep:
         repo.index.keep()
-    return listed
+    return infos
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
     """What is told of groups of refs, newest first.
 
     Attributes:
@@ -108,17 +65,17 @@ class _Told(NamedTuple):
     reverted: set[str]
 
     def infos(self) -> list[SessionInfo]:
-        infos = _infos_of(*_decoded(_answer([view for view, _ in self.views])))
+        infos = infos_of(*decode_answer(encode_answer([view for view, _ in self.views])))
         for info, (view, error) in zip(infos, self.views, strict=True):
             info.error = error
             info.reverted = _stands_for(view, self.reverted)
-            info.preview = _preview(view.row)
+            info.preview = preview_of(view.row)
         return infos
 
 
-def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
+def _tell(repo: Repository, rows: Iterable[Row]) -> Told:
     rows = list(rows)
-    told = _Told([], [], set(), _reverted(repo, rows))
+    told = Told([], [], set(), _reverted(repo, rows))
     told.unsure.update(told.reverted)
     for group in groups(rows):
         found, all_here = _views(repo, group)
@@ -132,28 +89,47 @@ def _tell(repo: Repository, rows: Iterable[Row]) -> _Told:
     return told
 
 
-def _listed_anew(repo: Repository) -> SessionList:
+class Splice(NamedTuple):
+    """How an answer differs from what is so now.
+
+    Attributes:
+        gone: the numbers of sessions that are others now, the largest first.
+        told: what is so instead; places: where each of it belongs among the others, once those are gone.
+    """
+
+    gone: list[int]
+    told: Told
+    places: list[int]
+
+    def apply(self, found: list[T], new: Sequence[T]) -> list[T]:
+        """Return something told of every session with what is told of those that are others now."""
+        for number in self.gone:
+            del found[number]
+        for place, each in zip(reversed(self.places), reversed(new), strict=True):
+            found.insert(place, each)
+        return found
+
+
+def list_anew(repo: Repository) -> tuple[Told, Mapping[str, Token]]:
+    """Tell of every session, and return the tokens of all refs too."""
     repo.index.reader.make_previews()
     rows = repo.index.rows()
     told = _tell(repo, rows)
-    previews = (encode_note(_preview(view.row)) for view, _ in told.views)
-    answer = b"\n".join((_answer([view for view, _ in told.views]), encode_note(told.wide), *previews))
-    paths = [view.row.path for view, _ in told.views]
-    repo.index.keep_listing(answer, rows, paths, told.unsure)
-    return SessionList(told.infos(), paths, {row.path: row.token for row in rows})
+    previews = (encode_note(preview_of(view.row)) for view, _ in told.views)
+    answer = b"\n".join((encode_answer([view for view, _ in told.views]), encode_note(told.wide), *previews))
+    repo.index.keep_listing(answer, rows, [view.row.path for view, _ in told.views], told.unsure)
+    return told, {row.path: row.token for row in rows}
 
 
-def _changed(repo: Repository, listing: Listing) -> SessionList | None:
-    """Return an earlier answer with what is told of refs that changed as it is now; None where all is to be looked at.
+def splice(repo: Repository, listing: Listing, answer: Answer) -> Splice | None:
+    """Return how an earlier answer differs from what is so now; None where all is to be looked at.
 
     Nothing else can have changed but what the names of these refs, then and now, have to do with.
     """
-    columns, few = _decoded(listing.answer)
-    names: Sequence[str] = columns[0]
-    wide = decode_note(listing.answer.split(b"\n", 2)[1])
+    names, updated = answer.names, answer.updated
     paths = set(listing.changed)
     while True:
-        concerned = paths.union(*(group for group in wide if not paths.isdisjoint(group)))
+        concerned = paths.union(*(group for group in answer.wide if not paths.isdisjoint(group)))
         # Each session has the place of its head, and its name is one that others may make way for.
         gone = set(compress(range(len(names)), map(concerned.__contains__, listing.before)))
         labels = {names[number] for number in gone}
@@ -171,17 +147,12 @@ def _changed(repo: Repository, listing: Listing) -> SessionList | None:
             # Its key does not tell which names it belongs to.
             return None
     told = _tell(repo, rows)
-    infos = _infos_of(columns, few, _Previews(names, listing.answer))
-    updated: Sequence[int] = columns[list(_COLUMNS).index("updated_at")]
-    stay, found, heads = list(range(len(infos))), infos, list(islice(listing.before, len(infos)))
-    for number in sorted(gone, reverse=True):
-        del stay[number], found[number], heads[number]
-    for info, (view, _) in zip(reversed(told.infos()), reversed(told.views), strict=True):
-        place = (-(view.row.updated or 0), view.label)
-        at = bisect_left(stay, place, key=lambda number: (-updated[number], names[number]))
-        found.insert(at, info)
-        heads.insert(at, view.row.path)
-    return SessionList(found, heads, listing.tokens)
+    stay = [number for number in range(len(names)) if number not in gone]
+    places = [
+        bisect_left(stay, (-(view.row.updated or 0), view.label), key=lambda number: (-updated[number], names[number]))
+        for view, _ in told.views
+    ]
+    return Splice(sorted(gone, reverse=True), told, places)
 
 
 def _with_previews(
@@ -213,10 +184,10 @@ def find_info(repo: Repository, name: str) -> SessionInfo | None:
         _with_previews(repo, group, _views(repo, group)[0]) for group in groups(rows)
     ):
         if view.label == name:
-            (info,) = _infos_of(*_decoded(_answer([view])))
+            (info,) = infos_of(*decode_answer(encode_answer([view])))
             info.error = error
             info.reverted = _stands_for(view, _reverted(repo, rows))
-            info.preview = _preview(view.row)
+            info.preview = preview_of(view.row)
             return info
     return None
 
@@ -325,64 +296,10 @@ def _view_row(shown: Shown, sides: tuple[str, ...] = (), diverged_at: int | None
     )
 
 
-def _answer(views: Sequence[ViewRow]) -> bytes:
-    """Return sessions as the index keeps them."""
-    columns = [list(map(of, views)) for of in _COLUMNS.values()]
-    few = [(number, *(getattr(view, name) for name in _OF_FEW)) for number, view in enumerate(views) if view.sides]
-    return orjson.dumps([columns, few])
-
-
 def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[SessionInfo]:
     """Return what rows tell, each by itself under the name in it, newest first."""
     ordered = sorted(rows, key=lambda each: (-(each[0].updated or 0), each[0].name))
-    infos = _infos_of(*_decoded(_answer([ViewRow(row.name, row) for row, _ in ordered])))
+    infos = infos_of(*decode_answer(encode_answer([ViewRow(row.name, row) for row, _ in ordered])))
     for info, (row, error) in zip(infos, ordered, strict=True):
-        info.error, info.preview = error, _preview(row)
+        info.error, info.preview = error, preview_of(row)
     return infos
-
-
-def _decoded(answer: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Return the columns of an answer, and the rows of what only few have."""
-    end = answer.find(b"\n")
-    columns, few = orjson.loads(answer if end < 0 else memoryview(answer)[:end])
-    return columns, few
-
-
-class _Previews:
-    """The previews of an answer, by the names of its sessions."""
-
-    def __init__(self, names: Sequence[str], answer: bytes) -> None:
-        self._names = names
-        self._answer = answer
-
-    def __call__(self, name: str) -> Preview:
-        line = self._lines.get(name)
-        return Preview() if line is None else Preview(*decode_note(line))
-
-    @cached_property
-    def _lines(self) -> dict[str, bytes]:
-        return dict(zip(self._names, self._answer.split(b"\n")[2:], strict=True))
-
-
-def _preview(row: Row) -> Preview:
-    return Preview(row.first, row.last, row.role)
-
-
-def _infos_of(
-    columns: list[list[Any]], few: list[list[Any]], previews: _Previews | Preview = _NO_PREVIEW
-) -> list[SessionInfo]:
-    """Return sessions whose metadata is the caller's own."""
-    known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True), preview=repeat(previews))
-    known |= {name: map(_local, known[name]) for name in _TIMES}
-    # By place: by name, a long list takes twice as long.
-    infos = list(map(SessionInfo, *(known.get(each.name, repeat(each.default)) for each in fields(SessionInfo))))
-    for number, sides, diverged_at in few:
-        infos[number].sides, infos[number].diverged_at = tuple(sides), diverged_at
-    return infos
-
-
-def _local(microseconds: int) -> datetime:
-    """Return a moment, counted from 1970-01-01 UTC, as naive local time."""
-    if abs(microseconds) < _EXACT:
-        return datetime.fromtimestamp(microseconds / 1_000_000)
-    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone().replace(tzinfo=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...backends.base import Token
 from ...errors import SessionError
 from .results import SearchHit, SearchPlace
 from .said import said
@@ -21,6 +22,8 @@ _MOST_PLACES = 10_000
 """Of a unit: a small store can say that it has any number."""
 _MOST_STEPS = 10 * _MOST_PLACES
 _TRIES = 3
+_MOST_KEPT = 64
+"""Sessions, of which at most what is in no object is kept."""
 
 
 class Filter(NamedTuple):
@@ -71,14 +74,14 @@ class Group:
     places: list[Place] = field(default_factory=list)
 
     def sort(self) -> None:
-        self.places.sort(key=lambda place: (-place.shown.updated, place.shown.info.name, place.index))
+        self.places.sort(key=lambda place: (-place.shown.updated, place.shown.name, place.index))
 
     @property
     def order(self) -> tuple[float, int]:
         return self.rank, -self.places[0].shown.updated
 
     def hit(self, text: str, query: Query) -> SearchHit:
-        places = tuple(SearchPlace(place.shown.info.name, place.index) for place in self.places)
+        places = tuple(SearchPlace(place.shown.name, place.index) for place in self.places)
         return SearchHit(snippet(text, query), self.role, places, -self.rank or 0.0)
 
 
@@ -141,12 +144,16 @@ def groups(tables: Tables, expression: str, wanted: Filter) -> Iterator[list[Gro
 class Reading:
     """Reads messages that were found, each session once.
 
+    Args:
+        kept: what sessions had that were read before, with the tokens of these states.
+
     Attributes:
         failed: some could not be read.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, kept: dict[str, tuple[Token, Content]] | None = None) -> None:
         self._source = source
+        self._kept = {} if kept is None else kept
         self._contents: dict[str, Content | None] = {}
         self.failed = False
 
@@ -159,10 +166,22 @@ class Reading:
                 self._contents[key], self.failed = None, True
         return self._contents[key]
 
+    def _content(self, shown: Shown) -> Content | None:
+        """Do as `content`, for a session of which more may be asked in the next search."""
+        kept = self._kept.get(shown.key)
+        if kept is not None and kept[0] == shown.token:
+            return kept[1]
+        content = self.content(shown.key)
+        if content is not None and shown.token.settled:
+            if len(self._kept) >= _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[shown.key] = (shown.token, content)
+        return content
+
     def text(self, group: Group) -> str | None:
         """Return the text of a group, None where it cannot be read or is not there any more."""
         for place in group.places[:_TRIES]:
-            content = self.content(place.shown.key)
+            content = self._content(place.shown)
             try:
                 found = None if content is None else said(content.line(place.position))
             except IndexError:

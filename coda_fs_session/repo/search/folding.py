@@ -6,21 +6,36 @@ A text and what is looked for in it go through the same functions, so they need 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from unicodedata import category, normalize
 
 _ACCENTED = re.compile("[\u0300-\u0337\u0339-\u036f\u00aa-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff]")
 # The stroke through a sign makes it another one: that of \u2260 is no accent.
 _ACCENTS = re.compile("[\u0300-\u0337\u0339-\u036f]+")
+
+
+class _Each(dict[int, str]):
+    """What becomes of each character, found out once: `str.translate` takes long for one that is not there."""
+
+    def __init__(self, become: Callable[[str], str], known: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__({ord(each): other for each, other in known})
+        self._become = become
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = self._become(chr(code))
+        return found
+
+
 # Quotes as editors set them; and what nobody sees: soft hyphens, variation selectors, spaces without width.
-_PLAIN = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4\u2032", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
-        **dict.fromkeys("\u2010\u2011", "-"),
-        **dict.fromkeys("\u00ad\u200b\u2060\ufeff", None),
-        **dict.fromkeys(map(chr, range(0xFE00, 0xFE10)), None),
-    }
+_PLAIN = _Each(
+    lambda character: character,
+    (
+        *((each, "'") for each in "\u2018\u2019\u201a\u201b\u02bc\u00b4\u2032"),
+        *((each, '"') for each in "\u201c\u201d\u201e\u201f\u2033"),
+        *((each, "-") for each in "\u2010\u2011"),
+        *((each, "") for each in "\u00ad\u200b\u2060\ufeff"),
+        *((chr(each), "") for each in range(0xFE00, 0xFE10)),
+    ),
 )
 _TO_TRANSLATE = re.compile("[\u00ad\u00b4\u02bc\u200b\u2010\u2011\u2018-\u201f\u2032\u2033\u2060\ufe00-\ufe0f\ufeff]")
 
@@ -36,6 +51,7 @@ _ONE_APART = re.compile(f"[{_APART}]$")
 _CASES = bytes(
     ord("a") if chr(each).islower() and each < 128 else ord("A") if 65 <= each < 91 else 32 for each in range(256)
 )
+_ASCII_WORD = re.compile("[0-9a-z]+")
 _HUMPS = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SIGNED = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z])(\+\+|#)(?![+#])")
 _SIGNS_OF_WORDS = re.compile(r"\+\+|#")
@@ -120,7 +136,12 @@ def is_apart(text: str) -> bool:
 
 def words(text: str) -> list[str]:
     """Return the words of a folded text, in order."""
-    return "".join(character if is_word(character) else " " for character in spread(text)).split()
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return spread(text).translate(_WORDS_ALONE).split()
+
+
+_WORDS_ALONE = _Each(lambda character: character if is_word(character) else " ")
 
 
 def humps(text: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ class Sieve:
         self._has_letters = any(each.isalpha() for piece in pieces for each in piece)
         self._is_ascii = all(piece.isascii() for piece in pieces)
 
+    @cached_property
+    def _stand_for(self) -> re.Pattern[str]:
+        return _stand_for(frozenset(filter(_is_sign, "".join(forms[0] for forms in self._folded))))
+
     def may_have(self, data: bytes) -> bool:
         """Tell whether message lines may have it, taken together."""
         if b"\\\\u" in data:
@@ -51,7 +55,7 @@ class Sieve:
             # Whatever surrounds them, these signs are the same in every text; but for those that stand for them.
             if all(any(form in data for form in forms) for forms in self._forms):
                 return True
-            return _stands_for_signs().search(data.decode("utf-8", "replace")) is not None
+            return self._stand_for.search(data.decode("utf-8", "replace")) is not None
         text = folded(data.decode("utf-8", "replace"))
         return all(any(form in text for form in forms) for forms in self._folded)
 
@@ -61,15 +65,21 @@ def _escaped(piece: str) -> str:
 
 
 @cache
-def _stands_for_signs() -> re.Pattern[str]:
-    """Return what finds characters that are other, or several, ASCII signs once they are folded."""
-    ranges = chain(range(0xA0, 0x3400), range(0xF900, 0x10000), range(0x1F100, 0x1F200))
-    found = [
-        chr(each)
-        for each in ranges
-        if any(sign.isascii() and not sign.isalnum() and not sign.isspace() for sign in folded(chr(each)))
-    ]
-    return re.compile(f"[{''.join(map(re.escape, found))}]")
+def _signs_by_character() -> dict[str, frozenset[str]]:
+    """Return characters that are other, or several, ASCII signs once they are folded, with these."""
+    every = chain(range(0xA0, 0x3400), range(0xF900, 0x10000), range(0x1F100, 0x1F200))
+    found = {chr(each): frozenset(filter(_is_sign, folded(chr(each)))) for each in every}
+    return {character: signs for character, signs in found.items() if signs}
+
+
+def _is_sign(character: str) -> bool:
+    return character.isascii() and not character.isalnum() and not character.isspace()
+
+
+def _stand_for(signs: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds characters that stand for any of some ASCII signs."""
+    found = [character for character, stands_for in _signs_by_character().items() if stands_for & signs]
+    return re.compile(f"[{''.join(map(re.escape, found))}]") if found else re.compile("(?!)")
 
 
 class Scan:

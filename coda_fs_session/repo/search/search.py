@@ -16,15 +16,15 @@ from ...session.info import microseconds_of
 from .finding import Filter, Group, Reading, groups
 from .results import SearchHit, SearchProgressCallback, SearchResult
 from .scanning import Scan
-from .sources import Source
+from .sources import Content, Source
 from .terms import Query, query_of
 
 if TYPE_CHECKING:
-    from ...backends.base import MachineState
+    from ...backends.base import MachineState, Token
     from .database import Database
     from .tables import Tables
 
-_COUNTED = 1000
+_COUNTED = 200
 """Hits that are counted where fewer are wanted."""
 _SCAN_SECONDS = 3.0
 
@@ -74,13 +74,14 @@ class Search(Uncopied):
         self._source = source
         self._clock = clock
         self._database = _database(machine)
+        self._kept: dict[str, tuple[Token, Content]] = {}
         self._section = Section(self.close)
         forks.renew(self, forks.Floor.FRONT)
 
     def search(self, wanted: Asked, progress: SearchProgressCallback | None = None) -> SearchResult:
         """Return what is found; see `SessionManager.search`."""
         shown = self._source.sessions()
-        view = {each.key: each for each in shown if wanted.session in (None, each.info.name)}
+        view = {each.key: each for each in shown if wanted.session in (None, each.name)}
         if wanted.session is not None and not view:
             raise SessionNotFoundError(wanted.session)
         if not wanted.query.terms:
@@ -91,7 +92,7 @@ class Search(Uncopied):
         if not found.hits and not found.total:
             # Perhaps it is within words.
             found = self._by_scan(wanted, which)
-        if any(each.info.error is not None for each in view.values()):
+        if not all(each.is_good for each in view.values()):
             return SearchResult(found.hits, complete=False, total=found.total)
         return found
 
@@ -119,7 +120,7 @@ class Search(Uncopied):
         return SearchResult(complete=False, total=None)
 
     def _in_tables(self, tables: Tables, wanted: Asked, which: Filter) -> SearchResult:
-        found = Finding(self._source, wanted)
+        found = Finding(Reading(self._source, self._kept), wanted)
         if expression := wanted.query.expression():
             found.add(groups(tables, expression, which), as_prefix=False)
             if wanted.query.is_open and found.is_short:
@@ -138,6 +139,7 @@ class Search(Uncopied):
 
     def close(self) -> None:
         """Close what is open; a search opens it again."""
+        self._kept.clear()
         if self._database is not None:
             self._database.close()
 
@@ -170,8 +172,8 @@ class Finding:
         is_short: fewer were found than are wanted.
     """
 
-    def __init__(self, source: Source, wanted: Asked) -> None:
-        self._reading = Reading(source)
+    def __init__(self, reading: Reading, wanted: Asked) -> None:
+        self._reading = reading
         self._query, self._limit = wanted.query, wanted.limit
         self._hits: list[SearchHit] = []
         self._known: set[tuple[str, str, int]] = set()

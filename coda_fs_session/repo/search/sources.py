@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
-from ...backends.base import RefKey, Token
+from ...backends.base import NO_TOKEN, RefKey, Token
 from ...errors import SessionError, SessionTooLargeError, StoreError
 from ...format.tree import Entry
 from ...session.info import SessionInfo, microseconds_of
 from ...storage import SessionStorage
 from ..content.state import State
-from ..lookup.listing import list_with_refs
+from ..lookup.answers import Answer
+from ..lookup.listing import Told, list_anew, splice
 from ..repository import Repository
 
 
@@ -20,15 +22,15 @@ class Shown(NamedTuple):
 
     Attributes:
         key: of what holds it; token: of the state of that.
+        updated: microseconds since 1970-01-01 UTC.
+        is_good: it can be loaded.
     """
 
     key: str
     token: Token
-    info: SessionInfo
-
-    @property
-    def updated(self) -> int:
-        return microseconds_of(self.info.updated_at)
+    name: str
+    updated: int
+    is_good: bool = True
 
 
 class Piece(NamedTuple):
@@ -83,14 +85,37 @@ class RefSource:
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
+        self._answer = b""
+        self._decoded = Answer([], [], [])
+        self._shown: list[Shown] = []
 
     def sessions(self) -> list[Shown]:
-        infos, paths, tokens = list_with_refs(self._repo)
-        none = Token(-1, -1, -1)
-        return [Shown(path, tokens.get(path, none), info) for info, path in zip(infos, paths, strict=True)]
+        listing = self._repo.index.listing()
+        if listing is not None:
+            if listing.answer is not self._answer:
+                answer, before = Answer.of(listing.answer), listing.before
+                # Those that were kept are plain tuples.
+                then = [Token(*each) for each in islice(before.values(), len(answer.names))]
+                self._shown = list(map(Shown, before, then, answer.names, answer.updated))
+                self._answer, self._decoded = listing.answer, answer
+            if not listing.changed:
+                return self._shown
+            spliced = splice(self._repo, listing, self._decoded)
+            if spliced is not None:
+                return spliced.apply(self._shown.copy(), _shown(spliced.told, listing.tokens))
+        told, tokens = list_anew(self._repo)
+        self._repo.index.keep()
+        return _shown(told, tokens)
 
     def content(self, key: str) -> RefContent:
         return RefContent(self._repo, self._repo.read(RefKey(key)))
+
+
+def _shown(told: Told, tokens: Mapping[str, Token]) -> list[Shown]:
+    return [
+        Shown(view.row.path, tokens.get(view.row.path, NO_TOKEN), view.label, view.row.updated or 0, error is None)
+        for view, error in told.views
+    ]
 
 
 class RefContent:
@@ -159,7 +184,9 @@ class StorageSource:
 
     def sessions(self) -> list[Shown]:
         infos: list[SessionInfo] = self._storage.list_all() or []
-        found = [Shown(info.name, _token_of(info), info) for info in infos]
+        found = [
+            Shown(info.name, token := _token_of(info), info.name, token.stamp, info.error is None) for info in infos
+        ]
         return sorted(found, key=lambda each: (-each.updated, each.key))
 
     def content(self, key: str) -> WholeContent:

@@ -34,7 +34,7 @@ CREATE VIRTUAL TABLE words USING fts5 (text, extra, content='',
 INSERT INTO words (words, rank) VALUES ('hashsize', 16777216)
 """
 """The categories are those of `folding.is_word`. What is not ASCII comes without case and accents."""
-_AT_A_TIME = 500
+_FEW, _AT_A_TIME = 32, 500
 
 Below = tuple[bytes, int, int]
 """The name of a unit, the position of its first message in what holds it, and how many of its messages that has."""
@@ -281,8 +281,11 @@ class Tables:
         found = self.connection.execute(
             "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank", (expression,)
         )
-        while some := found.fetchmany(_AT_A_TIME):
+        # Few at first: mostly that is enough.
+        size = _FEW
+        while some := found.fetchmany(size):
             yield some
+            size = min(2 * size, _AT_A_TIME)
 
     def lines(self, texts: Sequence[int]) -> list[tuple[int, int, int, int, int | None]]:
         """Return where texts are: each as text, unit, number, role and time."""

@@ -58,6 +58,8 @@ class Term(NamedTuple):
         if len(self.words) > 1 or self.is_literal:
             return text.has_phrase(self.words, prefix=prefix)
         (word,) = self.words
+        if text.has_phrase((word,), prefix=prefix):
+            return True
         known = text.all()
         return word in known or (prefix and any(each.startswith(word) for each in known))
 
