@@ -14,6 +14,7 @@ from benchmarks import (
     commands,
     counting,
     forking,
+    going_back,
     importing,
     listing,
     many,
@@ -47,6 +48,10 @@ ROWS: dict[str, RowFunction] = {
     "print10": processes.print_last_messages,
     "cli-show": commands.show,
     "fork": forking.time_of_a_fork,
+    "undo": going_back.time_of_an_undo,
+    "restore": going_back.time_of_a_restore,
+    "tag": going_back.time_of_a_tag,
+    "history": going_back.first_page,
     "merge": merging.time_of_a_merge,
     "diff": merging.time_of_a_diff,
     # A new store for each of these.

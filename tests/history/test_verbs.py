@@ -134,6 +134,19 @@ def test_restore_names_states_in_four_ways(make: Opener) -> None:
         assert kinds(manager) == before
 
 
+def test_undo_after_a_restore_goes_on_from_there(make: Opener) -> None:
+    """What was gone back to is where the next undo begins, as after an undo: the change before that is taken back."""
+    with make() as manager:
+        session = begun(manager, 4)
+        history = manager.history("trip")
+        history.restore(2)
+        history.undo()
+        assert numbers(session) == [0]
+        history.restore(4)
+        history.undo()
+        assert numbers(session) == [0, 1, 2]
+
+
 def test_what_was_never_there(make: Opener) -> None:
     """An unknown id, tag, time or number is an error that names the nearest, and nothing is changed."""
     with make() as manager:
@@ -256,5 +269,8 @@ def test_a_long_session_goes_back_by_its_marks(tmp_path: Path) -> None:
         assert all(entry.exact for entry in entries[:16])
         assert sum(entry.added for entry in entries) == 200
         assert len(entries) < 200
+        # What lies between two entries can be gone back to as well.
+        between = next(entry for entry in entries if not entry.exact)
+        assert numbers(manager.history("trip").at(between.messages - 1)) == list(range(between.messages - 1))
         manager.history("trip").undo()
         assert len(session) == 199
