@@ -179,7 +179,7 @@ class Machines:
                 assert generation.to == before.id
                 label = label_of(self.repo(machine), head)
         self._note(machine, label, parent=node, step="undo", to=before, texts=before.texts, **_names(node))
-        if last.step == "merge" and last.took[0].name == node.name:
+        if last.step == "merge" and last.took[0].name in (node.name, *node.former_names):
             others = [shown for name, shown in self.view(machine).items() if name != label]
             assert any(last.took[0].id in shown.behind for shown in others), "what was taken in is shown nowhere"
 

@@ -126,3 +126,15 @@ def test_a_merge_of_an_older_time_is_taken_back(here: Machine, there: Machine, d
     exchange(here, there)
     assert texts_of(here) == texts_of(there) == before
     assert said("after")[0]["content"] not in str(texts_of(here))
+
+
+def test_a_side_with_the_name_from_before(here: Machine, there: Machine, derived: str) -> None:
+    """A session was renamed, and then took in a side that still had the old name: the undo brings that side back."""
+    here.manager().rename_session(derived, "talk")
+    before = texts_of(here)
+    assert here.manager().branches.merge("chat", "talk").name == "talk"
+    assert here.names() == ["talk"]
+    assert here.manager().history("talk").undo() is not None
+    assert texts_of(here) == before
+    exchange(here, there)
+    assert texts_of(there) == before

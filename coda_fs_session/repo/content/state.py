@@ -100,9 +100,13 @@ class State:
 
     def at_commit(self, link: CommitLink, commit: Commit) -> State:
         """Return the state that a commit behind this one has frozen, as a ref would have it that begins with it."""
+        former = self.header.former_names
+        if commit.name != self.name:
+            former = former[: former.index(commit.name)] if commit.name in former else ()
         header = replace(
             self.header,
             name=commit.name,
+            former_names=former,
             updated=commit.updated,
             base=commit.base,
             generation=commit.generation,

@@ -119,7 +119,9 @@ def _go(repo: Repository, name: str, operation: Operation, choose: _Choose, show
     way = choose(head)
     if way is None:
         return None
-    with shown.attempt(), repo.lock(session_key(way.name), *map(session_key, origins(name))):
+    # A side that is set apart has one of these names.
+    sides = head.header.former_names if way.merged is not None else ()
+    with shown.attempt(), repo.lock(*map(session_key, {way.name, *origins(name), *sides})):
         found = shown.resolve(name)
         head, target = found or found_or_deleted(repo, resolve(repo, name), name)
         locked, way = way.name, choose(head)

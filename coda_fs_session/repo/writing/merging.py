@@ -66,7 +66,7 @@ def _merge(repo: Repository, source: str, into: str, strategy: Strategy) -> Join
             return Joined(head)
         splicing = merge_lists(base or Span.nothing(other), head, other, strategy)
         content = _spliced(repo, head, splicing)
-        if head.name == other.name:
+        if _is_side(head, other):
             content = _with_values(repo, content, head, other, strategy)
         now = repo.now()
         taken = freeze(repo, other, "merged", now)
@@ -182,14 +182,20 @@ def set_apart(repo: Repository, head: State, merged: Generation) -> None:
     """
     for taken in merged.merged:
         side = _frozen(head, taken)
-        if side.name != head.name:
+        if not _is_side(head, side):
             # Of another session nothing is covered by a merge.
             continue
-        others = (shown.head for shown in resolve(repo, head.name).sides if shown.head.key != head.key)
-        if any(covers(other, side) for other in others):
+        names = dict.fromkeys((head.name, side.name))
+        others = (shown.head for name in names for shown in resolve(repo, name).sides)
+        if any(other.key != head.key and covers(other, side) for other in others):
             continue
         base = base_of(_before(head, merged), side) or Span.nothing(side)
         step(repo, side, "part", None, None, now=repo.now(), facts=Facts(to=base.id))
+
+
+def _is_side(head: State, other: State) -> bool:
+    """Tell whether another state is of the same session, so that what goes on from it stands for it."""
+    return other.name == head.name or other.name in head.header.former_names
 
 
 def _frozen(head: State, taken: TakenIn) -> State:
