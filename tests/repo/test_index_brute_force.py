@@ -85,8 +85,9 @@ class Tools:
         if act != self.create and not self.holds:
             act = self.create
         act()
-        if self.rng.random() < 0.5:
-            # So that folders count as they are from now on: one of their times nobody can set.
+        # So that folders count as they are from now on: one of their times nobody can set. A file with the inode of the
+        # one before is noticed no earlier.
+        if self.rng.random() < 0.5 or act == self.replace_with_its_inode:
             time.sleep(SETTLED)
         return act.__name__
 
