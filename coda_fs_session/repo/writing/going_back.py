@@ -110,24 +110,23 @@ def restore(repo: Repository, name: str, to: To | None, *, known: Sequence[State
 
 def _go_back(repo: Repository, name: str, operation: Operation, choose: _Choose, known: Sequence[State]) -> Gone | None:
     shown = WhatWasShown(repo, known, "taken back")
-    return retried(repo, partial(_go, repo, name, operation, choose, shown))
+    return retried(repo, partial(_go, repo, {*origins(name)}, name, operation, choose, shown))
 
 
-def _go(repo: Repository, name: str, operation: Operation, choose: _Choose, shown: WhatWasShown) -> Gone | None:
-    # Which names are to be locked is known once it is read what to go back to.
-    head, _ = found_or_deleted(repo, resolve(repo, name), name)
-    way = choose(head)
-    if way is None:
-        return None
-    # A side that is set apart has one of these names.
-    sides = head.header.former_names if way.merged is not None else ()
-    with shown.attempt(), repo.lock(*map(session_key, {way.name, *origins(name), *sides})):
+def _go(
+    repo: Repository, locked: set[str], name: str, operation: Operation, choose: _Choose, shown: WhatWasShown
+) -> Gone | None:
+    with shown.attempt(), repo.lock(*map(session_key, locked)):
         found = shown.resolve(name)
         head, target = found or found_or_deleted(repo, resolve(repo, name), name)
-        locked, way = way.name, choose(head)
+        way = choose(head)
         if way is None:
             return None
-        if way.name != locked:
+        # Only what it goes back to tells which name it takes; and a side that is set apart has one of the former ones.
+        needed = {*(head.header.former_names if way.merged is not None else ()), *({way.name} - {head.name})}
+        if not needed <= locked:
+            # Then all is done again with these locked too.
+            locked |= needed
             raise RefChangedError(head.key)
         if way.merged is not None:
             set_apart(repo, head, way.merged)
