@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import warnings
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.failing import FailingFiles, Fault, faults
-from repo.machines import Machine, contents
+from repo.machines import Machine, contents, said
 
 from coda_fs_session import Session, SessionManager, StoreError
 from coda_fs_session.repo.storage import RepoStorage
@@ -56,7 +57,7 @@ def test_every_call_may_fail(here: Machine, derived: str, act: Act, tmp_path: Pa
     act(manager, derived)
     after = shown(clean)
     assert after == (before if act is _undo else {"chat": after["chat"]})
-    said = {text for texts in before.values() for text in texts}
+    every = {text for texts in before.values() for text in texts}
     tried = 0
     for fault in faults(files.names, every=long_size):
         trial = Machine(tmp_path / "trial", here.replica)
@@ -70,10 +71,28 @@ def test_every_call_may_fail(here: Machine, derived: str, act: Act, tmp_path: Pa
                 assert isinstance(error.__cause__, OSError)  # noqa: PT017
             failed.fault = None
             found = shown(trial)
-            assert said <= {text for texts in found.values() for text in texts}, f"{fault}: lost"
+            assert every <= {text for texts in found.values() for text in texts}, f"{fault}: lost"
             assert found in (start, after) or act is _undo, f"{fault}: {found}"
             act(trial.manager(), derived)
             assert shown(trial) == after, f"{fault}: done again"
         shutil.rmtree(trial.folder)
         tried += 1
     assert tried > 10
+
+
+def test_a_save_that_landed_before_a_merge(here: Machine, derived: str) -> None:
+    """A save reports an error and has landed; then another process merges. Saving again does not save it twice."""
+    own, other = ("chat", derived) if here.head("chat").key.replica == here.replica else (derived, "chat")
+    manager, files = failing(here, None)
+    session = manager.load_session(own)
+    session.add_message(said("mine")[0])
+    files.fault = Fault(files.made + 2, errno.EIO, "before", 9)
+    with pytest.raises(StoreError):
+        manager.save_session(session)
+    files.fault = None
+    assert here.read(own)[-1] == "mine"
+    assert here.manager().branches.merge(other, own).name == "chat"
+    manager.save_session(session)
+    assert here.names() == ["chat"]
+    assert here.read("chat").count("mine") == 1
+    assert len(here.read("chat")) == 24

@@ -13,7 +13,7 @@ from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
 from ...format.refs import Ref
 from ...session.splice import Splice
-from ..ancestry.ancestors import only_renamed
+from ..ancestry.ancestors import only_renamed, same_life
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow
 from ..repository import Repository
@@ -140,9 +140,9 @@ def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
 
 
 def _sealed(cursor: Cursor, current: State) -> Attempt | None:
-    """Return an attempt whose line somebody has sealed since, told by its messages."""
+    """Return an attempt whose line somebody has sealed since, or merged others into, told by its messages."""
     head = cursor.state
-    if current.has_last_of(head) or not only_renamed(current, head):
+    if current.has_last_of(head) or not (only_renamed(current, head) or goes_on(current, head)):
         return None
     for attempt in reversed(list(cursor.attempted.values())):
         lines = list(attempt.lines[attempt.earlier :])
@@ -150,6 +150,11 @@ def _sealed(cursor: Cursor, current: State) -> Attempt | None:
         if lines and end <= current.count and list(current.messages.read(attempt.at, end)) == lines:
             return attempt
     return None
+
+
+def goes_on(current: State, head: State) -> bool:
+    """Tell whether a session still begins with what it was, whatever steps it went: a merge adds what others said."""
+    return not current.deleted and same_life(current, head) and current.only_adds_to(head)
 
 
 def _as_of(current: State, place: int) -> State:

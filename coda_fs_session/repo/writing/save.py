@@ -27,7 +27,7 @@ from ..lookup.names import follow, is_own, resolve
 from ..repository import Repository
 from ..reverts.plans import finish
 from ..reverts.put_back import put_back
-from .attempts import AttemptLandedError, append_to, check_landed, rest_of, stale
+from .attempts import AttemptLandedError, append_to, check_landed, goes_on, rest_of, stale
 from .lifecycle import fork
 from .refs import Content, MetadataValues, keep_edits, merged, publish, spliced, stamped
 from .step import step
@@ -193,7 +193,7 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
         return head, splice
     # False where another file, which lacks what we saved, has come to stand at the path.
     continues = covers(current, head)
-    follows = continues and (only_renamed(current, head) or _goes_on(current, head))
+    follows = continues and (only_renamed(current, head) or goes_on(current, head))
     same_messages = (current.start, current.count) == (head.start, head.count) and current.chain == head.chain
     if policy == "raise" and not (follows and same_messages and current.values() == head.values()):
         raise stale(head, current, refused=splice.appends)
@@ -207,11 +207,6 @@ def _reconcile(policy: str, head: State, current: State | None, splice: Splice) 
     if follows and policy == "append":
         return current, append_to(current, splice.lines)
     return None
-
-
-def _goes_on(current: State, head: State) -> bool:
-    """Tell whether a session still begins with what it was, whatever steps it went: a merge adds what others said."""
-    return not current.deleted and same_life(current, head) and current.only_adds_to(head)
 
 
 def _branch_off(
