@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from unicodedata import category, normalize
 
-_ACCENTED = re.compile("[\u0300-\u0337\u0339-\u036f\u00aa-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff]")
+_ACCENTED = re.compile(
+    "[\u0300-\u0337\u0339-\u036f\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff]"
+)
 # The stroke through a sign makes it another one: that of \u2260 is no accent.
 _ACCENTS = re.compile("[\u0300-\u0337\u0339-\u036f]+")
 

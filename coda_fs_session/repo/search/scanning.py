@@ -41,6 +41,24 @@ class Sieve:
     def _stand_for(self) -> re.Pattern[str]:
         return _stand_for(frozenset(filter(_is_sign, "".join(forms[0] for forms in self._folded))))
 
+    def lines(self, lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """Return those of some message lines that may have it, with their numbers."""
+        data = b"\n".join(lines)
+        if self._is_ascii and not self._has_letters and not self._may_stand_for(data):
+            # Then it is there as it is, or not at all.
+            return [
+                (number, line)
+                for number, line in enumerate(lines)
+                if all(any(form in line for form in forms) for forms in self._forms)
+            ]
+        return [(number, line) for number, line in enumerate(lines) if self.may_have(line)]
+
+    def _may_stand_for(self, data: bytes) -> bool:
+        """Tell whether something else may stand for the signs that are looked for."""
+        if b"\\\\u" in data:
+            return True
+        return not data.isascii() and self._stand_for.search(data.decode("utf-8", "replace")) is not None
+
     def may_have(self, data: bytes) -> bool:
         """Tell whether message lines may have it, taken together."""
         if b"\\\\u" in data:
@@ -146,13 +164,12 @@ class Scan:
 
     def _in_lines(self, lines: Sequence[bytes]) -> list[Found]:
         found = []
-        for number, line in enumerate(lines):
-            if self._sieve.may_have(line):
-                try:
-                    words = said(line)
-                except ValueError:
-                    self._reading.failed = True
-                    continue
-                if self._query.occurs_in(words.text):
-                    found.append(Found(number, words))
+        for number, line in self._sieve.lines(lines):
+            try:
+                words = said(line)
+            except ValueError:
+                self._reading.failed = True
+                continue
+            if self._query.occurs_in(words.text):
+                found.append(Found(number, words))
         return found
