@@ -18,6 +18,7 @@ NAMES = "abcde"
 def steps(chance: random.Random) -> list[tuple[Any, ...]]:
     """Return some verbs with names, and what to do with a session before it is saved."""
     made: list[tuple[Any, ...]] = []
+    new: set[str] = set()
     for number in range(chance.randint(2, 12)):
         name, other = chance.choice(NAMES), chance.choice(NAMES)
         kind = chance.choice(["create", "change", "change", "branch", "rename", "delete"])
@@ -27,10 +28,15 @@ def steps(chance: random.Random) -> list[tuple[Any, ...]]:
                 made.append((kind, name, how, number))
             case "branch":
                 made.append((kind, name, other, chance.choice([None, 0, 1, 2])))
+            case "rename" if name in new:
+                # It is made under its last name at once: its branches know it by that alone.
+                continue
             case "rename":
                 made.append((kind, name, other))
             case _:
                 made.append((kind, name))
+        if made[-1][0] in ("create", "change", "branch", "rename"):
+            new.update(made[-1][1:3] if made[-1][0] == "rename" else [name])
     return made
 
 
