@@ -243,6 +243,9 @@ class Transaction(Uncopied):
                 self._steps.append(RenameStep(label, new))
                 self._names[new] = held or label
             self._names[old] = self._names[label] = None
+            for child, (origin, count) in self._branches.items():
+                if origin == old:
+                    self._branches[child] = (new, count)
 
     # What names mean
 
