@@ -114,17 +114,18 @@ def _follow(sessions: OpenSessions, names: Mapping[Session, str], steps: Sequenc
     Args:
         names: what each was called before.
     """
-    now = {session: _name_after(name, steps) for session, name in names.items()}
-    saved = {step.session for step in steps if isinstance(step, SaveStep)}
+    renamed = []
     sessions._by_name.clear()
-    for session, name in now.items():
+    for session, before in names.items():
+        name = _name_after(before, steps)
         if name is None:
             sessions.let_go(session)
             continue
-        if name != names[session] and session not in saved:
+        # One that was stored has its name already, which may be that of a branch.
+        if session.name == before != name:
             session._state.name, session._state.diverged_from = name, None
+            renamed.append(session)
         sessions._by_name[session.name] = session
-    renamed = [each for each in now if each._owner is sessions and each not in saved and each.name != names[each]]
     for session in renamed:
         if not session.has_unsaved_changes:
             sessions._storage.refresh(session)

@@ -43,6 +43,8 @@ class Transaction(Uncopied):
         # What names mean in the block: a session made in it, the name in the store, or nothing; others mean the same.
         self._names: dict[str, Session | str | None] = {}
         self._let_go: set[Session] = set()
+        # Branches made in the block: of what, and how many messages they began with.
+        self._branches: dict[Session, tuple[str, int]] = {}
 
     # The block
 
@@ -119,7 +121,12 @@ class Transaction(Uncopied):
                 return self._make(Session(name, created_at=given.get("created_at"), updated_at=given.get("updated_at")))
             branch_from = checked_name(branch_from)
             parent = self._find(branch_from)
-            if self._names.get(name) is not None:
+            held = self._names.get(name)
+            if isinstance(held, Session) and held in self._branches:
+                origin, count = self._branches[held]
+                if origin == branch_from and at in (None, count):
+                    return held
+            if held is not None:
                 raise name_taken(name)
             if name not in self._names and manager._may_exist(name):
                 there = manager._branch_there(name, branch_from if parent is None else parent.name, at)
@@ -132,11 +139,13 @@ class Transaction(Uncopied):
                 if branch_from in self._names:
                     make = partial(make, parent_name=branch_from)
                 try:
-                    return self._make(make())
+                    child = make()
                 except InvalidMessageError:
                     if not manager._made_storable(parent):
                         raise
-                    return self._make(make())
+                    child = make()
+                self._branches[child] = (branch_from, len(child))
+                return self._make(child)
 
     @operation
     def save_session(
@@ -234,6 +243,9 @@ class Transaction(Uncopied):
                 self._steps.append(RenameStep(label, new))
                 self._names[new] = held or label
             self._names[old] = self._names[label] = None
+            for child, (origin, count) in self._branches.items():
+                if origin == old:
+                    self._branches[child] = (new, count)
 
     # What names mean
 
