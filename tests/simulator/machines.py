@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from coda_fs_session.manager.manager import SessionManager
+from coda_fs_session.repo.reverts.put_back import put_back
+from coda_fs_session.repo.storage import engine_of
 from coda_fs_session.session.session import Session
 
 from .places import Place
@@ -52,4 +54,7 @@ class Replica:
         """Let another process take over: what it opens is fresh, and nothing is known but what is stored."""
         self.held = []
         self.manager = self.place.manager()
+        if self.reverted and (engine := engine_of(self.manager._storage)) is not None:
+            # As the next save does: opening alone sees no ref that was overwritten in place.
+            put_back(engine.repo)
         self.reverted = False
