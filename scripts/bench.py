@@ -36,6 +36,7 @@ ROWS: dict[str, RowFunction] = {
     # One store for these; forks come last, since they make many sessions that the others would find there.
     "save": saving.one_message,
     "agent-turn": saving.after_get_messages,
+    "swap": saving.compare_and_swap,
     "live-save": saving.after_messages_was_read,
     "idle-save": saving.after_the_list_is_let_go,
     "record": saving.with_and_without_the_record,

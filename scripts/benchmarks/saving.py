@@ -55,6 +55,35 @@ def saver(lab: Lab, contender: Contender, session: str, before: Callable[[], obj
     return prepare
 
 
+def compare_and_swap(lab: Lab) -> Row:
+    """A save that expects a revision, which it asks for first, beside one that expects nothing."""
+    contenders: dict[str, Prepare] = {}
+    for name, ours in {"files": lab.ours, "sqlite": lab.on_sqlite}.items():
+        session = lab.session(lab.scale.medium, f"swap-{name}", ["ours" if name == "files" else "ours on sqlite"])
+        contenders[f"plain save, {name}"] = saver(lab, ours, session)
+        contenders[f"compare and swap, {name}"] = swapper(lab, ours, session)
+    results = milliseconds(interleave(contenders, lab.rounds(200)))
+    checks = [
+        ratio(results, f"compare and swap, {name}", f"plain save, {name}", must=1.5) for name in ("files", "sqlite")
+    ]
+    return Row(f"save of one message if the session of {lab.scale.medium:,} is as expected", results, checks)
+
+
+def swapper(lab: Lab, ours: Ours, session: str) -> Prepare:
+    def prepare(_turn: int) -> Callable[[], object]:
+        message = lab.messages.next()
+
+        def swap() -> None:
+            live = ours.open(session)
+            expected = live.revision
+            live.add_message(message)
+            ours.manager.save_session(live, expected=expected)
+
+        return swap
+
+    return prepare
+
+
 def after_get_messages(lab: Lab) -> Row:
     """What matters is what `get_messages` leaves behind: after a pause as long the same save takes longer too.
 
