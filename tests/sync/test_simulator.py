@@ -78,6 +78,15 @@ FAILED_ONCE = {
         ("metadata", (0, 0, 1)),
         ("carry", (1, 0, 0, 0, 0, 0)),
     ),
+    "the first save of a rewritten ref is cut off, and somebody goes on from what is left": (
+        ("create", (0, 0)),
+        ("add", (0, 0, 4)),
+        ("copy_folder", (0, 0, 0, 0, 0)),
+        ("edit", (0, 0, 6, 0)),
+        ("litter", (0, 5)),
+        ("carry", (1, 0, 4, 0, 0, 0)),
+        ("add", (1, 1, 0)),
+    ),
     "a session is cleared, and looks like a tombstone": (
         ("create", (0, 0)),
         ("carry", (1, 0, 0, 0, 0, 0)),

@@ -205,6 +205,9 @@ class State:
                 count += len(save.messages)
                 if count > marks[-1].messages:
                     marks.append(Mark(count, save.time))
+        if saves is None or saves >= self.save_count:
+            # The header has that of the first save too, also where a tool cut the file off after it.
+            marks = [mark for mark in marks if mark.messages <= count] or [marks[0]._replace(messages=count)]
         return marks
 
     def tails_around_edits(self) -> Iterator[PastTail]:
