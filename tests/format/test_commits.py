@@ -31,6 +31,7 @@ commits = st.builds(
     replaced=st.lists(entries, max_size=2).map(tuple),
     marks=marks,
     replica=st.sampled_from(["", "host-00000000"]),
+    step=st.just("") | hex64,
 )
 
 
