@@ -15,9 +15,8 @@ from coda_fs_session import SessionManager, StoreFormatError
 from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-GOLDEN = FIXTURES / "stores" / "v1"
-GOLDEN_DATABASES = ("sqlite-v1", "sqlite-v2", "sqlite-v3")
-EXPECTED: dict[str, Any] = json.loads((FIXTURES / "stores" / "v1.expected.json").read_bytes())["sessions"]
+GOLDEN_DATABASES = {"sqlite-v1": "v1-0", "sqlite-v2": "v1-0", "sqlite-v3": "v1"}
+"""The golden store that each holds."""
 
 
 def identity(manager: SessionManager) -> dict[str, Any]:
@@ -125,12 +124,14 @@ def test_saved_alike_in_each_backend(tmp_path: Path) -> None:
 def test_the_golden_database(tmp_path: Path, database: str) -> None:
     """A database of each version holds what the golden store does, and can be gone on with."""
     copy = Path(shutil.copytree(FIXTURES / "stores" / database, tmp_path / "db"))
-    with sqlite(copy) as manager, open_store(Path(shutil.copytree(GOLDEN, tmp_path / "files"))) as files:
+    store = FIXTURES / "stores" / GOLDEN_DATABASES[database]
+    expected = json.loads(store.with_name(f"{store.name}.expected.json").read_bytes())["sessions"]
+    with sqlite(copy) as manager, open_store(Path(shutil.copytree(store, tmp_path / "files"))) as files:
         assert listed(manager) == listed(files)
         assert {name: info.message_count for name, (info, _) in listed(manager).items()} == {
-            name: each["messages"] for name, each in EXPECTED.items()
+            name: each["messages"] for name, each in expected.items()
         }
-        for name in EXPECTED:
+        for name in expected:
             say(manager, manager.load_session(name), 7)
     with sqlite(copy) as manager:
-        assert all(len(manager.load_session(name)) == each["messages"] + 1 for name, each in EXPECTED.items())
+        assert all(len(manager.load_session(name)) == each["messages"] + 1 for name, each in expected.items())
