@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 from compat.reading import needs_zstdcat, read_store
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coda_fs_session import StoreError
@@ -182,6 +182,7 @@ def _told(shown: resolve.Shown) -> tuple[object, ...]:
 
 @needs_zstdcat
 @given(drawn=_FILES)
+@example(drawn=[("b", [], None, 0, [("describe", "x", 0, 1)]), ("b", [], "clear", 0, [])])
 @settings(max_examples=40, deadline=None, database=None, print_blob=True)
 def test_a_reader_of_the_format_agrees(drawn: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     """A reader that was made from FORMAT.md alone shows the same sessions, with the same messages and metadata."""

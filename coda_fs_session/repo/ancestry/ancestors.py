@@ -64,7 +64,8 @@ def same_life(newer: State, older: State) -> bool:
         if generation is None or generation.operation in ("create", "delete"):
             # One that was taken in by a merge is of the same life where that began with the same step.
             return generation == _began_with(older)
-    return False
+    # Its commits do not lead back to where it began, which then was the first generation.
+    return _began_with(older) is None
 
 
 def _began_with(head: State) -> Generation | None:
