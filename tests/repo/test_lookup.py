@@ -173,9 +173,12 @@ def test_what_one_program_looked_at_the_next_need_not(here: Machine, monkeypatch
     with here.manager() as writer, writer.bulk():
         for number in range(60):
             writer.save_session(writer.create_session(f"chat {number}"))
+    for number, ref in enumerate(here.refs(), 1):
+        os.utime(ref, (number, number))
     time.sleep(SETTLED)
-    with here.manager() as lister:
-        assert len(lister.list_sessions()) == 60
+    lister = here.repository().index
+    assert len(lister.rows()) == 60
+    lister.keep()
     folders = looks(monkeypatch)
     assert finds(here.manager(), "chat 7")
     assert folders, "the list knows it already, so this shows nothing"

@@ -72,7 +72,7 @@ class World(HistorySteps):
         """Run one step and check what must be true then."""
         verb, (which, *numbers) = step
         replica = self.replicas[which % len(self.replicas)]
-        before, known = replica.view, replica.refs
+        before, known, reverted = replica.view, replica.refs, replica.reverted
         replica.clock.tick()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SessionWarning)
@@ -82,7 +82,7 @@ class World(HistorySteps):
                 # Refused: nothing may have changed, and what was not saved goes with the process.
                 self._tell(replica, f"{verb} was refused: {type(error).__name__}")
                 replica.reopen()
-                outcome = set()
+                outcome = None if reverted else set()
         self._look(replica)
         if isinstance(outcome, Carried):
             self._check_received(replica, before, known, outcome)
@@ -235,9 +235,11 @@ class World(HistorySteps):
         replica.held = [each for each in replica.held if each is not session]
 
     def _reopen(self, replica: Replica) -> Results:
+        reverted = replica.reverted
         replica.reopen()
         self._tell(replica, "is opened by another process")
-        return set()
+        # What was reverted may be there again.
+        return None if reverted else set()
 
     # What is known of saves
 
