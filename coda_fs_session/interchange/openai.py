@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from .fields import Keep
-from .parsing import lines, parsed
+from .parsing import lines
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .tree import MessageTree, Node, made_id
@@ -42,7 +42,8 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
                 tree = MessageTree(NAME, source_id)
                 for start in starts:
                     stream.seek(start)
-                    _add(tree, parsed(stream.readline().strip().removeprefix(b"\xef\xbb\xbf")), keep)
+                    # As it was found: lines before it that are none are passed over here, too.
+                    _add(tree, next(lines(stream, [])), keep)
                 yield tree
 
 

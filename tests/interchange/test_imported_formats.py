@@ -87,6 +87,15 @@ def test_lines_of_openai(manager: SessionManager, tmp_path: Path) -> None:
     assert counts(manager.import_sessions(path, again=True)) == (1, 0, 0, 0, 0, 1, 0)
 
 
+@pytest.mark.parametrize("before", [b"\n", b"  \n\n", b"{broken\n", b"3\n"])
+def test_lines_that_are_none_before_a_chat(before: bytes, manager: SessionManager, tmp_path: Path) -> None:
+    """A chat is read from its own line: an empty line before it once ended the import with an error of JSON."""
+    made = [json.dumps({"messages": [{"role": "user", "content": each}]}).encode() + b"\n" for each in ("a", "b")]
+    report = manager.import_sessions(put(tmp_path, "train.jsonl", made[0] + before + made[1]))
+    assert said(manager) == {("a",), ("b",)}
+    assert (report.conversations, len(report.notes)) == (2, 0 if not before.strip() else 1)
+
+
 def test_two_candidates(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that may be of two formats is an error that names both, and no question."""
     path = put(tmp_path, "c.json", chatgpt({"u1": None}))
