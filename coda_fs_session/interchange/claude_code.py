@@ -43,7 +43,7 @@ def links(file: SourceFile) -> set[str]:
         for line in read_lines(stream, []):
             if isinstance(line.get("uuid"), str):
                 return {line["uuid"]}
-    return {file.name}
+    return {file.path}
 
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:

@@ -40,7 +40,7 @@ def links(file: SourceFile) -> set[str]:
             meta = _meta(line)
             if meta is not None:
                 return {name for name in (_text(meta, "id"), _text(meta, "forked_from_id"), _base(meta)[0]) if name}
-    return {file.name}
+    return {file.path}
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ def links(file: SourceFile) -> set[str]:
     """Return what a file shares with those that it is read together with: all of a session."""
     record = _record(file)
     found = record and (_text(record, "sessionID") or _text(record, "id"))
-    return {found or file.name}
+    return {found or file.path}
 
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:

@@ -34,7 +34,7 @@ def fits(head: Head) -> bool:
 
 def links(file: SourceFile) -> set[str]:
     """Return what a file shares with those that it is read together with."""
-    return {file.name}
+    return {file.path}
 
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:

@@ -34,8 +34,8 @@ def links(file: SourceFile) -> set[str]:
     with file.stream() as stream:
         for _, line in zip(range(2), read_lines(stream, []), strict=False):
             if line.get("type") == "session":
-                return {name for name in (_text(line, "id"), _origin(line)) if name} or {file.name}
-    return {file.name}
+                return {name for name in (_text(line, "id"), _origin(line)) if name} or {file.path}
+    return {file.path}
 
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -46,8 +47,13 @@ class SourceFile:
     local: str = ""
 
     @property
+    def path(self) -> str:
+        """What it alone is called: `name` may be that of a file in another folder or zip file, too."""
+        return self.local.replace(os.sep, "/") or f"{self.place}/{self.name}"
+
+    @property
     def folder(self) -> str:
-        return self.name.rpartition("/")[0]
+        return self.path.rpartition("/")[0]
 
     @property
     def base(self) -> str:

@@ -49,18 +49,14 @@ class ImportNotes:
 
     def known(self, file: SourceFile, options: str) -> tuple[str, list[str], int] | None:
         """Return format, links and number of chats of a file that did not change since; None for any other."""
-        note = self.files.get(_key(file))
+        note = self.files.get(file.path)
         if note is None or len(note) != 6 or note[:3] != [file.stamp, file.size, options]:
             return None
         return note[3], note[4], note[5]
 
     def note(self, file: SourceFile, options: str, format_name: str, links: set[str], chats: int) -> None:
         """Take note of a file all of whose chats are stored."""
-        self.files[_key(file)] = [file.stamp, file.size, options, format_name, sorted(links), chats]
-
-
-def _key(file: SourceFile) -> str:
-    return file.place if file.local else f"{file.place}\0{file.name}"
+        self.files[file.path] = [file.stamp, file.size, options, format_name, sorted(links), chats]
 
 
 def _dict(value: Any) -> dict[str, Any]:

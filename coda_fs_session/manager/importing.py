@@ -219,7 +219,7 @@ def _linked(
         return place
 
     for place, (file, links, _) in enumerate(members):
-        for link in links or {file.name}:
+        for link in links or {file.path}:
             other = top(leader.setdefault(link, place))
             mine = top(place)
             above[max(mine, other)] = min(mine, other)

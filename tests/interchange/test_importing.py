@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,27 @@ def test_a_document_that_is_cut(manager: SessionManager, tmp_path: Path) -> None
     assert len(report.unreadable) == 1
     assert "a/conversations.json" in report.unreadable[0]
     assert said(manager) == {("u1",)}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder", "file"])
+def test_files_of_one_name(kind: str, manager: SessionManager, tmp_path: Path) -> None:
+    """Exports call their files alike: of two that were given together, only the last one was read once."""
+    given = []
+    for number, chat in enumerate([{"u1": None}, {"u2": None}]):
+        path = put(tmp_path, f"{number}/conversations.json", chatgpt(chat, title=f"Trip {number}"))
+        if kind == "zip":
+            with zipfile.ZipFile(path.with_suffix(".zip"), "w") as zipped:
+                zipped.write(path, path.name)
+        given.append({"zip": path.with_suffix(".zip"), "folder": path.parent, "file": path}[kind])
+    assert manager.import_sessions(*given).conversations == 2
+
+
+def test_a_damaged_file_of_the_same_name(manager: SessionManager, tmp_path: Path) -> None:
+    """Files that have nothing to do with each other are read each alone: one is damaged, the other one is there."""
+    chat = {"uuid": "c1", "name": "Trip", "chat_messages": [{"uuid": "u1", "sender": "human", "text": "text of u1"}]}
+    bad = put(tmp_path, "a/conversations.json", json.dumps([chat]).encode()[:-1])
+    report = manager.import_sessions(bad, put(tmp_path, "b/conversations.json", json.dumps([chat]).encode()))
+    assert (len(report.unreadable), said(manager)) == (1, {("u1",)})
 
 
 def test_interrupted_and_run_again(manager: SessionManager, tmp_path: Path) -> None:
