@@ -48,8 +48,15 @@ def make_storable(tree: MessageTree, branches: list[Branch], store: Store | None
                 name = branch.ids[place]
                 tree.notes.append(f"{tree.id}, {name}: {change.path} was {change.was}, and is {change.became} now")
         branch.metadata = jsonable(branch.metadata)[0]
+        # Metadata of sessions say what they were imported from.
+        branch.id, branch.ids = _text(branch.id), [_text(name) for name in branch.ids]
     tree.rest = jsonable(tree.rest)[0]
-    tree.title = None if tree.title is None else jsonable(tree.title)[0]
+    tree.id, tree.account = _text(tree.id), _text(tree.account)
+    tree.title = None if tree.title is None else _text(tree.title)
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else str(jsonable(text)[0])
 
 
 def _without_files(message: Message, store: Store | None) -> Message:

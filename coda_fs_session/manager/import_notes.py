@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
-
-import orjson
 
 from ..interchange.sources import SourceFile
 
@@ -33,7 +32,7 @@ class ImportNotes:
     def __init__(self, machine: StateFolder | None) -> None:
         self._machine = machine
         try:
-            kept = _dict(orjson.loads((machine.recall(_TOPIC) if machine is not None else None) or b"{}"))
+            kept = _dict(json.loads((machine.recall(_TOPIC) if machine is not None else None) or b"{}"))
         except ValueError:
             kept = {}
         self.files: dict[str, list[Any]] = _dict(kept.get("files"))
@@ -45,7 +44,8 @@ class ImportNotes:
         """Remember all of it."""
         if self._machine is not None:
             kept = {"files": self.files, "chats": self.chats, "raw": self.raw, "sessions": self.sessions}
-            self._machine.remember(_TOPIC, orjson.dumps(kept))
+            # Not orjson: names of files, and ids of sources, may have lone surrogates.
+            self._machine.remember(_TOPIC, json.dumps(kept, separators=(",", ":")).encode())
 
     def known(self, file: SourceFile, options: str) -> tuple[str, list[str], int] | None:
         """Return format, links and number of chats of a file that did not change since; None for any other."""

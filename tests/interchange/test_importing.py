@@ -118,6 +118,23 @@ def test_files_that_did_not_change_are_not_read(
     assert counts(manager.import_sessions(tmp_path / "in", again=True)) == (2, 0, 0, 0, 0, 2, 0)
 
 
+def test_names_and_ids_that_are_no_text(
+    manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a file, and ids in it, may have lone surrogates: with one of these an import ended in an error."""
+    odd = claude_code(("u1", None), ("a1", "u1"), ("a2", "u1"))
+    put(tmp_path, "in/s1.jsonl", odd.replace(b'"u1"', b'"\\ud800u1"').replace(b'"a2"', b'"\\ud800a2"'))
+    try:
+        put(tmp_path, "in/\udcff.jsonl", claude_code(("u2", None)))
+    except (OSError, UnicodeError):
+        put(tmp_path, "in/s2.jsonl", claude_code(("u2", None)))
+    assert counts(manager.import_sessions(tmp_path / "in")) == (2, 2, 0, 4, 1, 0, 0)
+    assert said(manager) == {("u1", "a1"), ("u1", "a2"), ("u2",)}
+    assert manager.import_sessions(tmp_path / "in", again=True).unchanged == 2
+    monkeypatch.setattr(importing, "format_of", lambda *_: pytest.fail("it was read"))
+    assert counts(manager.import_sessions(tmp_path / "in")) == (2, 0, 0, 0, 0, 2, 0)
+
+
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_a_file_that_grows(cut: int, manager: SessionManager, tmp_path: Path) -> None:
     """Imported after any line, then whole, it is what one import of the whole makes; a rewind is a branch."""
