@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import IO, Any
 
 import zstandard
@@ -112,11 +112,9 @@ class Head:
 
 def plain(file: SourceFile) -> IO[bytes]:
     """Open a file, and decompress one that is called ``.zst``."""
-    stream = file.stream()
     if not file.name.endswith(".zst"):
-        return stream
-    # As a buffered file: lines are read from it.
-    return BufferedReader(zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True))
+        return file.stream()
+    return _unpacked(file, lambda outer: zstandard.ZstdDecompressor().stream_reader(outer, read_across_frames=True))
 
 
 def is_zip(file: SourceFile) -> bool:
@@ -135,6 +133,7 @@ def unzipped(file: SourceFile) -> Iterator[SourceFile]:
         with file.stream() as stream, zipfile.ZipFile(stream) as zipped:
             members = zipped.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        # NotImplementedError is zipfile's for a file that a later version of the format is needed for.
         raise ExportError(f"is no zip file that can be read: {error}", file.place) from error
     total = 0
     for member in members:
@@ -163,20 +162,51 @@ def _problem(member: zipfile.ZipInfo) -> str:
 
 
 def _opener(file: SourceFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    def stream() -> IO[bytes]:
-        outer = file.stream()
-        return _Member(zipfile.ZipFile(outer).open(member), outer)
-
-    return stream
+    return lambda: _unpacked(file, lambda outer: zipfile.ZipFile(outer).open(member))
 
 
-class _Member(BufferedReader):
-    """A file in a zip file, which is closed with it."""
+def _unpacked(file: SourceFile, unpack: Callable[[IO[bytes]], IO[bytes]]) -> IO[bytes]:
+    """Open what is in a compressed file; where that cannot be unpacked, opening and reading it are an ExportError.
 
-    def __init__(self, member: IO[bytes], outer: IO[bytes]) -> None:
-        super().__init__(member)  # type: ignore[arg-type]
-        self._outer = outer
+    Each way to compress has errors of its own for damage. NotImplementedError is zipfile's for a way that is not known.
+    """
+    outer = file.stream()
+    try:
+        # As a buffered file: lines are read from it.
+        return BufferedReader(_Unpacked(unpack(outer), outer, file.place))
+    except Exception as error:
+        outer.close()
+        raise _not_unpacked(file.place, error) from error
+
+
+class _Unpacked(RawIOBase):
+    """What is in a compressed file, which is closed with it."""
+
+    def __init__(self, inner: IO[bytes], outer: IO[bytes], place: str) -> None:
+        self._inner, self._outer, self._place = inner, outer, place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._inner.seekable()
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._inner.read(len(buffer))
+        except Exception as error:
+            raise _not_unpacked(self._place, error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._inner.seek(offset, whence)
 
     def close(self) -> None:
         super().close()
+        self._inner.close()
         self._outer.close()
+
+
+def _not_unpacked(place: str, error: Exception) -> ExportError:
+    return ExportError(f"cannot be unpacked, get another copy of it: {error}", place)

@@ -202,6 +202,23 @@ def test_zip_files() -> None:
         list(sources.unzipped(sources.in_memory("cut.zip", stream.read()[:-30])))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 97])
+def test_damage_within_a_zip_file(method: int) -> None:
+    """A file in it that is damaged, or compressed in a way that is not known, is an error that names the zip file."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED if method == 97 else method) as made:
+        made.writestr("conversations.json", json.dumps([FORKED] * 9))
+    damaged = bytearray(data.getvalue())
+    if method == 97:
+        damaged[damaged.index(b"PK\1\2") + 10] = method
+    else:
+        for place in range(100, 140):
+            damaged[place] ^= 0xFF
+    (file,) = sources.unzipped(sources.in_memory("export.zip", bytes(damaged)))
+    with pytest.raises(ExportError, match=r"^export\.zip cannot be unpacked"), file.stream() as stream:
+        stream.read()
+
+
 @needs_samples
 def test_a_real_export() -> None:
     """Every path of the raw file is a session, and every text of it is in a message of its record."""

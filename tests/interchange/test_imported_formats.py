@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+import zstandard
 from storekit import open_store
 
 from coda_fs_session import ExportError, SessionManager
@@ -94,6 +95,17 @@ def test_lines_that_are_none_before_a_chat(before: bytes, manager: SessionManage
     report = manager.import_sessions(put(tmp_path, "train.jsonl", made[0] + before + made[1]))
     assert said(manager) == {("a",), ("b",)}
     assert (report.conversations, len(report.notes)) == (2, 0 if not before.strip() else 1)
+
+
+def test_a_compressed_file_that_is_damaged(manager: SessionManager, tmp_path: Path) -> None:
+    """It is told, and the other files are read: an error of zstandard once ended the import."""
+    line = {"type": "response_item", "payload": {"type": "message", "role": "user", "content": "text of u1"}}
+    whole = zstandard.compress(json.dumps(line).encode() + b"\n")
+    put(tmp_path, "in/a.jsonl.zst", whole[:4] + b"\xff" * 30)
+    put(tmp_path, "in/b.jsonl.zst", whole)
+    report = manager.import_sessions(tmp_path / "in")
+    assert "a.jsonl.zst cannot be unpacked" in report.unreadable[0]
+    assert said(manager) == {("u1",)}
 
 
 def test_two_candidates(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
