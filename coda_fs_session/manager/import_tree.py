@@ -169,8 +169,8 @@ class TreeImport:
             self._fork(branch, path, key, session, same)
             return
         name = self._name if not key else branch.title or branch_name(self._name, key)
-        self._count(branch, key)
         if self._dry_run:
+            self._count(key, len(branch.messages))
             self._known[self._key(key)] = Known(name, {})
             return
         note = self._note(branch, key, self._hooked(name, path))
@@ -182,9 +182,9 @@ class TreeImport:
                 self._manager._save(session)
             except SessionExistsError:
                 if self._is_there(candidate, path):
-                    self.added -= len(branch.messages)
                     return
                 continue
+            self._count(key, len(branch.messages))
             self._made(key, session.name, note)
             return
 
@@ -193,7 +193,7 @@ class TreeImport:
         if self._was_deleted(key):
             return
         name = branch.title or branch_name(self._name, key)
-        self._count(branch, key, len(path.messages) - same)
+        self._count(key, len(path.messages) - same)
         if self._dry_run:
             self._known[self._key(key)] = Known(name, {})
             return
@@ -292,8 +292,8 @@ class TreeImport:
         updated = branch.updated or last or self._tree.updated or created
         return created, updated
 
-    def _count(self, branch: Branch, key: str, messages: int | None = None) -> None:
-        self.added += len(branch.messages) if messages is None else messages
+    def _count(self, key: str, messages: int) -> None:
+        self.added += messages
         self.branches += bool(key)
 
     def _made(self, key: str, name: str, note: dict[str, Any]) -> None:

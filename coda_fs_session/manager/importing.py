@@ -26,6 +26,8 @@ _AT_ONCE = 16 * 1024 * 1024
 """Bytes of messages after which what was imported is made durable."""
 
 Progress = Callable[[ImportReport], object]
+Member = tuple[SourceFile, set[str], int | None]
+"""A file, what it shares with those that it is read together with, and its number of chats if it did not change."""
 
 
 class Importer:
@@ -65,7 +67,7 @@ class Importer:
         self._noted: dict[str, str] = {}
         self._made: dict[str, int] = {}
         self._raw: dict[str, int] = {}
-        self._finished: list[tuple[Format, list[SourceFile], int]] = []
+        self._finished: list[tuple[Format, list[Member], int]] = []
 
     def run(self, paths: list[str | os.PathLike[str]]) -> ImportReport:
         """Import what is at some paths; durable when this returns."""
@@ -94,15 +96,17 @@ class Importer:
         self._notes.sessions |= self._made
         self._notes.raw |= self._raw
         for kind, unit, chats in self._finished:
-            for file in unit:
-                self._notes.note(file, self._options, kind.name, kind.links(file), chats)
+            for file, links, _ in unit:
+                self._notes.note(file, self._options, kind.name, links, chats)
         if self._noted or self._made or self._raw or self._finished:
             self._notes.keep()
         self._noted, self._made, self._raw, self._finished = {}, {}, {}, []
 
     def _steps(self, files: list[SourceFile]) -> Iterator[int]:
         """Store one chat at a time, and yield the bytes of its messages."""
-        for kind, unit, told in self._units(files):
+        for kind, unit in self._units(files):
+            counts = {chats for _, _, chats in unit}
+            told = counts.pop() if len(counts) == 1 else None
             if told is not None and not self._again:
                 self.report.conversations += told
                 self.report.unchanged += told
@@ -111,7 +115,7 @@ class Importer:
             problems: list[str] = []
             failed, before = len(self.report.unreadable), self.report.conversations
             try:
-                for tree in kind.read(unit, self._keep, problems, self._skips):
+                for tree in kind.read([file for file, _, _ in unit], self._keep, problems, self._skips):
                     yield self._bring(tree)
             except (ExportError, OSError) as error:
                 self.report.unreadable.append(str(error))
@@ -119,9 +123,9 @@ class Importer:
             if len(self.report.unreadable) == failed:
                 self._finished.append((kind, unit, self.report.conversations - before))
 
-    def _units(self, files: list[SourceFile]) -> Iterator[tuple[Format, list[SourceFile], int | None]]:
-        """Yield files that are read together; with the number of chats in them where none of them changed."""
-        found: dict[str, list[tuple[SourceFile, set[str], int | None]]] = {}
+    def _units(self, files: list[SourceFile]) -> Iterator[tuple[Format, list[Member]]]:
+        """Yield files that are read together."""
+        found: dict[str, list[Member]] = {}
         for file in files:
             known = self._notes.known(file, self._options)
             if known is not None and self._format in (None, known[0]):
@@ -138,8 +142,7 @@ class Importer:
                 self.report.unreadable.append(str(error))
         for kind, members in found.items():
             for unit in _linked(members):
-                counts = {chats for _, _, chats in unit}
-                yield named(kind), [file for file, _, _ in unit], counts.pop() if len(counts) == 1 else None
+                yield named(kind), unit
 
     def _skips(self, raw: str) -> bool:
         """Tell whether a chat need not be looked at: what its file has of it is as it was, to the byte."""
@@ -206,9 +209,7 @@ class Importer:
             self._progress(self.report)
 
 
-def _linked(
-    members: list[tuple[SourceFile, set[str], int | None]],
-) -> list[list[tuple[SourceFile, set[str], int | None]]]:
+def _linked(members: list[Member]) -> list[list[Member]]:
     """Return files in groups: two that share a link, directly or over others, are in one."""
     leader: dict[str, int] = {}
     above = list(range(len(members)))
@@ -223,7 +224,7 @@ def _linked(
             other = top(leader.setdefault(link, place))
             mine = top(place)
             above[max(mine, other)] = min(mine, other)
-    groups: dict[int, list[tuple[SourceFile, set[str], int | None]]] = {}
+    groups: dict[int, list[Member]] = {}
     for place, member in enumerate(members):
         groups.setdefault(top(place), []).append(member)
     return list(groups.values())

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from storekit import open_store
 
-from coda_fs_session import ExportError, SessionManager
+from coda_fs_session import ExportError, Session, SessionManager
 from coda_fs_session.interchange import formats, sources
 from coda_fs_session.manager import importing
 
@@ -119,6 +119,16 @@ def test_two_candidates(manager: SessionManager, tmp_path: Path, monkeypatch: py
     assert manager.import_sessions(path, format="chatgpt").new == 1
 
 
+def test_links_are_looked_for_once(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file shares with others is found by reading it: not once more when the import is noted."""
+    path = put(tmp_path, "s1.jsonl", claude_code(("u1", None)))
+    kind, looked = formats.FORMATS["claude-code"], list[str]()
+    counting = kind._replace(links=lambda file: looked.append(file.name) or kind.links(file))  # type: ignore[func-returns-value]
+    monkeypatch.setitem(formats.FORMATS, "claude-code", counting)
+    assert manager.import_sessions(path).new == 1
+    assert looked == ["s1.jsonl"]
+
+
 def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
     """Sessions of one file come with what they branched from; one that names no session before it is an error."""
     page = Path(importing.__file__).parents[1] / "docs" / "formats" / "coda.md"
@@ -127,6 +137,13 @@ def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
     trip, other = manager.load_session("trip"), manager.load_session("trip to the mountains")
     assert [message["content"] for message in other.messages] == ["Where to?", "The Alps."]
     assert (other.parent, len(trip)) == ("trip", 2)
+    kept = manager.export_sessions(None, tmp_path / "family.json", format="family")
+    assert counts(manager.import_sessions(*kept)) == (1, 0, 0, 0, 0, 1, 0)
+    with open_store(tmp_path / "other") as store:
+        for session in (trip, other):
+            store.save_session(Session(session.name, session.get_messages()))
+        # What is there already is nothing new, branches neither.
+        assert counts(store.import_sessions(*kept)) == (1, 0, 0, 0, 0, 1, 0)
     for bad in ({"parent": "nobody"}, {"at": 9}, {"at": True}, {"name": "trip"}, {"messages": {}}, {"messages": [1]}):
         broken = json.loads(json.dumps(document))
         broken["sessions"][1] |= bad
