@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import ExportError
+from .documents import chats
 from .fields import Fields, Keep, content_of, free_call, message, strings, text_part
-from .parsing import elements, parsed
+from .parsing import parsed
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -38,15 +39,11 @@ def links(file: SourceFile) -> set[str]:
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of an export, each with all its branches."""
-    for file in _in_order(files, problems):
-        with file.stream() as stream:
-            for chat, raw in elements(stream, file.place, skips):
-                if isinstance(chat, dict) and isinstance(chat.get("mapping"), dict):
-                    tree = tree_of(chat, keep)
-                    tree.raw = raw
-                    yield tree
-                else:
-                    problems.append(f"{file.name}: an element is no chat, and was left out")
+    yield from chats(_in_order(files, problems), lambda chat: _tree(chat, keep), problems, skips)
+
+
+def _tree(chat: Any, keep: Keep) -> MessageTree | None:
+    return tree_of(chat, keep) if isinstance(Fields(chat).look("mapping"), dict) else None
 
 
 def _in_order(files: Sequence[SourceFile], problems: list[str]) -> list[SourceFile]:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .documents import chats
 from .fields import Fields, Keep, call, content_of, message, strings, text_part
-from .parsing import elements
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -35,15 +35,11 @@ def links(file: SourceFile) -> set[str]:
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of an export, each with all its branches."""
-    for file in files:
-        with file.stream() as stream:
-            for chat, raw in elements(stream, file.place, skips):
-                if isinstance(chat, dict) and isinstance(chat.get("chat_messages"), list):
-                    tree = tree_of(chat, keep)
-                    tree.raw = raw
-                    yield tree
-                else:
-                    problems.append(f"{file.name}: an element is no chat, and was left out")
+    return chats(files, lambda chat: _tree(chat, keep), problems, skips)
+
+
+def _tree(chat: Any, keep: Keep) -> MessageTree | None:
+    return tree_of(chat, keep) if isinstance(Fields(chat).look("chat_messages"), list) else None
 
 
 def tree_of(chat: dict[str, Any], keep: Keep) -> MessageTree:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import claude_lines
-from .fields import Keep
+from .fields import Keep, base_name, left_out
 from .parsing import lines as read_lines
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
@@ -105,15 +105,14 @@ class _Maker:
         first = next(iter(self._lines.values()), {})
         tree.id = tree.id or str(first.get("uuid") or first.get("sessionId") or next(iter(self._lines), ""))
         cwd = next((line["cwd"] for line in self._lines.values() if isinstance(line.get("cwd"), str)), "")
-        tree.project = cwd.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        tree.project = base_name(cwd)
         tree.title = self._title([line for lines in files for line in lines])
         times = [moment(line.get("timestamp")) for line in self._lines.values()]
         known = [time for time in times if time is not None]
         tree.created, tree.updated = (known[0], known[-1]) if known else (None, None)
         if keep != "none" and self._sessions:
             tree.rest["sessions"] = list(self._sessions)
-        if self._left:
-            tree.notes.append("left out: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self._left.items())))
+        tree.notes += left_out(self._left)
 
     def _gather(self, lines: list[Line]) -> None:
         """Note the lines of a file, each with the one before it; a line of a file before it is there already."""

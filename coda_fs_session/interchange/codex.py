@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import codex_items
-from .fields import Keep
+from .fields import Keep, base_name, left_out
 from .parsing import lines as read_lines
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile, plain
@@ -145,8 +145,7 @@ def _thread(file: SourceFile) -> _Thread:
         # Said again by an event; seldom it is all that there is.
         if item.payload["message"] not in texts:
             thread.items.insert(place, item)
-    if left:
-        thread.notes.append("left out: " + ", ".join(f"{number} {kind}" for kind, number in sorted(left.items())))
+    thread.notes += left_out(left)
     return thread
 
 
@@ -214,7 +213,7 @@ def _until(parent: _Thread, turn: str) -> list[_Item]:
 
 def _describe(tree: MessageTree, threads: list[_Thread], keep: Keep) -> None:
     meta = threads[0].meta
-    tree.project = _text(meta, "cwd").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    tree.project = base_name(_text(meta, "cwd"))
     stamps = [moment(item.stamp) for thread in threads for item in thread.items]
     known = [stamp for stamp in stamps if stamp is not None]
     tree.created = moment(meta.get("timestamp")) or (known[0] if known else None)

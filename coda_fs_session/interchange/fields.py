@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal
 
 from . import times
@@ -122,3 +123,14 @@ def strings(value: Any, skipped: frozenset[str] = frozenset()) -> list[str]:
         elif isinstance(at, dict):
             pending += [each for key, each in reversed(at.items()) if key not in skipped]
     return found
+
+
+def base_name(path: str) -> str:
+    """Return the last step of a path as any system writes it."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def left_out(counts: Counter[str]) -> list[str]:
+    """Return the note that tells of which kind, and how many, records were left out; no note where none were."""
+    told = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+    return [f"left out: {told}"] if told else []

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .documents import chats
 from .fields import Fields, Keep, call, content_of, message, text_part
-from .parsing import elements
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -34,16 +34,13 @@ def links(file: SourceFile) -> set[str]:
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the conversations of files."""
-    for file in files:
-        with file.stream() as stream:
-            for chat, raw in elements(stream, file.place, skips):
-                given = chat.get("messages") or chat.get("messagesTree") if isinstance(chat, dict) else None
-                if isinstance(given, list):
-                    tree = tree_of(chat, given, keep)
-                    tree.raw = raw
-                    yield tree
-                else:
-                    problems.append(f"{file.name}: an element has no messages, and was left out")
+    return chats(files, lambda chat: _tree(chat, keep), problems, skips)
+
+
+def _tree(chat: Any, keep: Keep) -> MessageTree | None:
+    fields = Fields(chat)
+    given = fields.look("messages") or fields.look("messagesTree")
+    return tree_of(chat, given, keep) if isinstance(given, list) else None
 
 
 def tree_of(chat: dict[str, Any], given: list[Any], keep: Keep) -> MessageTree:

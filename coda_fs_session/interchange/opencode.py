@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .fields import Fields, Keep, call, content_of, message, text_part
+from .fields import Fields, Keep, base_name, call, content_of, left_out, message, text_part
 from .parsing import parsed
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
@@ -68,8 +68,7 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
         said = [its[part] for part in _ordered(its, messages[name].get("parts"))]
         above = tree.add(Node(name, above, messages_of(name, messages[name], said, left, keep))).id
     tree.current = above or ""
-    if left:
-        tree.notes.append("left out: " + ", ".join(f"{number} {kind}" for kind, number in sorted(left.items())))
+    tree.notes += left_out(left)
     if tree.nodes:
         yield tree
 
@@ -79,7 +78,7 @@ def _describe(tree: MessageTree, session: Record, messages: dict[str, Record], k
     other = next(iter(messages.values()), {})
     tree.id = fields.text("id") or _text(other, "sessionID")
     tree.title = fields.text("title") or None
-    tree.project = _text(session, "directory").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    tree.project = base_name(_text(session, "directory"))
     tree.created, tree.updated = moment(fields.look("time", "created")), moment(fields.look("time", "updated"))
     fields.take("messages")
     tree.rest = {} if keep == "none" else fields.rest()

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .documents import chats
 from .fields import Fields, Keep, content_of, message, text_part
-from .parsing import elements
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -37,20 +37,13 @@ def links(file: SourceFile) -> set[str]:
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
     """Yield the chats of files."""
-    for file in files:
-        with file.stream() as stream:
-            for chat, raw in elements(stream, file.place, skips):
-                fields = Fields(chat)
-                if isinstance(fields.look("chat", "history", "messages"), dict):
-                    tree = tree_of(fields, keep)
-                    tree.raw = raw
-                    yield tree
-                else:
-                    problems.append(f"{file.name}: an element is no chat, and was left out")
+    return chats(files, lambda chat: tree_of(Fields(chat), keep), problems, skips)
 
 
-def tree_of(fields: Fields, keep: Keep) -> MessageTree:
+def tree_of(fields: Fields, keep: Keep) -> MessageTree | None:
     """Return one chat; its history is what counts, and its list of messages only one way through that."""
+    if not isinstance(fields.look("chat", "history", "messages"), dict):
+        return None
     tree = MessageTree(NAME, fields.text("id"), fields.text("title") or None, fields.text("user_id"))
     tree.created, tree.updated = moment(fields.take("created_at")), moment(fields.take("updated_at"))
     tree.current = fields.text("chat", "history", "currentId")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .fields import Fields, Keep, call, content_of, message, strings, text_part
+from .fields import Fields, Keep, base_name, call, content_of, left_out, message, strings, text_part
 from .parsing import lines as read_lines
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
@@ -55,12 +55,11 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
         _add(tree, [line for line in lines if line is not header], left, keep)
     first = ordered[0][0]
     tree.id = _origin(first) or _text(first, "id") or next(iter(tree.nodes), "")
-    tree.project = _text(first, "cwd").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    tree.project = base_name(_text(first, "cwd"))
     tree.created = moment(first.get("timestamp"))
     if keep != "none":
         tree.rest = {"sessions": [header for header, _ in ordered]}
-    if left:
-        tree.notes.append("left out: " + ", ".join(f"{number} {kind}" for kind, number in sorted(left.items())))
+    tree.notes += left_out(left)
     if any(node.messages for node in tree.nodes.values()):
         yield tree
 
