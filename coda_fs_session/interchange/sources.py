@@ -23,7 +23,6 @@ _FREE = 1024 * 1024
 _HEAD = 256 * 1024
 _RECORDS = 20
 _LONGEST_FIRST = 64 * 1024 * 1024
-_SQLITE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,6 @@ class Head:
         self.file = file
         with plain(file) as stream:
             self.data = stream.read(_HEAD)
-        self.is_database = self.data.startswith(_SQLITE)
         self.whole = len(self.data) < _HEAD
         self._records: list[dict[str, Any]] | None = None
         self.kind = self.data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]

@@ -12,8 +12,6 @@ from ..interchange.formats import FORMATS
 from ..interchange.sources import SourceFile, is_zip, unzipped
 from .outside import open_outside
 
-_FIRST = 4
-
 
 def files_at(
     paths: Iterable[str | os.PathLike[str]], format_name: str | None, notes: list[str], unreadable: list[str]
@@ -29,7 +27,7 @@ def files_at(
         path = os.path.abspath(os.path.expanduser(os.fspath(given)))
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            found = _in_folder(path, format_name, notes)
+            found = _in_folder(path, format_name, notes, unreadable)
         else:
             found = iter([_file(os.path.basename(path), path, status)])
         for file in found:
@@ -48,12 +46,18 @@ def _opened(file: SourceFile, format_name: str | None, unreadable: list[str]) ->
     yield from members
 
 
-def _in_folder(folder: str, format_name: str | None, notes: list[str]) -> Iterator[SourceFile]:
+def _in_folder(folder: str, format_name: str | None, notes: list[str], unreadable: list[str]) -> Iterator[SourceFile]:
     pending = [folder]
     while pending:
         at = pending.pop()
-        with os.scandir(at) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
+        try:
+            with os.scandir(at) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if at == folder:
+                raise
+            unreadable.append(str(error))
+            continue
         folders = []
         for entry in listed:
             if entry.is_symlink():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,24 @@ def test_a_compressed_file_that_is_damaged(manager: SessionManager, tmp_path: Pa
     report = manager.import_sessions(tmp_path / "in")
     assert "a.jsonl.zst cannot be unpacked" in report.unreadable[0]
     assert said(manager) == {("u1",)}
+
+
+def test_a_folder_that_cannot_be_read(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One below that which is given is told, and the others are read; that which is given is an error."""
+    put(tmp_path, "in/a/c.json", b"[]")
+    put(tmp_path, "in/b/conversations.json", chatgpt({"u1": None}))
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if path.endswith("a"):
+            raise PermissionError(errno.EACCES, "no", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    report = manager.import_sessions(tmp_path / "in")
+    assert (len(report.unreadable), report.new) == (1, 1)
+    with pytest.raises(PermissionError):
+        manager.import_sessions(tmp_path / "in" / "a")
 
 
 def test_two_candidates(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
