@@ -36,7 +36,11 @@ INSERT INTO words (words, rank) VALUES ('hashsize', 16777216)
 """The categories are those of `folding.is_word`. What is not ASCII comes without case and accents."""
 _KNOWN = "token, head, unit, inline, messages, digest, start"
 """The columns of a `SessionRow`, in its order."""
+_KINDS = (str, int, int, int, bytes, int)
+"""What these are after the token. SQLite keeps a value of any kind in a column of any."""
 _FEW, _AT_A_TIME = 32, 500
+_WHOLE = frozenset((int,))
+_WHOLE_OR_NOTHING = frozenset((int, type(None)))
 
 Below = tuple[bytes, int, int]
 """The name of a unit, the position of its first message in what holds it, and how many of its messages that has."""
@@ -279,17 +283,22 @@ class Tables:
 
     def lines(self, texts: Sequence[int]) -> list[tuple[int, int, int, int, int | None]]:
         """Return where texts are: each as text, unit, number, role and time."""
-        return self._in("SELECT text, unit, number, role, time FROM line WHERE text IN", texts)
+        return self._in("SELECT text, unit, number, role, time FROM line WHERE text IN", texts, may_be_none=4)
 
     def edges(self, units: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Return what holds units: each as child, parent, first position and count."""
         return self._in("SELECT child, parent, first, messages FROM edge WHERE child IN", units)
 
-    def _in(self, query: str, values: Sequence[int]) -> list[Any]:
+    def _in(self, query: str, values: Sequence[int], *, may_be_none: int | None = None) -> list[Any]:
+        """Return rows of whole numbers; one column may have none, by its place."""
         found: list[Any] = []
         for start in range(0, len(values), _AT_A_TIME):
             some = values[start : start + _AT_A_TIME]
-            found += self.connection.execute(f"{query} ({','.join('?' * len(some))})", some)
+            rows = self.connection.execute(f"{query} ({','.join('?' * len(some))})", some).fetchall()
+            for number, column in enumerate(zip(*rows, strict=True)):
+                if not (_WHOLE_OR_NOTHING if number == may_be_none else _WHOLE).issuperset(map(type, column)):
+                    raise DamagedTablesError
+            found += rows
         return found
 
     def _number(self, query: str) -> int | None:
@@ -313,6 +322,8 @@ class Tables:
 
 
 def _known(token: str, *rest: Any) -> SessionRow:
+    if tuple(map(type, rest)) != _KINDS:
+        raise DamagedTablesError
     try:
         return SessionRow(Token(*orjson.loads(token)), *rest)
     except (ValueError, TypeError) as error:
