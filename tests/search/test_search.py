@@ -366,3 +366,16 @@ def test_another_search_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(sources, "splice", spliced)
         manager.delete_session("talk")
         assert places(manager.search("message")) == [[("chat", 0)]]
+
+
+def test_an_edit_is_found_among_others(again: Opener) -> None:
+    """The index itself has it: where it finds another message, nobody looks through all of them."""
+    with again() as manager:
+        session = manager.create_session("chat")
+        for text in ("alpha", "beta"):
+            session.add_message(said(text))
+        manager.save_session(session)
+        assert places(manager.search("alpha")) == [[("chat", 0)]]
+        session.messages[1]["content"] = "alpha too"
+        manager.save_session(session)
+        assert sorted(places(manager.search("alpha"))) == [[("chat", 0)], [("chat", 1)]]
