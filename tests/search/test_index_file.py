@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,23 @@ def folder(path: Path, rng: random.Random) -> None:
 
 
 DAMAGE = [remove, remove_all, cut, zeros, garbage, empty, other_tables, newer, wrong_values, folder]
+
+
+WHOLE_NUMBERS = ("session.messages", "session.start", "line.number", "line.time", "edge.first", "edge.messages")
+
+
+@pytest.mark.parametrize("place", WHOLE_NUMBERS)
+@pytest.mark.parametrize("value", [b"\0", "x"])
+def test_values_of_another_kind(store: Path, place: str, value: object) -> None:
+    """It is made anew: SQLite keeps a value of any kind in any column, and a search ended in a TypeError for ever."""
+    search_whole(store)
+    table, column = place.split(".")
+    with closing(sqlite3.connect(index_of(store), isolation_level=None)) as connection:
+        connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", (value,))
+    with open_store(store) as manager:
+        say(manager, manager.load_session("chat 1"), COUNT)
+        result = manager.search("message", limit=None, since=datetime(2001, 1, 1, tzinfo=UTC))
+        assert (len(result), result.total, result.complete) == (COUNT + 1, COUNT + 1, True)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from coda_fs_session import (
     SessionManager,
     SessionNotFoundError,
 )
+from coda_fs_session.repo.lookup.listing import Splice
 from coda_fs_session.repo.search import search as searching
+from coda_fs_session.repo.search import sources
 
 START = datetime(2024, 5, 17, 12, 30, tzinfo=UTC)
 
@@ -332,3 +335,47 @@ def test_a_closed_manager_searches(make: Opener) -> None:
     fill(manager, "more", 5)
     assert len(manager.search("message")) == 5
     manager.close()
+
+
+def test_another_search_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search looks through the list that it was given, also where another thread's takes in a new one meanwhile.
+
+    It took what had changed since its own list out of the list of the other: a session was passed over.
+    """
+    with SessionManager(tmp_path / "store") as manager:
+        for name in ("chat", "talk"):
+            fill(manager, name, 1)
+        manager.list_sessions()
+        assert len(manager.search("message").hits[0].places) == 2
+        splice = sources.splice
+
+        def meanwhile() -> None:
+            for number in range(40):
+                fill(manager, f"new {number}", 1)
+            manager.list_sessions()
+            manager.search("message")
+
+        def spliced(*arguments: Any) -> Splice | None:
+            monkeypatch.setattr(sources, "splice", splice)
+            found = splice(*arguments)
+            thread = Thread(target=meanwhile)
+            thread.start()
+            thread.join()
+            return found
+
+        monkeypatch.setattr(sources, "splice", spliced)
+        manager.delete_session("talk")
+        assert places(manager.search("message")) == [[("chat", 0)]]
+
+
+def test_an_edit_is_found_among_others(again: Opener) -> None:
+    """The index itself has it: where it finds another message, nobody looks through all of them."""
+    with again() as manager:
+        session = manager.create_session("chat")
+        for text in ("alpha", "beta"):
+            session.add_message(said(text))
+        manager.save_session(session)
+        assert places(manager.search("alpha")) == [[("chat", 0)]]
+        session.messages[1]["content"] = "alpha too"
+        manager.save_session(session)
+        assert sorted(places(manager.search("alpha"))) == [[("chat", 0)], [("chat", 1)]]

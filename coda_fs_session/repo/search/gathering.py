@@ -88,7 +88,7 @@ class Gathering:
         below: list[Below] = []
         missing = ""
         for piece in content.pieces:
-            if self._walk(content, piece, shown.key):
+            if self._walk(content, piece):
                 below.append((piece.name, piece.first, piece.messages))
             else:
                 missing += f" -{piece.name.hex()}"
@@ -99,7 +99,7 @@ class Gathering:
             return
         self._put(shown, content, below, self._said(inline, shown.key), digest, missing)
 
-    def _walk(self, content: Content, piece: Piece, key: str) -> bool:
+    def _walk(self, content: Content, piece: Piece) -> bool:
         """Take in an object that is new, after what is in it; False where not all can be read."""
         if piece.name in self._units or self._tables.has(piece.name):
             return True
@@ -108,7 +108,7 @@ class Gathering:
                 unit = NewUnit(piece.name, [said(line) for line in content.lines_of(piece)])
             else:
                 inside = content.below(piece)
-                if not all(self._walk(content, each, key) for each in inside):
+                if not all(self._walk(content, each) for each in inside):
                     return False
                 unit = NewUnit(piece.name, (), [(each.name, each.first, each.messages) for each in inside])
         except (SessionError, ValueError):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
+from ...session.info import microseconds_of
 from ...session.shapes import role, searched_text, time
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Said(NamedTuple):
@@ -43,10 +41,4 @@ def said(line: bytes) -> Said:
     if not isinstance(message, dict):
         raise ValueError("a message is a JSON object")
     moment = time(message)
-    return Said(searched_text(message), role(message), None if moment is None else microseconds(moment))
-
-
-def microseconds(moment: datetime) -> int:
-    """Return an aware moment in microseconds since 1970-01-01 UTC."""
-    passed = moment - _EPOCH
-    return (passed.days * 86400 + passed.seconds) * 1_000_000 + passed.microseconds
+    return Said(searched_text(message), role(message), None if moment is None else microseconds_of(moment))

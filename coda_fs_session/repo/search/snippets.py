@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 
+from ...session.shapes import visible
 from .folding import folded
 from .terms import Query
 
 WIDTH = 160
 _BEFORE = 40
-# As in a preview: nothing that moves the cursor, turns the direction of writing, or is unseen.
-_UNSEEN = re.compile(
-    "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
-)
 
 
 def snippet(text: str, query: Query) -> str:
@@ -26,8 +23,7 @@ def snippet(text: str, query: Query) -> str:
     if end < len(text):
         blank = re.search(r"\s\S*$", text[start:end])
         end = start + blank.start() if blank and blank.start() > WIDTH // 2 else end
-    shown = " ".join(_UNSEEN.sub("", text[start:end]).split())
-    return f"{'…' if start else ''}{shown}{'…' if end < len(text) else ''}"
+    return f"{'…' if start else ''}{visible(text[start:end])}{'…' if end < len(text) else ''}"
 
 
 def _place(text: str, query: Query) -> int:

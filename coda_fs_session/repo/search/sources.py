@@ -80,29 +80,39 @@ class Source(Protocol):
         """Return what a session has. Raises SessionError, or KeyError where it is gone."""
 
 
+class _Listed(NamedTuple):
+    """An earlier list, and the sessions in it. Another thread may be given a later one at any moment."""
+
+    answer: bytes
+    decoded: Answer
+    shown: list[Shown]
+
+    @classmethod
+    def of(cls, answer: bytes, before: Mapping[str, Token]) -> _Listed:
+        decoded = Answer.of(answer)
+        # Those that were kept are plain tuples.
+        then = [Token(*each) for each in islice(before.values(), len(decoded.names))]
+        return cls(answer, decoded, list(map(Shown, before, then, decoded.names, decoded.updated)))
+
+
 class RefSource:
     """The sessions of an opened store."""
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
-        self._answer = b""
-        self._decoded = Answer([], [], [])
-        self._shown: list[Shown] = []
+        self._listed: _Listed | None = None
 
     def sessions(self) -> list[Shown]:
         listing = self._repo.index.listing()
         if listing is not None:
-            if listing.answer is not self._answer:
-                answer, before = Answer.of(listing.answer), listing.before
-                # Those that were kept are plain tuples.
-                then = [Token(*each) for each in islice(before.values(), len(answer.names))]
-                self._shown = list(map(Shown, before, then, answer.names, answer.updated))
-                self._answer, self._decoded = listing.answer, answer
+            listed = self._listed
+            if listed is None or listing.answer is not listed.answer:
+                listed = self._listed = _Listed.of(listing.answer, listing.before)
             if not listing.changed:
-                return self._shown
-            spliced = splice(self._repo, listing, self._decoded)
+                return listed.shown
+            spliced = splice(self._repo, listing, listed.decoded)
             if spliced is not None:
-                return spliced.apply(self._shown.copy(), _shown(spliced.told, listing.tokens))
+                return spliced.apply(listed.shown.copy(), _shown(spliced.told, listing.tokens))
         told, tokens = list_anew(self._repo)
         self._repo.index.keep()
         return _shown(told, tokens)

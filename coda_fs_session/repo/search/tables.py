@@ -34,7 +34,13 @@ CREATE VIRTUAL TABLE words USING fts5 (text, extra, content='',
 INSERT INTO words (words, rank) VALUES ('hashsize', 16777216)
 """
 """The categories are those of `folding.is_word`. What is not ASCII comes without case and accents."""
+_KNOWN = "token, head, unit, inline, messages, digest, start"
+"""The columns of a `SessionRow`, in its order."""
+_KINDS = (str, int, int, int, bytes, int)
+"""What these are after the token. SQLite keeps a value of any kind in a column of any."""
 _FEW, _AT_A_TIME = 32, 500
+_WHOLE = frozenset((int,))
+_WHOLE_OR_NOTHING = frozenset((int, type(None)))
 
 Below = tuple[bytes, int, int]
 """The name of a unit, the position of its first message in what holds it, and how many of its messages that has."""
@@ -149,14 +155,7 @@ class Tables:
         version = self._number("PRAGMA data_version")
         if version == self._version:
             return
-        rows: dict[str, SessionRow] = {}
-        try:
-            for key, token, *rest in self.connection.execute(
-                "SELECT key, token, head, unit, inline, messages, digest, start FROM session"
-            ):
-                rows[key] = SessionRow(Token(*orjson.loads(token)), *rest)
-        except (ValueError, TypeError) as error:
-            raise DamagedTablesError from error
+        rows = {key: _known(*row) for key, *row in self.connection.execute(f"SELECT key, {_KNOWN} FROM session")}
         self.rows, self.sessions = rows, {row.unit: key for key, row in rows.items()}
         self._version = version
 
@@ -208,8 +207,7 @@ class Tables:
             self._add_edges(adding, number, unit.below)
         rows = [(state.key, self._row_of(state, adding, numbers)) for state in states]
         for table, values in (("unit", adding.units), ("edge", adding.edges), ("line", adding.lines)):
-            if values:
-                self._insert(table, values)
+            self._insert(table, values)
         self._insert("session", [(key, orjson.dumps(row.token.numbers()).decode(), *row[1:]) for key, row in rows])
         return rows
 
@@ -242,19 +240,15 @@ class Tables:
             adding.edges.append((child, parent, first, messages))
 
     def _row(self, key: str) -> SessionRow | None:
-        found = self.connection.execute(
-            "SELECT token, head, unit, inline, messages, digest, start FROM session WHERE key = ?", (key,)
-        ).fetchone()
-        return None if found is None else SessionRow(Token(*orjson.loads(found[0])), *found[1:])
+        found = self.connection.execute(f"SELECT {_KNOWN} FROM session WHERE key = ?", (key,)).fetchone()
+        return None if found is None else _known(*found)
 
     def _texts(self, lines: Sequence[Said]) -> list[int]:
         """Return the ids of the texts of messages, 0 for none; those that are new are indexed."""
         hashes = [hash_of(each.text) if each.text else 0 for each in lines]
         distinct = list(dict.fromkeys(filter(None, hashes)))
         ids: dict[int, int] = {0: 0}
-        for start in range(0, len(distinct), _AT_A_TIME):
-            some = distinct[start : start + _AT_A_TIME]
-            ids.update((each[0], each[1]) for each in self._in("SELECT hash, id FROM text WHERE hash IN", some))
+        ids.update(self._in("SELECT hash, id FROM text WHERE hash IN", distinct))
         new, last = {}, self._number("SELECT max(id) FROM words_docsize") or 0
         for number, each in zip(hashes, lines, strict=True):
             if number not in ids:
@@ -289,20 +283,23 @@ class Tables:
 
     def lines(self, texts: Sequence[int]) -> list[tuple[int, int, int, int, int | None]]:
         """Return where texts are: each as text, unit, number, role and time."""
-        found: list[tuple[int, int, int, int, int | None]]
-        found = self._in("SELECT text, unit, number, role, time FROM line WHERE text IN", texts)
-        return found
+        return self._in("SELECT text, unit, number, role, time FROM line WHERE text IN", texts, may_be_none=4)
 
     def edges(self, units: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Return what holds units: each as child, parent, first position and count."""
-        found: list[tuple[int, int, int, int]] = []
-        for start in range(0, len(units), _AT_A_TIME):
-            some = units[start : start + _AT_A_TIME]
-            found += self._in("SELECT child, parent, first, messages FROM edge WHERE child IN", some)
-        return found
+        return self._in("SELECT child, parent, first, messages FROM edge WHERE child IN", units)
 
-    def _in(self, query: str, values: Sequence[int]) -> list[Any]:
-        return self.connection.execute(f"{query} ({','.join('?' * len(values))})", values).fetchall()
+    def _in(self, query: str, values: Sequence[int], *, may_be_none: int | None = None) -> list[Any]:
+        """Return rows of whole numbers; one column may have none, by its place."""
+        found: list[Any] = []
+        for start in range(0, len(values), _AT_A_TIME):
+            some = values[start : start + _AT_A_TIME]
+            rows = self.connection.execute(f"{query} ({','.join('?' * len(some))})", some).fetchall()
+            for number, column in enumerate(zip(*rows, strict=True)):
+                if not (_WHOLE_OR_NOTHING if number == may_be_none else _WHOLE).issuperset(map(type, column)):
+                    raise DamagedTablesError
+            found += rows
+        return found
 
     def _number(self, query: str) -> int | None:
         found = self.connection.execute(query).fetchone()[0]
@@ -322,3 +319,12 @@ class Tables:
             if self.connection.in_transaction:
                 self.connection.rollback()
             raise
+
+
+def _known(token: str, *rest: Any) -> SessionRow:
+    if tuple(map(type, rest)) != _KINDS:
+        raise DamagedTablesError
+    try:
+        return SessionRow(Token(*orjson.loads(token)), *rest)
+    except (ValueError, TypeError) as error:
+        raise DamagedTablesError from error

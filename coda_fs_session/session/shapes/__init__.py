@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .parts import Kind, Part, parts
 from .roles import model, role
-from .texts import CHARACTERS_PER_TOKEN, PREVIEW, counted_text, preview, searched_text, text
+from .texts import CHARACTERS_PER_TOKEN, PREVIEW, counted_text, preview, searched_text, text, visible
 from .times import time
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "searched_text",
     "text",
     "time",
+    "visible",
 ]

@@ -83,6 +83,11 @@ def preview(message: dict[str, Any]) -> str:
     return ""
 
 
+def visible(text: str) -> str:
+    """Return a text on one line: nothing in it moves the cursor, turns the direction of writing, or is unseen."""
+    return " ".join(filter(None, (_UNSEEN.sub("", word) for word in text.split())))
+
+
 def _shown(part: Part) -> str:
     if part.kind == "call":
         return f"{part.name} {part.arguments}"
