@@ -191,6 +191,22 @@ def test_a_session_of_impossible_length(tmp_path: Path, count: int) -> None:
         assert len(manager.load_session("good")) == 4
 
 
+def test_marks_of_impossibly_many_saves(tmp_path: Path) -> None:
+    """Bug: a seal after marks that claim the most saves that can be read made a ref that was damaged."""
+    store, path = damaged_store(tmp_path)
+    time = "2024-05-17T12:00:00.000000+00:00"
+    change_header(path, marks=[[0, time, 0], [1, time, 2**53 - 1], [2, time, 2**53 - 1]])
+    with open_store(store) as manager:
+        session = manager.load_session("bad")
+        for number in range(40):
+            say(manager, session, number)
+        session.add_message({"role": "user", "content": "large " * 200_000})
+        manager.save_session(session)
+    lose_record(store)
+    with open_store(store) as manager:
+        assert len(manager.load_session("bad")) == 41
+
+
 def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bug: a ref that could once not be read stayed in the index under its file's key, and its session vanished."""
     store = tmp_path / "store"
