@@ -44,6 +44,15 @@ class UntilThePlan(FailingFiles):
             self.fault = Fault(self.made, errno.EIO, "before", math.inf)
 
 
+class FromThePlanOn(FailingFiles):
+    """A disk that fails for good from the moment that a plan is there, before that is durable."""
+
+    def rename(self, source: str, target: str) -> None:
+        super().rename(source, target)
+        if target.endswith("/plan"):
+            self.fault = Fault(self.made, errno.EIO, "before", math.inf)
+
+
 def leave(store: Store, work: Callable[[SessionManager], None] = family) -> Path:
     """Let a transaction end right after it was written down, and return the plan."""
     other = store.opened(UntilThePlan(store.disk))
@@ -70,6 +79,18 @@ def test_one_who_only_reads_leaves_it(store: Store) -> None:
         # Not yet asked for anything: it is finished with the first verb.
         assert content(manager) == after
         assert manager._engine.repo.machine.record.plan_files() == []
+
+
+def test_one_that_cannot_be_taken_back_is_told_of(store: Store) -> None:
+    """Bug: a disk that failed right after a plan was there left it, and the error did not say that it will be done."""
+    after = store.after(family)
+    other = store.opened(FromThePlanOn(store.disk))
+    with pytest.raises(StoreError) as caught:
+        family(other)
+    assert "is written down" in caught.value.__notes__[0]
+    other._autosave.stop()
+    with store.opened() as manager:
+        assert content(manager) == after
 
 
 def test_its_files_are_listed(store: Store) -> None:
