@@ -23,6 +23,7 @@ from coda_fs_session import (
 )
 from coda_fs_session.backends.base import RefKey, Snapshot
 from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.format.refs import Save, encode_save
 
 
 def _claims(count: int) -> dict[str, object]:
@@ -189,6 +190,49 @@ def test_a_session_of_impossible_length(tmp_path: Path, count: int) -> None:
         for info in manager.list_sessions():
             manager.load_session(info.name)
         assert len(manager.load_session("good")) == 4
+
+
+@pytest.mark.parametrize("verb", ["clear", "delete", "undo", "restore"])
+def test_a_step_from_more_messages_than_can_be_counted(tmp_path: Path, verb: str) -> None:
+    """Bug: a clear or a restore wrote a header that could not be read, and what was saved after it was lost."""
+    store, path = damaged_store(tmp_path)
+    header = orjson.loads(path.read_bytes().splitlines()[0])
+    change_header(path, **_claims(2**53 - 1))
+    identity = orjson.loads(path.read_bytes())["id"]
+    line, _ = encode_save(Save(identity, header["updated"], [b'{"role":"user","content":"one more"}']))
+    path.write_bytes(path.read_bytes() + line)
+    before = path.read_bytes()
+    with open_store(store, max_session_size=0) as manager:
+        session, history = manager.load_session("bad"), manager.history("bad")
+        session.clear_messages()
+        verbs = {
+            "clear": lambda: manager.save_session(session),
+            "delete": lambda: manager.delete_session("bad"),
+            "undo": history.undo,
+            "restore": lambda: history.restore(0),
+        }
+        if verb != "clear":
+            session.reload()
+        with pytest.raises(StoreError, match="no program has written"):
+            verbs[verb]()
+        session.reload()
+    assert path.read_bytes() == before
+
+
+def test_marks_of_impossibly_many_saves(tmp_path: Path) -> None:
+    """Bug: a seal after marks that claim the most saves that can be read made a ref that was damaged."""
+    store, path = damaged_store(tmp_path)
+    time = "2024-05-17T12:00:00.000000+00:00"
+    change_header(path, marks=[[0, time, 0], [1, time, 2**53 - 1], [2, time, 2**53 - 1]])
+    with open_store(store) as manager:
+        session = manager.load_session("bad")
+        for number in range(40):
+            say(manager, session, number)
+        session.add_message({"role": "user", "content": "large " * 200_000})
+        manager.save_session(session)
+    lose_record(store)
+    with open_store(store) as manager:
+        assert len(manager.load_session("bad")) == 41
 
 
 def test_an_unreadable_moment_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,7 @@ class Record:
 
         Raises:
             CorruptionError: that is damaged.
+            StoreError: it cannot be read now.
         """
         return None
 

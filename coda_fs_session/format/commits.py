@@ -12,7 +12,19 @@ from ..errors import StoreFormatError
 from .generations import FIRST_GENERATION, Generation, GenerationId
 from .ids import Chain, is_hex64
 from .marks import Mark, decode_marks
-from .records import FORMAT_NAME, FORMAT_VERSION, Base, CommitLink, chain_hash, check_format, count, decode_time, typed
+from .records import (
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    LARGEST_COUNT,
+    Base,
+    CommitLink,
+    chain_hash,
+    check_format,
+    count,
+    decode_time,
+    typed,
+    unwritable,
+)
 from .tree import Entry
 
 
@@ -99,7 +111,13 @@ def skip_link(previous: CommitLink, before: Commit, skipped: Commit | None) -> C
 
 
 def encode_commit(commit: Commit) -> bytes:
-    """Return the bytes of the commit object: one line of JSON."""
+    """Return the bytes of the commit object: one line of JSON.
+
+    Raises:
+        StoreError: it is of a state that could not be read again.
+    """
+    if max(commit.base.messages, commit.base.bytes) > LARGEST_COUNT:
+        raise unwritable(commit.name, commit.base.messages, commit.base.bytes)
     fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "commit": commit.reason, "name": commit.name}
     if commit.replica:
         fields["replica"] = commit.replica

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .records import count, decode_time, typed
+from .records import LARGEST_COUNT, count, decode_time, typed
 
 EXACT = 16
 """The newest saves, each of which has a mark of its own."""
@@ -72,5 +72,6 @@ def thinned(marks: Sequence[Mark]) -> tuple[Mark, ...]:
             last = cell
         else:
             # They are met newest first: the one kept last comes right after this one.
-            kept[-1] = kept[-1]._replace(saves=kept[-1].saves + mark.saves)
+            # Other programs may claim so many that their sum could not be read again.
+            kept[-1] = kept[-1]._replace(saves=min(kept[-1].saves + mark.saves, LARGEST_COUNT))
     return (first, *reversed(kept), *newest)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from ..errors import StoreFormatError
+from ..errors import StoreError, StoreFormatError
 from .ids import CHAIN_START, Chain, ObjectId, is_hex64
 from .tree import Spine
 
@@ -86,6 +86,14 @@ LARGEST_COUNT = 2**53 - 1
 
 LARGEST_WRITTEN = 2**52
 """The largest count in a header that is written: what is added to it later can be read too."""
+
+
+def unwritable(name: str, messages: int, size: int) -> StoreError:
+    """Return the error for what goes on from counts that nobody can have written in earnest."""
+    return StoreError(
+        f"session {name!r} goes on from one that claims to have {messages} messages of {size} bytes, which no program "
+        "has written: go on in a session of another name"
+    )
 
 
 class Stamped(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from ..errors import CorruptionError, StoreError, StoreFormatError
+from ..errors import CorruptionError, StoreFormatError
 from .generations import FIRST_GENERATION, Generation, GenerationId
 from .ids import line_id
 from .marks import Mark, decode_marks
@@ -17,6 +17,7 @@ from .names import normalise_name
 from .records import (
     FORMAT_NAME,
     FORMAT_VERSION,
+    LARGEST_COUNT,
     LARGEST_WRITTEN,
     NO_TAGS,
     Base,
@@ -31,6 +32,7 @@ from .records import (
     decode_time,
     encode_metadata,
     encode_tags,
+    unwritable,
 )
 
 _PREVIOUS = b'{"prev":"'
@@ -114,11 +116,9 @@ def encode_header(header: Header) -> tuple[bytes, str]:
         StoreError: it goes on from what nobody can have written in earnest, and could not be read again.
     """
     base, depth = header.base, header.commit.depth if header.commit else 0
-    if max(base.messages, base.bytes, header.life, depth) > LARGEST_WRITTEN:
-        raise StoreError(
-            f"session {header.name!r} goes on from one that claims to have {base.messages} messages of {base.bytes} "
-            "bytes, which no program has written: go on in a session of another name"
-        )
+    frozen = header.generation.frozen_messages if header.generation else 0
+    if max(base.messages, base.bytes, header.life, depth) > LARGEST_WRITTEN or frozen > LARGEST_COUNT:
+        raise unwritable(header.name, max(base.messages, frozen), base.bytes)
     fields: dict[str, Any] = {FORMAT_NAME: FORMAT_VERSION, "name": header.name, "replica": header.replica}
     fields |= {"created": header.created, "updated": header.updated}
     if header.former_names:

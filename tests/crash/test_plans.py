@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from faults.failing import FailingFiles, Fault
 
 from coda_fs_session import SessionManager, SessionWarning, StoreError, StoreFormatError
+from coda_fs_session.backends.disk import files
 from coda_fs_session.backends.disk.files import Files
 
 from .stores import content, message, open_store
@@ -39,6 +41,15 @@ class UntilThePlan(FailingFiles):
     def sync_folder(self, path: str) -> None:
         super().sync_folder(path)
         if self._is_named:
+            self.fault = Fault(self.made, errno.EIO, "before", math.inf)
+
+
+class FromThePlanOn(FailingFiles):
+    """A disk that fails for good from the moment that a plan is there, before that is durable."""
+
+    def rename(self, source: str, target: str) -> None:
+        super().rename(source, target)
+        if target.endswith("/plan"):
             self.fault = Fault(self.made, errno.EIO, "before", math.inf)
 
 
@@ -70,6 +81,18 @@ def test_one_who_only_reads_leaves_it(store: Store) -> None:
         assert manager._engine.repo.machine.record.plan_files() == []
 
 
+def test_one_that_cannot_be_taken_back_is_told_of(store: Store) -> None:
+    """Bug: a disk that failed right after a plan was there left it, and the error did not say that it will be done."""
+    after = store.after(family)
+    other = store.opened(FromThePlanOn(store.disk))
+    with pytest.raises(StoreError) as caught:
+        family(other)
+    assert "is written down" in caught.value.__notes__[0]
+    other._autosave.stop()
+    with store.opened() as manager:
+        assert content(manager) == after
+
+
 def test_its_files_are_listed(store: Store) -> None:
     """Whatever holds words of messages for the sake of a transaction can be found: the plan, and one kept aside."""
     plan = leave(store)
@@ -94,6 +117,27 @@ def test_one_that_is_damaged_is_kept_aside(store: Store) -> None:
         warnings.simplefilter("error")
         with store.opened() as manager:
             manager.create_session("more")
+
+
+def test_one_that_cannot_be_read_now_is_left(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: with too many open files a plan passed for damaged, and what it says was never written."""
+    after = store.after(family)
+    plan = leave(store)
+    opened = files.open_with_status
+
+    def none_left(path: str) -> tuple[int, os.stat_result]:
+        if path == str(plan):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+        return opened(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "open_with_status", none_left)
+        with pytest.warns(SessionWarning, match="cannot be finished now"), store.opened() as manager:
+            manager.list_sessions()
+    assert plan.exists()
+    with store.opened() as manager:
+        assert content(manager) == after
+    assert not plan.exists()
 
 
 def test_one_of_a_newer_version_is_refused(store: Store) -> None:

@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coda_fs_session.format.marks import EXACT, Mark, thinned
+from coda_fs_session.format.marks import EXACT, Mark, decode_marks, thinned
+from coda_fs_session.format.records import LARGEST_COUNT
 
 NOW = "2024-05-17T12:00:00.000000+00:00"
 
@@ -43,3 +44,10 @@ def test_they_stay_few_however_long_it_goes_on() -> None:
     # Among the last thousand saves there are some to go back to, and so it is among all of them.
     for reach in (100, 1000, 10_000, 90_000):
         assert any(reach / 5 <= count - mark.messages <= reach for mark in marks)
+
+
+def test_what_is_left_out_adds_up_to_what_can_be_read() -> None:
+    """Bug: marks that claim the most saves that can be read were summed, and the ref with them was damaged."""
+    marks = thinned([Mark(number, NOW, LARGEST_COUNT) for number in range(100)])
+    assert len(marks) < 100
+    assert decode_marks([mark.to_json() for mark in marks]) == marks

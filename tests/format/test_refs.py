@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coda_fs_session import CorruptionError, StoreFormatError
+from coda_fs_session import CorruptionError, StoreError, StoreFormatError
 from coda_fs_session.format.generations import Generation, GenerationId
 from coda_fs_session.format.ids import Chain, ObjectId, line_id
 from coda_fs_session.format.marks import Mark
-from coda_fs_session.format.records import CommitLink, Stamped, Tag, decode_time
+from coda_fs_session.format.records import LARGEST_COUNT, CommitLink, Stamped, Tag, decode_time
 from coda_fs_session.format.refs import Header, Ref, Save, encode_header, encode_save, parse_ref
 
 from .drawn import changes, headers
@@ -52,6 +52,20 @@ def test_round_trip(header: Header, saves: list[Any]) -> None:
     assert data.count(b"\n") == 1 + len(saves)
     again, _ = encode_header(parse_ref(data, "x").header)
     assert data.startswith(again)
+
+
+def test_a_header_that_could_not_be_read_is_not_written() -> None:
+    """A generation that begins after more messages than can be read is refused; after as many as can be, it is not."""
+    zeros = "0" * 64
+    for excess in (0, 1):
+        frozen = LARGEST_COUNT + excess
+        generation = Generation(GenerationId(zeros), "create", frozen, Chain(zeros), 0, 0, Chain(zeros))
+        header = Header("chat", "host-00000000", NOW, NOW, generation=generation)
+        if excess:
+            with pytest.raises(StoreError, match="no program has written"):
+                encode_header(header)
+        else:
+            assert parse_ref(encode_header(header)[0], "x").header == header
 
 
 @given(headers, st.lists(changes, min_size=1, max_size=3))

@@ -31,5 +31,10 @@ def kept(path: str) -> bytes | None:
         content = read_file(path, _LIMIT)
     except (OSError, StoreError):
         return None
+    return checked(content)
+
+
+def checked(content: bytes) -> bytes | None:
+    """Return what `keep` was given of what is in its file now; None where that is anything else."""
     data = content[_FIRST_LINE_BYTES:]
     return data if content.startswith(_FIRST_LINE % crc32(data)) else None

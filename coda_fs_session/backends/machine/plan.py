@@ -6,14 +6,15 @@ It is there before the first of them is written and is gone after the last one, 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import get_ident
 
 from ...errors import CorruptionError, StoreError
 from ..disk.descriptors import names_in
-from ..disk.files import Files, make_folders, store_errors
-from .kept import keep, kept
+from ..disk.files import Files, make_folders, read_file, store_errors, translate
+from .kept import checked, keep
 
 _NAME, _ASIDE = "plan", "plan."
 
@@ -79,10 +80,20 @@ class PlanFile:
 
         Raises:
             CorruptionError: it is damaged.
+            StoreError: it cannot be read now.
         """
-        data = kept(self._path())
-        if data is None and os.path.lexists(self._path()):
-            raise CorruptionError("what was written down of a transaction is damaged", self._path())
+        path = self._path()
+        try:
+            # However large it is: a part of it would pass for damaged.
+            content = read_file(path, sys.maxsize)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # With too many open files, say: that is no reason to go on without it.
+            raise translate(error, "read", path, reading=True) from error
+        data = checked(content)
+        if data is None:
+            raise CorruptionError("what was written down of a transaction is damaged", path)
         return data
 
     def drop(self) -> None:

@@ -195,29 +195,33 @@ class State:
 
     def marks(self, saves: int | None = None) -> list[Mark]:
         """Return when the messages came that stand since the last step, as far as it is known; by `saves` lines."""
-        header, count = self.header, self.header.base.messages
-        marks = list(header.marks) or _unmarked(header)
+        marks, count = self._first_marks(), self.header.base.messages
         for save in self.saves if saves is None else self._shared[:saves]:
-            if save.replace is not None:
-                count = save.replace + len(save.messages)
-                marks = [Mark(count, save.time, 0)]
-            else:
-                count += len(save.messages)
-                if count > marks[-1].messages:
-                    marks.append(Mark(count, save.time))
+            count = _go_on(marks, count, save)
         if saves is None or saves >= self.save_count:
             # The header has that of the first save too, also where a tool cut the file off after it.
             marks = [mark for mark in marks if mark.messages <= count] or [marks[0]._replace(messages=count)]
         return marks
 
+    def marks_before_edits(self) -> Iterator[tuple[Mark, ...]]:
+        """Yield the marks right before each save that replaced messages: there may be thousands of those."""
+        marks, count = self._first_marks(), self.header.base.messages
+        for save in self.saves:
+            if save.replace is not None:
+                yield tuple(marks)
+            count = _go_on(marks, count, save)
+
+    def _first_marks(self) -> list[Mark]:
+        return list(self.header.marks) or _unmarked(self.header)
+
     def tails_around_edits(self) -> Iterator[PastTail]:
         """Yield what came after the base before each save that replaced messages, and after the last of those."""
         lines: list[bytes] = []
         metadata, updated, tags = dict(self.header.base.metadata), self.header.updated, dict(self.header.base.tags)
-        pending = False
-        for number, (save, line_id) in enumerate(zip(self.saves, self.line_ids[1:], strict=True)):
+        pending, marks_before = False, self.marks_before_edits()
+        for save, line_id in zip(self.saves, self.line_ids[1:], strict=True):
             if save.replace is not None:
-                marks = tuple(self.marks(number))
+                marks = next(marks_before)
                 yield PastTail(tuple(lines), dict(metadata), updated, save.previous, dict(tags), marks)
                 del lines[save.replace - self.header.base.messages :]
             lines.extend(save.messages)
@@ -333,6 +337,18 @@ class State:
     def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""
         return MessageList(self.messages.objects, self.messages.sizes, self.header.base, list(tail.lines))
+
+
+def _go_on(marks: list[Mark], count: int, save: Save) -> int:
+    """Let marks of `count` messages go on with a save, and return how many there are then."""
+    if save.replace is not None:
+        count = save.replace + len(save.messages)
+        marks[:] = [Mark(count, save.time, 0)]
+    else:
+        count += len(save.messages)
+        if count > marks[-1].messages:
+            marks.append(Mark(count, save.time))
+    return count
 
 
 def _unmarked(header: Header) -> list[Mark]:

@@ -255,13 +255,13 @@ def _of_ref(head: State, steps: Sequence[GenerationId]) -> Iterator[Stretch]:
     settings: list[Setting] = []
     number = 0
 
-    def stretch(saves: int) -> Stretch:
+    def stretch(marks: Sequence[Mark]) -> Stretch:
         return Stretch(
             steps[number],
             header.generation,
             base.start,
             messages,
-            head.marks(saves),
+            marks,
             metadata,
             head.name,
             header.replica,
@@ -269,9 +269,10 @@ def _of_ref(head: State, steps: Sequence[GenerationId]) -> Iterator[Stretch]:
             dict(saved),
         )
 
-    for at, (save, line) in enumerate(zip(head.saves, head.line_ids[1:], strict=True)):
+    marks_before = head.marks_before_edits()
+    for save, line in zip(head.saves, head.line_ids[1:], strict=True):
         if save.replace is not None:
-            yield stretch(at)
+            yield stretch(next(marks_before))
             number += 1
             saved, settings = {}, []
             messages = prefix(messages, save.replace)
@@ -281,7 +282,7 @@ def _of_ref(head: State, steps: Sequence[GenerationId]) -> Iterator[Stretch]:
             settings.append(Setting(messages.count, save.time, line, metadata))
         else:
             saved[messages.count] = metadata
-    yield stretch(head.save_count)
+    yield stretch(head.marks())
 
 
 def _moments(

@@ -289,14 +289,15 @@ def _write_planned(repo: Repository, trial: Trial, keys: frozenset[str], writes:
                 record.drop_plan()
             return states
     except BaseException as error:
-        if is_planned:
+        if not is_planned:
+            with suppress(StoreError):
+                record.drop_plan()
+        # It may be there although keeping it has failed, and so has dropping it.
+        if is_planned or record.is_planned():
             error.add_note(
                 "the transaction is written down, and the next write to this store ends it first, here or in another "
                 "process: do not begin it again"
             )
-        else:
-            with suppress(StoreError):
-                record.drop_plan()
         raise
 
 
