@@ -1,4 +1,4 @@
-"""What `async for` goes through: the messages of a session, and what a watch tells."""
+"""What `async for` goes through: messages, entries of a history, and what a watch tells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from anyio import Event
 
@@ -15,29 +15,28 @@ from ..repo.events.watch import Watch
 from .turns import Turn, in_thread
 from .waiting import Bell, running_loop
 
+_T = TypeVar("_T")
+
 _AT_A_TIME = 64
-"""Messages that are read in one go."""
+"""Messages or entries that are read in one go."""
 
 
-class MessageIterator:
-    """Deep copies of a session's messages, read in a thread, some in memory at a time.
-
-    Made by `AsyncSessionManager.iter_messages`; no generator, which trio wants closed.
-    """
+class ThreadIterator(Generic[_T]):
+    """What a thread reads on in, some of it in memory at a time; no generator, which trio wants closed."""
 
     def __init__(
-        self, messages: Callable[[], Iterator[dict[str, Any]]], in_turn: Callable[[Callable[[], None]], Awaitable[None]]
+        self, read: Callable[[], Iterator[_T]], in_turn: Callable[[Callable[[], None]], Awaitable[None]]
     ) -> None:
-        self._open = messages
+        self._open = read
         self._in_turn = in_turn
-        self._messages: Iterator[dict[str, Any]] | None = None
-        self._read: deque[dict[str, Any]] = deque()
+        self._opened: Iterator[_T] | None = None
+        self._read: deque[_T] = deque()
         self._ended = False
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> dict[str, Any]:
+    async def __anext__(self) -> _T:
         while not self._read:
             if self._ended:
                 raise StopAsyncIteration
@@ -45,11 +44,15 @@ class MessageIterator:
         return self._read.popleft()
 
     def _read_on(self) -> None:
-        if self._messages is None:
-            self._messages = self._open()
-        read = list(islice(self._messages, _AT_A_TIME))
+        if self._opened is None:
+            self._opened = self._open()
+        read = list(islice(self._opened, _AT_A_TIME))
         self._read += read
         self._ended = len(read) < _AT_A_TIME
+
+
+class MessageIterator(ThreadIterator[dict[str, Any]]):
+    """Deep copies of a session's messages, read in a thread. Made by `AsyncSessionManager.iter_messages`."""
 
 
 class AsyncWatch:

@@ -162,7 +162,7 @@ class AsyncSessionManager(Uncopied):
         Raises:
             InvalidNameError: the name is not possible.
         """
-        return AsyncHistory(self._blocking.history(name), lambda work: self._in_turn(work, [name]))
+        return AsyncHistory(self, name)
 
     def watch(self, *, name: str | None = None) -> AsyncWatch:
         """Return what tells of changes: ``async with manager.watch() as watch``, then ``async for event in watch``.
@@ -183,7 +183,7 @@ class AsyncSessionManager(Uncopied):
 
         As `SessionManager.transaction`, whose errors the end of the block raises; its verbs are awaited.
         """
-        return AsyncTransaction(self._blocking, self._in_turn)
+        return AsyncTransaction(self)
 
     async def close(self) -> None:
         """Do as `SessionManager.close` after all calls that came before; done also where this is cancelled.

@@ -148,6 +148,7 @@ def run(arguments: Sequence[str]) -> int:
         this.out.finish()
         return code
     except KeyboardInterrupt:
+        this.out.leave_pager()
         _tell("interrupted")
         return INTERRUPTED
     except BrokenPipeError:

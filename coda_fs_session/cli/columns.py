@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .safe import safe_line
+from .times import ago, iso
 
 if TYPE_CHECKING:
     from .output import Output
@@ -28,6 +30,12 @@ class Column(NamedTuple):
     plain: Callable[[Any], str] = str
     right: bool = False
     cut: bool = False
+
+
+def moments(title: str) -> Column:
+    """Return a column of times: how long ago for a person, ISO for a program."""
+    now = datetime.now()
+    return Column(title, lambda moment: ago(moment, now), iso)
 
 
 def write_table(out: Output, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:

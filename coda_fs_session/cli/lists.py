@@ -1,12 +1,10 @@
-"""Which sessions a verb is about: the options that choose them, and how they are shown."""
+"""Which sessions a verb is about: what chooses them, and how they are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .exits import USAGE, CommandError
 from .points import IMPORTED, is_glob, matching
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
 HIDDEN = "coda_fs_session.hidden"
 SORTS = ("updated", "created", "name", "size", "messages")
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Choice(NamedTuple):
@@ -27,24 +24,8 @@ class Choice(NamedTuple):
     since: str | None = None
     until: str | None = None
     where: tuple[str, ...] = ()
-    hidden: bool = False
     sort: str = "updated"
     reverse: bool = False
-
-
-def list_options(function: _F) -> _F:
-    """Give a verb the options that choose among sessions."""
-    for option in reversed(
-        (
-            click.option(
-                "--since", metavar="TIME", help="Only what changed at or after this: 2026-11-01, 2d, yesterday."
-            ),
-            click.option("--until", metavar="TIME", help="Only what changed before this."),
-            click.option("--where", metavar="KEY=VALUE", multiple=True, help="Only with this in the metadata: a.b=c."),
-        )
-    ):
-        function = option(function)
-    return function
 
 
 def chosen(manager: SessionManager, choice: Choice) -> list[SessionInfo]:

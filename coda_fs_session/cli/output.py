@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 from .exits import CommandError
 from .safe import safe, safe_json
 
 _LEAST_WIDTH = 20
+_ON_A_SCREEN = 20
 
 
 class Output:
@@ -53,11 +55,7 @@ class Output:
                 self._page()
 
     def write_json(self, value: Mapping[str, Any]) -> None:
-        """Write one object as a line, with the fields that were asked for.
-
-        Raises:
-            CommandError: it has no such field.
-        """
+        """Write one object as a line, with those of its fields that were asked for."""
         import orjson
 
         if self.fields is not None:
@@ -66,8 +64,19 @@ class Output:
 
     def note(self, text: str) -> None:
         """Say something on stderr, beside the data."""
-        if not self.quiet and sys.stderr is not None:
+        if not self.quiet:
+            self.problem(text)
+
+    def problem(self, text: str) -> None:
+        """Say on stderr what is wrong, also to who wants to hear of nothing else."""
+        if sys.stderr is not None:
             sys.stderr.write(safe(text) + "\n")
+
+    def most(self, number: int | None) -> int | None:
+        """Return how many rows to show where `number` was asked for: 0 is all, and None what a screen has room for."""
+        if number is None:
+            return _ON_A_SCREEN if self.terminal and not self.as_json else None
+        return number or None
 
     def bold(self, text: str) -> str:
         return self._styled(text, "1")
@@ -96,15 +105,24 @@ class Output:
         """
         held, self._held = self._held, None
         if self._pager is not None:
-            try:
-                self._pager.stdin.close()
-            finally:
-                _wait(self._pager)
-                self._pager = None
+            self._end_pager()
         elif held:
             _write("".join(held))
         if sys.stdout is not None:
             sys.stdout.flush()
+
+    def leave_pager(self) -> None:
+        """Wait until the pager is left, after an interrupt: it has the terminal, and shows what it got until then."""
+        if self._pager is not None:
+            with suppress(OSError):
+                self._end_pager()
+
+    def _end_pager(self) -> None:
+        pager, self._pager = self._pager, None
+        try:
+            pager.stdin.close()
+        finally:
+            _wait(pager)
 
     def _page(self) -> None:
         """Start the pager, and give it what is held."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .exits import NOT_FOUND, USAGE, CommandError
+from .exits import NOT_FOUND, REFUSED, USAGE, CommandError
 from .safe import quoted
 from .times import moment
 
@@ -173,6 +173,16 @@ def moment_of(manager: SessionManager, name: str, point: str) -> int | str | dat
     for entry in islice(manager.history(name), int(inner), None):
         return entry.id
     raise CommandError(f"{name!r} has not changed {inner} times", NOT_FOUND)
+
+
+def refuse_taken(manager: SessionManager, name: str) -> None:
+    """Refuse a name for a new session that one has already.
+
+    Raises:
+        CommandError: one has it.
+    """
+    if name in manager:
+        raise CommandError(f"a session called {name!r} exists already: take another name", REFUSED)
 
 
 def past_name(manager: SessionManager, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .exits import DONE, IN_PART, REFUSED, CommandError, code_of
-from .points import is_glob, missing, newest
+from .points import is_glob, matching, missing, whole_name
 
 if TYPE_CHECKING:
     from .. import SessionManager
@@ -20,23 +20,17 @@ def named(manager: SessionManager, texts: Sequence[str], *, all_of_them: bool = 
     Raises:
         CommandError: a name is none, or a glob matches none.
     """
-    from .points import matching
-
     if all_of_them:
         return [info.name for info in manager.list_sessions(hidden=True, order="name")]
     found: dict[str, None] = {}
     for text in texts:
-        if text in manager:
-            found[text] = None
-        elif text == "@":
-            found[newest(manager)] = None
-        elif is_glob(text):
+        if is_glob(text) and text not in manager:
             names = [info.name for info in matching(manager.list_sessions(hidden=True, order="name"), [text])]
             if not names:
                 raise missing(manager, text)
             found |= dict.fromkeys(names)
         else:
-            raise missing(manager, text)
+            found[whole_name(manager, text)] = None
     return list(found)
 
 
@@ -71,8 +65,7 @@ def each_of(run: Run, names: Sequence[str], act: Callable[[str], str]) -> int:
         except Exception as error:
             if len(names) == 1:
                 raise
-            run.out.quiet = False
-            run.out.note(f"error: {short(error)}")
+            run.out.problem(f"error: {short(error)}")
             failures.append(error)
     if not failures:
         return DONE

@@ -129,11 +129,12 @@ class RemoteSync:
 
     def _check_format(self) -> None:
         with tempfile.TemporaryDirectory(prefix="coda_fs_session-") as folder:
-            self._ask([], f"{self._place}/FORMAT", f"{folder}/")
+            store = f"{folder}/store"
+            self._ask([], f"{self._place}/FORMAT", f"{store}/")
             try:
-                OpenedStore(self._config._replace(storage_path=folder, state_path=f"{folder}.state", read_only=True))
+                OpenedStore(self._config._replace(storage_path=store, state_path=f"{folder}/state", read_only=True))
             except StoreFormatError as error:
-                raise StoreFormatError(str(error).replace(folder, str(self._place))) from error
+                raise StoreFormatError(str(error).replace(store, str(self._place))) from error
 
     def _carry(
         self, phase: Literal["objects", "refs"], moved: _Moved, options: Sequence[str], source: str, target: str

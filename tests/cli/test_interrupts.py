@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -48,3 +49,27 @@ def test_it_goes_on_after_an_interrupt(command: Command, verb: str) -> None:
     assert (process.returncode, err) in ((130, "interrupted\n"), (0, "")), (out, err)
     assert command(*arguments).code == 0
     assert len(command("list", "-s", str(written)).out.splitlines()) == number
+
+
+def test_the_pager_is_waited_for(command: Command) -> None:
+    """Ctrl-C while the pager is full: it has the terminal until it is left, and the command ends after it."""
+    command.fill("long", *[HELLO | {"content": "word " * 100_000}] * 3)
+    begun, left = command.folder / "begun", command.folder / "left"
+    os.mkfifo(begun)
+    # As less does: it reads a little, lives on after Ctrl-C, and ends some time later.
+    pager = f"trap '' INT; read line; echo > '{begun}'; sleep 1; echo > '{left}'"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "coda_fs_session", "show", "long"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=command.environment | {"CODA_FS_PAGER": pager},
+    )
+    os.close(theirs)
+    begun.read_bytes()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LIMIT)
+    os.close(ours)
+    assert left.exists()
+    assert (process.returncode, err) == (130, b"interrupted\n")

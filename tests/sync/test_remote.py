@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tool("rsync")
     home = tmp_path / "home there"
     home.mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     # As ssh: it joins the words, and a shell on the other side takes them apart again.
     shell = tmp_path / "rsh"
     shell.write_text(
@@ -53,7 +56,10 @@ def names(manager: SessionManager) -> set[str]:
 
 
 def test_both_hold_the_same(tmp_path: Path, home: Path) -> None:
-    """What each side saved is on both; a second run carries nothing; what was continued apart is two sides."""
+    """What each side saved is on both; a second run carries nothing; what was continued apart is two sides.
+
+    A sync leaves no temporary files. It once left a folder at each look at the other store's FORMAT.
+    """
     seen: list[SyncProgress] = []
     with here(tmp_path) as manager:
         fill(manager, "trip", 3, size=70_000)
@@ -73,6 +79,7 @@ def test_both_hold_the_same(tmp_path: Path, home: Path) -> None:
         with there(home) as other:
             assert names(other) == names(manager)
             assert len(names(manager)) == 3
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["a b", "it's $(touch F)", "~/chats", "*", "deep;touch F"])

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import click
 
-from ..exits import REFUSED, USAGE, CommandError
-from ..points import exact, moment_of, part_of
+from ..exits import USAGE, CommandError
+from ..points import exact, moment_of, part_of, refuse_taken
 from ..run import Run
 from ..verb import verb
 
@@ -32,7 +32,6 @@ def command(run: Run, session: str, new: str) -> None:
         if way.point is not None and not way.point.isdecimal():
             raise CommandError(f"a branch begins at a state: give {way.name}@{way.point} without ~{way.back}", USAGE)
         at = part_of(manager, manager.load_session(way.name), way).stop
-    if new in manager:
-        raise CommandError(f"a session called {new!r} exists already: take another name", REFUSED)
+    refuse_taken(manager, new)
     made = manager.create_session(new, branch_from=way.name, at=at)
     run.out.note(f"made {run.named(made.name)}, which goes on from {run.named(way.name)} after {len(made)}")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..columns import Column, write_table
+from ..columns import Column, moments, write_table
 from ..points import past_name
 from ..run import Run
-from ..times import ago, iso
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
     from ... import HistoryEntry
-
-_ON_A_SCREEN = 20
 
 
 @verb("history", "coda-session history trip", "coda-session history trip -n 5 --json")
@@ -33,18 +29,17 @@ def command(run: Run, name: str, number: int | None) -> None:
     out = run.out
     manager = run.reading()
     history = manager.history(past_name(manager, name))
-    limit = number if number is not None else _ON_A_SCREEN if out.terminal and not out.as_json else 0
-    found = list(islice(history, limit + 1 if limit else None))
-    shown = found[:limit] if limit else found
+    most = out.most(number)
+    found = list(islice(history, None if most is None else most + 1))
+    shown = found[:most]
     if out.as_json:
         for entry in shown:
             out.write_json(_as_json(entry))
         return
-    now = datetime.now()
     columns = [
         Column("ID"),
         Column("KIND"),
-        Column("WHEN", lambda moment: ago(moment, now), iso),
+        moments("WHEN"),
         Column("MSGS", right=True),
         Column("ADDED", "{:+}".format, str, right=True),
         Column("BY", cut=True),

@@ -55,8 +55,7 @@ def command(
     """
     run: Run = context.obj
     if not paths:
-        _of_places(run, format_name)
-        paths = tuple(place for place in PLACES.get(format_name or "", ()) if os.path.exists(os.path.expanduser(place)))
+        paths = _of_places(run, format_name)
         if not paths:
             return
     from ... import SessionError
@@ -75,18 +74,17 @@ def command(
     if not run.out.quiet:
         run.out.write(safe(f"{report}\n"))
     for note in report.notes if notes else ():
-        run.out.note(safe(note))
+        run.out.note(note)
     for problem in report.unreadable:
-        run.out.quiet = False
-        run.out.note(f"not read: {safe(problem)}")
+        run.out.problem(f"not read: {problem}")
     if report.unreadable:
         context.exit(IN_PART)
 
 
-def _of_places(run: Run, format_name: str | None) -> None:
-    """Say what is in the usual places, where no format was asked for."""
+def _of_places(run: Run, format_name: str | None) -> tuple[str, ...]:
+    """Return the usual places of a format that are there; where none was asked for, say what is in all."""
     there = {
-        kind: [place for place in places if os.path.exists(os.path.expanduser(place))]
+        kind: tuple(place for place in places if os.path.exists(os.path.expanduser(place)))
         for kind, places in PLACES.items()
     }
     if format_name is None:
@@ -95,7 +93,9 @@ def _of_places(run: Run, format_name: str | None) -> None:
                 run.out.write(f"{kind}: {place}: coda-session import --format {kind}\n")
         if not any(there.values()):
             run.out.note("nothing is in the usual places: name the files or folders to import")
-    elif not there.get(format_name):
+        return ()
+    if not there.get(format_name):
         usual = " or ".join(PLACES.get(format_name, ()))
         hint = f"nothing is at {usual}" if usual else f"{format_name!r} has no usual place"
         raise CommandError(f"{hint}: name the files or folders to import", NOT_FOUND)
+    return there[format_name]

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..columns import Column, write_table
-from ..lists import SORTS, Choice, as_json, check_fields, chosen, is_hidden, list_options, origin
+from ..columns import Column, moments, write_table
+from ..lists import SORTS, Choice, as_json, check_fields, chosen, is_hidden, origin
 from ..points import matching
 from ..run import Run
-from ..times import ago, iso, size
+from ..times import size
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
     from ... import SessionInfo
-
-_ON_A_SCREEN = 20
-_FIELDS = (
-    *("name", "message_count", "created_at", "updated_at", "metadata", "size_bytes", "parent", "forked_at"),
-    *(
-        "replica",
-        "error",
-        "diverged_from",
-        "undecided",
-        "survived_delete",
-        "reverted",
-        "sides",
-        "diverged_at",
-        "preview",
-    ),
-)
 
 
 @verb("list", "coda-session list 'trip*' --since 2d", "coda-session list --json --fields name,message_count")
@@ -43,7 +27,9 @@ _FIELDS = (
 @click.option("--errors", is_flag=True, help="Only those that cannot be read, and why.")
 @click.option("--deleted", is_flag=True, help="Those that were deleted, and when; restore brings one back.")
 @click.option("--all", "hidden", is_flag=True, help="Also those that their program hides.")
-@list_options
+@click.option("--since", metavar="TIME", help="Only what changed at or after this: 2026-11-01, 2d, yesterday.")
+@click.option("--until", metavar="TIME", help="Only what changed before this.")
+@click.option("--where", metavar="KEY=VALUE", multiple=True, help="Only with this in the metadata: a.b=c.")
 @json_options
 @click.pass_obj
 def command(
@@ -64,8 +50,10 @@ def command(
 
     On a terminal it shows 20, and says how many there are. In a pipe, and with --json, it shows all.
     """
+    from ... import SessionInfo
+
     out = run.out
-    check_fields(out.fields, _FIELDS)
+    check_fields(out.fields, [field.name for field in fields(SessionInfo)])
     manager = run.reading()
     if deleted:
         found = matching(manager.deleted_sessions(), globs)
@@ -78,8 +66,7 @@ def command(
     concealed = everything - len(found)
     if errors:
         found = [info for info in found if info.error is not None]
-    limit = number if number is not None else _ON_A_SCREEN if out.terminal and not out.as_json else 0
-    shown = found[:limit] if limit else found
+    shown = found[: out.most(number)]
     if out.as_json:
         for info in shown:
             out.write_json(as_json(info, out.fields))
@@ -94,27 +81,22 @@ def command(
 
 
 def _show(run: Run, infos: list[SessionInfo], *, long: bool, errors: bool) -> None:
-    now = datetime.now()
     columns = [Column("NAME", cut=True)]
     if errors:
         columns.append(Column("PROBLEM", cut=True))
         write_table(run.out, columns, ((info.name, info.error) for info in infos))
         return
     columns += [
-        Column("MSGS", _thousands, right=True),
-        Column("UPDATED", lambda moment: ago(moment, now), iso),
+        Column("MSGS", "{:,}".format, right=True),
+        moments("UPDATED"),
         Column("SIZE", size, right=True),
         Column("FROM", cut=True),
     ]
     if long:
-        columns += [Column("CREATED", lambda moment: ago(moment, now), iso), Column("BEGINS", cut=True)]
+        columns += [moments("CREATED"), Column("BEGINS", cut=True)]
     write_table(run.out, columns, (_row(info, long=long) for info in infos))
 
 
 def _row(info: SessionInfo, *, long: bool) -> list[Any]:
     row: list[Any] = [info.name, info.message_count, info.updated_at, info.size_bytes, origin(info)]
     return [*row, info.created_at, info.preview.first or ""] if long else row
-
-
-def _thousands(count: int) -> str:
-    return f"{count:,}"

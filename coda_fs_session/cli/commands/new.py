@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..lists import assignment
+from ..points import refuse_taken
 from ..run import Run
 from ..verb import verb
 
@@ -21,7 +22,6 @@ def command(run: Run, name: str, template: str | None, parameters: tuple[str, ..
     A name that is taken is refused. `branch` makes a session that goes on from another one.
     """
     from ... import Session
-    from ..exits import REFUSED, CommandError
 
     if parameters and template is None:
         raise click.UsageError("-p fills in a template: name it with --template")
@@ -32,8 +32,7 @@ def command(run: Run, name: str, template: str | None, parameters: tuple[str, ..
         manager.save_session(Session(name, metadata=metadata))
     else:
         manager.templates.load({"templates": run.table("templates")})
-        if name in manager:
-            raise CommandError(f"a session called {name!r} exists already: take another name", REFUSED)
+        refuse_taken(manager, name)
         session = manager.templates.create(template, name, **given)
         if metadata:
             session.update_metadata(metadata)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..exits import REFUSED, USAGE, CommandError
-from ..points import moment_of, past_name
+from ..points import moment_of, past_name, refuse_taken
 from ..run import Run
 from ..verb import verb
 
@@ -34,8 +34,7 @@ def command(run: Run, name: str, point: str | None, new: str | None) -> None:
     if point is None and name in manager:
         raise CommandError(f"{name!r} is there: say with --to which state, as `coda-session history` shows them", USAGE)
     if new is not None:
-        if new in manager:
-            raise CommandError(f"a session called {new!r} exists already: take another name", REFUSED)
+        refuse_taken(manager, new)
         at = _before_delete(manager, name) if point is None else moment_of(manager, name, point)
         made = manager.create_session(new, branch_from=name, at=at)
         run.out.note(f"made {run.named(made.name)} with {len(made)} messages")

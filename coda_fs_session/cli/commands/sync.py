@@ -54,7 +54,6 @@ def command(context: click.Context, target: str, push: bool, pull: bool, dry_run
         would = "would be " if dry_run else ""
         run.out.write(safe(f"{would}pushed: {report.pushed}\n{would}pulled: {report.pulled}\n"))
     for problem in report.problems:
-        run.out.quiet = False
-        run.out.note(f"left alone: {problem}")
+        run.out.problem(f"left alone: {problem}")
     if report.problems:
         context.exit(IN_PART)

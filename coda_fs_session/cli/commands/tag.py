@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 
-from ..columns import Column, write_table
+from ..columns import Column, moments, write_table
 from ..exits import USAGE, CommandError
 from ..points import exact, moment_of
 from ..run import Run
-from ..times import ago, iso
 from ..verb import json_options, verb
 
 
@@ -33,7 +30,6 @@ def command(run: Run, session: str, label: str | None, remove: bool) -> None:
     if label is None:
         if remove:
             raise click.UsageError("-d takes a tag away: name it")
-        now = datetime.now()
         found = history.tags()
         if run.out.as_json:
             for each, entry in found.items():
@@ -44,7 +40,7 @@ def command(run: Run, session: str, label: str | None, remove: bool) -> None:
         columns = [
             Column("LABEL", cut=True),
             Column("ID"),
-            Column("WHEN", lambda moment: ago(moment, now), iso),
+            moments("WHEN"),
             Column("MSGS"),
         ]
         write_table(run.out, columns, ((each, entry.id, entry.time, entry.messages) for each, entry in found.items()))

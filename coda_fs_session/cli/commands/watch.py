@@ -12,6 +12,7 @@ from ..lists import as_json
 from ..points import find
 from ..run import Run
 from ..safe import safe_line
+from ..times import iso
 from ..transcript import Transcript
 from ..verb import json_options, verb
 
@@ -55,7 +56,7 @@ def _events(run: Run, manager: SessionManager, name: str | None, number: int | N
 def _line(event: SessionEvent) -> str:
     count = "" if event.info is None else str(event.info.message_count)
     before = "" if event.previous_name is None else f"was {event.previous_name}"
-    cells = (datetime.now().astimezone().isoformat(timespec="seconds"), event.kind, event.name, count, before)
+    cells = (iso(datetime.now()), event.kind, event.name, count, before)
     return "\t".join(map(safe_line, cells)).rstrip("\t") + "\n"
 
 
