@@ -38,6 +38,8 @@ class Core(Protocol):
 
     def _refuse_if_read_only(self, what: str) -> None: ...
 
+    def _refuse_in_transaction(self, what: str) -> None: ...
+
     def _save(self, session: Session) -> None: ...
 
 
@@ -112,7 +114,8 @@ class Branches(Uncopied):
             SessionConflictError: a name is another machine's session now, as in `SessionManager.delete_session`.
             SessionTooLargeError: the result would be larger than a session may be.
             ValueError: both are one session, or there is no such strategy.
-            UnsupportedError: a storage that is not one of this package's cannot merge.
+            UnsupportedError: a storage that is not one of this package's cannot merge; nor can the block of a
+                transaction.
             StoreError: a message that it takes has not arrived or is damaged, or the store cannot be written; nothing
                 was changed, or it cannot be told. To merge again never merges twice.
         """
@@ -143,6 +146,7 @@ class Branches(Uncopied):
             raise ValueError(f"{source!r} cannot be joined with itself: give the names of two sessions")
         core = self._manager
         core._refuse_if_read_only(f"{what} sessions")
+        core._refuse_in_transaction(f"{what} sessions")
         engine = self._engine(f"{what} sessions")
 
         def join(source: str, into: str) -> MergeReport:
