@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from ..config import local_path, remote_path
-from ..errors import UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import operation
 from . import late
@@ -253,7 +252,8 @@ class Carrying(Manager):
             direction: "push" writes only to the target, "pull" only here.
             progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
                 sync, which loses nothing.
-            dry_run: with another host, carry nothing, and count what would be carried.
+            dry_run: write nothing on either side. The report is of what would be done; with another host it counts
+                files alone.
 
         Returns:
             What went where, and what was damaged and left alone.
@@ -281,21 +281,19 @@ class Carrying(Manager):
             from .remote import RemotePlace, RemoteSync
 
             return RemoteSync(ours, self._config, RemotePlace(*remote), progress=told, dry_run=dry_run).run(direction)
-        if dry_run:
-            raise UnsupportedError("dry_run is for a target on another host, as host:path")
         if isinstance(target, Manager):
-            if direction != "pull":
+            if direction != "pull" and not dry_run:
                 target._refuse_if_read_only(f'sync with direction="{direction}"')
             theirs = syncable(target._storage)
             refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
             told = told and target._operations.pausing(told)
-            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
+            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run))
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
-        options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=False)
-        theirs = OpenedStore(options).storage()
+        options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=dry_run)
+        theirs = OpenedStore(options, new=True).storage()
         try:
-            return sync(ours, theirs, direction=direction, progress=told)
+            return sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run)
         finally:
             theirs.close()
 

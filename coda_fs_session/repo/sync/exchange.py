@@ -18,6 +18,7 @@ from ..ancestry.ancestors import covers, same_life
 from ..content.state import State
 from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
+from .dry import tried
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
 from .side import Found, Side
@@ -29,9 +30,16 @@ _TRIES = 8
 
 
 def sync(
-    ours: RepoStorage, theirs: RepoStorage, *, direction: Direction = "both", progress: ProgressCallback | None = None
+    ours: RepoStorage,
+    theirs: RepoStorage,
+    *,
+    direction: Direction = "both",
+    progress: ProgressCallback | None = None,
+    dry_run: bool = False,
 ) -> SyncReport:
     """Copy what is missing or further on from one store to the other; see `SessionManager.sync`."""
+    if dry_run:
+        ours, theirs = tried(ours, theirs), tried(theirs, ours)
     return _Sync(ours, theirs, direction, progress).run()
 
 
