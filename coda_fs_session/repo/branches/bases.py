@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...format.generations import FIRST_GENERATION, GenerationId, StateId
+from ...format.generations import GenerationId, StateId
 from ...format.ids import ObjectId
-from ..ancestry.lineage import Path, Run, UndecidedError, path_of
+from ..ancestry.lineage import Path, Run, UndecidedError, path_of, step_before
 from ..ancestry.merges import frozen
 from ..content.fronts import common_front
 from ..content.messages import MessageList
@@ -53,11 +53,6 @@ class Span(NamedTuple):
     @property
     def _run(self) -> Run:
         return self.path.runs[self.run]
-
-
-def step_before(path: Path, run: int) -> GenerationId:
-    """Return what began a run of a whole path."""
-    return GenerationId(path.steps[run - 1].id) if run else FIRST_GENERATION
 
 
 def state_id(head: State) -> StateId:
