@@ -81,7 +81,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("repo.branches.", "repo.history.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     # What tells sessions apart and what merging leads to: values of values.
-    "repo.branches.": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.branches."),
+    "repo.branches.": (
+        *("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.history.", "repo.branches."),
+    ),
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.history.": (*("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.history."),),
     "repo.going_back": (

@@ -123,6 +123,27 @@ def test_what_was_taken_away_is_gone(here: Machine, there: Machine) -> None:
     assert (report.added, report.removed) in ((1, 0), (1, 3))
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_both_have_edited_since(here: Machine, there: Machine, sealed: bool) -> None:
+    """Each edits another message of the tail, and so none has the list from before: nothing that was edited is back."""
+    here.create("chat", said(*"abc"))
+    exchange(here, there)
+    # From now on its edits are lines of a ref of its own.
+    there.change("chat", "d")
+    for machine, edits in ((here, ((0, "A"), (0, "B"))), (there, ((2, "D"), (2, "C")))):
+        manager = machine.manager()
+        session = manager.load_session("chat")
+        for place, text in edits:
+            session.messages[place] = said(text)[0]
+            manager.save_session(session)
+        if sealed:
+            machine.change("chat", *(f"{machine.replica} {number} ".ljust(60, "x") for number in range(8)))
+    exchange(here, there)
+    (other,) = set(here.names()) - {"chat"}
+    here.manager().branches.merge(other, "chat")
+    assert sorted(text for text in here.read("chat") if len(text) == 1) == sorted("BbCd")
+
+
 @pytest.mark.parametrize("truncating", ["into", "source"])
 def test_hidden_messages(here: Machine, there: Machine, truncating: str) -> None:
     """Messages that one side truncated are not shown after the merge, and stay in the list."""
