@@ -130,6 +130,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.open_store": (*ENGINE, "config", "backends"),
     # The one in front that writes a file: as the store does, through the same calls.
     "manager.outside": ("errors", "process.system", "backends.disk.files", "backends.disk.new_files"),
+    "manager.outgoing": ("patterns", "format.names", "hooks.redact", "session.", "manager.branches", "manager.core"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     # The manager once more, for event loops: nothing looks at it.
@@ -139,8 +140,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("repo.branches.", "repo.events.", "repo.history.", "repo.sync.", "interchange.report"),
         "repo.search.results",
     ),
-    # The command has what a program of a user has: the public names, and what a message says.
-    "cli.": ("", "session.shapes.", "cli."),
+    # The command has what a program of a user has: the public names, what a message says, and where a session is from.
+    "cli.": ("", "session.imported", "session.shapes.", "cli."),
     "__main__": ("cli",),
     # The examples are programs of a user, who has the public names.
     "docs.examples.": ("",),

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..session.imported import import_note
 from .exits import NOT_FOUND, REFUSED, USAGE, CommandError
 from .safe import quoted
 from .times import moment
@@ -20,8 +21,6 @@ _BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
 _POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
-IMPORTED = "coda_fs_session.import"
-"""Metadata key under which an import notes where a session is from."""
 
 
 class Reading(NamedTuple):
@@ -243,11 +242,10 @@ def _by_tool(manager: SessionManager, identity: str) -> list[str]:
 
 
 def _ids(metadata: dict[str, Any]) -> Iterator[str]:
-    for holder in (metadata, metadata.get(IMPORTED)):
-        if isinstance(holder, dict):
-            for key in ("id", "session_id", "conversation_id", "identity"):
-                if isinstance(holder.get(key), str):
-                    yield holder[key]
+    for holder in (metadata, import_note(metadata)):
+        for key in ("id", "session_id", "conversation_id", "identity"):
+            if isinstance(holder.get(key), str):
+                yield holder[key]
 
 
 def matching(infos: Iterable[SessionInfo], globs: Iterable[str]) -> list[SessionInfo]:

@@ -74,12 +74,7 @@ class Branches(Uncopied):
         Raises:
             StoreError: the store cannot be listed.
         """
-        core = self._manager
-        infos: list[SessionInfo] = core._storage.list_all() or []
-        engine = core._engine
-        if engine is None:
-            return tree_of(_known(with_origin(info)) for info in infos)
-        return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)
+        return tree_of_all(self._manager)
 
     @operation
     def diff(self, a: str, b: str) -> Diff:
@@ -187,6 +182,15 @@ class Branches(Uncopied):
         if head is None:
             raise SessionNotFoundError(name)
         return Live(head.messages, head.start)
+
+
+def tree_of_all(core: Core) -> Tree:
+    """Return all sessions of a store by which came from which."""
+    infos: list[SessionInfo] = core._storage.list_all() or []
+    engine = core._engine
+    if engine is None:
+        return tree_of(_known(with_origin(info)) for info in infos)
+    return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)
 
 
 def _known(info: SessionInfo, aliases: tuple[str, ...] = (), joints: tuple[Joint, ...] = ()) -> Known:

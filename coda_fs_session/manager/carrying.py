@@ -22,13 +22,23 @@ class Carrying(Manager):
 
     @operation
     def export_session(
-        self, name: str, path: str | os.PathLike[str], *, format: Form = "json", overwrite: bool = False
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        format: Form = "json",
+        redact: str | list[str] | None = None,
+        overwrite: bool = False,
     ) -> late.Path:
         """Write a session, with its unsaved changes, into one file that only this user may read (mode 0600).
+
+        What matches the option ``redact`` is taken out, of what was stored before the option was set, too.
 
         Args:
             format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
                 "md", "txt" and "html" are for reading. "openai" and "sharegpt" are lines for training.
+            redact: patterns of what is to be taken out besides, as in that option. The names of sessions stay, and so
+                do the ids of messages, of calls, and of what a session was imported from.
 
         Returns:
             The path of the file.
@@ -37,16 +47,17 @@ class Carrying(Manager):
             SessionNotFoundError: there is no such session.
             FileExistsError: the file is there, and `overwrite` is false.
             UnsupportedError: the session has what the format does not take.
-            ValueError: there is no such format.
+            ValueError: there is no such format, or `redact` has no pattern or one that is none.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
         from ..interchange.writers import writer_of_one
+        from .outgoing import redaction
         from .outside import write_outside
 
-        chosen = writer_of_one(format)
+        chosen, redacted = writer_of_one(format), redaction(self, redact)
         session = self._load(checked_name(name))
         with session._lock:
-            return write_outside(path, chosen.write([session]), overwrite=overwrite)
+            return write_outside(path, chosen.write([redacted(session)]), overwrite=overwrite)
 
     @operation
     def export_sessions(
@@ -55,7 +66,9 @@ class Carrying(Manager):
         path: str | os.PathLike[str],
         *,
         format: FormOfSeveral = "json",
+        branches: bool = False,
         prefer: Literal["continued", "current"] = "continued",
+        redact: str | list[str] | None = None,
         overwrite: bool = False,
     ) -> list[late.Path]:
         """Write several sessions: lines for training and a family into one file, all others into a folder.
@@ -68,8 +81,10 @@ class Carrying(Manager):
             path: the file, or the folder, which is made if it is not there. File names follow from names of sessions.
             format: as in `export_session`, or "family"; "dpo" and "trl" are lines with two answers to one prompt each,
                 in OpenAI's form and that of TRL. An answer is one of an assistant, with what tools said for it.
+            branches: also all branches of these, and theirs, each after what it was branched from.
             prefer: which of two answers is the better one: that which more messages follow, or that which its source
                 shows last. Two that are alike in that make no line.
+            redact: as in `export_session`.
 
         Returns:
             The paths of the files.
@@ -79,14 +94,13 @@ class Carrying(Manager):
             FileExistsError: a file is there, and `overwrite` is false. Of those for one folder none was written.
         """
         from ..interchange.writers import file_name, writer
+        from .outgoing import outgoing, redaction
         from .outside import make_folder_outside, refuse_taken, write_outside
 
-        chosen = writer(format, prefer)
-        if names is None:
-            names = sorted(info.name for info in self._storage.list_all() or ())
-        found = [self._load(checked_name(name)) for name in dict.fromkeys(names)]
+        chosen, redacted = writer(format, prefer), redaction(self, redact)
+        found = outgoing(self, names, branches=branches)
         if chosen.is_of_several:
-            return [write_outside(path, chosen.write(found), overwrite=overwrite)]
+            return [write_outside(path, chosen.write(map(redacted, found)), overwrite=overwrite)]
         folder = make_folder_outside(path)
         targets = [os.path.join(folder, file_name(session.name, format)) for session in found]
         if not overwrite:
@@ -94,7 +108,7 @@ class Carrying(Manager):
         written = []
         for session, target in zip(found, targets, strict=True):
             with session._lock:
-                written.append(write_outside(target, chosen.write([session]), overwrite=overwrite))
+                written.append(write_outside(target, chosen.write([redacted(session)]), overwrite=overwrite))
         return written
 
     @operation
