@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"(?P<rest>.+):(?P<first>-?\d+)(?:-(?P<last>\d+))?", re.DOTALL)
 _BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
-_POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
+_ENTRY = r"(?:[0-9a-f]{12}(?:\.\d+)?/)*[0-9a-f]{12}:\d+(?::[0-9a-f]{8})?"
+_POINT = re.compile(rf"(?P<rest>.+)@(?P<point>\{{[^{{}}]+\}}|{_ENTRY}|[^@{{}}]+)", re.DOTALL)
+_AT_ENTRY = re.compile(rf".+@{_ENTRY}", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
 
@@ -60,7 +62,7 @@ def readings(text: str) -> Iterator[Reading]:
     found = Reading(text)
     yield found
     # An entry of the history has a colon of its own.
-    if place := None if _POINT.fullmatch(text) and re.search(r"@[0-9a-f]{12}:\d+\Z", text) else _PLACE.fullmatch(text):
+    if place := None if _AT_ENTRY.fullmatch(text) else _PLACE.fullmatch(text):
         last = place["last"]
         found = found._replace(name=place["rest"], first=int(place["first"]), last=None if last is None else int(last))
         yield found

@@ -89,7 +89,8 @@ def _side(head: State, taken: TakenIn, side: str, listed: _Listed, merge: Moment
     except UndecidedError:
         # It has not arrived, or is damaged: that is shown, and what the session was itself comes after.
         lost = Stretch(taken.state.step, None, 0, None, (), {}, merge.stretch.name, "")
-        yield Moment(lost, taken.state.messages, "append", merge.time, "", 0, side=side)
+        count = taken.state.messages
+        yield Moment(lost, count, "append", merge.time, "", count, 0, side=side)
         return
     if point is None:
         return
