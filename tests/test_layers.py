@@ -109,10 +109,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
         "repo.events.",
     ),
+    "repo.dry_run": ("backends.base", "repo.reverts.marker", "repo.repository", "repo.storage"),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.reverts.plans", "repo.reverts.marker", "repo.writing.refs", "repo.repository", "repo.storage"),
-        *("repo.events.", "repo.sync."),
+        *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run", "repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (

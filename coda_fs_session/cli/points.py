@@ -118,6 +118,10 @@ def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
             return way, manager.load_session(newest(manager) if _means_newest(manager, way) else way.name)
         except SessionNotFoundError:
             continue
+    for way in ways:
+        # Of a deleted session only what it was can be seen.
+        if way.point is not None and was_deleted(manager, way.name):
+            return _of_deleted(manager, way)
     for search in (_by_beginning, _by_tool):
         for way in ways:
             names = search(manager, way.name)
@@ -128,6 +132,13 @@ def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
             if names:
                 return way._replace(name=names[0]), manager.load_session(names[0])
     raise missing(manager, ways[-1].name)
+
+
+def _of_deleted(manager: SessionManager, way: Reading) -> tuple[Reading, Session]:
+    assert way.point is not None
+    if way.point.isdecimal():
+        return way, manager.history(way.name).at(before_delete(manager, way.name))
+    return way._replace(point=None), manager.history(way.name).at(moment_of(manager, way.name, way.point))
 
 
 def part_of(manager: SessionManager, session: Session, way: Reading) -> Part:
@@ -186,6 +197,23 @@ def refuse_taken(manager: SessionManager, name: str) -> None:
         raise CommandError(f"a session called {name!r} exists already: take another name", REFUSED)
 
 
+def was_deleted(manager: SessionManager, name: str) -> bool:
+    """Tell whether a session of this name is gone, and its history is there."""
+    return any(info.name == name for info in manager.deleted_sessions())
+
+
+def before_delete(manager: SessionManager, name: str) -> str:
+    """Return the id of the state that a deleted session had last.
+
+    Raises:
+        CommandError: nothing is known of it.
+    """
+    for entry in manager.history(name):
+        if entry.kind != "delete":
+            return entry.id
+    raise CommandError(f"nothing is known of {name!r} before it was deleted", NOT_FOUND)
+
+
 def past_name(manager: SessionManager, name: str) -> str:
     """Return the name of a session that is there, or was deleted.
 
@@ -222,6 +250,14 @@ def newest(manager: SessionManager) -> str:
 def missing(manager: SessionManager, name: str, more: Sequence[str] = ()) -> CommandError:
     """Return the error for a name that no session has; `more`: names that could have been meant besides."""
     from difflib import get_close_matches
+
+    if was_deleted(manager, name):
+        again = f"{'-- ' if name.startswith('-') else ''}{quoted(name)}"
+        return CommandError(
+            f"{quoted(name)} was deleted: `coda-session restore {again}` brings it back, "
+            f"and `coda-session show {quoted(f'{name}@{{1}}')}` shows it",
+            NOT_FOUND,
+        )
 
     near = get_close_matches(name, [*(info.name for info in manager.list_sessions(hidden=True)), *more], 1)
     hint = f"did you mean {quoted(near[0])}?" if near else "`coda-session list` shows the names"

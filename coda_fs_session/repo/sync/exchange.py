@@ -16,9 +16,9 @@ from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, Unsupp
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
 from ..content.state import State
+from ..dry_run import dry
 from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
-from .dry import tried
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
 from .side import Found, Side
@@ -39,7 +39,7 @@ def sync(
 ) -> SyncReport:
     """Copy what is missing or further on from one store to the other; see `SessionManager.sync`."""
     if dry_run:
-        ours, theirs = tried(ours, theirs), tried(theirs, ours)
+        ours, theirs = dry(ours, theirs), dry(theirs, ours)
     return _Sync(ours, theirs, direction, progress).run()
 
 

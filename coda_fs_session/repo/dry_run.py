@@ -1,4 +1,4 @@
-"""Trying a sync out: the two stores as they are, with what would be written kept in memory."""
+"""A store as it is, in which what is written stays in memory: what a sync or a merge would do, before it is done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 
-from ...backends.base import (
+from ..backends.base import (
     Backend,
     MachineState,
     NewObject,
@@ -18,38 +18,42 @@ from ...backends.base import (
     Snapshot,
     Token,
 )
-from ..repository import Repository
-from ..reverts.marker import Look
-from ..storage import RepoStorage
+from .repository import Repository
+from .reverts.marker import Look
+from .storage import RepoStorage
+
+_NOBODY = "nobody-00000000"
+"""The replica of refs where this machine has none yet."""
 
 
-def tried(storage: RepoStorage, other: RepoStorage) -> RepoStorage:
-    """Return a storage that begins as one of the two stores of a sync is, and writes nothing.
+def dry(storage: RepoStorage, source: RepoStorage | None = None) -> RepoStorage:
+    """Return a storage that begins as another one is; whatever is done in it, nothing of that is in the store.
 
     Args:
-        other: the one that objects come from.
+        source: where all objects come from that are written; of these no more is kept than that they were.
     """
     repo = storage.repo
-    backend = DryBackend(repo.backend, other.repo.backend)
+    backend = DryBackend(repo.backend, None if source is None else source.repo.backend)
     settings = repo.settings._replace(read_only=True)
     return RepoStorage(Repository(backend, DryState(repo.machine), settings), seen=Look(None, []))
 
 
 class DryBackend(Backend):
-    """Passes on what reads. What is written to refs stays in memory, and of objects only that they were written.
+    """Passes on what reads, and keeps in memory what is written.
 
     It has the verbs and few of the hints: a sync lists everything in any case.
 
     Args:
-        source: the backend whose objects are written here.
+        source: the backend that has all objects that are written here, if there is one.
     """
 
-    def __init__(self, inner: Backend, source: Backend) -> None:
+    def __init__(self, inner: Backend, source: Backend | None) -> None:
         self.capabilities = inner.capabilities
         self._inner = inner
         self._source = source
-        self._refs: dict[RefKey, Snapshot] = {}
         self._sizes: dict[str, int] = {}
+        self._objects: dict[str, bytes] = {}
+        self._refs: dict[RefKey, Snapshot] = {}
         self._serial = count(1)
 
     def prepare(self) -> None:
@@ -62,21 +66,28 @@ class DryBackend(Backend):
         return self._inner.locate(key)
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
-        return self._holder(identity).get_object(identity, size=size, limit=limit)
+        written = self._objects.get(identity)
+        return self._holder(identity).get_object(identity, size=size, limit=limit) if written is None else written
 
     def object_pieces(self, identity: str) -> Iterator[bytes]:
-        return self._holder(identity).object_pieces(identity)
+        written = self._objects.get(identity)
+        return self._holder(identity).object_pieces(identity) if written is None else iter((written,))
 
     def _holder(self, identity: str) -> Backend:
-        return self._source if identity in self._sizes else self._inner
+        return self._source if self._source is not None and identity in self._sizes else self._inner
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         for new in objects:
             self._sizes[new.id] = len(new.data)
+            if self._source is None:
+                self._objects[new.id] = new.data
 
     def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
-        # They are verified once the last was read.
-        self._sizes[identity] = sum(map(len, pieces))
+        if self._source is None:
+            super().put_large_object(identity, size, pieces, compress=compress)
+        else:
+            # They are verified once the last was read.
+            self._sizes[identity] = sum(map(len, pieces))
 
     def objects(self) -> Iterator[tuple[str, int]]:
         yield from {**dict(self._inner.objects()), **self._sizes}.items()
@@ -139,7 +150,7 @@ class DryState(MachineState):
         return self._inner.replica(known)
 
     def choose_replica(self) -> str:
-        raise AssertionError("a sync writes under no id of its own")
+        return _NOBODY
 
     def lock(self, *keys: str) -> AbstractContextManager[object]:
         return nullcontext()
