@@ -143,8 +143,6 @@ def test_two_deleted_sessions_of_one_name(here: Machine, derived: str) -> None:
     assert here.manager().deleted_sessions() == []
 
 
-@pytest.mark.parametrize(
-    "label", ["0123456789ab/000000000000:3", "0123456789ab.1/0", "deadbeef:1:0", "deadbeef"]
-)
+@pytest.mark.parametrize("label", ["0123456789ab/000000000000:3", "0123456789ab.1/0", "deadbeef:1:0", "deadbeef"])
 def test_labels_that_could_be_ids(label: str) -> None:
     assert looks_like_id(label)
