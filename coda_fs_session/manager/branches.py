@@ -74,7 +74,7 @@ class Branches(Uncopied):
         Raises:
             StoreError: the store cannot be listed.
         """
-        return tree_of_all(self._manager)
+        return tree_of_all(self._manager._storage, self._manager._engine)
 
     @operation
     def diff(self, a: str, b: str) -> Diff:
@@ -184,10 +184,9 @@ class Branches(Uncopied):
         return Live(head.messages, head.start)
 
 
-def tree_of_all(core: Core) -> Tree:
+def tree_of_all(storage: SessionStorage, engine: RepoStorage | None) -> Tree:
     """Return all sessions of a store by which came from which."""
-    infos: list[SessionInfo] = core._storage.list_all() or []
-    engine = core._engine
+    infos: list[SessionInfo] = storage.list_all() or []
     if engine is None:
         return tree_of(_known(with_origin(info)) for info in infos)
     return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)

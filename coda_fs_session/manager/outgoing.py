@@ -30,7 +30,9 @@ def outgoing(manager: Manager, names: Iterable[str] | None, *, branches: bool) -
     if names is None:
         names = sorted(info.name for info in manager._storage.list_all() or ())
     if branches:
-        names = tree_of_all(manager).with_branches([manager._load(checked_name(name)).name for name in names])
+        names = tree_of_all(manager._storage, manager._engine).with_branches(
+            [manager._load(checked_name(name)).name for name in names]
+        )
     return [manager._load(checked_name(name)) for name in dict.fromkeys(names)]
 
 
