@@ -130,7 +130,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.open_store": (*ENGINE, "config", "backends"),
     # The one in front that writes a file: as the store does, through the same calls.
     "manager.outside": ("errors", "process.system", "backends.disk.files", "backends.disk.new_files"),
-    "manager.outgoing": ("patterns", "format.names", "hooks.redact", "session.", "manager.branches", "manager.core"),
+    "manager.outgoing": (
+        *("patterns", "format.names", "hooks.redact", "session.", "repo.going_back"),
+        *("interchange.writers", "manager.branches", "manager.core"),
+    ),
     # It looks at the databases of others as a store that is read only looks at its own.
     "manager.databases": ("errors", "process.system", "backends.sqlite.unchanged", "manager.outside"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),

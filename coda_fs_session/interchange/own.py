@@ -13,7 +13,7 @@ from .fields import Keep
 from .parsing import elements
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
-from .tree import Branch, MessageTree, made_id
+from .tree import Branch, MessageTree, Tag, made_id
 
 NAME = "coda"
 _ONE = re.compile(rb'\{\s*"name"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"messages"\s*:\s*\[')
@@ -81,8 +81,19 @@ def _branch(session: Any, names: dict[str, int], made: list[Branch], place: str)
         above = made_id(above, message)
         branch.ids.append(above)
     branch.title, branch.metadata = name, metadata
+    tags = session.get("tags", [])
+    branch.tags = [_tag(tag, branch, place) for tag in (tags if isinstance(tags, list) else [tags])]
     branch.created, branch.updated = _time(session.get("created_at")), _time(session.get("updated_at"))
     return branch
+
+
+def _tag(value: Any, branch: Branch, place: str) -> Tag:
+    if isinstance(value, dict):
+        label, at, messages = value.get("label"), value.get("at"), value.get("messages", [])
+        are = isinstance(messages, list) and all(isinstance(message, dict) for message in messages)
+        if isinstance(label, str) and type(at) is int and 0 <= at <= branch.length and are:
+            return Tag(label, at, messages)
+    raise ExportError(f"has a tag of {branch.title!r} that is none: {value!r:.80}", place)
 
 
 def _time(value: Any) -> datetime | None:

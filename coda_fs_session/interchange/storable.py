@@ -47,6 +47,8 @@ def make_storable(tree: MessageTree, branches: list[Branch], store: Store | None
             for change in changes:
                 name = branch.ids[place]
                 tree.notes.append(f"{tree.id}, {name}: {change.path} was {change.was}, and is {change.became} now")
+        for tag in branch.tags:
+            tag.label, tag.messages = _text(tag.label), jsonable(tag.messages)[0]
         branch.metadata = jsonable(branch.metadata)[0]
         # Metadata of sessions say what they were imported from.
         branch.id, branch.ids = _text(branch.id), [_text(name) for name in branch.ids]

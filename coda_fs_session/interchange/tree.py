@@ -73,6 +73,19 @@ class MessageTree:
 
 
 @dataclass(slots=True)
+class Tag:
+    """A state that a session was at, and what its source calls that.
+
+    Attributes:
+        at: it has so many of the first messages of the session; `messages` come after these.
+    """
+
+    label: str
+    at: int
+    messages: list[Message] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Branch:
     """One session of a tree: messages that follow on those of another one.
 
@@ -83,6 +96,7 @@ class Branch:
         messages: its own; `ids` has, for each, the record that it is of.
         current: whether it ends with the record that the source shows last.
         title, metadata, created, updated: what the source says of this session alone.
+        tags: names of states that it was at, the oldest first.
         lines: its messages as they are stored, where no hook changes them.
     """
 
@@ -96,6 +110,7 @@ class Branch:
     metadata: dict[str, Any] = field(default_factory=dict)
     created: datetime | None = None
     updated: datetime | None = None
+    tags: list[Tag] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
 
     @property

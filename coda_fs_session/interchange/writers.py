@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..format.jsonl import encode_value
+from ..format.jsonl import decode_all, encode_value
 from ..format.names import session_key
 from ..session.session import Session
 from .export import export_document
@@ -16,6 +16,13 @@ from .own import FAMILY
 from .page import page_of
 from .pairs import PREFERENCES, pairs
 from .training import OpenAILines, sharegpt_line
+
+
+class Tagged(NamedTuple):
+    """A label, and the session as it was then."""
+
+    label: str
+    session: Session
 
 
 class Writer(NamedTuple):
@@ -32,11 +39,16 @@ class Writer(NamedTuple):
     is_of_several: bool = False
 
 
-def writer(form: str, prefer: str = "continued") -> Writer:
+def _no_tags(_session: Session) -> list[Tagged]:
+    return []
+
+
+def writer(form: str, prefer: str = "continued", tags: Callable[[Session], list[Tagged]] = _no_tags) -> Writer:
     """Return the writer of a form.
 
     Args:
         prefer: which of two answers preference pairs take.
+        tags: returns the tags of a session, for forms that have these.
 
     Raises:
         ValueError: there is none, or no such preference.
@@ -45,8 +57,10 @@ def writer(form: str, prefer: str = "continued") -> Writer:
         raise ValueError(f"prefer must be one of {', '.join(PREFERENCES)}, not {prefer!r}")
     if form in _PAIRS:
         return Writer(".jsonl", partial(pairs, form=form, prefer=prefer), is_of_several=True)
+    if form == "family":
+        return Writer(".json", partial(_family, tags=tags), is_of_several=True)
     if form not in _WRITERS:
-        raise ValueError(f"format must be one of {', '.join((*_WRITERS, *_PAIRS))}, not {form!r}")
+        raise ValueError(f"format must be one of {', '.join((*_WRITERS, *_OF_SEVERAL))}, not {form!r}")
     return _WRITERS[form]
 
 
@@ -84,7 +98,7 @@ def _openai(sessions: Iterable[Session]) -> Iterator[bytes]:
     return (lines.line(session) for session in sessions)
 
 
-def _family(sessions: Iterable[Session]) -> Iterator[bytes]:
+def _family(sessions: Iterable[Session], tags: Callable[[Session], list[Tagged]]) -> Iterator[bytes]:
     """Yield a document in which each message is once: a session has its own, and says what it has from another one."""
     yield b'{\n"%b": 1,\n"sessions": [' % FAMILY.encode()
     known: dict[bytes, tuple[str, int]] = {}
@@ -102,10 +116,20 @@ def _family(sessions: Iterable[Session]) -> Iterator[bytes]:
         yield separator + encode_value(head, "")[:-1] + b',"messages": ['
         separator = b",\n"
         yield b",".join(b"\n" + line for line in lines[at:])
-        yield b'\n],"metadata": %b,' % encode_value(session.metadata, "metadata")
+        told = [_told(lines, tag) for tag in tags(session)]
+        yield b'\n],"tags": %b' % encode_value(told, "") if told else b"\n]"
+        yield b',"metadata": %b,' % encode_value(session.metadata, "metadata")
         times = {"created_at": session.created.isoformat(), "updated_at": session.updated.isoformat()}
         yield encode_value(times, "")[1:]
     yield b"\n]\n}\n"
+
+
+def _told(lines: list[bytes], tag: Tagged) -> dict[str, Any]:
+    """Say what a tag names: so many of the first messages of its session, and after these its own."""
+    then = list(tag.session._state.copy.lines())
+    at = next((place for place, pair in enumerate(zip(then, lines, strict=False)) if pair[0] != pair[1]), -1)
+    at = min(len(then), len(lines)) if at < 0 else at
+    return {"label": tag.label, "at": at} | ({"messages": decode_all(then[at:])} if then[at:] else {})
 
 
 _WRITERS = {
@@ -116,7 +140,6 @@ _WRITERS = {
     "html": Writer(".html", _each(page_of)),
     "openai": Writer(".jsonl", _openai, is_of_several=True),
     "sharegpt": Writer(".jsonl", lambda sessions: map(sharegpt_line, sessions), is_of_several=True),
-    "family": Writer(".json", _family, is_of_several=True),
 }
 _PAIRS = ("dpo", "trl")
 _OF_SEVERAL = (*_PAIRS, "family")

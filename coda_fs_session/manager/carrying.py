@@ -94,10 +94,11 @@ class Carrying(Manager):
             FileExistsError: a file is there, and `overwrite` is false. Of those for one folder none was written.
         """
         from ..interchange.writers import file_name, writer
-        from .outgoing import outgoing, redaction
+        from .outgoing import outgoing, redaction, tagging
         from .outside import make_folder_outside, refuse_taken, write_outside
 
-        chosen, redacted = writer(format, prefer), redaction(self, redact)
+        redacted = redaction(self, redact)
+        chosen = writer(format, prefer, tagging(self, redacted))
         found = outgoing(self, names, branches=branches)
         if chosen.is_of_several:
             return [write_outside(path, chosen.write(map(redacted, found)), overwrite=overwrite)]

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ..errors import SessionExistsError
+from ..errors import InvalidNameError, SessionExistsError, UnsupportedError
+from ..format.jsonl import encode_message
 from ..format.names import checked_name
 from ..interchange import own
 from ..interchange.naming import branch_name, name_of, short_id, title_of
 from ..interchange.times import moment
 from ..interchange.tree import Branch, Message, MessageTree, identity
+from ..repo.going_back import GoingBack
 from ..session.imported import IDENTITY, IMPORTED, import_note
 from ..session.session import Session
 from .branching import branch as make_branch
@@ -126,6 +128,8 @@ class TreeImport:
             self._create(branch, path, key)
             return
         self.made[_short(self._key(key))] = 1
+        if branch.tags:
+            self.notes.append(f"{known.name} was here already: the tags that it has stay, and it gets no others")
         lines = self._hooked(known.name, path)
         note = self._note(branch, key, lines)
         if known.note == note:
@@ -172,11 +176,13 @@ class TreeImport:
             self._count(key, len(branch.messages))
             self._known[self._key(key)] = Known(name, {})
             return
-        note = self._note(branch, key, self._hooked(name, path))
+        states = [*self._tagged(branch, path), path]
+        first = states[0]
+        note = self._note(branch, key, self._hooked(name, first))
         metadata = dict(branch.metadata) | self._described(branch, key, note)
         created, updated = self._times(branch, path.messages)
         for candidate in self._free(name):
-            session = Session(candidate, path.messages, metadata, created_at=created, updated_at=updated)
+            session = Session(candidate, first.messages, metadata, created_at=created, updated_at=updated)
             try:
                 self._manager._save(session)
             except SessionExistsError:
@@ -185,6 +191,7 @@ class TreeImport:
                 continue
             self._count(key, len(branch.messages))
             self._made(key, session.name, note)
+            self._go_through(session, branch, key, states)
             return
 
     def _fork(self, branch: Branch, path: _Path, key: str, parent: Session, same: int) -> None:
@@ -207,8 +214,13 @@ class TreeImport:
             note = self._note(branch, key, self._hooked(candidate, path))
             session.metadata.pop(SOURCE, None)
             session.metadata.update(branch.metadata)
-            self._save(session, branch, path, same, note)
+            states = [*self._tagged(branch, path), path]
+            if branch.tags:
+                note = self._note(branch, key, self._hooked(candidate, states[0]))
+                same = min(same, _same(states[0].lines, path.lines))
+            self._save(session, branch, states[0], same, note)
             self._made(key, session.name, note)
+            self._go_through(session, branch, key, states)
             return
 
     def _save(self, session: Session, branch: Branch, path: _Path, at: int | None, note: dict[str, Any]) -> None:
@@ -234,6 +246,32 @@ class TreeImport:
             _, updated = self._times(branch, path.messages)
             self._manager._save(session, updated=updated)
         self._known[self._key(str(note["branch"]))] = Known(session.name, note)
+
+    def _tagged(self, branch: Branch, path: _Path) -> list[_Path]:
+        """Return the states that the tags of a session name."""
+        states = []
+        for tag in branch.tags:
+            messages = [*path.messages[: tag.at], *tag.messages]
+            states.append(_Path(messages, [], [encode_message(message, "") for message in messages]))
+        return states
+
+    def _go_through(self, session: Session, branch: Branch, key: str, states: list[_Path]) -> None:
+        """Bring a session from the first of its states to the last one, and tag the others.
+
+        Its note tells of the state that it is at. So an import that was ended in between goes on as with any other.
+        """
+        engine = self._manager._engine
+        for tag, state, following in zip(branch.tags, states, states[1:], strict=False):
+            try:
+                if engine is None:
+                    raise UnsupportedError("a store without a history has no tags")
+                GoingBack(engine).tag(session.name, tag.label, None)
+                self._manager._storage.refresh(session)
+            except (InvalidNameError, UnsupportedError) as error:
+                self.notes.append(f"{session.name}: the tag {tag.label!r} was left out: {error}")
+            same = _same(state.lines, following.lines)
+            at = None if same == len(state.lines) == len(following.lines) else same
+            self._save(session, branch, following, at, self._note(branch, key, self._hooked(session.name, following)))
 
     def _described(self, branch: Branch, key: str, note: dict[str, Any]) -> dict[str, Any]:
         described: dict[str, Any] = {IMPORTED: note}

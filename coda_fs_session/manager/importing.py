@@ -169,6 +169,8 @@ class Importer:
                 return 0
             hashed.update(f"{branch.id}\0{branch.parent}\0{branch.at}\0".encode(errors="replace"))
             hashed.update(b"\n".join(branch.lines))
+            if branch.tags:
+                hashed.update(repr(branch.tags).encode(errors="replace"))
         report.conversations += 1
         report.notes += [f"{tree.format} {tree.title or tree.id}: {note}" for note in tree.notes]
         digest = hashed.hexdigest()[:32]

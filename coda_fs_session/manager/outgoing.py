@@ -7,7 +7,9 @@ from typing import Any
 
 from ..format.names import checked_name
 from ..hooks.redact import Redact
+from ..interchange.writers import Tagged
 from ..patterns import of_option
+from ..repo.going_back import GoingBack
 from ..session.session import Session
 from .branches import tree_of_all
 from .core import Manager
@@ -31,6 +33,22 @@ def outgoing(manager: Manager, names: Iterable[str] | None, *, branches: bool) -
         tree = tree_of_all(manager._storage, manager._engine)
         names = tree.with_branches([manager._load(checked_name(name)).name for name in names])
     return [manager._load(checked_name(name)) for name in dict.fromkeys(names)]
+
+
+def tagging(manager: Manager, redacted: Callable[[Session], Session]) -> Callable[[Session], list[Tagged]]:
+    """Return what tells the tags of a session, the oldest first; a storage that keeps no history has none."""
+    engine = manager._engine
+    if engine is None:
+        return lambda session: []
+    past = GoingBack(engine)
+
+    def tags(session: Session) -> list[Tagged]:
+        if not manager._storage.exists(session.name):
+            return []
+        entries = sorted(past.tags(session.name).items(), key=lambda item: (item[1].when, item[0]))
+        return [Tagged(label, redacted(past.past(session.name, label))) for label, _ in entries]
+
+    return tags
 
 
 def redaction(manager: Manager, given: str | list[str] | None) -> Callable[[Session], Session]:

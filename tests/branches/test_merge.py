@@ -363,33 +363,6 @@ def test_a_result_that_is_too_large(tmp_path: Path) -> None:
     assert manager.load_session("one").revision == before
 
 
-def test_cherry_pick(here: Machine) -> None:
-    """What is picked comes at the end, in the order that was asked for; a later merge does not bring it again."""
-    here.create("trunk", said("a", "b", "ok"))
-    here.manager().create_session("twig", branch_from="trunk", at=2)
-    here.change("twig", "ok", "idea", "ok", "more")
-    report = here.manager().branches.cherry_pick("twig", [3, 2], "trunk")
-    assert (report.name, report.added) == ("trunk", 2)
-    assert here.read("trunk") == ["a", "b", "ok", "idea", "ok"]
-    assert here.read("twig") == ["a", "b", "ok", "idea", "ok", "more"]
-    here.manager().branches.merge("twig", "trunk")
-    assert sorted(here.read("trunk")) == sorted(["a", "b", "ok", "idea", "ok", "more"])
-
-
-def test_what_was_picked_and_taken_away_stays_away(here: Machine) -> None:
-    """A picked message that was edited or removed since does not come back with a merge."""
-    here.create("trunk", said("a"))
-    here.manager().create_session("twig", branch_from="trunk")
-    here.change("twig", "idea", "more")
-    here.manager().branches.cherry_pick("twig", [1], "trunk")
-    manager = here.manager()
-    session = manager.load_session("trunk")
-    session.messages = said("a", "better idea")
-    manager.save_session(session)
-    here.manager().branches.merge("twig", "trunk")
-    assert sorted(here.read("trunk")) == ["a", "better idea", "more"]
-
-
 def test_branches_of_a_session(here: Machine) -> None:
     """The branches of a session are listed, those of others are not."""
     here.create("trunk", said("a", "b"))

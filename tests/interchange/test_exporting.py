@@ -12,6 +12,8 @@ from storekit import open_store
 
 from coda_fs_session import SessionManager, UnsupportedError
 
+from .test_importing import Four
+
 CALL = {"id": "c1", "type": "function", "function": {"name": "run", "arguments": '{"a": 1}'}}
 TALK: list[dict[str, Any]] = [
     {"role": "system", "content": "Be kind"},
@@ -197,6 +199,73 @@ def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
             assert (twin.created, twin.updated) == (session.created, session.updated)
         assert other.load_session("talk 2").metadata["topic"] == "x"
         assert other.load_session("talk 2").parent == "talk"
+
+
+STATES = ["AB", "ABCD", "ABX", "", "ABCD", "ABC"]
+
+
+@pytest.mark.parametrize("backend", ["files", "sqlite", "memory"])
+def test_tags_of_a_family(backend: str, tmp_path: Path) -> None:
+    """They come back with what they name, also where that is no beginning of its session, and of a branch too."""
+    with open_store(tmp_path / "store", backend=backend) as manager:
+        fill(manager, "s", [])
+        for number, state in enumerate(STATES):
+            session = manager.load_session("s")
+            session.messages = [{"role": "user", "content": each} for each in state]
+            manager.save_session(session)
+            manager.history("s").tag(f"v{number}")
+        branch = manager.create_session("s 2", branch_from="s", at=2)
+        branch.add_message({"role": "user", "content": "Z"})
+        manager.save_session(branch)
+        manager.history("s 2").tag("new")
+        manager.history("s 2").tag("old", 2)
+        before = {name: _tags(manager, name) for name in ("s", "s 2")}
+        assert list(before["s"].values()) == [list(state) for state in STATES]
+        (path,) = manager.export_sessions(None, tmp_path / "a.json", format="family")
+        assert path.read_text(encoding="utf-8").count('"D"') == 2, "what no session has any more"
+        with open_store(tmp_path / "other", backend=backend) as other:
+            assert other.import_sessions(path).unreadable == []
+            assert {name: _tags(other, name) for name in ("s", "s 2")} == before
+            assert [other.load_session(name).messages for name in ("s", "s 2")] == [
+                manager.load_session(name).messages for name in ("s", "s 2")
+            ]
+            report = other.import_sessions(path, again=True)
+            assert (report.messages, report.unchanged) == (0, 1)
+            assert {name: _tags(other, name) for name in ("s", "s 2")} == before
+
+
+def _tags(manager: SessionManager, name: str) -> dict[str, list[str]]:
+    history = manager.history(name)
+    return {label: [each["content"] for each in history.at(label).messages] for label in sorted(history.tags())}
+
+
+@pytest.mark.parametrize("tag", [1, {}, {"label": "x", "at": 9}, {"label": "x", "at": 0, "messages": [1]}])
+def test_tags_that_are_none(tag: Any, manager: SessionManager, tmp_path: Path) -> None:
+    """They are an error of the file, and nothing of it is stored."""
+    (path,) = manager.export_sessions(None, tmp_path / "a.json", format="family")
+    document = json.loads(path.read_bytes())
+    document["sessions"][0]["tags"] = [tag]
+    path.write_text(json.dumps(document))
+    with open_store(tmp_path / "other") as other:
+        assert "tag" in str(other.import_sessions(path).unreadable)
+        assert other.list_sessions() == []
+
+
+def test_odd_tags(manager: SessionManager, tmp_path: Path) -> None:
+    """One of a branch may be of what was before the fork; one whose label is impossible is left out, with a note."""
+    (path,) = manager.export_sessions(None, tmp_path / "a.json", format="family")
+    document = json.loads(path.read_bytes())
+    tags = [{"label": "early", "at": 1}, {"label": "\0", "at": 2}, {"label": "0123456789ab:3", "at": 3}]
+    document["sessions"].append({"name": "two", "parent": "talk", "at": 4, "messages": [{"role": "x"}], "tags": tags})
+    path.write_text(json.dumps(document))
+    with open_store(tmp_path / "other") as other:
+        report = other.import_sessions(path)
+        assert (report.unreadable, len(report.notes)) == ([], 2)
+        assert [len(other.history("two").at(label)) for label in other.history("two").tags()] == [1]
+        assert other.load_session("two").messages == [*TALK[:4], {"role": "x"}]
+    with SessionManager(storage=Four()) as plain:
+        assert "early" in str(plain.import_sessions(path).notes)
+        assert plain.load_session("two").messages == [*TALK[:4], {"role": "x"}]
 
 
 def test_preference_pairs(manager: SessionManager, tmp_path: Path) -> None:
