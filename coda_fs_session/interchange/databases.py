@@ -84,6 +84,12 @@ def opened(file: Given) -> Iterator[Database]:
         raise unreadable(file.place, error) from error
 
 
+def is_database(file: Given) -> bool:
+    """Tell whether a file is a database, by its first bytes."""
+    with file.stream() as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+
+
 def json_of(text: Any) -> Any:
     """Return the value that a column has as JSON; None where it is none."""
     try:

@@ -1,12 +1,14 @@
-"""opencode: sessions, messages and parts in a file each, below ``~/.local/share/opencode/storage``."""
+"""opencode: the database ``opencode.db``, and sessions, messages and parts that older versions wrote in a file each."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from .databases import Database, Row, is_database, json_of, opened
 from .fields import Fields, Keep, base_name, call, content_of, left_out, message, text_part
 from .parsing import parsed
 from .skipping import Skips, nothing
@@ -16,17 +18,21 @@ from .tree import Message, MessageTree, Node
 
 NAME = "opencode"
 _MOST = 64 * 1024 * 1024
+_TABLES = {"session", "message", "part"}
+_COLUMNS = {"project_id": "projectID", "parent_id": "parentID"}
 
 Record = dict[str, Any]
 
 
 def picks(name: str) -> bool:
     """Tell whether a file in a folder may be one of this format."""
-    return name.endswith(".json")
+    return name.endswith((".json", ".db"))
 
 
 def fits(head: Head) -> bool:
     """Tell whether a file is of this format."""
+    if head.tables >= _TABLES:
+        return True
     if head.kind != b"{" or head.has("parentUuid") or head.has("projectHash") or head.has("mapping"):
         return False
     return (head.has("sessionID", "id") and (head.has("role") or head.has("messageID", "type"))) or (
@@ -35,37 +41,99 @@ def fits(head: Head) -> bool:
 
 
 def links(file: SourceFile) -> set[str]:
-    """Return what a file shares with those that it is read together with: all of a session."""
-    record = _record(file)
-    found = record and (_text(record, "sessionID") or _text(record, "id"))
-    return {found or file.path}
+    """Return what a file shares with those that it is read together with: all of a session, also of a database."""
+    if is_database(file):
+        with opened(file) as database:
+            return set(_sessions(database))
+    return {_session_of(_record(file)) or file.path}
 
 
 def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Skips = nothing) -> Iterator[MessageTree]:
-    """Yield the session that files are of; it has no branches."""
-    session: Record = {}
-    messages: dict[str, Record] = {}
-    parts: dict[str, dict[str, Record]] = {}
-    tree = MessageTree(NAME, "")
+    """Yield the sessions that files are of, each once: what a database has counts more. They have no branches."""
+    done: set[str] = set()
+    others: dict[str, list[tuple[SourceFile, Record | None]]] = {}
     for file in sorted(files, key=lambda each: each.name):
+        if is_database(file):
+            with opened(file) as database:
+                for name, row in _sessions(database).items():
+                    if name not in done:
+                        done.add(name)
+                        yield from _made(_of_rows(database, name, row, file.name, problems), keep)
+            continue
         record = _record(file)
+        others.setdefault(_session_of(record), []).append((file, record))
+    for name, records in others.items():
+        if name not in done:
+            yield from _made(_of_files(records, problems), keep)
+
+
+@dataclass(slots=True)
+class _Session:
+    """The records of a session."""
+
+    about: Record = field(default_factory=dict)
+    messages: dict[str, Record] = field(default_factory=dict)
+    parts: dict[str, dict[str, Record]] = field(default_factory=dict)
+
+
+def _of_files(records: list[tuple[SourceFile, Record | None]], problems: list[str]) -> _Session:
+    session = _Session()
+    for file, record in records:
         if record is None:
             # Written by parts: this one is not whole yet.
             problems.append(f"{file.name} is no JSON object: it was left out")
         elif _text(record, "messageID"):
-            parts.setdefault(record["messageID"], {})[_text(record, "id")] = record
+            session.parts.setdefault(record["messageID"], {})[_text(record, "id")] = record
         elif _text(record, "sessionID"):
-            messages[_text(record, "id")] = record
+            session.messages[_text(record, "id")] = record
         else:
-            session = record
-    for orphan in parts.keys() - messages.keys():
-        tree.notes.append(f"parts of message {orphan} were left out: its own file is not there")
-    _describe(tree, session, messages, keep)
+            session.about = record
+    return session
+
+
+def _sessions(database: Database) -> dict[str, Row]:
+    """Return the rows of sessions by their ids; of one that only messages name, the id alone."""
+    rows = database.rows("SELECT * FROM session ORDER BY time_created, id")
+    rows += database.rows("SELECT DISTINCT session_id AS id FROM message ORDER BY id")
+    found: dict[str, Row] = {}
+    for row in rows:
+        found.setdefault(str(row["id"]), row)
+    return found
+
+
+def _of_rows(database: Database, name: str, row: Row, place: str, problems: list[str]) -> _Session:
+    """Return the records of a session as its files would have them."""
+    known = {key: value for key, value in row.items() if value is not None}
+    times = {key: known.pop(f"time_{key}") for key in ("created", "updated") if f"time_{key}" in known}
+    session = _Session({_COLUMNS.get(key, key): value for key, value in known.items()} | {"time": times})
+    for each in database.rows("SELECT * FROM message WHERE session_id = ? ORDER BY id", name):
+        data = json_of(each["data"])
+        if isinstance(data, dict):
+            session.messages[str(each["id"])] = {"id": each["id"], "sessionID": name, **data}
+        else:
+            problems.append(f"{place}: message {each['id']} is no JSON object: it was left out")
+    for each in database.rows("SELECT * FROM part WHERE session_id = ? ORDER BY id", name):
+        data, above = json_of(each["data"]), str(each["message_id"])
+        if isinstance(data, dict):
+            about = {"id": each["id"], "sessionID": name, "messageID": above}
+            session.parts.setdefault(above, {})[str(each["id"])] = about | data
+        else:
+            problems.append(f"{place}: part {each['id']} is no JSON object: it was left out")
+    return session
+
+
+def _made(session: _Session, keep: Keep) -> Iterator[MessageTree]:
+    tree = MessageTree(NAME, "")
+    messages = session.messages
+    for orphan in session.parts.keys() - messages.keys():
+        tree.notes.append(f"parts of message {orphan} were left out: it is not there itself")
+    _describe(tree, session.about, messages, keep)
     left = Counter[str]()
     above: str | None = None
-    for name in _ordered(messages, session.get("messages")):
-        its = parts.get(name, {})
-        said = [its[part] for part in _ordered(its, messages[name].get("parts"))]
+    for name in _ordered(messages, session.about.get("messages"), _time):
+        its = session.parts.get(name, {})
+        # Ids of parts grow, and not every part has a time.
+        said = [its[part] for part in _ordered(its, messages[name].get("parts"), lambda _: 0)]
         above = tree.add(Node(name, above, messages_of(name, messages[name], said, left, keep))).id
     tree.current = above or ""
     tree.notes += left_out(left)
@@ -84,12 +152,12 @@ def _describe(tree: MessageTree, session: Record, messages: dict[str, Record], k
     tree.rest = {} if keep == "none" else fields.rest()
 
 
-def _ordered(records: dict[str, Record], listed: Any) -> list[str]:
+def _ordered(records: dict[str, Record], listed: Any, time: Callable[[Record], float]) -> list[str]:
     """Return the ids of records: those that are listed first, all others by their times and ids."""
     first = [name for name in listed if name in records] if isinstance(listed, list) else []
     known = set(first)
     others = [name for name in records if name not in known]
-    return [*dict.fromkeys(first), *sorted(others, key=lambda name: (_time(records[name]), name))]
+    return [*dict.fromkeys(first), *sorted(others, key=lambda name: (time(records[name]), name))]
 
 
 def _time(record: Record) -> float:
@@ -105,15 +173,23 @@ def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str]
         fields.take(key)
     content, calls, reasoning, results = [], list[Record](), list[Record](), list[Message]()
     usage = fields.take("tokens")
+    rests = list[Record]()
     for part in parts:
         kind = part.get("type")
+        inner = Fields(part)
+        for key in ("type", "sessionID", "messageID"):
+            inner.take(key)
         if kind == "text" and isinstance(part.get("text"), str):
-            content.append(text_part(part["text"]))
+            content.append(text_part(inner.text("text")))
+            rests.append(inner.rest())
         elif kind == "reasoning":
-            reasoning.append({"text": _text(part, "text")})
+            reasoning.append({"text": inner.text("text")})
+            rests.append(inner.rest())
         elif kind == "file":
-            url = _text(part, "url")
-            content.append({"type": "file", "file": {"filename": _text(part, "filename"), "file_data": url}})
+            content.append(
+                {"type": "file", "file": {"filename": inner.text("filename"), "file_data": inner.text("url")}}
+            )
+            rests.append(inner.rest())
         elif kind == "tool":
             made, result = _tool(name, part, keep)
             calls.append(made)
@@ -135,6 +211,10 @@ def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str]
         model=model,
         usage=usage,
     )
+    # More than its id: whether the program said it for the user, when it began.
+    told = [rest for rest in rests if rest.keys() - {"id"}]
+    if told and keep != "none":
+        answer["source"] = answer.get("source", {}) | {"parts": told}
     return [answer, *results]
 
 
@@ -149,7 +229,7 @@ def _tool(name: str, part: Record, keep: Keep) -> tuple[Record, list[Message]]:
     output = fields.take("state", "output")
     said = output if output is not None else error
     if said is None:
-        return made, []
+        return made | ({} if keep == "none" else {"source": fields.rest()}), []
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     failed = True if output is None else None
     result = message(*("tool", text, fields), keep=keep, tool_call_id=identity, name=tool, is_error=failed, id=name)
@@ -164,6 +244,10 @@ def _record(file: SourceFile) -> Record | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _session_of(record: Record | None) -> str:
+    return "" if record is None else _text(record, "sessionID") or _text(record, "id")
 
 
 def _text(record: Record, key: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from storekit import open_store
 
 from .chats import put
+from .databases import Tables, database
 from .sessions import counts
 from .trees import DATA, needs_samples, read_all, whole
 
@@ -82,6 +83,71 @@ def test_files_that_are_absent(missing: str) -> None:
     assert tree.id == "s1"
     assert len(problems) == 1
     assert any("m1" in note for note in tree.notes) == missing.startswith("message")
+
+
+def as_rows(files: dict[str, dict[str, Any]]) -> Tables:
+    """Return the tables that newer versions make of such files."""
+    tables: Tables = {"session": [], "message": [], "part": []}
+    for name, record in files.items():
+        data = dict(record)
+        time = data.get("time", {})
+        row = {"id": data.pop("id"), "time_created": time.get("created"), "time_updated": time.get("updated")}
+        if name.startswith("session"):
+            row |= {key: data[key] for key in ("title", "directory", "version")} | {
+                "project_id": "p",
+                "parent_id": None,
+            }
+        else:
+            row |= {"session_id": data.pop("sessionID")}
+            row |= {"message_id": data.pop("messageID")} if name.startswith("part") else {}
+            row["data"] = data
+        tables[name.partition("/")[0]].append(row)
+    return tables
+
+
+def test_a_database() -> None:
+    """It gives what files give, also out of both together; rows that are no JSON are left out, and told."""
+    (of_files,), _ = read_all(encoded(FILES))
+    tables = as_rows(FILES)
+    (of_rows,), problems = read_all({"opencode.db": database(tables)})
+    assert whole(of_rows) == whole(of_files)
+    assert (of_rows.id, of_rows.title, of_rows.project, of_rows.created) == ("s1", "T", "app", of_files.created)
+    assert (of_rows.rest, problems) == (of_files.rest | {"projectID": "p"}, [])
+    other = FILES["message/s1/m1.json"] | {"id": "m9", "sessionID": "s9"}
+    both, problems = read_all(
+        {"opencode.db": database(tables), "m9.json": json.dumps(other).encode(), **encoded(FILES)}
+    )
+    assert [tree.id for tree in both] == ["s1", "s9"]
+    tables["part"].append({"id": "z", "session_id": "s1", "message_id": "m1", "data": "{broken"})
+    tables["message"].append({"id": "y", "session_id": "s2", "data": {"role": "user"}})
+    (first, second), problems = read_all({"opencode.db": database(tables)})
+    assert (whole(first), second.id, second.title) == (whole(of_rows), "s2", None)
+    assert problems == ["opencode.db: part z is no JSON object: it was left out"]
+
+
+def test_parts_without_order_and_without_text() -> None:
+    """They come by their ids, as not all have a time; what else is said of a part is kept."""
+    files = {name: record for name, record in FILES.items() if not name.startswith("part")}
+    for name, said in (("c", {"text": "2"}), ("a", {"text": "1", "time": {"start": 5}, "synthetic": True}), ("b", {})):
+        files[f"part/m1/{name}.json"] = {"id": name, "sessionID": "s1", "messageID": "m1", "type": "text", **said}
+    (tree,), _ = read_all(encoded(files))
+    prompt = whole(tree)[0][0]
+    assert [each["text"] for each in prompt["content"]] == ["1", "2"]
+    assert prompt["source"]["parts"] == [{"id": "a", "time": {"start": 5}, "synthetic": True}]
+
+
+def test_an_import_of_both(tmp_path: Path) -> None:
+    """Files that a newer version made a database of are the same conversation, which goes on."""
+    for name, data in encoded(FILES).items():
+        put(tmp_path / "storage", name, data)
+    with open_store(tmp_path / "store") as manager:
+        manager.import_sessions(tmp_path / "storage")
+        late = {"part/m3/a.json": FILES["part/m1/a.json"] | {"messageID": "m3"}}
+        late["message/s1/m3.json"] = FILES["message/s1/m2.json"] | {"id": "m3", "time": {"created": 1737979900000}}
+        database(as_rows(FILES | late), tmp_path / "opencode.db")
+        places = (tmp_path / "opencode.db", tmp_path / "storage")
+        assert counts(manager.import_sessions(*places)) == (1, 0, 1, 1, 0, 0, 0)
+        assert counts(manager.import_sessions(*places)) == (1, 0, 0, 0, 0, 1, 0)
 
 
 def test_an_import(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "codex": ("~/.codex/sessions", "~/.codex/archived_sessions"),
         "gemini": ("~/.gemini/tmp",),
         "pi": ("~/.pi/agent/sessions",),
-        "opencode": ("~/.local/share/opencode/storage",),
+        "opencode": ("~/.local/share/opencode/opencode.db", "~/.local/share/opencode/storage"),
         "gptme": ("~/.local/share/gptme/logs",),
         "llm": (
             "~/.config/io.datasette.llm/logs.db",
