@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .repo.events.changes import SessionEvent
     from .repo.events.watch import Watch
     from .repo.history.entries import HistoryEntry
+    from .repo.maintenance.findings import CheckReport, Finding
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
@@ -76,6 +77,7 @@ _HOMES = {
     "ImportReport": "interchange.report",
     "History": "manager.history",
     "HistoryEntry": "repo.history.entries",
+    **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
     **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
@@ -105,11 +107,13 @@ __all__ = [
     "Branch",
     "Breakdown",
     "Change",
+    "CheckReport",
     "ConfigError",
     "CorruptionError",
     "Diff",
     "Difference",
     "ExportError",
+    "Finding",
     "History",
     "HistoryEntry",
     "HistoryError",

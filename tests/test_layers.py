@@ -90,7 +90,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.ancestry.shown"),
         *("repo.history.", "repo.index.rows", "repo.lookup.", "repo.writing.", "repo.storage"),
     ),
-    "repo.maintenance.": ("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
+    # What the engine tells of itself stands below it; what is looked at and mended in it, above.
+    "repo.maintenance.stats": (
+        *("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
+    ),
+    "repo.maintenance.": (
+        *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
+        "repo.maintenance.",
+    ),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
         "repo.source",
@@ -102,7 +109,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
-        *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.", "repo.lookup.", "repo.reverts."),
+        *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.stats", "repo.lookup.", "repo.reverts."),
         *("repo.late", "repo.saving", "repo.transacting", "repo.writing."),
     ),
     "repo.events.": (
@@ -142,7 +149,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "aio.": ("errors", "process.", "session.", "storage", "repo.events.", "repo.history.", "manager.", "aio."),
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
-        *("repo.branches.", "repo.events.", "repo.history.", "repo.sync.", "interchange.report"),
+        *("repo.branches.", "repo.events.", "repo.history.", "repo.maintenance.findings", "repo.sync."),
+        "interchange.report",
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.

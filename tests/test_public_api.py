@@ -56,6 +56,7 @@ def test_all_is_sorted_and_complete() -> None:
         *("Change", "ImportReport", "MakeStorable", "jsonable"),
         *("PendingSave", "Redact", "SessionHook", "Template", "Templates", "Transaction"),
         *("Breakdown", "SessionAnalytics", "Sharing"),
+        *("CheckReport", "Finding"),
         *("History", "HistoryEntry", "HistoryError", "HistoryExpiredError"),
         *(
             "Preview",

@@ -20,6 +20,7 @@ from ..storage import SessionStorage
 from .branches import AsyncBranches
 from .history import AsyncHistory
 from .iterators import AsyncWatch, MessageIterator
+from .maintenance import AsyncMaintenance
 from .transaction import AsyncTransaction
 from .turns import Turns
 from .verbs import verb as _verb
@@ -132,6 +133,11 @@ class AsyncSessionManager(Uncopied):
     def branches(self) -> AsyncBranches:
         """Sessions beside each other: `SessionManager.branches`, its verbs as coroutines."""
         return AsyncBranches(self)
+
+    @property
+    def maintenance(self) -> AsyncMaintenance:
+        """Keeping the store in order: `SessionManager.maintenance`, its verbs as coroutines."""
+        return AsyncMaintenance(self)
 
     async def call(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Call a function in a worker thread: ``await manager.call(session.get_messages, limit=10)``.

@@ -26,6 +26,7 @@ from .record import replica_of as replica_of
 from .verbs import OBJECT_LIMIT as OBJECT_LIMIT
 from .verbs import Capabilities as Capabilities
 from .verbs import NewObject as NewObject
+from .verbs import Oddity as Oddity
 from .verbs import Place as Place
 from .verbs import PlannedError as PlannedError
 from .verbs import RecordAheadError as RecordAheadError
@@ -34,6 +35,7 @@ from .verbs import RefRefusedError as RefRefusedError
 from .verbs import RefTakenError as RefTakenError
 from .verbs import RefWrite as RefWrite
 from .verbs import Snapshot as Snapshot
+from .verbs import StoredObject as StoredObject
 from .verbs import Verbs as Verbs
 from .verbs import mismatch as mismatch
 
@@ -83,6 +85,24 @@ class Backend(Verbs):
         for identity, _ in self.objects():
             if identity.startswith(group):
                 yield identity
+
+    def stored_objects(self) -> Iterator[StoredObject]:
+        """Yield each place at which something of an object is kept, so some objects twice; none is read.
+
+        The default knows one place of each.
+        """
+        for identity, size in self.objects():
+            yield StoredObject(identity, self.locate(identity), size)
+
+    def oddities(self, *, full: bool) -> Iterator[Oddity]:
+        """Yield what is wrong with how the store is kept, beside its refs and objects; nothing is changed.
+
+        The default knows of nothing.
+
+        Args:
+            full: look also at what takes reading it.
+        """
+        yield from ()
 
     def ref_token(self, key: RefKey) -> Token | None:
         """Return the token of one ref, without reading it; None where there is none."""

@@ -37,7 +37,7 @@ MOST_REFS = 1024
 MOST_BYTES = 16 * 1024 * 1024
 """What is held back at most, or little more; then it is written."""
 
-_FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "refs", "hold", "together"}
+_FLUSHING = WRITING | {"objects", "object_groups", "object_ids", "stored_objects", "refs", "hold", "together"}
 """Verbs before which everything is written, unless the thread that holds back has its own way with them."""
 
 Written = Sequence[tuple[RefKey, Token, Snapshot]]

@@ -47,6 +47,33 @@ def mismatch(identity: str, data: bytes, *, size: int | None, limit: int) -> tup
     return None if actual == identity else (f"sha256 {identity}", actual)
 
 
+class StoredObject(NamedTuple):
+    """What is kept of an object at one place; whether it is good, only reading it tells.
+
+    Attributes:
+        path: where, for people to read; bytes: what it takes up there.
+        plain: True as it is, False compressed, None where that is not known.
+    """
+
+    id: str
+    path: str
+    bytes: int
+    plain: bool | None = None
+
+
+class Oddity(NamedTuple):
+    """Something about how a store is kept, rather than what is in its refs and objects.
+
+    Attributes:
+        rule: what is not as it should be: a name of `repo.maintenance.findings.RULES`.
+        path: where; what: what is wrong there.
+    """
+
+    rule: str
+    path: str
+    what: str
+
+
 class Place(NamedTuple):
     """Where a store is, and a sign of which one it is.
 

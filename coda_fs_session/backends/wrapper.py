@@ -11,6 +11,7 @@ from .base import (
     Capabilities,
     Marker,
     NewObject,
+    Oddity,
     Place,
     RefEnd,
     RefFolders,
@@ -18,6 +19,7 @@ from .base import (
     RefWrite,
     Sign,
     Snapshot,
+    StoredObject,
     Token,
 )
 
@@ -76,6 +78,12 @@ class WrapperBackend(Backend):
 
     def object_ids(self, group: str) -> Iterator[str]:
         return self.call("object_ids", lambda: self.inner.object_ids(group))
+
+    def stored_objects(self) -> Iterator[StoredObject]:
+        return self.call("stored_objects", self.inner.stored_objects)
+
+    def oddities(self, *, full: bool) -> Iterator[Oddity]:
+        return self.call("oddities", lambda: self.inner.oddities(full=full))
 
     def ref_tokens(self) -> dict[str, Token]:
         return self.call("ref_tokens", self.inner.ref_tokens)

@@ -4,7 +4,7 @@ Each commit links to the one before it and, as a shortcut, to one further back, 
 ancestor is O(log n) steps away: the jump pointers of Myers, "An applicative random-access stack" (1983).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -97,7 +97,16 @@ class Commit(NamedTuple):
         return self.generation.id if self.generation else FIRST_GENERATION
 
 
-def skip_link(previous: CommitLink, before: Commit, skipped: Commit | None) -> CommitLink:
+class Skipping(Protocol):
+    """What a shortcut is chosen by: a commit, or what is kept of one."""
+
+    @property
+    def depth(self) -> int: ...
+    @property
+    def skip(self) -> CommitLink | None: ...
+
+
+def skip_link(previous: CommitLink, before: Skipping, skipped: Skipping | None) -> CommitLink:
     """Return where a new commit's shortcut goes.
 
     Args:

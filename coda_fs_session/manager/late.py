@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .bulk import Bulk as Bulk
     from .bulk import Reporting as Reporting
     from .history import History as History
+    from .maintenance import Maintenance as Maintenance
     from .open_sessions import OpenSessions as OpenSessions
     from .transaction import Transaction as Transaction
 else:
@@ -53,6 +54,7 @@ else:
         **dict.fromkeys(("Bulk", "Reporting"), ".bulk"),
         "Bulk": ".bulk",
         "History": ".history",
+        "Maintenance": ".maintenance",
         "OpenSessions": ".open_sessions",
         "Transaction": ".transaction",
         "Hooks": "..hooks.hooks",

@@ -269,6 +269,11 @@ class SessionManager(Carrying, Saving, Searching, Telling):
         """Sessions beside each other: the branches of one, what tells two apart, and merging one into another."""
         return late.Branches(self)
 
+    @property
+    def maintenance(self) -> late.Maintenance:
+        """Keeping the store in order: what is wrong with it, and mending that."""
+        return late.Maintenance(self)
+
     def close(self) -> None:
         """Save every open session that has unsaved changes, stop autosave and watches, release what is held open.
 

@@ -57,7 +57,7 @@ def test_the_verbs_do_what_they_do_elsewhere(loop: Loop, config: Config, backend
 
 def test_every_verb_is_here() -> None:
     """A verb or an option of `SessionManager` is one of `AsyncSessionManager`, with the same parameters."""
-    others = {"bulk", "templates", "watch", "close", "from_toml", "branches", "history", "transaction"}
+    others = {"bulk", "templates", "watch", "close", "from_toml", "branches", "history", "transaction", "maintenance"}
     for name in {name for name in vars(SessionManager) | dir_of_bases() if not name.startswith("_")} - others:
         ours = getattr(AsyncSessionManager, name)
         assert iscoroutinefunction(ours), name

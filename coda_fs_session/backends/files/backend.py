@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from ..base import (
     END_BYTES,
-    Backend,
     Capabilities,
     Marker,
     NewObject,
@@ -51,6 +50,7 @@ from ..disk.tokens import end_of, listed_token, read_end
 from ..machine.own_refs import FileRecord
 from ..machine.stand_ins import StandIns
 from ..spread import Spread
+from .inspection import InspectedFiles
 from .listing import ids_in, list_folders, list_tokens, refs_at, tokens_in, walk_groups
 from .locked_refs import Hold, OpenRefs
 from .new_refs import FILES_AT_ONCE, NewRefs
@@ -61,7 +61,7 @@ from .replica_folders import count_refs, has_refs, replica_marker
 T = TypeVar("T")
 
 
-class LocalBackend(Backend):
+class LocalBackend(InspectedFiles):
     """Bytes under keys in a folder.
 
     Args:

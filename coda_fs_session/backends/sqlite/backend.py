@@ -19,6 +19,7 @@ from ..base import (
     Backend,
     Capabilities,
     NewObject,
+    Oddity,
     Place,
     RecordAheadError,
     RefChangedError,
@@ -30,6 +31,7 @@ from ..base import (
     RefWrite,
     Sign,
     Snapshot,
+    StoredObject,
     Token,
 )
 from ..disk.files import Files
@@ -131,6 +133,13 @@ class SqliteBackend(Backend):
 
     def object_ids(self, group: str) -> Iterator[str]:
         return self._objects.ids(group)
+
+    def stored_objects(self) -> Iterator[StoredObject]:
+        return self._objects.stored()
+
+    def oddities(self, *, full: bool) -> Iterator[Oddity]:
+        for problem in self._database.problems() if full else ():
+            yield Oddity("database", self._database.path, problem)
 
     # Refs
 

@@ -167,6 +167,10 @@ class Database(Uncopied):
             return []
         return self.read(lambda connection: connection.execute(statement, parameters or {}).fetchall())
 
+    def problems(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, by a look at each page of it."""
+        return [str(text) for (text,) in self.rows("PRAGMA quick_check(20)") if text != "ok"]
+
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call what only reads with a connection, and return what it does; it may be called again.
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ...errors import CorruptionError, ObjectNotYetHereError
-from ..base import OBJECT_LIMIT, NewObject, Sign, mismatch
+from ..base import OBJECT_LIMIT, NewObject, Sign, StoredObject, mismatch
 from ..disk.zstd import compress, compressed, decompress, decompressed, largest_frame
 from .database import Database
 from .schema import new_number
@@ -24,6 +24,7 @@ SELECT form, length(data), CASE WHEN length(data) <= :limit THEN data END FROM o
 """
 _PUT = "INSERT OR REPLACE INTO objects (id, tag, form, data) VALUES (:id, :tag, :form, :data)"
 _ALL = "SELECT id, length(data) FROM objects"
+_FORMS = "SELECT id, length(data), form FROM objects"
 _GROUPS = f"SELECT substr(id, 1, {_GROUP_DIGITS}), count(*), sum(tag) FROM objects GROUP BY 1"
 _IDS = "SELECT id FROM objects WHERE id >= :first AND id < :after"
 
@@ -138,6 +139,12 @@ class ObjectRows:
         for identity, size in self._database.rows(_ALL):
             if _is_hex(identity, 64):
                 yield identity, size
+
+    def stored(self) -> Iterator[StoredObject]:
+        """Yield each row; see `Backend.stored_objects`."""
+        for identity, size, form in self._database.rows(_FORMS):
+            if _is_hex(identity, 64):
+                yield StoredObject(identity, self.locate(identity), size or 0, form == _PLAIN)
 
     def groups(self) -> Iterator[tuple[str, Sign]]:
         """Yield each group with its sign; see `Backend.object_groups`."""

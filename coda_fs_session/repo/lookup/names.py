@@ -167,7 +167,7 @@ def read_refs(repo: Repository, rows: Iterable[Row], known: Cursor | None = None
         except SessionError as error:
             unreadable[key] = error
     damaged = [*unreadable.items(), *((head.key, head.damage) for head in heads if head.damage is not None)]
-    doubts = {key: error for key, error in damaged if not any(_replaces(head, key) for head in heads)}
+    doubts = {key: error for key, error in damaged if not any(replaces(head, key) for head in heads)}
     return Refs(tuple(heads), unreadable, doubts)
 
 
@@ -246,7 +246,7 @@ def _with_own(repo: Repository, shown: Shown) -> Shown:
     return shown
 
 
-def _replaces(good: State, damaged: RefKey) -> bool:
+def replaces(good: State, damaged: RefKey) -> bool:
     """Tell whether `good` is the file that its replica made instead of a damaged one, with what a process still had."""
     key = key_of_ref(good.key.path)
     if (

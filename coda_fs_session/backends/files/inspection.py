@@ -1,0 +1,154 @@
+"""What lies in the folder of a store and is none of its refs and objects, or not as it should be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+
+from ...errors import CorruptionError
+from ...process.system import FolderEntry, permissions
+from ..base import Backend, Oddity, StoredObject
+from ..disk.descriptors import scan
+from ..disk.files import read_file, store_errors
+from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, StorePaths, is_hidden, object_of
+from .object_files import verified
+
+_TEMPORARY = ".tmp-"
+_PLAIN = ".jsonl"
+_MOST_BYTES = 64 * 1024 * 1024
+"""Of a second copy: larger ones are not read."""
+
+
+class InspectedFiles(Backend):
+    """The part of the files backend that looks at files which no other verb asks for."""
+
+    _paths: StorePaths
+
+    def stored_objects(self) -> Iterator[StoredObject]:
+        with store_errors("list", self._paths.objects, reading=True):
+            for folder in _folders(self._paths.objects):
+                for entry, identity in _object_files(folder):
+                    if entry.is_file(follow_symlinks=False):
+                        own = entry.name in _own_names(identity)
+                        plain = entry.name.endswith(_PLAIN) if own else None
+                        size = entry.stat(follow_symlinks=False).st_size
+                        yield StoredObject(identity, entry.path, size, plain)
+
+    def oddities(self, *, full: bool) -> Iterator[Oddity]:
+        root = self._paths.root
+        with store_errors("list", root, reading=True), contextlib.suppress(FileNotFoundError):
+            if permissions(os.stat(root)) & stat.S_IWOTH:
+                yield Oddity("open-to-all", root, "every user of this machine may write into the store")
+            yield from _constant_files(root)
+            yield from _at_the_top(root)
+            for folder in _folders(self._paths.objects):
+                yield from _in_objects(folder, full=full)
+            yield from _temporary_files(self._paths.refs, 0)
+
+
+def _constant_files(root: str) -> Iterator[Oddity]:
+    for name, wanted in CONSTANT_FILES:
+        path = f"{root}/{name}"
+        try:
+            content = read_file(path, 64 * 1024)
+        except FileNotFoundError:
+            yield Oddity("constant-file", path, "the file is missing")
+        except CorruptionError as error:
+            yield Oddity("constant-file", path, str(error))
+        else:
+            if content != wanted and content not in READMES:
+                yield Oddity("constant-file", path, "the file has other content than in every store")
+
+
+def _at_the_top(root: str) -> Iterator[Oddity]:
+    known = {"refs", "objects", *(name for name, _ in CONSTANT_FILES)}
+    for entry in _entries(root):
+        if entry.name.startswith(_TEMPORARY):
+            yield _temporary(entry)
+        elif entry.name not in known and not is_hidden(entry.name):
+            yield Oddity("stray-file", entry.path, "the store knows no such file")
+    for entry in _entries(f"{root}/objects"):
+        if entry.name.startswith(_TEMPORARY):
+            yield _temporary(entry)
+        elif not is_hidden(entry.name) and not entry.is_dir(follow_symlinks=False):
+            yield Oddity("stray-file", entry.path, "it is no folder of objects")
+
+
+def _in_objects(folder: str, *, full: bool) -> Iterator[Oddity]:
+    group = os.path.basename(folder)
+    places: Counter[str] = Counter()
+    found: list[tuple[str, FolderEntry]] = []
+    for entry in _entries(folder):
+        identity = object_of(entry.name)
+        if entry.name.startswith(_TEMPORARY):
+            yield _temporary(entry)
+        elif is_hidden(entry.name):
+            continue
+        elif identity is None or not entry.is_file(follow_symlinks=False):
+            yield Oddity("stray-file", entry.path, "it is no file of an object")
+        elif not identity.startswith(group):
+            yield Oddity("object-place", entry.path, f"its place is {identity[:2]}, so no reader finds it")
+        else:
+            places[identity] += 1
+            found.append((identity, entry))
+    for identity, entry in found:
+        if places[identity] > 1:
+            yield from _copy(identity, entry, full=full)
+
+
+def _copy(identity: str, entry: FolderEntry, *, full: bool) -> Iterator[Oddity]:
+    """Tell of one of several files of an object."""
+    own = _own_names(identity)
+    if full and not _is_good(identity, entry, renamed=entry.name not in own):
+        yield Oddity("object-copy", entry.path, "one of several copies of the object, and it is damaged")
+    elif entry.name != own[0]:
+        yield Oddity("object-copy", entry.path, "a further copy of an object")
+
+
+def _is_good(identity: str, entry: FolderEntry, *, renamed: bool) -> bool:
+    if entry.stat(follow_symlinks=False).st_size > _MOST_BYTES:
+        return True
+    try:
+        verified(identity, entry.path, size=None, limit=16 * _MOST_BYTES, renamed=renamed)
+    except (CorruptionError, OSError):
+        return False
+    return True
+
+
+def _temporary_files(folder: str, depth: int) -> Iterator[Oddity]:
+    for entry in _entries(folder):
+        if entry.name.startswith(_TEMPORARY):
+            yield _temporary(entry)
+        elif depth < 32 and not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield from _temporary_files(entry.path, depth + 1)
+
+
+def _temporary(entry: FolderEntry) -> Oddity:
+    return Oddity("temporary-file", entry.path, "a file that was not finished, or is being written")
+
+
+def _object_files(folder: str) -> Iterator[tuple[FolderEntry, str]]:
+    group = os.path.basename(folder)
+    for entry in _entries(folder):
+        identity = object_of(entry.name)
+        if identity and identity.startswith(group):
+            yield entry, identity
+
+
+def _own_names(identity: str) -> tuple[str, str]:
+    return f"{identity}{_PLAIN}", f"{identity}{_PLAIN}{COMPRESSED}"
+
+
+def _folders(root: str) -> Iterator[str]:
+    for entry in _entries(root):
+        if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
+            yield entry.path
+
+
+def _entries(folder: str) -> list[FolderEntry]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), scan(folder) as entries:
+        return list(entries)
+    return []

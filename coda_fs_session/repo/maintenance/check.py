@@ -1,0 +1,176 @@
+"""Checking a store: every rule, over every ref and object; nothing is changed, and nothing found ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
+from ...errors import CorruptionError, StoreError
+from ...format.ids import ObjectId
+from ...format.names import key_of_ref
+from ...format.refs import Header
+from ..content.objects import Objects
+from ..repository import Repository
+from . import object_rules, ref_rules
+from .findings import CheckReport, Finding, sorted_findings
+from .reach import Reach
+from .ref_rules import ReadRef
+
+
+def check(repo: Repository, *, full: bool = False) -> CheckReport:
+    """Find what is wrong with a store; see `Maintenance.check`."""
+    return Check(repo, full=full).run()
+
+
+class Check:
+    """One check.
+
+    Attributes:
+        reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
+        lost: the objects that are needed and cannot be had.
+    """
+
+    def __init__(self, repo: Repository, *, full: bool) -> None:
+        self.repo = repo
+        self.reach = Reach(fresh_objects(repo))
+        self.damaged: list[ReadRef] = []
+        self.lost: set[ObjectId] = set()
+        self._backend = repo.backend
+        self._full = full
+        self._findings: list[Finding] = []
+        self._headers: list[tuple[Header, str]] = []
+        self._good: dict[str | None, list[RefKey]] = {}
+        self._refs = self._objects = self._bytes = 0
+
+    def run(self) -> CheckReport:
+        # Refs first: what they name was there before them.
+        self._check_refs()
+        self.reach.follow()
+        self._check_objects()
+        self._check_links()
+        try:
+            for rule, path, what in self._backend.oddities(full=self._full):
+                self._findings.append(Finding.of(rule, path, what))
+        except StoreError as error:
+            self._findings.append(Finding.of("listing", self._backend.place().path, error))
+        return CheckReport(sorted_findings(self._findings), self._refs, self._objects, self._bytes, self._full)
+
+    def _check_refs(self) -> None:
+        try:
+            tokens = self._backend.ref_tokens()
+        except StoreError as error:
+            self._findings.append(Finding.of("listing", self._backend.place().path, error))
+            return
+        suspects = []
+        for path, token in sorted(tokens.items()):
+            read = ref_rules.read_ref(self.repo, RefKey(path), self.reach.objects) if _is_within(path) else None
+            if read is None:
+                continue
+            self._refs += 1
+            self._bytes += token.size
+            if read.ref is not None:
+                self.reach.add_ref(read.ref, read.path)
+                self._headers.append((read.ref.header, read.path))
+            if read.damage is not None:
+                suspects.append(read)
+            else:
+                for name in (*read.names, key_of_ref(path)):
+                    self._good.setdefault(name, []).append(read.key)
+            self._findings += self._of_ref(read)
+        for read in suspects:
+            self._check_damaged(read)
+
+    def _of_ref(self, read: ReadRef) -> Iterator[Finding]:
+        yield from ref_rules.torn_line(read)
+        if self._full:
+            yield from ref_rules.bad_messages(read)
+            yield from ref_rules.hidden_size(read, self.repo, self.reach.objects)
+
+    def _check_damaged(self, read: ReadRef) -> None:
+        found = [*ref_rules.unreadable_ref(read), *ref_rules.damaged_line(read)]
+        if not any(each.severity == "damage" for each in found):
+            self._findings += found
+            return
+        where = ref_rules.superseded(self.repo, read, self._good)
+        if where is None:
+            self.damaged.append(read)
+            self._findings += found
+        else:
+            line = found[0].line
+            what = f"it is damaged, and {where} has all that is intact of it"
+            self._findings.append(Finding.of("ref-replaced", read.path, what, line))
+
+    def _check_objects(self) -> None:
+        stored: dict[str, list[StoredObject]] = {}
+        try:
+            for place in self._backend.stored_objects():
+                stored.setdefault(place.id, []).append(place)
+        except StoreError as error:
+            self._findings.append(Finding.of("listing", self._backend.place().path, error))
+            return
+        for places in stored.values():
+            self._objects += 1
+            self._bytes += sum(place.bytes for place in places)
+        for identity in self.reach.uses.keys() - stored.keys():
+            found = object_rules.missing_object(self._backend, identity, self.reach.uses[identity].values())
+            self._note(identity, found)
+        for name, places in sorted(stored.items()):
+            identity = ObjectId(name)
+            self._note(identity, self._of_object(identity, places))
+
+    def _note(self, identity: ObjectId, found: Iterator[Finding]) -> None:
+        for each in found:
+            self._findings.append(each)
+            if each.rule.endswith(("-missing", "-damaged", "-unreadable")) and each.rule != "unused-damaged":
+                self.lost.add(identity)
+
+    def _of_object(self, identity: ObjectId, places: list[StoredObject]) -> Iterator[Finding]:
+        uses = self.reach.uses.get(identity, {}).values()
+        path = places[0].path
+        yield from object_rules.compressed_record(uses, places)
+        if identity in self.reach.unread:
+            yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
+            return
+        if identity in self.reach.nodes or identity in self.reach.commits:
+            # They were read, and verified.
+            return
+        if not self._full and all(
+            place.plain is not None or place.path == self._backend.locate(identity) for place in places
+        ):
+            yield from object_rules.wrong_size(self._backend, uses, places)
+            return
+        try:
+            data = self._backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
+        except StoreError as error:
+            if uses or isinstance(error, CorruptionError):
+                yield from object_rules.unread_object(self._backend, identity, uses, error)
+            return
+        if uses:
+            yield from object_rules.other_content(path, uses, data)
+            tails = self.reach.tails.get(identity)
+            if tails:
+                yield from object_rules.other_tail(path, tails, data, self.reach)
+
+    def _check_links(self) -> None:
+        backend, reach = self._backend, self.reach
+        for rule in (object_rules.node_height, object_rules.node_chain, object_rules.commit_skip):
+            self._findings += rule(backend, reach)
+        self._findings += object_rules.frozen_elsewhere(backend, reach)
+        for header, path in self._headers:
+            self._findings += ref_rules.begins_elsewhere(header, path, reach)
+
+
+def fresh_objects(repo: Repository) -> Objects:
+    """Return objects of which none was read before: what is on the disk counts."""
+    settings = repo.settings
+    return Objects(
+        repo.backend,
+        cached_messages=0,
+        compress_threshold=settings.compress_threshold_bytes,
+        most_bytes=settings.max_session_bytes,
+    )
+
+
+def _is_within(path: str) -> bool:
+    # A backend is not asked for a path that leads out of its store, whoever made it up.
+    return path[0] not in "./" and "/." not in path

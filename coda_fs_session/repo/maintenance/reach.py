@@ -1,0 +1,182 @@
+"""From refs to objects: one walk, that tells what each object is needed for."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from ...errors import CorruptionError, StoreError
+from ...format.commits import Commit
+from ...format.generations import FIRST_GENERATION, Generation, GenerationId
+from ...format.ids import Chain, ObjectId
+from ...format.records import Base, CommitLink, Tags, Tail
+from ...format.refs import Ref
+from ...format.tree import Entry, Spine, matches
+from ..content.objects import Objects
+
+Kind = Literal["chunk", "node", "tail", "commit"]
+
+
+class Named(NamedTuple):
+    """What a ref, a list node or a commit says of an object that it names.
+
+    Attributes:
+        messages: that it holds; of a tail 0, and of a commit its depth. bytes: of the object; of a list node those of
+            the messages below it.
+        height: of a list node, else 0.
+    """
+
+    id: ObjectId
+    kind: Kind
+    messages: int
+    bytes: int
+    height: int = 0
+
+
+class Use(NamedTuple):
+    """An object that is needed.
+
+    Attributes:
+        by: the path of the ref that leads to it first.
+        now: a session needs it as it is; else only an earlier state does.
+    """
+
+    named: Named
+    by: str
+    now: bool
+
+
+class TailUse(NamedTuple):
+    """What a base says of its tail, with the chain hashes before and after what it uses of it."""
+
+    tail: Tail
+    before: Chain
+    after: Chain
+
+
+class Frozen(NamedTuple):
+    """What is kept of a commit that was read."""
+
+    previous: CommitLink | None
+    skip: CommitLink | None
+    generation: Generation | None
+    messages: int
+    chain: Chain
+
+    @property
+    def generation_id(self) -> GenerationId:
+        return self.generation.id if self.generation else FIRST_GENERATION
+
+    @property
+    def depth(self) -> int:
+        return self.previous.depth + 1 if self.previous else 0
+
+
+class Reach:
+    """What refs need: give it every ref, then `follow`.
+
+    Attributes:
+        uses: of each object, each thing that is said of it, and where first.
+        tails: of each tail object, what bases use of it.
+        nodes, commits: what was read on the way; unread: why others could not be read.
+        spines: each list tree that has list nodes, with the path of the ref that led there.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.uses: dict[ObjectId, dict[Named, Use]] = {}
+        self.tails: dict[ObjectId, dict[TailUse, str]] = {}
+        self.nodes: dict[ObjectId, list[Entry]] = {}
+        self.commits: dict[ObjectId, Frozen] = {}
+        self.unread: dict[ObjectId, StoreError] = {}
+        self.spines: list[tuple[Spine, str]] = []
+        self._nodes: list[tuple[Named, str, bool]] = []
+        self._commits: list[tuple[Named, str]] = []
+
+    def add_ref(self, ref: Ref, path: str) -> None:
+        """Take in what a ref names, up to its damage if it has any; nothing is read."""
+        header = ref.header
+        self._add_base(header.base, path, now=not header.deleted)
+        self._add_commit(header.commit, path)
+        self._add_generation(header.generation, path)
+        for save in ref.saves:
+            self._add_tags(save.tags, path)
+
+    def follow(self) -> None:
+        """Read list nodes and commits until nothing new is named: what sessions need now before their history."""
+        while self._nodes or self._commits:
+            if self._nodes:
+                self._follow_node(*self._nodes.pop())
+            else:
+                self._follow_commit(*self._commits.pop())
+
+    def _add(self, named: Named, by: str, *, now: bool) -> bool:
+        """Note a use; False where it is known."""
+        uses = self.uses.setdefault(named.id, {})
+        if named in uses:
+            return False
+        uses[named] = Use(named, by, now)
+        return True
+
+    def _add_base(self, base: Base, by: str, *, now: bool) -> None:
+        if len(base.spine.levels) > 1:
+            self.spines.append((base.spine, by))
+        for height, entry in base.spine.entries():
+            self._add_entry(entry, height, by, now=now)
+        if base.tail:
+            self._add(Named(base.tail.id, "tail", 0, base.tail.size), by, now=now)
+            use = TailUse(base.tail, base.spine.end_chain(), base.chain)
+            self.tails.setdefault(base.tail.id, {}).setdefault(use, by)
+        self._add_tags(base.tags, by)
+
+    def _add_entry(self, entry: Entry, height: int, by: str, *, now: bool) -> None:
+        named = Named(entry.id, "node" if height else "chunk", entry.messages, entry.bytes, height)
+        if self._add(named, by, now=now) and height:
+            self._nodes.append((named, by, now))
+
+    def _add_commit(self, link: CommitLink | None, by: str) -> None:
+        if link is not None:
+            named = Named(link.id, "commit", link.depth, link.size)
+            if self._add(named, by, now=False):
+                self._commits.append((named, by))
+
+    def _add_tags(self, tags: Tags, by: str) -> None:
+        for tag in tags.values():
+            self._add_commit(tag.commit, by)
+
+    def _add_generation(self, generation: Generation | None, by: str) -> None:
+        for taken in generation.merged if generation else ():
+            self._add_commit(taken.commit, by)
+
+    def _follow_node(self, named: Named, by: str, now: bool) -> None:
+        entry = Entry(named.id, named.messages, named.bytes)
+        try:
+            entries = self.objects.node(entry)
+            if not matches(entry, entries):
+                raise CorruptionError("the list node does not add up to what names it")
+        except StoreError as error:
+            self.unread.setdefault(named.id, error)
+            return
+        self.nodes[named.id] = entries
+        for each in entries:
+            # Of another height than it must be, it would be read as what it is not; `node_height` tells.
+            if (each.chain is None) == (named.height == 1):
+                self._add_entry(each, named.height - 1, by, now=now)
+
+    def _follow_commit(self, named: Named, by: str) -> None:
+        try:
+            commit = self.objects.commit(CommitLink(named.id, named.bytes, named.messages))
+        except StoreError as error:
+            self.unread.setdefault(named.id, error)
+            return
+        base, self.commits[named.id] = commit.base, _frozen(commit)
+        self._add_base(base, by, now=False)
+        for entry in commit.replaced:
+            self._add_entry(entry, 0, by, now=False)
+        self._add_commit(commit.previous, by)
+        self._add_commit(commit.skip, by)
+        self._add_generation(commit.generation, by)
+
+
+def _frozen(commit: Commit) -> Frozen:
+    base = commit.base
+    return Frozen(commit.previous, commit.skip, commit.generation, base.messages, base.chain)
