@@ -121,6 +121,48 @@ def test_a_save_that_landed_before_a_merge(
     assert contents(session) == here.read("chat")
 
 
+@pytest.mark.parametrize("verb", ["merge", "undo"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_is_open_after_an_error_that_landed(
+    here: Machine, derived: str, swapped: bool, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge, or an undo, reports an error and is in the store. What is open shows it, and the next save follows."""
+    manager = here.manager()
+    source, into = (derived, "chat") if swapped else ("chat", derived)
+    taken, open_into = manager.load_session(source), manager.load_session(into)
+    # So the result does not begin with what the open object knows.
+    del taken.messages[3]
+    manager.save_session(taken)
+    backend = backend_of(manager)
+
+    def landed(write: Callable[..., Token]) -> Callable[..., Token]:
+        def run(*args: object) -> Token:
+            write(*args)
+            raise StoreError("landed")
+
+        return run
+
+    expected = contents(open_into)
+    if verb == "merge":
+        expected = [*contents(taken), *expected[20:]]
+    else:
+        del open_into.messages[4]
+        manager.save_session(open_into)
+    for name in ("create_ref", "replace_ref"):
+        monkeypatch.setattr(backend, name, landed(getattr(backend, name)))
+    with pytest.raises(StoreError):
+        _ = manager.branches.merge(source, into) if verb == "merge" else manager.history(into).undo()
+    monkeypatch.undo()
+    names = here.names()
+    assert names == (["chat"] if verb == "merge" else ["chat", derived])
+    open_into.add_message(said("after")[0])
+    manager.save_session(open_into)
+    assert here.names() == names
+    assert contents(open_into) == here.read(open_into.name)
+    assert contents(open_into)[-1] == "after"
+    assert sorted(contents(open_into)[:-1]) == sorted(expected)
+
+
 def backend_of(manager: SessionManager) -> Backend:
     engine = manager._engine
     assert engine is not None
