@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
-from ..errors import SessionNotFoundError, StoreError, UnsupportedError
+from ..errors import SessionError, SessionNotFoundError, StoreError, UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
@@ -158,11 +159,15 @@ class Branches(Uncopied):
 
             def around_into(into: str, open_into: Session | None) -> MergeReport:
                 self._save(open_into)
-                report = join(source, into)
-                # What is open of them shows it, and goes by the name that it has now.
-                for name, session in ((source, open_source), (into, open_into)):
-                    if session is not None:
-                        core._sessions.find(name)
+                opened = [name for name, session in ((source, open_source), (into, open_into)) if session is not None]
+                try:
+                    report = join(source, into)
+                except BaseException:
+                    # It may be in the store all the same, and what is saved next comes after it then.
+                    with suppress(SessionError):
+                        self._show(opened)
+                    raise
+                self._show(opened)
                 return report
 
             return core._sessions.around(into, around_into)
@@ -174,6 +179,11 @@ class Branches(Uncopied):
         source, into = map(self._manager._meant, _two_names(source, into))
         engine = dry(self._engine("merge sessions"))
         return _report(engine, act(engine, source, into), "")
+
+    def _show(self, opened: list[str]) -> None:
+        """Let what is open of sessions show what is stored, and go by the name that it has now."""
+        for name in opened:
+            self._manager._sessions.find(name)
 
     def _save(self, session: Session | None) -> None:
         if session is not None and session.has_unsaved_changes:

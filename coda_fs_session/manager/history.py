@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from ..errors import UnsupportedError
+from ..errors import SessionError, UnsupportedError
 from ..repo.going_back import GoingBack
 from ..repo.history.entries import HistoryEntry
 from ..repo.storage import RepoStorage
@@ -157,14 +158,24 @@ class History:
                 return change(engine, name)
             if live.has_unsaved_changes:
                 manager._save(live)
-            before = live.name
-            changed = change(engine, before)
-            manager._storage.refresh(live)
-            if live.name != before:
-                manager._sessions.saved_as(live, before)
+            try:
+                changed = change(engine, live.name)
+            except BaseException:
+                # It may be in the store all the same, and what is saved next comes after it then.
+                with suppress(SessionError):
+                    self._show(live)
+                raise
+            self._show(live)
             return changed
 
         return manager._within(lambda: manager._sessions.around(self._name, run))
+
+    def _show(self, live: Session) -> None:
+        """Let an open object show what is stored."""
+        before = live.name
+        self._manager._storage.refresh(live)
+        if live.name != before:
+            self._manager._sessions.saved_as(live, before)
 
     def __repr__(self) -> str:
         return f"<History of {self._name!r}>"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...errors import StoreError
 from ...format.commits import Commit
 from ...format.generations import FIRST_GENERATION, Generation
+from ...format.ids import ObjectId
 from ...format.records import CommitLink
 from ...process.loading import loading
 from ..content.objects import Objects
@@ -94,3 +95,16 @@ def generations(head: State) -> Iterator[Generation | None]:
         commit = head.messages.objects.commit(link)
         yield commit.generation
         link = commit.previous
+
+
+def states_taken_in(head: State) -> Iterator[State]:
+    """Yield the states that merges in a head's history took in, and those that these had taken in."""
+    objects, looked_at, heads = head.messages.objects, set[ObjectId](), [head]
+    while heads:
+        for generation in generations(heads.pop()):
+            for taken in generation.merged if generation is not None else ():
+                if taken.commit.id not in looked_at:
+                    looked_at.add(taken.commit.id)
+                    state = head.at_commit(taken.commit, objects.commit(taken.commit))
+                    yield state
+                    heads.append(state)

@@ -6,6 +6,7 @@ on after that line. So each is noted before it is written, and forgotten once th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from ...backends.base import NO_TOKEN, Backend, RefChangedError
 from ...errors import SessionConflictError
 from ...format.refs import Ref
 from ...session.splice import Splice
-from ..ancestry.ancestors import only_renamed, same_life
+from ..ancestry.ancestors import only_renamed, same_life, states_taken_in
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow
 from ..repository import Repository
@@ -140,16 +141,25 @@ def _landed(current: State, attempted: dict[str, Attempt]) -> _Landed | None:
 
 
 def _sealed(cursor: Cursor, current: State) -> Attempt | None:
-    """Return an attempt whose line somebody has sealed since, or merged others into, told by its messages."""
+    """Return an attempt whose line somebody has sealed since, or merged with what others said, told by its messages."""
     head = cursor.state
-    if current.has_last_of(head) or not (only_renamed(current, head) or goes_on(current, head)):
+    if current.has_last_of(head):
         return None
-    for attempt in reversed(list(cursor.attempted.values())):
-        lines = list(attempt.lines[attempt.earlier :])
-        end = attempt.at + len(lines)
-        if lines and end <= current.count and list(current.messages.read(attempt.at, end)) == lines:
-            return attempt
+    for state in _went_on(current, head):
+        for attempt in reversed(list(cursor.attempted.values())):
+            lines = list(attempt.lines[attempt.earlier :])
+            end = attempt.at + len(lines)
+            if lines and end <= state.count and list(state.messages.read(attempt.at, end)) == lines:
+                return attempt
     return None
+
+
+def _went_on(current: State, head: State) -> Iterator[State]:
+    """Yield the states in which a session went on from a head: the present one, or what a merge took in."""
+    if only_renamed(current, head) or goes_on(current, head):
+        yield current
+    else:
+        yield from (state for state in states_taken_in(current) if goes_on(state, head))
 
 
 def goes_on(current: State, head: State) -> bool:
