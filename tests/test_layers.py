@@ -81,7 +81,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("repo.branches.", "repo.history.", "repo.repository", "repo.lookup.", "repo.reverts.", "repo.writing."),
     ),
     # What tells sessions apart and what merging leads to: values of values.
-    "repo.branches.": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.branches."),
+    "repo.branches.": (
+        *("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.", "repo.history.", "repo.branches."),
+    ),
     "repo.cursors": ("errors", FORMAT, "session.", "repo.content.", "repo.ancestry.shown", "repo.source"),
     "repo.history.": (*("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.history."),),
     "repo.going_back": (
@@ -114,9 +116,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
         "repo.events.",
     ),
+    "repo.dry_run": ("backends.base", "repo.reverts.marker", "repo.repository", "repo.storage"),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.events.", "repo.sync."),
+        *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run", "repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (
@@ -134,6 +137,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "manager.open_store": (*ENGINE, "config", "backends"),
     # The one in front that writes a file: as the store does, through the same calls.
     "manager.outside": ("errors", "process.system", "backends.disk.files", "backends.disk.new_files"),
+    "manager.outgoing": ("patterns", "format.names", "hooks.redact", "session.", "manager.branches", "manager.core"),
+    # It looks at the databases of others as a store that is read only looks at its own.
+    "manager.databases": ("errors", "process.system", "backends.sqlite.unchanged", "manager.outside"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     # The manager once more, for event loops: nothing looks at it.
@@ -144,8 +150,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "interchange.report",
         "repo.search.results",
     ),
-    # The command has what a program of a user has: the public names, and what a message says.
-    "cli.": ("", "session.shapes.", "cli."),
+    # The command has what a program of a user has: the public names, what a message says, and where a session is from.
+    "cli.": ("", "session.imported", "session.shapes.", "cli."),
     "__main__": ("cli",),
     # The examples are programs of a user, who has the public names.
     "docs.examples.": ("",),

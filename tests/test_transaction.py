@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from coda_fs_session import (
     SessionManager,
     SessionNotFoundError,
     Transaction,
+    UnsupportedError,
 )
 
 SHARED = pytest.mark.parametrize("backend", ["files", "sqlite"])
@@ -306,3 +308,32 @@ def test_saved_again_after_a_delete(manager: SessionManager) -> None:
     assert found(manager)["chat"] == (texts(0, 1), {}, None)
     assert manager.load_session("chat") is chat
     assert not chat.has_unsaved_changes
+
+
+def test_merges_and_going_back_are_refused_in_the_block(manager: SessionManager) -> None:
+    """They cannot be collected, and nothing is done at once: what is open stays unsaved. Other threads may use them."""
+    chat = manager.load_session("chat")
+    manager.create_session("child", branch_from="chat")
+    chat.add_message(message(3))
+    before, history = found(manager), manager.history("chat")
+    verbs: list[Callable[[], object]] = [
+        lambda: manager.branches.merge("child", "chat"),
+        lambda: manager.branches.cherry_pick("chat", [0], "child"),
+        history.undo,
+        lambda: history.restore(1),
+        lambda: history.tag("label"),
+        lambda: history.untag("label"),
+    ]
+    with manager.transaction() as change:
+        for verb in verbs:
+            with pytest.raises(UnsupportedError, match="before the block, or after it"):
+                verb()
+        assert found(manager) == before
+        assert chat.has_unsaved_changes
+        other = threading.Thread(target=manager.history("other").tag, args=["label"])
+        other.start()
+        other.join()
+        change.save_session(chat)
+    assert [*manager.history("other").tags()] == ["label"]
+    for verb in verbs:
+        verb()

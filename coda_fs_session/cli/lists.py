@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..session.imported import import_note
 from .exits import USAGE, CommandError
-from .points import IMPORTED, is_glob, matching
+from .points import is_glob, matching
 from .times import moment
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ def origin(info: SessionInfo) -> str:
         return f"diverged{after}, by {info.replica}"
     if info.parent is not None:
         return f"{info.parent}@{info.forked_at}" if info.forked_at is not None else info.parent
-    source = info.metadata.get(IMPORTED)
-    return source["format"] if isinstance(source, dict) and isinstance(source.get("format"), str) else ""
+    source = import_note(info.metadata).get("format")
+    return source if isinstance(source, str) else ""
 
 
 def check_fields(fields: Sequence[str] | None, known: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..session.imported import import_note
 from .exits import NOT_FOUND, REFUSED, USAGE, CommandError
 from .safe import quoted
 from .times import moment
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"(?P<rest>.+):(?P<first>-?\d+)(?:-(?P<last>\d+))?", re.DOTALL)
 _BACK = re.compile(r"(?P<rest>.+)~(?P<back>\d+)", re.DOTALL)
-_POINT = re.compile(r"(?P<rest>.+)@(?P<point>\{[^{}]+\}|[0-9a-f]{12}:\d+|[^@{}]+)", re.DOTALL)
+_ENTRY = r"(?:[0-9a-f]{12}(?:\.\d+)?/)*[0-9a-f]{12}:\d+(?::[0-9a-f]{8})?"
+_POINT = re.compile(rf"(?P<rest>.+)@(?P<point>\{{[^{{}}]+\}}|{_ENTRY}|[^@{{}}]+)", re.DOTALL)
+_AT_ENTRY = re.compile(rf".+@{_ENTRY}", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
-IMPORTED = "coda_fs_session.import"
-"""Metadata key under which an import notes where a session is from."""
 
 
 class Reading(NamedTuple):
@@ -61,7 +62,7 @@ def readings(text: str) -> Iterator[Reading]:
     found = Reading(text)
     yield found
     # An entry of the history has a colon of its own.
-    if place := None if _POINT.fullmatch(text) and re.search(r"@[0-9a-f]{12}:\d+\Z", text) else _PLACE.fullmatch(text):
+    if place := None if _AT_ENTRY.fullmatch(text) else _PLACE.fullmatch(text):
         last = place["last"]
         found = found._replace(name=place["rest"], first=int(place["first"]), last=None if last is None else int(last))
         yield found
@@ -117,6 +118,10 @@ def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
             return way, manager.load_session(newest(manager) if _means_newest(manager, way) else way.name)
         except SessionNotFoundError:
             continue
+    for way in ways:
+        # Of a deleted session only what it was can be seen.
+        if way.point is not None and was_deleted(manager, way.name):
+            return _of_deleted(manager, way)
     for search in (_by_beginning, _by_tool):
         for way in ways:
             names = search(manager, way.name)
@@ -127,6 +132,13 @@ def find(manager: SessionManager, text: str) -> tuple[Reading, Session]:
             if names:
                 return way._replace(name=names[0]), manager.load_session(names[0])
     raise missing(manager, ways[-1].name)
+
+
+def _of_deleted(manager: SessionManager, way: Reading) -> tuple[Reading, Session]:
+    assert way.point is not None
+    if way.point.isdecimal():
+        return way, manager.history(way.name).at(before_delete(manager, way.name))
+    return way._replace(point=None), manager.history(way.name).at(moment_of(manager, way.name, way.point))
 
 
 def part_of(manager: SessionManager, session: Session, way: Reading) -> Part:
@@ -185,6 +197,23 @@ def refuse_taken(manager: SessionManager, name: str) -> None:
         raise CommandError(f"a session called {name!r} exists already: take another name", REFUSED)
 
 
+def was_deleted(manager: SessionManager, name: str) -> bool:
+    """Tell whether a session of this name is gone, and its history is there."""
+    return any(info.name == name for info in manager.deleted_sessions())
+
+
+def before_delete(manager: SessionManager, name: str) -> str:
+    """Return the id of the state that a deleted session had last.
+
+    Raises:
+        CommandError: nothing is known of it.
+    """
+    for entry in manager.history(name):
+        if entry.kind != "delete":
+            return entry.id
+    raise CommandError(f"nothing is known of {name!r} before it was deleted", NOT_FOUND)
+
+
 def past_name(manager: SessionManager, name: str) -> str:
     """Return the name of a session that is there, or was deleted.
 
@@ -222,6 +251,14 @@ def missing(manager: SessionManager, name: str, more: Sequence[str] = ()) -> Com
     """Return the error for a name that no session has; `more`: names that could have been meant besides."""
     from difflib import get_close_matches
 
+    if was_deleted(manager, name):
+        again = f"{'-- ' if name.startswith('-') else ''}{quoted(name)}"
+        return CommandError(
+            f"{quoted(name)} was deleted: `coda-session restore {again}` brings it back, "
+            f"and `coda-session show {quoted(f'{name}@{{1}}')}` shows it",
+            NOT_FOUND,
+        )
+
     near = get_close_matches(name, [*(info.name for info in manager.list_sessions(hidden=True)), *more], 1)
     hint = f"did you mean {quoted(near[0])}?" if near else "`coda-session list` shows the names"
     return CommandError(f"there is no session {quoted(name)}; {hint}", NOT_FOUND)
@@ -243,11 +280,10 @@ def _by_tool(manager: SessionManager, identity: str) -> list[str]:
 
 
 def _ids(metadata: dict[str, Any]) -> Iterator[str]:
-    for holder in (metadata, metadata.get(IMPORTED)):
-        if isinstance(holder, dict):
-            for key in ("id", "session_id", "conversation_id", "identity"):
-                if isinstance(holder.get(key), str):
-                    yield holder[key]
+    for holder in (metadata, import_note(metadata)):
+        for key in ("id", "session_id", "conversation_id", "identity"):
+            if isinstance(holder.get(key), str):
+                yield holder[key]
 
 
 def matching(infos: Iterable[SessionInfo], globs: Iterable[str]) -> list[SessionInfo]:

@@ -31,13 +31,16 @@ class Run:
         self._manager: SessionManager | None = None
         self._read: dict[str, Any] | None = None
 
-    def reading(self) -> SessionManager:
+    def reading(self, *, new: bool = False) -> SessionManager:
         """Open the store to read it: nothing below it changes, and none is made.
 
+        Args:
+            new: where there is none, it is as one without sessions.
+
         Raises:
-            CommandError: there is none.
+            CommandError: there is none, and `new` is false.
         """
-        return self._open(read_only=True)
+        return self._open(read_only=True, create=new)
 
     def writing(self, *, create: bool = False) -> SessionManager:
         """Open the store to change it.

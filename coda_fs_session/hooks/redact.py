@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..patterns import KEYS, REPLACEMENT, compiled
+from ..session.imported import IMPORTED, UNREDACTED, import_note
 from ..session.session import Session
 from .hooks import PendingSave, SessionHook
 
@@ -18,8 +19,8 @@ class Redact(SessionHook):
 
     Every text in messages and metadata is looked at, at any depth, and so are the keys of dicts. Afterwards no pattern
     matches any of them: where replacing brings together what matches anew, that is replaced too. Numbers are left,
-    and so are session names and what was stored before the hook was there. How long a pattern takes is up to the text,
-    and nothing bounds it: see THREATS.md for patterns to avoid.
+    and so are session names, what an import notes to find a session by, and what was stored before the hook was there.
+    How long a pattern takes is up to the text, and nothing bounds it: see THREATS.md for patterns to avoid.
 
     Args:
         patterns: one regular expression or several, as text or compiled.
@@ -50,7 +51,17 @@ class Redact(SessionHook):
     def before_save(self, session: Session, pending: PendingSave) -> None:
         """Take what matches out of everything that is to be stored."""
         pending.messages = self._redacted(pending.messages)
-        pending.metadata = self._redacted(pending.metadata)
+        pending.metadata = self.in_metadata(pending.metadata)
+
+    def in_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Return metadata without what matches; by which source and id an import finds the session again stays."""
+        note = import_note(metadata)
+        redacted: dict[str, Any] = self._redacted({key: value for key, value in metadata.items() if key != IMPORTED})
+        if IMPORTED in metadata:
+            kept = {key: note[key] for key in UNREDACTED if isinstance(note.get(key), str)}
+            rest = {key: value for key, value in note.items() if key not in kept}
+            redacted[IMPORTED] = self._redacted(rest) | kept if note else self._redacted(metadata[IMPORTED])
+        return redacted
 
     def _redacted(self, value: Any) -> Any:
         if isinstance(value, str):

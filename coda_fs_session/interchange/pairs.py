@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..format.jsonl import encode_value
+from ..session.imported import import_note
 from ..session.session import Session
 from .training import plain
 
@@ -62,8 +63,7 @@ def _forks(sessions: Iterable[Session]) -> dict[bytes, _Fork]:
         said = [one for each in session.iter_messages() if (one := plain(session, each)) is not None]
         for one in said:
             one.pop("weight", None)
-        note = session.metadata.get("coda_fs_session.import")
-        current = isinstance(note, dict) and note.get("current") is True
+        current = import_note(session.metadata).get("current") is True
         before = b""
         for place, one in enumerate(said):
             here = hashlib.sha256(before + encode_value(one, "message")).digest()

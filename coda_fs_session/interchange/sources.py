@@ -7,12 +7,14 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from io import BufferedReader, BytesIO, RawIOBase
 from typing import IO, Any
 
 import zstandard
 
 from ..errors import ExportError
+from .databases import MAGIC, Connect, opened
 from .parsing import parsed
 
 MOST_IN_A_ZIP = 16 * 1024**3
@@ -36,6 +38,7 @@ class SourceFile:
         place: where it is, for errors: that of the zip file for one in that.
         stamp: when that changed last, in ns.
         local: its path on this machine, for what only opens paths; "" for one in a zip file.
+        connect: opens it as a database; None where it must be read into memory for that.
     """
 
     name: str
@@ -44,6 +47,7 @@ class SourceFile:
     place: str
     stamp: int = 0
     local: str = ""
+    connect: Connect | None = None
 
     @property
     def path(self) -> str:
@@ -71,6 +75,10 @@ class Head:
         self.file = file
         with plain(file) as stream:
             self.data = stream.read(_HEAD)
+        self.is_database = self.data.startswith(MAGIC)
+        if self.is_database:
+            # What its pages have of JSON tells nothing.
+            self.data = b""
         self.whole = len(self.data) < _HEAD
         self._records: list[dict[str, Any]] | None = None
         self.kind = self.data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -96,6 +104,14 @@ class Head:
                 if isinstance(value, dict):
                     self._records.append(value)
         return self._records
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """The tables of a database; none of what is no database."""
+        if not self.is_database:
+            return frozenset()
+        with opened(self.file) as database:
+            return database.tables
 
     @property
     def is_document(self) -> bool:

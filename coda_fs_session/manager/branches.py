@@ -14,6 +14,7 @@ from ..repo.branches.joints import joints_of
 from ..repo.branches.report import MergeReport
 from ..repo.branches.three_way import STRATEGIES, Strategy
 from ..repo.branches.tree import Joint, Known, Tree, tree_of
+from ..repo.dry_run import dry
 from ..repo.lookup.names import resolve
 from ..repo.repository import Repository
 from ..repo.storage import RepoStorage
@@ -37,6 +38,8 @@ class Core(Protocol):
     def _meant(self, name: str) -> str: ...
 
     def _refuse_if_read_only(self, what: str) -> None: ...
+
+    def _refuse_in_transaction(self, what: str) -> None: ...
 
     def _save(self, session: Session) -> None: ...
 
@@ -72,12 +75,7 @@ class Branches(Uncopied):
         Raises:
             StoreError: the store cannot be listed.
         """
-        core = self._manager
-        infos: list[SessionInfo] = core._storage.list_all() or []
-        engine = core._engine
-        if engine is None:
-            return tree_of(_known(with_origin(info)) for info in infos)
-        return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)
+        return tree_of_all(self._manager._storage, self._manager._engine)
 
     @operation
     def diff(self, a: str, b: str) -> Diff:
@@ -92,7 +90,7 @@ class Branches(Uncopied):
         return diff(*(self._live(engine, self._manager._meant(checked_name(name))) for name in (a, b)))
 
     @operation
-    def merge(self, source: str, into: str, *, strategy: Strategy = "append") -> MergeReport:
+    def merge(self, source: str, into: str, *, strategy: Strategy = "append", dry_run: bool = False) -> MergeReport:
         """Bring what `source` has into another session, as one step forward of that; this is how a divergence ends.
 
         Messages that either side took away since they parted are gone, and what either added is there once. What
@@ -106,19 +104,25 @@ class Branches(Uncopied):
                 "interleave" puts them in the order of their own ``timestamp``, ``created_at`` or ``time``, and as
                 "append" where one of them has none. "ours" keeps those of `into` there, "theirs" those of `source`.
                 Of metadata set on both sides the later value counts; with "ours" and "theirs", that of the side.
+            dry_run: save and change nothing. The report is of what would be done with what is saved; its `entry` is "".
 
         Raises:
             SessionNotFoundError: one of the two is not there.
             SessionConflictError: a name is another machine's session now, as in `SessionManager.delete_session`.
             SessionTooLargeError: the result would be larger than a session may be.
             ValueError: both are one session, or there is no such strategy.
-            UnsupportedError: a storage that is not one of this package's cannot merge.
+            UnsupportedError: a storage that is not one of this package's cannot merge; nor can the block of a
+                transaction.
             StoreError: a message that it takes has not arrived or is damaged, or the store cannot be written; nothing
                 was changed, or it cannot be told. To merge again never merges twice.
         """
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))}, not {strategy!r}")
-        return self._join(source, into, "merge", lambda engine, one, other: merge(engine.repo, one, other, strategy))
+
+        def act(engine: RepoStorage, one: str, other: str) -> Joined:
+            return merge(engine.repo, one, other, strategy)
+
+        return self._tried(source, into, act) if dry_run else self._join(source, into, "merge", act)
 
     @operation
     def cherry_pick(self, source: str, messages: Iterable[int], into: str) -> MergeReport:
@@ -138,18 +142,16 @@ class Branches(Uncopied):
         return self._join(source, into, "pick", lambda engine, one, other: pick(engine.repo, one, places, other))
 
     def _join(self, source: str, into: str, what: str, act: Callable[[RepoStorage, str, str], Joined]) -> MergeReport:
-        source, into = checked_name(source), checked_name(into)
-        if source == into:
-            raise ValueError(f"{source!r} cannot be joined with itself: give the names of two sessions")
+        source, into = _two_names(source, into)
         core = self._manager
         core._refuse_if_read_only(f"{what} sessions")
+        core._refuse_in_transaction(f"{what} sessions")
         engine = self._engine(f"{what} sessions")
 
         def join(source: str, into: str) -> MergeReport:
             joined = act(engine, source, into)
             state = joined.state
-            entry = f"{state.generation_id[:12]}:{state.count}"
-            return MergeReport(label_of(engine.repo, state), joined.added, joined.removed, entry, joined.interleaved)
+            return _report(engine, joined, f"{state.generation_id[:12]}:{state.count}")
 
         def around_both(source: str, open_source: Session | None) -> MergeReport:
             self._save(open_source)
@@ -167,6 +169,12 @@ class Branches(Uncopied):
 
         return core._sessions.around(source, around_both)
 
+    def _tried(self, source: str, into: str, act: Callable[[RepoStorage, str, str], Joined]) -> MergeReport:
+        """Return what joining two sessions would lead to."""
+        source, into = map(self._manager._meant, _two_names(source, into))
+        engine = dry(self._engine("merge sessions"))
+        return _report(engine, act(engine, source, into), "")
+
     def _save(self, session: Session | None) -> None:
         if session is not None and session.has_unsaved_changes:
             self._manager._save(session)
@@ -183,6 +191,25 @@ class Branches(Uncopied):
         if head is None:
             raise SessionNotFoundError(name)
         return Live(head.messages, head.start)
+
+
+def tree_of_all(storage: SessionStorage, engine: RepoStorage | None) -> Tree:
+    """Return all sessions of a store by which came from which."""
+    infos: list[SessionInfo] = storage.list_all() or []
+    if engine is None:
+        return tree_of(_known(with_origin(info)) for info in infos)
+    return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)
+
+
+def _two_names(source: str, into: str) -> tuple[str, str]:
+    source, into = checked_name(source), checked_name(into)
+    if source == into:
+        raise ValueError(f"{source!r} cannot be joined with itself: give the names of two sessions")
+    return source, into
+
+
+def _report(engine: RepoStorage, joined: Joined, entry: str) -> MergeReport:
+    return MergeReport(label_of(engine.repo, joined.state), joined.added, joined.removed, entry, joined.interleaved)
 
 
 def _known(info: SessionInfo, aliases: tuple[str, ...] = (), joints: tuple[Joint, ...] = ()) -> Known:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from ..config import local_path, remote_path
-from ..errors import UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import operation
 from . import late
@@ -23,13 +22,23 @@ class Carrying(Manager):
 
     @operation
     def export_session(
-        self, name: str, path: str | os.PathLike[str], *, format: Form = "json", overwrite: bool = False
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        format: Form = "json",
+        redact: str | list[str] | None = None,
+        overwrite: bool = False,
     ) -> late.Path:
         """Write a session, with its unsaved changes, into one file that only this user may read (mode 0600).
+
+        What matches the option ``redact`` is taken out, of what was stored before the option was set, too.
 
         Args:
             format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
                 "md", "txt" and "html" are for reading. "openai" and "sharegpt" are lines for training.
+            redact: patterns of what is to be taken out besides, as in that option. The names of sessions stay, and so
+                do the ids of messages, of calls, and of what a session was imported from.
 
         Returns:
             The path of the file.
@@ -38,16 +47,17 @@ class Carrying(Manager):
             SessionNotFoundError: there is no such session.
             FileExistsError: the file is there, and `overwrite` is false.
             UnsupportedError: the session has what the format does not take.
-            ValueError: there is no such format.
+            ValueError: there is no such format, or `redact` has no pattern or one that is none.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
         from ..interchange.writers import writer_of_one
+        from .outgoing import redaction
         from .outside import write_outside
 
-        chosen = writer_of_one(format)
+        chosen, redacted = writer_of_one(format), redaction(self, redact)
         session = self._load(checked_name(name))
         with session._lock:
-            return write_outside(path, chosen.write([session]), overwrite=overwrite)
+            return write_outside(path, chosen.write([redacted(session)]), overwrite=overwrite)
 
     @operation
     def export_sessions(
@@ -56,7 +66,9 @@ class Carrying(Manager):
         path: str | os.PathLike[str],
         *,
         format: FormOfSeveral = "json",
+        branches: bool = False,
         prefer: Literal["continued", "current"] = "continued",
+        redact: str | list[str] | None = None,
         overwrite: bool = False,
     ) -> list[late.Path]:
         """Write several sessions: lines for training and a family into one file, all others into a folder.
@@ -69,8 +81,10 @@ class Carrying(Manager):
             path: the file, or the folder, which is made if it is not there. File names follow from names of sessions.
             format: as in `export_session`, or "family"; "dpo" and "trl" are lines with two answers to one prompt each,
                 in OpenAI's form and that of TRL. An answer is one of an assistant, with what tools said for it.
+            branches: also all branches of these, and theirs, each after what it was branched from.
             prefer: which of two answers is the better one: that which more messages follow, or that which its source
                 shows last. Two that are alike in that make no line.
+            redact: as in `export_session`.
 
         Returns:
             The paths of the files.
@@ -80,14 +94,13 @@ class Carrying(Manager):
             FileExistsError: a file is there, and `overwrite` is false. Of those for one folder none was written.
         """
         from ..interchange.writers import file_name, writer
+        from .outgoing import outgoing, redaction
         from .outside import make_folder_outside, refuse_taken, write_outside
 
-        chosen = writer(format, prefer)
-        if names is None:
-            names = sorted(info.name for info in self._storage.list_all() or ())
-        found = [self._load(checked_name(name)) for name in dict.fromkeys(names)]
+        chosen, redacted = writer(format, prefer), redaction(self, redact)
+        found = outgoing(self, names, branches=branches)
         if chosen.is_of_several:
-            return [write_outside(path, chosen.write(found), overwrite=overwrite)]
+            return [write_outside(path, chosen.write(map(redacted, found)), overwrite=overwrite)]
         folder = make_folder_outside(path)
         targets = [os.path.join(folder, file_name(session.name, format)) for session in found]
         if not overwrite:
@@ -95,7 +108,7 @@ class Carrying(Manager):
         written = []
         for session, target in zip(found, targets, strict=True):
             with session._lock:
-                written.append(write_outside(target, chosen.write([session]), overwrite=overwrite))
+                written.append(write_outside(target, chosen.write([redacted(session)]), overwrite=overwrite))
         return written
 
     @operation
@@ -253,7 +266,8 @@ class Carrying(Manager):
             direction: "push" writes only to the target, "pull" only here.
             progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
                 sync, which loses nothing.
-            dry_run: with another host, carry nothing, and count what would be carried.
+            dry_run: write nothing on either side. The report is of what would be done; with another host it counts
+                files alone.
 
         Returns:
             What went where, and what was damaged and left alone.
@@ -281,21 +295,19 @@ class Carrying(Manager):
             from .remote import RemotePlace, RemoteSync
 
             return RemoteSync(ours, self._config, RemotePlace(*remote), progress=told, dry_run=dry_run).run(direction)
-        if dry_run:
-            raise UnsupportedError("dry_run is for a target on another host, as host:path")
         if isinstance(target, Manager):
-            if direction != "pull":
+            if direction != "pull" and not dry_run:
                 target._refuse_if_read_only(f'sync with direction="{direction}"')
             theirs = syncable(target._storage)
             refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
             told = told and target._operations.pausing(told)
-            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told))
+            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run))
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
-        options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=False)
-        theirs = OpenedStore(options).storage()
+        options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=dry_run)
+        theirs = OpenedStore(options, new=True).storage()
         try:
-            return sync(ours, theirs, direction=direction, progress=told)
+            return sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run)
         finally:
             theirs.close()
 

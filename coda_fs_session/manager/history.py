@@ -32,6 +32,8 @@ class _Manager(Protocol):
 
     def _refuse_if_read_only(self, what: str) -> None: ...
 
+    def _refuse_in_transaction(self, what: str) -> None: ...
+
 
 class History:
     """What a session was, newest first: ``for entry in manager.history("trip")``.
@@ -147,6 +149,7 @@ class History:
     def _change(self, verb: str, change: Callable[[GoingBack, str], _T]) -> _T:
         manager = self._manager
         manager._refuse_if_read_only(verb)
+        manager._refuse_in_transaction(verb)
 
         def run(name: str, live: Session | None) -> _T:
             engine = self._engine(f"cannot {verb}")

@@ -13,12 +13,11 @@ from ..interchange import own
 from ..interchange.naming import branch_name, name_of, short_id, title_of
 from ..interchange.times import moment
 from ..interchange.tree import Branch, Message, MessageTree, identity
+from ..session.imported import IDENTITY, IMPORTED, import_note
 from ..session.session import Session
 from .branching import branch as make_branch
 from .core import Manager
 
-IMPORT = "coda_fs_session.import"
-"""Metadata key under which the identity of an imported session stands, and how much of it was imported."""
 SOURCE = "source"
 
 Key = tuple[str, str, str, str]
@@ -48,9 +47,9 @@ def identities(manager: Manager) -> Imported:
     found: Imported = {}
     # By name: of several sides the one that kept the name counts.
     for info in sorted(manager._storage.list_all() or (), key=lambda info: (info.diverged_from is not None, info.name)):
-        note = info.metadata.get(IMPORT)
-        if isinstance(note, dict):
-            key = tuple(str(note.get(part, "")) for part in ("format", "account", "id", "branch"))
+        note = import_note(info.metadata)
+        if note:
+            key = tuple(str(note.get(part, "")) for part in IDENTITY)
             found.setdefault(key, Known(info.name, note))  # type: ignore[arg-type]
     return found
 
@@ -224,9 +223,8 @@ class TreeImport:
                         session.reload()
                         raise session._state.too_large()
                 session._changed()
-            before = session.metadata.get(IMPORT)
             described = self._described(branch, str(note["branch"]), note)
-            titled = before.get("title") if isinstance(before, dict) else None
+            titled = import_note(session.metadata).get("title")
             if titled is not None and session.metadata.get("title") != titled:
                 # Somebody gave it another title here.
                 described.pop("title", None)
@@ -238,7 +236,7 @@ class TreeImport:
         self._known[self._key(str(note["branch"]))] = Known(session.name, note)
 
     def _described(self, branch: Branch, key: str, note: dict[str, Any]) -> dict[str, Any]:
-        described: dict[str, Any] = {IMPORT: note}
+        described: dict[str, Any] = {IMPORTED: note}
         if self._tree.format == own.NAME:
             return described
         described["title"] = self._title

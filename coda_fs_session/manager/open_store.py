@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class OpenedStore:
     """The store that the options name; nothing is written before the first save.
 
+    Args:
+        new: there may be none yet, also with `read_only`.
+
     Attributes:
         has_moved: it may lack what this machine had saved: `storage` is to be called at once, which puts that back, or
             with `read_only` finds it.
@@ -28,7 +31,7 @@ class OpenedStore:
         StoreFormatError: `storage_path` is a folder of something else, or a store of a newer version.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, new: bool = False) -> None:
         self._config = config
         self._backend, self._machine = open_backend(
             config.backend,
@@ -43,7 +46,7 @@ class OpenedStore:
                 read_only=config.read_only,
             ),
         )
-        if config.read_only:
+        if config.read_only and not new:
             self._warn_if_nothing_is_there()
         try:
             self._seen = look(self._backend, self._machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from ..errors import warn
+from ..errors import UnsupportedError, warn
 from ..process.operations import operation
 from ..process.weakly import Weakly
 from . import late
@@ -109,7 +109,8 @@ class Saving(Manager):
 
         What is done through `change` is collected, and made at the end of the block: all or nothing, also after a crash
         or a full disk, and durable when the block is left. An exception in the block drops it all; sessions keep what
-        they hold, as after a save that failed. What is done through the manager itself is done at once.
+        they hold, as after a save that failed. What is done through the manager itself is done at once; in the block
+        `branches` and `history` change nothing, and raise UnsupportedError.
 
         On this machine nobody saves to these sessions in between, and what is asked of the store (`expected`, names
         that are free) is asked with their locks held. Programs that only read, sync tools and other machines may see
@@ -126,6 +127,18 @@ class Saving(Manager):
         """
         self._refuse_if_read_only("begin a transaction")
         return late.Transaction(self)
+
+    def _refuse_in_transaction(self, what: str) -> None:
+        """Refuse a verb that a transaction cannot collect, before it does anything.
+
+        Raises:
+            UnsupportedError: this thread, or task, is in the block of a transaction of this manager.
+        """
+        if any(each.is_here() for each in self._collecting):
+            raise UnsupportedError(
+                f"cannot {what} in a transaction, which makes what it has collected at its end: nothing was done. Do "
+                "it before the block, or after it"
+            )
 
     def _save_in_time(self, session: late.Session) -> None:
         """Save a session by itself, unless that is left to the end of a transaction."""

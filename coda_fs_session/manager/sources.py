@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..errors import ExportError
 from ..interchange.formats import FORMATS
 from ..interchange.sources import SourceFile, is_zip, unzipped
 from .outside import open_outside
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 def files_at(
@@ -39,7 +44,14 @@ def _opened(file: SourceFile, format_name: str | None, unreadable: list[str]) ->
         if not (file.name.endswith(".zip") or not _picked(file.base, format_name)) or not is_zip(file):
             yield file
             return
-        members = [member for member in unzipped(file) if _picked(member.base, format_name)]
+        there = list(unzipped(file))
+        members = [member for member in there if _picked(member.base, format_name)]
+        logs = {member.name for member in there if member.size and member.name.endswith("-wal")}
+        unreadable += [
+            f"{file.place}: {member.name}-wal has what was written last: unpack the zip file, and import the folder"
+            for member in members
+            if f"{member.name}-wal" in logs
+        ]
     except (ExportError, OSError) as error:
         unreadable.append(str(error))
         return
@@ -73,7 +85,20 @@ def _in_folder(folder: str, format_name: str | None, notes: list[str], unreadabl
 
 
 def _file(name: str, path: str, status: os.stat_result) -> SourceFile:
-    return SourceFile(name, status.st_size, partial(open_outside, path), path, status.st_mtime_ns, path)
+    size, stamp = status.st_size, status.st_mtime_ns
+    if not path.endswith((".json", ".jsonl")):
+        # What is written to a database may be in its log alone for long.
+        with suppress(FileNotFoundError):
+            log = os.stat(f"{path}-wal")
+            size, stamp = size + log.st_size, max(stamp, log.st_mtime_ns)
+    return SourceFile(name, size, partial(open_outside, path), path, stamp, path, partial(_database, path))
+
+
+def _database(path: str) -> AbstractContextManager[tuple[sqlite3.Connection, Callable[[], None]]]:
+    # Most imports read no database.
+    from .databases import opened_outside
+
+    return opened_outside(path)
 
 
 def _picked(name: str, format_name: str | None) -> bool:

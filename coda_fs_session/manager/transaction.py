@@ -81,6 +81,10 @@ class Transaction(Uncopied):
         """Leave sessions to the timer again."""
         self._steps = []
 
+    def is_here(self) -> bool:
+        """Tell whether this thread, or task, is in the block."""
+        return self._is_open and any(ref() is self for ref in _under_way.get())
+
     def has(self, session: Session) -> bool:
         """Tell whether a session is to be stored at the end of the block, and so not before by itself."""
         return any(isinstance(step, CreateStep | SaveStep) and step.session is session for step in self._steps)

@@ -17,9 +17,10 @@ from .content.state import Cursor, State
 from .history.entries import HistoryEntry, entry_of
 from .history.moments import moments
 from .history.places import To, find, looks_like_id, tagged, tags_of
+from .history.sides import moments_and_sides
 from .index.rows import Row, row_of
 from .lookup.listing import infos_of_rows
-from .lookup.names import resolve
+from .lookup.names import resolve, tombstones
 from .storage import RepoStorage
 from .writing.going_back import Gone
 
@@ -33,7 +34,7 @@ class GoingBack:
 
     def entries(self, name: str) -> Iterator[HistoryEntry]:
         """Yield the entries of a session's history, newest first; also of a deleted one."""
-        return map(entry_of, moments(self._head(name)))
+        return map(entry_of, moments_and_sides(self._head(name)))
 
     def past(self, name: str, to: To) -> Session:
         """Return the session as it was, for reading only."""
@@ -86,13 +87,11 @@ class GoingBack:
         }
 
     def deleted(self) -> list[SessionInfo]:
-        """Return what is known of the sessions that were deleted, and whose names nobody has since."""
-        rows: list[tuple[Row, SessionError | None]] = []
+        """Return what is known of the sessions that were deleted; of several of one name each under its own label."""
+        found: dict[str, Shown] = {}
         for name in dict.fromkeys(row.name for row in self._repo.index.rows() if row.deleted):
-            resolved = resolve(self._repo, name)
-            if resolved.shown is None and resolved.tombstone is not None:
-                rows.append(_row_of_deleted(resolved.tombstone.head))
-        return infos_of_rows(rows)
+            found |= {shown.head.key.path: shown for shown in tombstones(self._repo, name)}
+        return infos_of_rows((shown.label, *_row_of_deleted(shown.head)) for shown in found.values())
 
     def _head(self, name: str) -> State:
         resolved = resolve(self._repo, name)

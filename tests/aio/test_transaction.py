@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction, signature
 import anyio
 import pytest
 
-from coda_fs_session import SessionError, SessionExistsError, SessionNotFoundError, Transaction
+from coda_fs_session import SessionError, SessionExistsError, SessionNotFoundError, Transaction, UnsupportedError
 from coda_fs_session.aio import AsyncSessionManager, AsyncTransaction
 
 from .conftest import Config, Loop, hello
@@ -48,6 +48,8 @@ def test_a_block_is_done_at_its_end(loop: Loop, config: Config, backend: str) ->
                 await change.rename_session("other", new="another")
                 with pytest.raises(SessionNotFoundError):
                     await change.delete_session("old")
+                with pytest.raises(UnsupportedError):
+                    await manager.branches.merge("child", "chat")
                 assert {info.name for info in await manager.list_sessions()} == {"chat", "old", "other"}
             infos = await manager.list_sessions()
             assert {info.name: info.message_count for info in infos} == {"chat": 1, "child": 2, "another": 0}

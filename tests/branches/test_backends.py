@@ -27,6 +27,8 @@ def test_over_each_backend(make: Opener) -> None:
         begin(manager)
         before = manager.branches.diff("trunk", "twig")
         assert [each.kind for each in before.differences] == ["changed", "changed", "removed"]
+        dry = manager.branches.merge("twig", "trunk", dry_run=True)
+        assert (dry.name, dry.added, numbers(manager, "trunk")) == ("trunk", 2, [0, 1, 2, 3, 4, 20])
         report = manager.branches.merge("twig", "trunk")
         assert (report.name, report.added, report.removed) == ("trunk", 2, 0)
         assert numbers(manager, "trunk") == [0, 1, 2, 3, 4, 20, 10, 11]
@@ -63,6 +65,8 @@ def test_read_only(tmp_path: Path, backend: str) -> None:
             begin(writing)
     manager = open_store(tmp_path / "store", backend=backend, read_only=True)
     with untouched(tmp_path):
+        if backend != "memory":
+            assert manager.branches.merge("twig", "trunk", dry_run=True).added == 2
         for act in (
             lambda: manager.branches.merge("twig", "trunk"),
             lambda: manager.branches.cherry_pick("twig", [0], "trunk"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from compat.reading import needs_zstdcat, read_store
 from repo.diverging import exchange
 from repo.machines import Machine, contents, said
+from storekit import untouched
 
 from coda_fs_session import Session, SessionManager, SessionNotFoundError, SessionTooLargeError
 
@@ -40,6 +42,27 @@ def test_a_divergence_ends(here: Machine, there: Machine, derived: str) -> None:
     exchange(here, there)
     assert there.names() == ["chat"]
     assert new(there) == kept + other
+
+
+def test_a_dry_run(here: Machine, there: Machine, derived: str) -> None:
+    """It tells what the merge does, also of a session that gets another name by it, and changes nothing."""
+    with here.manager(read_only=True) as manager, untouched(here.store):
+        dry = manager.branches.merge("chat", derived, dry_run=True)
+        assert manager.branches.merge("chat", derived, dry_run=True) == dry
+        assert sorted(info.name for info in manager.list_sessions()) == ["chat", derived]
+    manager = here.manager()
+    session = manager.load_session("chat")
+    session.add_message(said("unsaved")[0])
+    with untouched(here.store):
+        assert manager.branches.merge("chat", derived, dry_run=True) == dry
+        with pytest.raises(SessionNotFoundError):
+            manager.branches.merge("chat", "nowhere", dry_run=True)
+        with pytest.raises(ValueError, match="itself"):
+            manager.branches.merge("chat", "chat", dry_run=True)
+    assert session.has_unsaved_changes
+    report = there.manager().branches.merge("chat", derived)
+    assert dry == replace(report, entry="")
+    assert dry.name == "chat"
 
 
 def test_both_go_on_from_a_merge(here: Machine, there: Machine, derived: str) -> None:
@@ -121,6 +144,27 @@ def test_what_was_taken_away_is_gone(here: Machine, there: Machine) -> None:
     assert there.read("chat") == here.read("chat")
     assert there.names() == ["chat"]
     assert (report.added, report.removed) in ((1, 0), (1, 3))
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_both_have_edited_since(here: Machine, there: Machine, sealed: bool) -> None:
+    """Each edits another message of the tail, and so none has the list from before: nothing that was edited is back."""
+    here.create("chat", said(*"abc"))
+    exchange(here, there)
+    # From now on its edits are lines of a ref of its own.
+    there.change("chat", "d")
+    for machine, edits in ((here, ((0, "A"), (0, "B"))), (there, ((2, "D"), (2, "C")))):
+        manager = machine.manager()
+        session = manager.load_session("chat")
+        for place, text in edits:
+            session.messages[place] = said(text)[0]
+            manager.save_session(session)
+        if sealed:
+            machine.change("chat", *(f"{machine.replica} {number} ".ljust(60, "x") for number in range(8)))
+    exchange(here, there)
+    (other,) = set(here.names()) - {"chat"}
+    here.manager().branches.merge(other, "chat")
+    assert sorted(text for text in here.read("chat") if len(text) == 1) == sorted("BbCd")
 
 
 @pytest.mark.parametrize("truncating", ["into", "source"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import ANSWER, HELLO, Command
+from .command import ANSWER, HELLO, Command, nothing_changes
 
 
 def user(text: str) -> dict[str, str]:
@@ -79,6 +79,9 @@ def test_diff_of_sides(tmp_path: Path) -> None:
 def test_merge_and_cherry_pick(command: Command) -> None:
     """What one side added is there once, however often it is merged."""
     assert command("cherry-pick", "by train:3", "trip").err == "added 1 messages of 'by train' to trip\n"
+    with nothing_changes(command.store):
+        assert command("merge", "trip", "by train", "--dry-run").out == "would merge trip into 'by train': 1 added\n"
+        assert command("merge", "trip", "nowhere", "--dry-run").code == 3
     assert command("merge", "by train", "trip").err == "merged 'by train' into trip: 0 added\n"
     assert command("show", "trip:4").out == "[4] user\nHow do I^[ get there?\n"
     assert command("merge", "trip", "by train", "--strategy", "theirs").code == 0

@@ -71,3 +71,19 @@ def test_export_in_other_forms(command: Command, tmp_path: Path) -> None:
         assert command("export", "--all", "-f", form, "-o", str(file)).code == 0
         assert len(file.read_text().splitlines()) >= 2
     assert command("export", "--all", "-f", "family").code == 2
+
+
+def test_export_of_branches_and_without_secrets(command: Command, tmp_path: Path) -> None:
+    """JSON of a session with its branches is one file of all; a pattern that is none is wrong usage."""
+    command.fill("trip")
+    assert command("branch", "trip@1", "trip by train").code == 0
+    assert command("branch", "trip by train@1", "by night train").code == 0
+    file = tmp_path / "family.json"
+    assert command("export", "trip", "--branches", "-o", str(file)).code == 0
+    assert [each["name"] for each in json.loads(file.read_bytes())["sessions"]] == [
+        *("trip", "trip by train", "by night train"),
+    ]
+    assert len(command("export", "trip", "--branches", "-f", "jsonl").out.splitlines()) == 4
+    assert "[redacted]" in (shown := command("export", "trip", "--redact", "[A-Z]", "--redact", "q{9}").out), shown
+    assert command("export", "trip", "--redact", "(").code == 2
+    assert command("export", "trip", "--redact", "").code == 2

@@ -53,11 +53,10 @@ def test_it_goes_on_after_an_interrupt(command: Command, verb: str) -> None:
 
 def test_the_pager_is_waited_for(command: Command) -> None:
     """Ctrl-C while the pager is full: it has the terminal until it is left, and the command ends after it."""
-    command.fill("long", *[HELLO | {"content": "word " * 100_000}] * 3)
+    command.fill("long", *[HELLO | {"content": "word\n" * 100_000}] * 3)
     begun, left = command.folder / "begun", command.folder / "left"
-    os.mkfifo(begun)
     # As less does: it reads a little, lives on after Ctrl-C, and ends some time later.
-    pager = f"trap '' INT; read line; echo > '{begun}'; sleep 1; echo > '{left}'"
+    pager = f"exec 2>&1; trap '' INT; read line; echo > '{begun}'; sleep 1; echo > '{left}'"
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "coda_fs_session", "show", "long"],
@@ -67,7 +66,10 @@ def test_the_pager_is_waited_for(command: Command) -> None:
         env=command.environment | {"CODA_FS_PAGER": pager},
     )
     os.close(theirs)
-    begun.read_bytes()
+    until = time.monotonic() + LIMIT
+    while not begun.exists():
+        assert time.monotonic() < until, "no pager was started"
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=LIMIT)
     os.close(ours)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import ANSWER, HELLO, Command
+from .command import ANSWER, HELLO, Command, nothing_changes
 
 
 @pytest.fixture(params=["files", "sqlite"])
@@ -56,6 +56,14 @@ def test_points_in_the_past(command: Command) -> None:
     assert command("tag", "trip").out == ""
 
 
+def test_metadata_in_the_past(command: Command) -> None:
+    """They are those of the state that was named. They were once those of now."""
+    command("set", "trip", "topic=travel")
+    command("set", "trip", "topic=food")
+    assert command("show", "trip@{1}", "--meta").out == "topic\ttravel\n"
+    assert command("show", "trip", "--meta").out == "topic\tfood\n"
+
+
 def test_undo_and_restore(command: Command) -> None:
     """An undo takes the last change back, and again the one before; a restore goes anywhere."""
     assert command("undo", "trip").code == 0
@@ -84,8 +92,17 @@ def test_a_deleted_session(command: Command) -> None:
     assert command("list").out == ""
     assert command("list", "--deleted").out.startswith("trip\t2\t")
     assert command("list", "--deleted", "x*").out == ""
-    assert command("show", "trip").code == 3
     assert entries(command, "trip")[0]["kind"] == "delete"
+    with nothing_changes(command.store):
+        for text in ("trip", "trip:1", "trip~1"):
+            done = command("show", text)
+            assert done.code == 3
+            assert "`coda-session restore trip` brings it back" in done.err
+        for text in ("trip@{1}:1", "trip@1", "trip@2~1", "trip@{1}~1"):
+            assert command("show", text).out == "[1] user\nWhere is it cold?\n", text
+        assert command("show", "trip@{2}:1").out == "[1] user\nWhere is it warm?\n"
+        assert command("show", "trip@3").code == 2
+        assert command("show", "tri@{1}").code == command("show", "trip@{9}").code == 3
     assert command("restore", "trip", "--as", "other").err == "made other with 2 messages\n"
     assert command("restore", "trip").err == "restored trip: 2 messages\n"
     assert len(command("list").out.splitlines()) == 2

@@ -213,8 +213,14 @@ def test_sync(command: Command, tmp_path: Path) -> None:
     """Both stores hold the same afterwards; a bad target is a usage error."""
     there = Command(tmp_path / "there")
     there.fill("theirs")
+    with nothing_changes(command.store), nothing_changes(there.store):
+        dry = command("sync", str(there.store), "--dry-run")
+        assert command("sync", f"{tmp_path}/none", "--dry-run").out.startswith("would be pushed: 1 new (trip)")
+        new = command("sync", str(there.store), "--dry-run", "-s", f"{tmp_path}/none")
+        assert (new.code, new.out.splitlines()[1].partition(",")[0]) == (0, "would be pulled: 1 new (theirs)")
+    assert not (tmp_path / "none").exists()
     done = command("sync", str(there.store))
-    assert done.code == 0
+    assert (done.code, dry.out) == (0, f"would be {done.out.replace('pulled', 'would be pulled')}")
     assert done.out.startswith("pushed: 1 new (trip)")
     assert there("list", "--fields", "name").out == command("list", "--fields", "name").out
     assert command("sync", str(command.store)).code == 2

@@ -155,8 +155,6 @@ def test_what_is_refused(tmp_path: Path, home: Path) -> None:
         (home / "newer" / "FORMAT").write_text('{"coda_fs_session":2}\n', encoding="utf-8")
         with pytest.raises(StoreFormatError, match=r"desk:newer.*version 2"):
             manager.sync("desk:newer")
-        with pytest.raises(UnsupportedError, match="dry_run"):
-            manager.sync(tmp_path / "target", dry_run=True)
     assert {path.name for path in home.rglob("*")} == {"docs", "letter", "newer", "FORMAT"}
     with here(tmp_path, read_only=True) as manager, pytest.raises(StoreReadOnlyError):
         manager.sync("desk:chats")

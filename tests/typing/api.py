@@ -137,7 +137,7 @@ assert_type(manager.get_session_info("talk"), SessionInfo | None)
 assert_type(manager.export_session("talk", "talk.json"), Path)
 assert_type(manager.export_session("talk", Path("talk.json"), overwrite=True), Path)
 assert_type(manager.export_session("talk", "talk.md", format="md"), Path)
-assert_type(manager.export_sessions(["talk"], "all", format="family"), list[Path])
+assert_type(manager.export_sessions(["talk"], "all", format="family", branches=True, redact=["x"]), list[Path])
 manager.export_sessions(None, "all", format="pdf")  # type: ignore[arg-type]
 assert_type(manager.import_session("talk.json"), Session)
 assert_type(manager.import_session(Path("talk.json"), name="copy", on_exists="replace"), Session)

@@ -33,6 +33,8 @@ _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 @click.option("-o", "--output", metavar="PATH", default="-", help="A file, a folder for several, or - for stdout.")
 @click.option("-f", "--format", "form", type=click.Choice([*_ONE, *_SEVERAL]), default="json", help="What to write.")
 @click.option("--prefer", type=click.Choice(["continued", "current"]), default="continued", help="For dpo and trl.")
+@click.option("--branches", is_flag=True, help="Their branches too; as json, all are one file, each message once.")
+@click.option("--redact", multiple=True, metavar="REGEX", help="Take out what matches; keys: what looks like one.")
 @click.option("--all", "everything", is_flag=True, help="Every session.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.pass_context
@@ -42,6 +44,8 @@ def command(
     output: str,
     form: Any,
     prefer: Literal["continued", "current"],
+    branches: bool,
+    redact: tuple[str, ...],
     everything: bool,
     overwrite: bool,
 ) -> None:
@@ -49,20 +53,32 @@ def command(
 
     NAME is a whole name, or a glob such as 'trip/*'. openai, sharegpt, dpo, trl and family are one file of all.
     """
+    from ... import Redact
+
     run: Run = context.obj
     if bool(names) == everything:
         raise click.UsageError("name the sessions, or give --all")
+    patterns = list(redact) or None
+    if patterns:
+        try:
+            Redact(patterns)
+        except ValueError as error:
+            raise click.UsageError(f"--redact: {error}") from error
     manager = run.reading()
     found = named(manager, names, all_of_them=everything)
+    if branches:
+        found, form = manager.branches.tree().with_branches(found), "family" if form == "json" else form
     if form in _SEVERAL or (form in _LINES and output != "-" and len(found) > 1):
         if output == "-" or output.endswith(("/", os.sep)):
             raise CommandError(f"{form} is one file of all sessions: give it with -o", USAGE)
-        (path,) = manager.export_sessions(found, output, format=form, prefer=prefer, overwrite=overwrite)
+        (path,) = manager.export_sessions(
+            found, output, format=form, prefer=prefer, redact=patterns, overwrite=overwrite
+        )
         run.out.note(f"exported {len(found)} sessions to {path}")
         return
     if output == "-":
         for name in found:
-            _to_stdout(run, manager, name, form)
+            _to_stdout(run, manager, name, form, patterns)
         return
     in_folder = output.endswith(("/", os.sep)) or os.path.isdir(os.path.expanduser(output))
     if len(found) != 1 and not in_folder:
@@ -74,15 +90,15 @@ def command(
 
     def export(name: str) -> str:
         target = folder / _file_name(name, _ENDINGS.get(form, form), taken) if in_folder else folder
-        path = manager.export_session(name, target, format=form, overwrite=overwrite)
+        path = manager.export_session(name, target, format=form, redact=patterns, overwrite=overwrite)
         return f"exported {run.named(name)} to {path}"
 
     context.exit(each_of(run, found, export))
 
 
-def _to_stdout(run: Run, manager: SessionManager, name: str, form: Any) -> None:
+def _to_stdout(run: Run, manager: SessionManager, name: str, form: Any, patterns: list[str] | None) -> None:
     with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
-        path = manager.export_session(name, Path(folder) / "session", format=form)
+        path = manager.export_session(name, Path(folder) / "session", format=form, redact=patterns)
         text = path.read_text(encoding="utf-8")
         run.out.write(safe(text) if form in _TEXTS else safe_json(text))
 

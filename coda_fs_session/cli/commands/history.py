@@ -69,4 +69,5 @@ def _as_json(entry: HistoryEntry) -> dict[str, Any]:
         "note": entry.note,
         "expired": entry.expired,
         "exact": entry.exact,
+        "side": entry.side,
     }

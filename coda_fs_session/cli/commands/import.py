@@ -22,6 +22,11 @@ PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pi": ("~/.pi/agent/sessions",),
         "opencode": ("~/.local/share/opencode/storage",),
         "gptme": ("~/.local/share/gptme/logs",),
+        "llm": (
+            "~/.config/io.datasette.llm/logs.db",
+            "~/Library/Application Support/io.datasette.llm/logs.db",
+            "~/AppData/Roaming/io.datasette.llm/logs.db",
+        ),
     }
 )
 """Where programs keep what they have, by format."""

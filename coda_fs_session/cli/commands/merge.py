@@ -19,17 +19,22 @@ from ..verb import verb
     show_default=True,
     help="For the places where both added messages.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
 @click.pass_obj
-def command(run: Run, source: str, into: str, strategy: str) -> None:
+def command(run: Run, source: str, into: str, strategy: str, dry_run: bool) -> None:
     """Bring what one session has into another one.
 
     Messages that either took away are gone, and what either added is there once. SOURCE stays as it is, unless it is a
     side of the same session: then this ends the divergence.
     """
-    manager = run.writing()
+    manager = run.reading() if dry_run else run.writing()
     source, into = whole_name(manager, source), whole_name(manager, into)
     if source == into:
         raise click.UsageError("a session cannot be merged with itself")
-    report = manager.branches.merge(source, into, strategy=strategy)  # type: ignore[arg-type]
+    report = manager.branches.merge(source, into, strategy=strategy, dry_run=dry_run)  # type: ignore[arg-type]
     removed = f", {report.removed} removed" if report.removed else ""
-    run.out.note(f"merged {run.named(source)} into {run.named(report.name)}: {report.added} added{removed}")
+    text = f"{run.named(source)} into {run.named(report.name)}: {report.added} added{removed}"
+    if dry_run:
+        run.out.write(f"would merge {text}\n")
+    else:
+        run.out.note(f"merged {text}")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ..exits import REFUSED, USAGE, CommandError
-from ..points import moment_of, past_name, refuse_taken
+from ..points import before_delete, moment_of, past_name, refuse_taken
 from ..run import Run
 from ..verb import verb
-
-if TYPE_CHECKING:
-    from ... import SessionManager
 
 
 @verb("restore", "coda-session restore gone", "coda-session restore trip --to '{1}' --as 'trip before'")
@@ -35,7 +30,7 @@ def command(run: Run, name: str, point: str | None, new: str | None) -> None:
         raise CommandError(f"{name!r} is there: say with --to which state, as `coda-session history` shows them", USAGE)
     if new is not None:
         refuse_taken(manager, new)
-        at = _before_delete(manager, name) if point is None else moment_of(manager, name, point)
+        at = before_delete(manager, name) if point is None else moment_of(manager, name, point)
         made = manager.create_session(new, branch_from=name, at=at)
         run.out.note(f"made {run.named(made.name)} with {len(made)} messages")
         return
@@ -45,12 +40,3 @@ def command(run: Run, name: str, point: str | None, new: str | None) -> None:
     except SessionExistsError as error:
         raise CommandError(f"the name is taken: --as NEW gives it another one ({error})", REFUSED) from error
     run.out.note(f"restored {run.named(name)}: {entry.messages} messages")
-
-
-def _before_delete(manager: SessionManager, name: str) -> str:
-    """Return the id of the state that a deleted session had last."""
-    entries = iter(manager.history(name))
-    for entry in entries:
-        if entry.kind != "delete":
-            return entry.id
-    raise CommandError(f"nothing is known of {name!r} before it was deleted")

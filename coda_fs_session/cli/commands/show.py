@@ -62,10 +62,10 @@ def command(
         found = manager.load_session(found.name, partial=True)
         if found.missing:
             run.out.note(f"note: {found.missing} messages are not here")
-    if meta:
-        _show_metadata(run, found)
-        return
     chosen = part_of(manager, found, way)
+    if meta:
+        _show_metadata(run, chosen.session)
+        return
     start, stop = chosen.start, chosen.stop
     if number is not None:
         start = max(start, stop - number)

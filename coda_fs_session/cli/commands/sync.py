@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.option("--push", is_flag=True, help="Only write there.")
 @click.option("--pull", is_flag=True, help="Only write here.")
-@click.option("--dry-run", is_flag=True, help="With another host: say what it would carry, and carry nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
 @click.pass_context
 def command(context: click.Context, target: str, push: bool, pull: bool, dry_run: bool) -> None:
     """Bring this store and another one to hold the same sessions.
@@ -35,7 +35,7 @@ def command(context: click.Context, target: str, push: bool, pull: bool, dry_run
 
     run: Run = context.obj
     direction: Literal["both", "push", "pull"] = "push" if push else "pull" if pull else "both"
-    manager = run.reading() if push or dry_run else run.writing(create=True)
+    manager = run.reading(new=not push) if push or dry_run else run.writing(create=True)
     with Progress(run) as progress:
 
         def tell(done: SyncProgress) -> None:

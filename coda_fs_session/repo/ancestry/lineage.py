@@ -140,6 +140,11 @@ def paths_of(one: State, other: State) -> tuple[Path, Path]:
     return _path(one, commits[0], start), _path(other, commits[1], start)
 
 
+def step_before(path: Path, run: int) -> GenerationId:
+    """Return what began a run of a whole path."""
+    return GenerationId(path.steps[run - 1].id) if run else FIRST_GENERATION
+
+
 def last_common(one: Path, other: Path) -> Point:
     """Return the last state that both paths went through; they must have begun at the same one.
 

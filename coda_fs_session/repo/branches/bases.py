@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...format.generations import FIRST_GENERATION, GenerationId, StateId
+from ...format.generations import GenerationId, StateId
 from ...format.ids import ObjectId
-from ..ancestry.lineage import Path, Run, UndecidedError, path_of
+from ..ancestry.lineage import Path, Run, UndecidedError, path_of, step_before
 from ..ancestry.merges import frozen
 from ..content.fronts import common_front
 from ..content.messages import MessageList
 from ..content.state import State
+from ..history.places import find_state
 
 
 class Span(NamedTuple):
@@ -42,8 +43,22 @@ class Span(NamedTuple):
 
     @property
     def readable(self) -> int:
-        """How many of the messages can be read: an edit of the tail may have replaced some of them since."""
+        """How many of the messages are in `list`: an edit of the tail may have replaced some of them since."""
         return min(self.messages, self._run.shared)
+
+    def content(self) -> tuple[MessageList, int]:
+        """Return a list that has the messages, and how many of them: less than all where the store has not kept all.
+
+        Raises:
+            StoreError: a commit of the session cannot be read.
+        """
+        if self.readable < self.messages:
+            # What edits of the tail have replaced is kept for going back.
+            moment = next(find_state(self.path.head, self.id), None)
+            kept = moment.stretch.messages if moment is not None else None
+            if kept is not None and kept.chain_at(self.messages) == self.id.chain:
+                return kept, self.messages
+        return self.list, self.readable
 
     @property
     def start(self) -> int:
@@ -53,11 +68,6 @@ class Span(NamedTuple):
     @property
     def _run(self) -> Run:
         return self.path.runs[self.run]
-
-
-def step_before(path: Path, run: int) -> GenerationId:
-    """Return what began a run of a whole path."""
-    return GenerationId(path.steps[run - 1].id) if run else FIRST_GENERATION
 
 
 def state_id(head: State) -> StateId:

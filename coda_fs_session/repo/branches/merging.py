@@ -37,10 +37,11 @@ def merge_lists(base: Span, ours: State, theirs: State, strategy: Strategy) -> S
         StoreError: an object is missing or damaged.
     """
     front = common_front(ours.messages, theirs.messages)
-    front = common_front(base.list, ours.messages, min(front, base.readable))
+    known_list, count = base.content()
+    front = common_front(known_list, ours.messages, min(front, count))
     hidden = min(ours.start, front)
     start = _three_way(min(base.start, front), hidden, min(theirs.start, front))
-    before = numbered(base.list.read(front, base.readable))
+    before = numbered(known_list.read(front, count))
     shown, shown_there = numbered(ours.messages.read(front, ours.count)), _Theirs.of(theirs, front, before, ours)
     shown = shown[max(ours.start - front, 0) :]
     # What was picked and is not there any more was taken away.

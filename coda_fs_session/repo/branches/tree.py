@@ -75,6 +75,13 @@ class Tree:
         for root in self.roots:
             yield from root
 
+    def with_branches(self, names: Iterable[str]) -> list[str]:
+        """Return the names of sessions and of all that came from them, each once and after what it came from."""
+        known = {each.name: [below.name for below in each] for each in self}
+        given = list(dict.fromkeys(names))
+        came = {name for each in given for name in known.get(each, ())[1:]}
+        return list(dict.fromkeys(name for each in given if each not in came for name in known.get(each, (each,))))
+
     def __str__(self) -> str:
         """Draw it, the newest on top: a line for each session, fork, merge and pick."""
         return "\n\n".join("\n".join(_drawn(root)) for root in self.roots)

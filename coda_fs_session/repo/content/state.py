@@ -112,6 +112,7 @@ class State:
             generation=commit.generation,
             # Which has its edits of the tail.
             commit=link,
+            marks=commit.marks,
         )
         ref = Ref(header, (), (commit.line,), 0)
         return State.of(self.key, NO_TOKEN, ref, self.messages.objects, self.messages.sizes)

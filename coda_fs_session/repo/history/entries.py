@@ -24,6 +24,7 @@ class HistoryEntry:
         added: how many more than before; less than 0 where there are fewer.
         note: for people: the names of a rename, the state that an undo went back to.
         expired: its messages are not in the store any more, and it cannot be gone back to.
+        side: of an entry that came with a merge, the name that the session which was merged had then; "" for others.
         exact: one save led here from the entry before. Of many saves that are long ago, one entry is kept.
     """
 
@@ -36,6 +37,7 @@ class HistoryEntry:
     note: str = ""
     expired: bool = False
     exact: bool = True
+    side: str = ""
 
     @property
     def when(self) -> datetime:
@@ -55,6 +57,7 @@ def entry_of(moment: Moment, label: str = "") -> HistoryEntry:
         note=label or (_note(moment.stretch.generation) if moment.is_step and moment.kind != "edit" else ""),
         expired=moment.expired,
         exact=moment.saves == 1,
+        side=moment.stretch.name if moment.side else "",
     )
 
 

@@ -19,7 +19,8 @@ from ..ancestry.lineage import Section
 from ..content.messages import MessageList
 from ..content.state import State
 
-_ID_DIGITS = 12
+STEP_DIGITS = 12
+"""How much of a step's id stands in the id of an entry."""
 
 
 class Stretch(NamedTuple):
@@ -68,6 +69,7 @@ class Moment(NamedTuple):
         saves: how many saves led here from the moment before.
         line: of the save of metadata alone, "" for others.
         metadata: as it was, None where it is not known.
+        side: the merges through which it came, as its id begins; "" for what the session was itself.
     """
 
     stretch: Stretch
@@ -79,11 +81,12 @@ class Moment(NamedTuple):
     saves: int = 1
     line: str = ""
     metadata: Metadata | None = None
+    side: str = ""
 
     @property
     def id(self) -> str:
         line = f":{self.line[:8]}" if self.line else ""
-        return f"{self.stretch.step[:_ID_DIGITS]}:{self.messages}{line}"
+        return f"{self.side}{self.stretch.step[:STEP_DIGITS]}:{self.messages}{line}"
 
     @property
     def live_count(self) -> int:

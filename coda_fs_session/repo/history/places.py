@@ -14,9 +14,10 @@ from ...format.records import CommitLink, Tags, encode_time, utc_time
 from ..content.messages import MessageList
 from ..content.state import State
 from .moments import Moment, Stretch, moments
+from .sides import moments_and_sides, states_behind
 
-_ID = re.compile(r"([0-9a-f]{8,64}):([0-9]+)(?::([0-9a-f]{8}))?")
-_LIKE_ID = re.compile(r"[0-9a-f]{8,}(:[0-9a-f:]*)?")
+_ID = re.compile(r"((?:[0-9a-f]{12}(?:\.[0-9]+)?/)*)([0-9a-f]{8,64}):([0-9]+)(?::([0-9a-f]{8}))?")
+_LIKE_ID = re.compile(r"[0-9a-f]{8,}([:/.][0-9a-f:/.]*)?")
 _NAMED = 3
 _LOOKED_AT = 1000
 """Entries among which the nearest to one that is not there are looked for."""
@@ -52,13 +53,25 @@ def find(head: State, to: To) -> Moment:
 
 def find_state(head: State, state: StateId) -> Iterator[Moment]:
     """Yield the moments from a state on, newest first; none where the history does not have it."""
-    found = False
-    for moment in moments(head):
-        if not found and moment.stretch.step == state.step and _holds(moment, state.messages):
-            found = True
-            moment = moment.at(state.messages)
+    for each in states_behind(head):
+        found = False
+        for moment in moments(each):
+            if not found and _is_at(moment, state):
+                found = True
+                moment = moment.at(state.messages)
+            if found:
+                yield moment
         if found:
-            yield moment
+            return
+
+
+def _is_at(moment: Moment, state: StateId) -> bool:
+    return (
+        moment.stretch.step == state.step
+        and _holds(moment, state.messages)
+        # Sides may have begun with other messages, and so without a step.
+        and (moment.stretch.messages is None or moment.stretch.messages.chain_at(state.messages) == state.chain)
+    )
 
 
 def _holds(moment: Moment, count: int) -> bool:
@@ -84,9 +97,9 @@ def _by_name(head: State, to: str) -> Moment:
         return tagged(head, tag.commit)
     match = _ID.fullmatch(to)
     if match is not None:
-        step, count, line = match[1], int(match[2]), match[3]
-        for moment in moments(head):
-            if not moment.stretch.step.startswith(step):
+        side, step, count, line = match[1], match[2], int(match[3]), match[4]
+        for moment in moments_and_sides(head) if side else moments(head):
+            if moment.side != side or not moment.stretch.step.startswith(step):
                 continue
             if line is not None and moment.messages == count and moment.line.startswith(line):
                 return moment
@@ -94,7 +107,7 @@ def _by_name(head: State, to: str) -> Moment:
                 # A save of metadata alone is known as long as it is a line; its messages are.
                 return moment.at(count) if line is None else moment.at(count)._replace(metadata=None)
     labels = [label for label, each in tags.items() if each.commit is not None]
-    known = [*labels, *(moment.id for moment in islice(moments(head), _LOOKED_AT))]
+    known = [*labels, *(moment.id for moment in islice(moments_and_sides(head), _LOOKED_AT))]
     nearest = get_close_matches(to, known, _NAMED, 0.0)
     raise HistoryError(
         f"session {head.name!r} has no entry and no tag {to!r}: the nearest are {', '.join(map(repr, nearest))}"

@@ -296,10 +296,10 @@ def _view_row(shown: Shown, sides: tuple[str, ...] = (), diverged_at: int | None
     )
 
 
-def infos_of_rows(rows: Iterable[tuple[Row, SessionError | None]]) -> list[SessionInfo]:
-    """Return what rows tell, each by itself under the name in it, newest first."""
-    ordered = sorted(rows, key=lambda each: (-(each[0].updated or 0), each[0].name))
-    infos = infos_of(*decode_answer(encode_answer([ViewRow(row.name, row) for row, _ in ordered])))
-    for info, (row, error) in zip(infos, ordered, strict=True):
+def infos_of_rows(rows: Iterable[tuple[str, Row, SessionError | None]]) -> list[SessionInfo]:
+    """Return what rows tell, each by itself under its label, newest first."""
+    ordered = sorted(rows, key=lambda each: (-(each[1].updated or 0), each[0]))
+    infos = infos_of(*decode_answer(encode_answer([ViewRow(label, row) for label, row, _ in ordered])))
+    for info, (_, row, error) in zip(infos, ordered, strict=True):
         info.error, info.preview = error, preview_of(row)
     return infos

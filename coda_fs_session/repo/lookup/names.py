@@ -97,6 +97,12 @@ def resolve(repo: Repository, name: str) -> Resolved:
     return Resolved(None, repo, tombstone, past, life, doubt, sides)
 
 
+def tombstones(repo: Repository, name: str) -> Sequence[Shown]:
+    """Return the tombstones that nothing continues, of a name and of those that have names in common with it."""
+    rows = related(repo.index, name)
+    return view_of(repo, read_refs(repo, rows), rows).deleted
+
+
 def follow(repo: Repository, cursor: Cursor) -> Resolved:
     """Find the session that goes on from a state, whatever its name is now; the same one's own file first.
 

@@ -31,13 +31,13 @@ def kept_aside(repo: Repository) -> list[SessionInfo]:
 
 
 def _infos(repo: Repository, entries: Iterable[tuple[RefKey, State | SessionError]]) -> list[SessionInfo]:
-    rows: list[tuple[Row, SessionError | None]] = []
+    rows: list[tuple[str, Row, SessionError | None]] = []
     for key, found in entries:
         if isinstance(found, State):
-            rows.append((row_of(found), found.damage))
+            rows.append((found.name, row_of(found), found.damage))
         else:
             name = _name_of(key, found)
-            rows.append((Row(key.path, NO_TOKEN, name, name, replica=ref_of(key).replica), found))
+            rows.append((name, Row(key.path, NO_TOKEN, name, name, replica=ref_of(key).replica), found))
     return infos_of_rows(rows)
 
 

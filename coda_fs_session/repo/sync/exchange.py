@@ -16,6 +16,7 @@ from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, Unsupp
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
 from ..content.state import State
+from ..dry_run import dry
 from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
 from .memory import Memory, pair_of, short
@@ -29,9 +30,16 @@ _TRIES = 8
 
 
 def sync(
-    ours: RepoStorage, theirs: RepoStorage, *, direction: Direction = "both", progress: ProgressCallback | None = None
+    ours: RepoStorage,
+    theirs: RepoStorage,
+    *,
+    direction: Direction = "both",
+    progress: ProgressCallback | None = None,
+    dry_run: bool = False,
 ) -> SyncReport:
     """Copy what is missing or further on from one store to the other; see `SessionManager.sync`."""
+    if dry_run:
+        ours, theirs = dry(ours, theirs), dry(theirs, ours)
     return _Sync(ours, theirs, direction, progress).run()
 
 

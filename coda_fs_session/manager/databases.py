@@ -1,0 +1,64 @@
+"""Opening the databases of other programs: nothing is written into them, or beside them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from urllib.parse import quote
+
+from ..backends.sqlite.unchanged import open_unchanged, see
+from ..errors import ExportError, StoreError
+from ..process.system import path_in_uri
+from .outside import open_outside, write_outside
+
+_PATIENCE = 5.0
+_STEP = 1024 * 1024
+
+
+@contextmanager
+def opened_outside(path: str) -> Iterator[tuple[sqlite3.Connection, Callable[[], None]]]:
+    """Open a database to read it, and give with it what tells, by an ExportError, that it was changed meanwhile.
+
+    Where its log can only be read by making a file beside it, both are copied: then nobody has it open.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    try:
+        connection, seen = open_unchanged(path, lambda mode: _connect(path, mode))
+    except StoreError:
+        with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
+            copy = os.path.join(folder, "copy")
+            for ending in ("", "-wal"):
+                with open_outside(path + ending) as stream:
+                    write_outside(copy + ending, iter(partial(stream.read, _STEP), b""), overwrite=False)
+            connection = _connect(copy, "rw")
+            try:
+                yield connection, lambda: None
+            finally:
+                connection.close()
+        return
+
+    def check() -> None:
+        if seen is not None and see(path) != seen:
+            raise ExportError("was changed while it was read: import it again", path)
+
+    try:
+        yield connection, check
+    finally:
+        connection.close()
+
+
+def _connect(path: str, mode: str) -> sqlite3.Connection:
+    address = f"file://{quote(os.fsencode(path_in_uri(os.path.abspath(path))))}?mode={mode}"
+    connection = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,163 @@
+"""A store as it is, in which what is written stays in memory: what a sync or a merge would do, before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
+
+from ..backends.base import (
+    Backend,
+    MachineState,
+    NewObject,
+    Place,
+    RefKey,
+    RefRefusedError,
+    RefTakenError,
+    Sign,
+    Snapshot,
+    Token,
+)
+from .repository import Repository
+from .reverts.marker import Look
+from .storage import RepoStorage
+
+_NOBODY = "nobody-00000000"
+"""The replica of refs where this machine has none yet."""
+
+
+def dry(storage: RepoStorage, source: RepoStorage | None = None) -> RepoStorage:
+    """Return a storage that begins as another one is; whatever is done in it, nothing of that is in the store.
+
+    Args:
+        source: where all objects come from that are written; of these no more is kept than that they were.
+    """
+    repo = storage.repo
+    backend = DryBackend(repo.backend, None if source is None else source.repo.backend)
+    settings = repo.settings._replace(read_only=True)
+    return RepoStorage(Repository(backend, DryState(repo.machine), settings), seen=Look(None, []))
+
+
+class DryBackend(Backend):
+    """Passes on what reads, and keeps in memory what is written.
+
+    It has the verbs and few of the hints: a sync lists everything in any case.
+
+    Args:
+        source: the backend that has all objects that are written here, if there is one.
+    """
+
+    def __init__(self, inner: Backend, source: Backend | None) -> None:
+        self.capabilities = inner.capabilities
+        self._inner = inner
+        self._source = source
+        self._sizes: dict[str, int] = {}
+        self._objects: dict[str, bytes] = {}
+        self._refs: dict[RefKey, Snapshot] = {}
+        self._serial = count(1)
+
+    def prepare(self) -> None:
+        return
+
+    def place(self) -> Place:
+        return self._inner.place()
+
+    def locate(self, key: RefKey | str) -> str:
+        return self._inner.locate(key)
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        written = self._objects.get(identity)
+        return self._holder(identity).get_object(identity, size=size, limit=limit) if written is None else written
+
+    def object_pieces(self, identity: str) -> Iterator[bytes]:
+        written = self._objects.get(identity)
+        return self._holder(identity).object_pieces(identity) if written is None else iter((written,))
+
+    def _holder(self, identity: str) -> Backend:
+        return self._source if self._source is not None and identity in self._sizes else self._inner
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        for new in objects:
+            self._sizes[new.id] = len(new.data)
+            if self._source is None:
+                self._objects[new.id] = new.data
+
+    def put_large_object(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
+        if self._source is None:
+            super().put_large_object(identity, size, pieces, compress=compress)
+        else:
+            # They are verified once the last was read.
+            self._sizes[identity] = sum(map(len, pieces))
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        yield from {**dict(self._inner.objects()), **self._sizes}.items()
+
+    def object_groups(self) -> Iterator[tuple[str, Sign]]:
+        groups = dict(self._inner.object_groups())
+        for identity in self._sizes:
+            groups[identity[:2]] = Sign((-next(self._serial),))
+        yield from groups.items()
+
+    def object_ids(self, group: str) -> Iterator[str]:
+        yield from {*self._inner.object_ids(group), *(each for each in self._sizes if each.startswith(group))}
+
+    def ref_tokens(self) -> dict[str, Token]:
+        return self._inner.ref_tokens() | {key.path: written.token for key, written in self._refs.items()}
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        written = self._refs.get(key)
+        return self._inner.ref_token(key) if written is None else written.token
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        written = self._refs.get(key)
+        return self._inner.read_ref(key) if written is None else written
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        if self.ref_token(key) is not None:
+            raise RefTakenError(key)
+        return self._keep(key, data)
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        return self._keep(key, self._expected(key, expected) + data)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        self._expected(key, expected)
+        return self._keep(key, data)
+
+    def _expected(self, key: RefKey, expected: Token) -> bytes:
+        try:
+            there = self.read_ref(key)
+        except KeyError as error:
+            raise RefRefusedError(key) from error
+        if there.token != expected:
+            raise RefRefusedError(key)
+        return there.data
+
+    def _keep(self, key: RefKey, data: bytes) -> Token:
+        serial = next(self._serial)
+        token = Token(-serial, len(data), serial)
+        self._refs[key] = Snapshot(data, token)
+        return token
+
+
+class DryState(MachineState):
+    """Passes on what was kept, keeps nothing itself, and has no record: nothing is to be put back."""
+
+    def __init__(self, inner: MachineState) -> None:
+        self._inner = inner
+
+    def replica(self, known: Iterable[str]) -> str | None:
+        return self._inner.replica(known)
+
+    def choose_replica(self) -> str:
+        return _NOBODY
+
+    def lock(self, *keys: str) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def set_aside(self, key: str, data: bytes) -> None:
+        return
+
+    def recall(self, topic: str) -> bytes | None:
+        # The sync's own memory is of use; that of the index would be of refs that are not written.
+        return self._inner.recall(topic) if topic.startswith("sync-") else None

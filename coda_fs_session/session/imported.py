@@ -1,0 +1,19 @@
+"""What the metadata of a session say of where it was imported from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+IMPORTED = "coda_fs_session.import"
+"""Metadata key of the note that says where a session is from, and how much of it was imported."""
+IDENTITY = ("format", "account", "id", "branch")
+"""Keys of that note which say what it is of."""
+UNREDACTED = (*IDENTITY, "sha")
+"""Keys of that note that redaction leaves: by these an import knows the session again, and that it is as it was."""
+
+
+def import_note(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the note of a session; an empty one where it was not imported."""
+    note = metadata.get(IMPORTED)
+    return note if isinstance(note, dict) else {}
