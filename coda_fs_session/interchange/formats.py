@@ -14,6 +14,7 @@ from . import (
     codex,
     gemini,
     gptme,
+    langchain,
     librechat,
     llm,
     openai,
@@ -65,6 +66,7 @@ FORMATS = {
         librechat,
         gptme,
         sharegpt,
+        langchain,
         sillytavern,
         aider,
     )
