@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..errors import ExportError
 from . import (
     aider,
+    api,
     chatgpt,
     claude,
     claude_code,
@@ -69,6 +70,7 @@ FORMATS = {
         langchain,
         sillytavern,
         aider,
+        api,
     )
 }
 
@@ -86,7 +88,10 @@ def format_of(file: SourceFile, name: str | None = None) -> Format | None:
     if name is not None:
         return named(name)
     head = Head(file)
-    found = [each for each in FORMATS.values() if each.fits(head)]
+    found = [each for each in FORMATS.values() if each.name != api.NAME and each.fits(head)]
+    if not found:
+        # Only what is of no program: many keep requests among what is theirs.
+        found = [FORMATS[api.NAME]] if api.fits(head) else []
     if len(found) > 1:
         raise ExportError(f"may be {' or '.join(each.name for each in found)}: say which with format=", file.place)
     return found[0] if found else None

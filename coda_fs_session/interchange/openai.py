@@ -23,7 +23,9 @@ def picks(name: str) -> bool:
 
 def fits(head: Head) -> bool:
     """Tell whether a file is of this format."""
-    return bool(head.records) and all(_is_chat(record) for record in head.records) and not head.has("created_at")
+    # With a model it is a request to a service.
+    are_chats = all(_is_chat(record) and "model" not in record for record in head.records)
+    return bool(head.records) and are_chats and not head.has("created_at")
 
 
 def links(file: SourceFile) -> set[str]:

@@ -157,6 +157,9 @@ class Importer:
         """Store what is new of a chat; return the bytes of its messages."""
         report = self.report
         split = branches(tree)
+        if not split:
+            report.notes.append(f"{tree.format} {tree.title or tree.id}: it has no messages, and was left out")
+            return 0
         make_storable(tree, split, self._store if self._assets is not None and not self._dry_run else None)
         whole = identity(tree.format, tree.account, tree.id)
         hashed, size = hashlib.sha256(repr((tree.title, tree.current)).encode(errors="replace")), 0

@@ -90,6 +90,13 @@ def test_lines_of_openai(manager: SessionManager, tmp_path: Path) -> None:
     assert counts(manager.import_sessions(path, again=True)) == (1, 0, 0, 0, 0, 1, 0)
 
 
+@pytest.mark.parametrize("data", [b'{"messages": []}\n', b'{"conversations": [], "from": 1, "value": 1}\n'])
+def test_a_chat_without_messages(data: bytes, manager: SessionManager, tmp_path: Path) -> None:
+    """It makes no session, and is told: it once ended the import with an IndexError."""
+    report = manager.import_sessions(put(tmp_path, "a.jsonl", data))
+    assert (report.conversations, report.unreadable, len(report.notes)) == (0, [], 1)
+
+
 @pytest.mark.parametrize("before", [b"\n", b"  \n\n", b"{broken\n", b"3\n"])
 def test_lines_that_are_none_before_a_chat(before: bytes, manager: SessionManager, tmp_path: Path) -> None:
     """A chat is read from its own line: an empty line before it once ended the import with an error of JSON."""
