@@ -1,10 +1,12 @@
-"""Completion: what is offered, and that what bash puts into the line is one word in which nothing runs."""
+"""Completion: what is offered, and that what a shell puts into the line is one word in which nothing runs."""
 
 from __future__ import annotations
 
 import os
 import pty
 import select
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from coda_fs_session.cli.completing import Typed, for_bash, read_line
+from coda_fs_session.cli.safe import is_safe
 
 from .command import Command
 
@@ -35,6 +38,14 @@ HOSTILE = [
     ),
     *("漢字 🙂", "#x", "~x", "{a,b}", "plain", "a'\"$b", "-n", "&&touch F", "<F", "\u202ereverse", "end'", 'end"'),
 ]
+MIXED = [
+    "$(touch F)`touch F`;touch F&&touch F<F",
+    'it\'s a:b c@d=e "x"',
+    " * ?  {a,b} \\t\\ ",
+    "漢字 🙂 !!x #y",
+    "\u202ereverse",
+]
+"""What is in the hostile names, in a few."""
 
 
 @pytest.mark.parametrize(
@@ -117,33 +128,54 @@ def test_other_shells_get_plain_words(filled: Command) -> None:
         assert "_CODA_SESSION_COMPLETE" in filled("completion", shell).out
 
 
-class Terminal:
-    """An interactive bash with the completion in it."""
+COMPINIT = "autoload -Uz compinit; compinit -u -D"
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], 'eval "$(coda-session completion bash)"'),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "mkdir f; coda-session completion zsh > f/_coda-session; fpath=($PWD/f $fpath); " + COMPINIT,
+    ),
+    "zsh with eval": (
+        ["zsh", "-f", "-i"],
+        COMPINIT + '; eval "$(coda-session completion zsh)"',
+    ),
+    "fish": (
+        ["fish"],
+        "mkdir -p .config/fish/completions; coda-session completion fish > .config/fish/completions/coda-session.fish",
+    ),
+}
+"""How each shell is started, and how its completion is set up, as the manual says."""
 
-    def __init__(self, command: Command) -> None:
+# To run the verb takes long, and shows no more than what it is given.
+PROGRAM = """#!/bin/sh
+if [ -z "$_CODA_SESSION_COMPLETE" ] && [ "$1" != completion ]; then
+    printf 'given:%s:%s.\\n' "$1" "$2"
+    exit
+fi
+exec "{python}" -m coda_fs_session "$@"
+"""
+
+
+class Terminal:
+    """An interactive shell with the completion in it."""
+
+    def __init__(self, command: Command, shell: str) -> None:
         folder = command.home / "bin"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
         program = folder / "coda-session"
-        # To run the verb takes long, and shows no more than what it is given.
-        program.write_text(
-            f"""#!/bin/sh
-            if [ -z "$_CODA_SESSION_COMPLETE" ] && [ "$1" != completion ]; then
-                printf 'given:%s:%s.\\n' "$1" "$2"
-                exit
-            fi
-            exec "{sys.executable}" -m coda_fs_session "$@"
-            """,
-            encoding="utf-8",
-        )
+        program.write_text(PROGRAM.format(python=sys.executable), encoding="utf-8")
         program.chmod(0o755)
-        environment = command.environment | {"PATH": f"{folder}:{command.environment['PATH']}", "TERM": "dumb"}
+        environment = command.environment | {"PATH": f"{folder}:{command.environment['PATH']}", "TERM": "xterm"}
+        start, set_up = SHELLS[shell]
         child, self._descriptor = pty.fork()
         if not child:
             os.chdir(command.home)
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+            os.execvpe(start[0], start, environment)
         self._child = child
-        self.run("bind 'set enable-bracketed-paste off'; bind 'set bell-style none'; unset HISTFILE")
-        self.run('eval "$(coda-session completion bash)"')
+        self.home = command.home
+        if shell == "bash":
+            self.run("bind 'set enable-bracketed-paste off'; bind 'set bell-style none'; unset HISTFILE")
+        self.run(set_up)
 
     def run(self, line: str) -> str:
         """Type a line, and return what is shown until it is done."""
@@ -153,34 +185,46 @@ class Terminal:
         shown = b""
         until = time.monotonic() + LIMIT
         while end.encode() not in shown:
-            assert select.select([self._descriptor], [], [], until - time.monotonic())[0], shown
+            assert select.select([self._descriptor], [], [], max(0, until - time.monotonic()))[0], shown
             shown += os.read(self._descriptor, 65536)
         return shown.decode(errors="replace")
 
     def close(self) -> None:
-        os.write(self._descriptor, b"exit\n")
+        # It may have a line open, and then take no command.
+        os.kill(self._child, signal.SIGKILL)
         os.close(self._descriptor)
         os.waitpid(self._child, 0)
 
 
-@pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Terminal, Command]]:
+@pytest.fixture(scope="module", params=SHELLS)
+def terminal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, long_size: bool
+) -> Iterator[tuple[Terminal, list[str], str]]:
+    shell = request.param
+    program = SHELLS[shell][0][0]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed: its completion is not tested")
     command = Command(tmp_path_factory.mktemp("terminal"))
+    names = [*MIXED, *HOSTILE] if long_size else MIXED[:1] if shell == "zsh with eval" else MIXED
     with command.manager() as manager, manager.bulk():
-        for place, name in enumerate(HOSTILE):
+        for place, name in enumerate(names):
             manager.create_session(f"n{place:02}{name}")
-    terminal = Terminal(command)
-    yield terminal, command
+    terminal = Terminal(command, shell)
+    yield terminal, names, shell
     terminal.close()
 
 
 @pytest.mark.parametrize("quote", ["", "'", '"'])
-def test_in_a_terminal(terminal: tuple[Terminal, Command], quote: str) -> None:
-    """A tab after the beginning of a hostile name, and Enter: the verb gets the name whole, and nothing else runs."""
-    shell, command = terminal
-    for place, name in enumerate(HOSTILE):
-        if quote and (quote not in name and name != HOSTILE[0]):
+def test_in_a_terminal(terminal: tuple[Terminal, list[str], str], quote: str) -> None:
+    """A tab after the beginning of a hostile name, and Enter: the verb gets the name whole, and nothing else runs.
+
+    Shells that quote by themselves are not offered a name that cannot be shown.
+    """
+    shell, names, kind = terminal
+    for place, name in enumerate(names):
+        if quote and quote not in name and place > 0:
             continue
-        shown = shell.run(f"coda-session show {quote}n{place:02}\t")
-        assert f"given:show:n{place:02}{name}." in shown, (name, shown)
-    assert sorted(each.name for each in command.home.iterdir() if each.name != ".local") == ["bin"]
+        shown = shell.run(f"coda-session show {quote}n{place:02}\t" + (quote if not is_safe(name) else ""))
+        whole = name if kind == "bash" or is_safe(name) else ""
+        assert f"given:show:n{place:02}{whole}." in shown, (name, shown)
+    assert set(os.listdir(shell.home)) <= {"bin", "f", ".local", ".config"}

@@ -22,18 +22,21 @@ _coda_session() {
 }
 complete -F _coda_session coda-session
 """
+# Read from a file of $fpath, it is the completion itself when the first tab is pressed.
 _ZSH = """\
 #compdef coda-session
-_coda_session() {
+compdef _coda-session coda-session
+_coda-session() {
     local -a found
-    found=("${(@f)$(_CODA_SESSION_COMPLETE=zsh "${words[1]}" "${(@Q)words[2,CURRENT]}" </dev/null 2>/dev/null)}")
+    found=("${(@f)$(_CODA_SESSION_COMPLETE=zsh "${words[1]}" "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" \\
+        </dev/null 2>/dev/null)}")
     if [[ ${found[1]} == files ]]; then
         _files
     else
         compadd -U -V sessions -a -- 'found[2,-1]'
     fi
 }
-compdef _coda_session coda-session
+if [[ ${funcstack[1]} == _coda-session ]]; then _coda-session; fi
 """
 _FISH = """\
 function __coda_session
@@ -57,7 +60,7 @@ _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 def command(run: Run, shell: str) -> None:
     """Print what makes a shell complete verbs, options and names of sessions.
 
-    For bash, put this into ~/.bashrc: eval "$(coda-session completion bash)". For zsh, put the output into a file
-    _coda-session in $fpath. For fish, put it into ~/.config/fish/completions/coda-session.fish.
+    For bash, put this into ~/.bashrc: eval "$(coda-session completion bash)". For zsh, put the same with zsh into
+    ~/.zshrc, behind compinit. For fish, put the output into ~/.config/fish/completions/coda-session.fish.
     """
     run.out.write(_SCRIPTS[shell])
