@@ -18,7 +18,7 @@ from ...backends.base import Token
 from .folding import indexed
 from .said import Said, hash_of
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE unit (id INTEGER PRIMARY KEY, name BLOB UNIQUE);
 CREATE TABLE edge (child INTEGER, parent INTEGER, first INTEGER, messages INTEGER, PRIMARY KEY (child, parent, first))
@@ -270,16 +270,22 @@ class Tables:
     def roles(self) -> dict[int, str]:
         return dict(self.connection.execute("SELECT id, name FROM role"))
 
-    def candidates(self, expression: str) -> Iterator[list[tuple[int, float]]]:
-        """Yield texts that have what is looked for, with their ranks: the least first, some at a time."""
+    def texts(self, expression: str) -> Iterator[tuple[list[tuple[int, float]], bool]]:
+        """Yield texts that have what is looked for, with their ranks: the least first, some at a time.
+
+        With each some, whether they are the last.
+        """
         found = self.connection.execute(
             "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank", (expression,)
         )
         # Few at first: mostly that is enough.
         size = _FEW
-        while some := found.fetchmany(size):
-            yield some
+        some = found.fetchmany(size)
+        while some:
             size = min(2 * size, _AT_A_TIME)
+            more = found.fetchmany(size)
+            yield some, not more
+            some = more
 
     def lines(self, texts: Sequence[int]) -> list[tuple[int, int, int, int, int | None]]:
         """Return where texts are: each as text, unit, number, role and time."""
