@@ -39,6 +39,8 @@ _KNOWN = "token, head, unit, inline, messages, digest, start"
 _KINDS = (str, int, int, int, bytes, int)
 """What these are after the token. SQLite keeps a value of any kind in a column of any."""
 _FEW, _AT_A_TIME = 32, 500
+_FREE_OF, _PAGES_AT_ONCE = 20, 2000
+"""Pages may be free that are one of so many; and how many are given back while nobody else can write."""
 _WHOLE = frozenset((int,))
 _WHOLE_OR_NOTHING = frozenset((int, type(None)))
 
@@ -158,6 +160,12 @@ class Tables:
         rows = {key: _known(*row) for key, *row in self.connection.execute(f"SELECT key, {_KNOWN} FROM session")}
         self.rows, self.sessions = rows, {row.unit: key for key, row in rows.items()}
         self._version = version
+
+    def compact(self) -> None:
+        """Give back pages in which nothing is any more, where these are many: merging leaves them."""
+        if (self._number("PRAGMA freelist_count") or 0) > (self._number("PRAGMA page_count") or 0) // _FREE_OF:
+            # As a script: `execute` gives back one page only.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
 
     def has(self, name: bytes) -> bool:
         """Tell whether an object is known with all that is in it."""
