@@ -1,6 +1,7 @@
 """Rows about finding messages by what they say, beside a bare full-text table of the same texts, and beside grep."""
 
 import random
+import re
 import sqlite3
 import subprocess
 import time
@@ -19,6 +20,7 @@ QUERIES = ("what", "starter", "how long should", '"the oven"', "left-handed", "k
 SIGNS = "->"
 ONE_IN = 1000
 """Messages of which one has signs that are looked for."""
+OTHER_SCRIPTS = re.compile("[^\0-\u024f\u1e00-\u20cf]")
 
 
 def first_build(lab: Lab) -> Row:
@@ -133,7 +135,7 @@ def look_through(lab: Lab) -> Row:
 
 
 def english(lab: Lab) -> Ours:
-    """Return a store of English messages that no two say alike, the same for every row."""
+    """Return a store of messages in English and other Latin text, no two of which say alike, the same for every row."""
     if lab.searched is None:
         number, length = lab.scale.searched
         ours = Ours(lab.spare(), durable=False)
@@ -153,9 +155,9 @@ def settle(ours: Ours) -> None:
 
 
 def shuffled(lab: Lab, rng: random.Random) -> dict[str, object]:
-    """Return a message with its words in another order."""
+    """Return a message with its words in another order, and without those in other scripts than Latin."""
     message = lab.messages.next()
-    words = str(message["content"]).replace(SIGNS, "").split(" ")
+    words = [word for word in str(message["content"]).replace(SIGNS, "").split(" ") if not OTHER_SCRIPTS.search(word)]
     rng.shuffle(words)
     signs = f" {SIGNS}" if message["serial"] % ONE_IN == 0 else ""
     return {**message, "content": " ".join(words) + signs}

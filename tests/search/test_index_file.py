@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from storekit import Opener, fill, message, open_store, say
 
-from coda_fs_session import SearchPlace, SessionManager, SessionWarning
-from coda_fs_session.repo.search import database
+from coda_fs_session import SearchPlace, Session, SessionManager, SessionWarning
+from coda_fs_session.repo.search import database, gathering
 from coda_fs_session.repo.search.tables import Tables
 
 COUNT = 40
@@ -54,6 +54,20 @@ def whole(manager: SessionManager) -> None:
 def search_whole(store: Path) -> None:
     with open_store(store) as manager:
         whole(manager)
+
+
+def test_it_has_few_free_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merging leaves pages in which nothing is: they are given back, and all is found after that."""
+    monkeypatch.setattr(gathering, "_BATCH", 20_000)
+    rng = random.Random(1)
+    with open_store(tmp_path / "store") as manager:
+        words = [" ".join(str(rng.randrange(10_000)) for _ in range(1000)) for _ in range(60)]
+        for number, each in enumerate(words):
+            manager.save_session(Session(f"chat {number}", [{"role": "user", "content": each}]))
+        assert [len(manager.search(each[:50])) for each in words[::20]] == [1, 1, 1]
+        with closing(sqlite3.connect(index_of(tmp_path / "store"))) as connection:
+            free, pages = (connection.execute(f"PRAGMA {each}_count").fetchone()[0] for each in ("freelist", "page"))
+        assert free <= pages // 20 < pages
 
 
 def test_it_is_kept_and_private(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

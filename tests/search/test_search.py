@@ -23,7 +23,7 @@ from coda_fs_session import (
 )
 from coda_fs_session.repo.lookup.listing import Splice
 from coda_fs_session.repo.search import search as searching
-from coda_fs_session.repo.search import sources
+from coda_fs_session.repo.search import sources, tables
 
 START = datetime(2024, 5, 17, 12, 30, tzinfo=UTC)
 
@@ -150,16 +150,21 @@ def test_the_best_come_first_and_are_counted(again: Opener) -> None:
         assert [hit.rank for hit in result[:30]] == sorted((hit.rank for hit in result[:30]), reverse=True)
 
 
-def test_of_very_many_the_number_is_not_known(again: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting goes on only so far; what is found is complete all the same."""
-    monkeypatch.setattr(searching, "_COUNTED", 10)
+@pytest.mark.parametrize("query", ["planet", "planet_x"])
+def test_of_very_many_the_number_is_not_known(again: Opener, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    """Counting goes on only so far; what is found is complete. With no room for hits nothing is scanned."""
+    monkeypatch.setattr(tables, "_FEW", 8)
     with again() as manager:
         session = manager.create_session("chat")
-        for number in range(30):
-            session.add_message(said(f"planet {number}"))
+        for number in range(24):
+            session.add_message(said(f"planet_x {number}"))
         manager.save_session(session)
-        result = manager.search("planet", limit=5)
-        assert (len(result), result.total, result.complete) == (5, None, True)
+        assert manager.search(query, limit=5).total is None
+        assert (len(manager.search(query, limit=5)), manager.search(query, limit=5).complete) == (5, True)
+        assert manager.search(query, limit=9).total == 24
+        assert manager.search(query, limit=24).total == 24
+        monkeypatch.setattr(searching, "Scan", None)
+        assert manager.search(query, limit=0) == SearchResult((), complete=True, total=None)
 
 
 def test_all_that_a_message_says_is_searched(again: Opener) -> None:

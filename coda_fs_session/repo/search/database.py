@@ -105,6 +105,8 @@ def _connected(path: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
+        # Only a database in which nothing is can be told so.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # A crash loses what was taken in last, which is taken in again; it damages nothing.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

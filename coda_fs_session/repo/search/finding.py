@@ -118,10 +118,17 @@ class Climb:
                 pending += [(parent, first + position) for parent, first, _ in self._above.get(above, ())]
 
 
-def groups(tables: Tables, expression: str, wanted: Filter) -> Iterator[list[Group]]:
+class Candidates(NamedTuple):
+    """Messages that the index finds, the best first; and whether there are no more."""
+
+    groups: list[Group]
+    are_last: bool
+
+
+def candidates(tables: Tables, expression: str, wanted: Filter) -> Iterator[Candidates]:
     """Yield the messages that the index finds, the best first, some at a time."""
     climb, roles = Climb(tables), tables.roles()
-    for some in tables.candidates(expression):
+    for some, are_last in tables.texts(expression):
         ranks = dict(some)
         lines = tables.lines(list(ranks))
         climb.load(unit for _, unit, _, _, _ in lines)
@@ -138,7 +145,7 @@ def groups(tables: Tables, expression: str, wanted: Filter) -> Iterator[list[Gro
                     group.places.append(Place(shown, position, position - start))
         for group in found.values():
             group.sort()
-        yield sorted(found.values(), key=lambda group: group.order)
+        yield Candidates(sorted(found.values(), key=lambda group: group.order), are_last)
 
 
 class Reading:

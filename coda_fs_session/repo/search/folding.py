@@ -28,6 +28,26 @@ class _Each(dict[int, str]):
         return found
 
 
+class _Runs(dict[str, str]):
+    """What becomes of each run of characters that are not ASCII: most texts have few, many times."""
+
+    def __init__(self, become: Callable[[str], str]) -> None:
+        super().__init__()
+        self._become = become
+
+    def __missing__(self, run: str) -> str:
+        found = self._become(run)
+        if len(run) <= _LONGEST_RUN:
+            if len(self) >= _MOST_RUNS:
+                self.clear()
+            self[run] = found
+        return found
+
+
+class _GoesWithBefore(Exception):
+    """A run begins with an accent or the like of the ASCII character before it."""
+
+
 # Quotes as editors set them; and what nobody sees: soft hyphens, variation selectors, spaces without width.
 _PLAIN = _Each(
     lambda character: character,
@@ -40,6 +60,10 @@ _PLAIN = _Each(
     ),
 )
 _TO_TRANSLATE = re.compile("[\u00ad\u00b4\u02bc\u200b\u2010\u2011\u2018-\u201f\u2032\u2033\u2060\ufe00-\ufe0f\ufeff]")
+
+_NOT_ASCII = re.compile("([^\0-\x7f]+)")
+_LONGEST_RUN, _MOST_RUNS = 24, 50_000
+"""A run that is longer is hardly there twice."""
 
 _APART = (
     "\u00a6\u00a9\u00ae\u00b0\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2190-\u2bff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029"
@@ -64,12 +88,33 @@ def folded(text: str) -> str:
     """Return a text without case, accents and width, with plain quotes, and without what nobody sees."""
     if text.isascii():
         return text.lower()
+    pieces = _NOT_ASCII.split(text)
+    try:
+        pieces[1::2] = map(_FOLDED.__getitem__, pieces[1::2])
+    except _GoesWithBefore:
+        return _folded(text)
+    pieces[::2] = map(str.lower, pieces[::2])
+    return "".join(pieces)
+
+
+def _folded(text: str) -> str:
     if _TO_TRANSLATE.search(text):
         text = text.translate(_PLAIN)
     text = normalize("NFKC", text).casefold()
     if _ACCENTED.search(text):
         text = normalize("NFC", _ACCENTS.sub("", normalize("NFD", text)))
     return text
+
+
+def _folded_alone(run: str) -> str:
+    """Return what becomes of characters between ASCII, which never change what comes after them."""
+    plain = run.translate(_PLAIN)
+    if plain and category(normalize("NFKD", plain)[0])[0] == "M":
+        raise _GoesWithBefore
+    return _folded(run)
+
+
+_FOLDED = _Runs(_folded_alone)
 
 
 def spread(text: str) -> str:
@@ -81,16 +126,34 @@ def _spread(run: re.Match[str]) -> str:
     return f" {' '.join(run.group())} "
 
 
+_SPREAD = _Runs(lambda run: spread(_FOLDED[run]))
+
+
+def _prepared(text: str) -> str:
+    """Return a text as `spread` and `folded` would, but for case in ASCII, which the index takes away by itself."""
+    if text.isascii():
+        return text
+    pieces = _NOT_ASCII.split(text)
+    try:
+        pieces[1::2] = map(_SPREAD.__getitem__, pieces[1::2])
+    except _GoesWithBefore:
+        return spread(_folded(text))
+    return "".join(pieces)
+
+
 def indexed(text: str) -> tuple[str, str]:
     """Return what an index is to have of a text: the text, and words that are within its words.
 
     Those are the parts of ``camelCase``, and ``C++`` and ``C#`` as words.
     """
+    return _prepared(text), " ".join(_within_words(text))
+
+
+def _within_words(text: str) -> Iterable[str]:
     extra = dict.fromkeys(_parts_of_words(text))
     if "++" in text or "#" in text:
         extra.update(dict.fromkeys(_signed_words(text)))
-    # The index takes case away from ASCII by itself.
-    return text if text.isascii() else spread(folded(text)), " ".join(extra)
+    return extra
 
 
 def _parts_of_words(text: str) -> Iterator[str]:
@@ -148,4 +211,4 @@ _WORDS_ALONE = _Each(lambda character: character if is_word(character) else " ")
 
 def humps(text: str) -> set[str]:
     """Return the words that `indexed` adds to those of a text, folded."""
-    return set(indexed(text)[1].lower().split())
+    return {each.lower() for each in _within_words(text)}

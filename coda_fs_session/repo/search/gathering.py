@@ -35,6 +35,7 @@ def gather(
             if progress is not None:
                 progress(SearchProgress(number + 1, len(changed)))
         gathering.flush()
+        tables.compact()
         unread = gathering.unread
         if not gathering.behind:
             break

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
-from itertools import chain
-from typing import NamedTuple
-
-import orjson
+from typing import AnyStr, NamedTuple
 
 from ...errors import SessionError
 from .finding import Filter, Group, Place, Reading
@@ -26,78 +23,84 @@ class Found(NamedTuple):
 
 
 class Sieve:
-    """Tells quickly that messages do not have what is looked for."""
+    """Tells quickly which messages do not have what is looked for, from the bytes of many."""
 
     def __init__(self, query: Query) -> None:
-        pieces = sorted({piece for term in query.terms for piece in term.text.split()}, key=len, reverse=True)
-        # As it is in JSON, and in JSON in JSON.
-        forms = [(piece, _escaped(piece), _escaped(_escaped(piece))) for piece in pieces]
-        self._folded = [tuple(dict.fromkeys(each)) for each in forms]
-        self._forms = [tuple(form.encode() for form in each) for each in self._folded]
-        self._has_letters = any(each.isalpha() for piece in pieces for each in piece)
-        self._is_ascii = all(piece.isascii() for piece in pieces)
+        # What JSON escapes, perhaps twice, parts them: the rest is there as it is.
+        pieces = {piece for term in query.terms for piece in _ESCAPED.split(term.text) if piece}
+        self._pieces = sorted(pieces, key=len, reverse=True) or ["\\"]
+        self._bytes = [piece.encode() for piece in self._pieces]
+        self._characters = frozenset("".join(self._pieces))
+        self._is_ascii = all(map(str.isascii, self._characters))
+        self._has_letters = any(map(str.isalpha, self._characters))
 
     @cached_property
     def _stand_for(self) -> re.Pattern[str]:
-        return _stand_for(frozenset(filter(_is_sign, "".join(forms[0] for forms in self._folded))))
+        return _stand_for(self._characters)
 
-    def lines(self, lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    def lines(self, data: bytes) -> list[tuple[int, bytes]]:
         """Return those of some message lines that may have it, with their numbers."""
-        data = b"\n".join(lines)
-        if self._is_ascii and not self._has_letters and not self._may_stand_for(data):
-            # Then it is there as it is, or not at all.
-            return [
-                (number, line)
-                for number, line in enumerate(lines)
-                if all(any(form in line for form in forms) for forms in self._forms)
-            ]
-        return [(number, line) for number, line in enumerate(lines) if self.may_have(line)]
-
-    def _may_stand_for(self, data: bytes) -> bool:
-        """Tell whether something else may stand for the signs that are looked for."""
-        if b"\\\\u" in data:
-            return True
-        return not data.isascii() and self._stand_for.search(data.decode("utf-8", "replace")) is not None
-
-    def may_have(self, data: bytes) -> bool:
-        """Tell whether message lines may have it, taken together."""
         if b"\\\\u" in data:
             # It may stand for anything.
-            return True
-        if data.isascii():
-            if not self._is_ascii:
-                return False
-            data = data.lower() if self._has_letters else data
-            return all(any(form in data for form in forms) for forms in self._forms)
-        if self._is_ascii and not self._has_letters:
-            # Whatever surrounds them, these signs are the same in every text; but for those that stand for them.
-            if all(any(form in data for form in forms) for forms in self._forms):
-                return True
-            return self._stand_for.search(data.decode("utf-8", "replace")) is not None
-        text = folded(data.decode("utf-8", "replace"))
-        return all(any(form in text for form in forms) for forms in self._folded)
+            return [*enumerate(data.removesuffix(b"\n").split(b"\n"))]
+        if self._is_ascii and not self._may_stand_for(data):
+            # Then it is there as it is, but for case, or not at all.
+            numbers = _numbers(data.lower() if self._has_letters else data, self._bytes, b"\n")
+        elif data.isascii():
+            return []
+        else:
+            numbers = _numbers(folded(data.decode("utf-8", "replace")), self._pieces, "\n")
+        if not numbers:
+            return []
+        lines = data.split(b"\n")
+        return [(number, lines[number]) for number in numbers]
+
+    def _may_stand_for(self, data: bytes) -> bool:
+        """Tell whether something else may stand for the characters that are looked for."""
+        others = data.translate(None, _ASCII)
+        return bool(others) and self._stand_for.search(others.decode("utf-8", "replace")) is not None
 
 
-def _escaped(piece: str) -> str:
-    return orjson.dumps(piece).decode()[1:-1]
+_ESCAPED = re.compile(r'[\s"\\\0-\x1f]+')
+_ASCII = bytes(range(128))
+
+
+def _numbers(data: AnyStr, pieces: Sequence[AnyStr], newline: AnyStr) -> list[int]:
+    """Return the numbers of the lines that have all of some pieces."""
+    first, others = pieces[0], pieces[1:]
+    found = []
+    number = start = 0
+    place = data.find(first)
+    while place >= 0:
+        number += data.count(newline, start, place)
+        start = data.rfind(newline, 0, place) + 1
+        end = data.find(newline, place)
+        end = len(data) if end < 0 else end
+        if all(data.find(each, start, end) >= 0 for each in others):
+            found.append(number)
+        number, start = number + 1, end + 1
+        place = data.find(first, start)
+    return found
 
 
 @cache
-def _signs_by_character() -> dict[str, frozenset[str]]:
-    """Return characters that are other, or several, ASCII signs once they are folded, with these."""
-    every = chain(range(0xA0, 0x3400), range(0xF900, 0x10000), range(0x1F100, 0x1F200))
-    found = {chr(each): frozenset(filter(_is_sign, folded(chr(each)))) for each in every}
-    return {character: signs for character, signs in found.items() if signs}
+def _ascii_by_character() -> dict[str, str]:
+    """Return characters with what they are once they are folded: all that are then ASCII in part, or gone."""
+    return {chr(each): folded(chr(each)) for first, end in _BLOCKS for each in range(first, end)}
 
 
-def _is_sign(character: str) -> bool:
-    return character.isascii() and not character.isalnum() and not character.isspace()
+_BLOCKS = (
+    *((0xA0, 0x400), (0x1D2C, 0x2200), (0x2460, 0x2500), (0x2A74, 0x2A77), (0x2C7C, 0x2C7E), (0x3000, 0x30A0)),
+    *((0x3200, 0x3400), (0xA7F2, 0xA7F5), (0xFB00, 0xFB2A), (0xFC5E, 0xFC64), (0xFDFA, 0x10000), (0x107A5, 0x107A6)),
+    *((0x1CCD6, 0x1CCFA), (0x1D400, 0x1D800), (0x1F100, 0x1F1A0), (0x1FBF0, 0x1FBFA)),
+)
+"""Where such characters are."""
 
 
-def _stand_for(signs: frozenset[str]) -> re.Pattern[str]:
-    """Return what finds characters that stand for any of some ASCII signs."""
-    found = [character for character, stands_for in _signs_by_character().items() if stands_for & signs]
-    return re.compile(f"[{''.join(map(re.escape, found))}]") if found else re.compile("(?!)")
+def _stand_for(wanted: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds characters that stand for any of some in ASCII, or are gone from between them."""
+    found = [character for character, text in _ascii_by_character().items() if not text or not wanted.isdisjoint(text)]
+    return re.compile(f"[{''.join(map(re.escape, found))}]")
 
 
 class Scan:
@@ -139,7 +142,7 @@ class Scan:
 
     def _messages(self, content: Content) -> Iterator[tuple[int, Said]]:
         """Yield the messages of a session that have it, the newest first, with their positions."""
-        inline = self._in_lines(content.inline)
+        inline = self._in_lines(b"\n".join(content.inline))
         yield from ((content.base + each.number, each.said) for each in reversed(inline))
         for found in chunks_of(content):
             if isinstance(found, SessionError):
@@ -155,16 +158,16 @@ class Scan:
                 except SessionError:
                     self._reading.failed = True
                     continue
-                self._seen[piece.name] = self._in_lines(data.split(b"\n")[:-1]) if self._sieve.may_have(data) else []
+                self._seen[piece.name] = self._in_lines(data)
             yield from (
                 (first + each.number, each.said)
                 for each in reversed(self._seen[piece.name])
                 if each.number < piece.messages
             )
 
-    def _in_lines(self, lines: Sequence[bytes]) -> list[Found]:
+    def _in_lines(self, data: bytes) -> list[Found]:
         found = []
-        for number, line in self._sieve.lines(lines):
+        for number, line in self._sieve.lines(data):
             try:
                 words = said(line)
             except ValueError:

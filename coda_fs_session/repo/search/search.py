@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import SessionNotFoundError
@@ -13,7 +12,7 @@ from ...process import forks
 from ...process.interrupts import Section
 from ...process.uncopied import Uncopied
 from ...session.info import microseconds_of
-from .finding import Filter, Group, Reading, groups
+from .finding import Candidates, Filter, Group, Reading, candidates
 from .results import SearchHit, SearchProgressCallback, SearchResult
 from .scanning import Scan
 from .sources import Content, Source
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from .database import Database
     from .tables import Tables
 
-_COUNTED = 200
-"""Hits that are counted where fewer are wanted."""
 _SCAN_SECONDS = 3.0
 
 
@@ -89,7 +86,7 @@ class Search(Uncopied):
         which = Filter(view, wanted.role, wanted.since, wanted.until)
         with self._section:
             found = self._by_index(wanted, which, progress)
-        if not found.hits and not found.total:
+        if not found.hits and not found.total and (wanted.limit != 0 or found.total == 0):
             # Perhaps it is within words.
             found = self._by_scan(wanted, which)
         if not all(each.is_good for each in view.values()):
@@ -122,10 +119,10 @@ class Search(Uncopied):
     def _in_tables(self, tables: Tables, wanted: Asked, which: Filter) -> SearchResult:
         found = Finding(Reading(self._source, self._kept), wanted)
         if expression := wanted.query.expression():
-            found.add(groups(tables, expression, which), as_prefix=False)
+            found.add(candidates(tables, expression, which), as_prefix=False)
             if wanted.query.is_open and found.is_short:
                 longer = wanted.query.expression(as_prefix=True)
-                found.add(groups(tables, longer, which), as_prefix=True)
+                found.add(candidates(tables, longer, which), as_prefix=True)
         return found.result()
 
     def _by_scan(self, wanted: Asked, which: Filter) -> SearchResult:
@@ -184,23 +181,28 @@ class Finding:
     def is_short(self) -> bool:
         return self._limit is None or len(self._hits) < self._limit
 
-    def add(self, found: Iterator[list[Group]], *, as_prefix: bool) -> None:
-        for number, group in enumerate(chain.from_iterable(found)):
-            first = group.places[0]
-            known = (group.role, first.shown.key, first.position)
-            if known in self._known:
-                continue
-            if not self.is_short and number >= _COUNTED:
+    def add(self, found: Iterator[Candidates], *, as_prefix: bool) -> None:
+        for some in found:
+            for group in some.groups:
+                self._add(group, as_prefix=as_prefix)
+            if not self.is_short and not some.are_last:
+                # Nobody asked for more.
                 self._is_counted = False
                 return
-            if self.is_short or self._query.is_literal:
-                text = self._reading.text(group)
-                if text is None or not self._query.is_in(text, as_prefix=as_prefix):
-                    continue
-                if self.is_short:
-                    self._hits.append(group.hit(text, self._query))
-                    self._known.add(known)
-            self._count += 1
+
+    def _add(self, group: Group, *, as_prefix: bool) -> None:
+        first = group.places[0]
+        known = (group.role, first.shown.key, first.position)
+        if known in self._known:
+            return
+        if self.is_short or self._query.is_literal:
+            text = self._reading.text(group)
+            if text is None or not self._query.is_in(text, as_prefix=as_prefix):
+                return
+            if self.is_short:
+                self._hits.append(group.hit(text, self._query))
+                self._known.add(known)
+        self._count += 1
 
     def result(self) -> SearchResult:
         total = self._count if self._is_counted else None

@@ -18,7 +18,7 @@ from ...backends.base import Token
 from .folding import indexed
 from .said import Said, hash_of
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE unit (id INTEGER PRIMARY KEY, name BLOB UNIQUE);
 CREATE TABLE edge (child INTEGER, parent INTEGER, first INTEGER, messages INTEGER, PRIMARY KEY (child, parent, first))
@@ -39,6 +39,8 @@ _KNOWN = "token, head, unit, inline, messages, digest, start"
 _KINDS = (str, int, int, int, bytes, int)
 """What these are after the token. SQLite keeps a value of any kind in a column of any."""
 _FEW, _AT_A_TIME = 32, 500
+_FREE_OF, _PAGES_AT_ONCE = 20, 2000
+"""Pages may be free that are one of so many; and how many are given back while nobody else can write."""
 _WHOLE = frozenset((int,))
 _WHOLE_OR_NOTHING = frozenset((int, type(None)))
 
@@ -159,6 +161,12 @@ class Tables:
         self.rows, self.sessions = rows, {row.unit: key for key, row in rows.items()}
         self._version = version
 
+    def compact(self) -> None:
+        """Give back pages in which nothing is any more, where these are many: merging leaves them."""
+        if (self._number("PRAGMA freelist_count") or 0) > (self._number("PRAGMA page_count") or 0) // _FREE_OF:
+            # As a script: `execute` gives back one page only.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+
     def has(self, name: bytes) -> bool:
         """Tell whether an object is known with all that is in it."""
         return self._unit(name) is not None
@@ -270,16 +278,22 @@ class Tables:
     def roles(self) -> dict[int, str]:
         return dict(self.connection.execute("SELECT id, name FROM role"))
 
-    def candidates(self, expression: str) -> Iterator[list[tuple[int, float]]]:
-        """Yield texts that have what is looked for, with their ranks: the least first, some at a time."""
+    def texts(self, expression: str) -> Iterator[tuple[list[tuple[int, float]], bool]]:
+        """Yield texts that have what is looked for, with their ranks: the least first, some at a time.
+
+        With each some, whether they are the last.
+        """
         found = self.connection.execute(
             "SELECT rowid, rank FROM words WHERE words MATCH ? ORDER BY rank", (expression,)
         )
         # Few at first: mostly that is enough.
         size = _FEW
-        while some := found.fetchmany(size):
-            yield some
+        some = found.fetchmany(size)
+        while some:
             size = min(2 * size, _AT_A_TIME)
+            more = found.fetchmany(size)
+            yield some, not more
+            some = more
 
     def lines(self, texts: Sequence[int]) -> list[tuple[int, int, int, int, int | None]]:
         """Return where texts are: each as text, unit, number, role and time."""

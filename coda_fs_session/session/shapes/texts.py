@@ -13,7 +13,6 @@ from .words import in_json, unescaped, without_data
 CHARACTERS_PER_TOKEN = 4
 PREVIEW = 80
 """Characters of a preview at most."""
-_PLAIN = frozenset(("role", "content", "id", "parent_id", "metadata", "timestamp", "created_at"))
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 # Controls, marks that turn the direction of writing, zero-width ones that hide text, and lone surrogates.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
@@ -32,7 +31,7 @@ def searched_text(message: dict[str, Any]) -> str:
     Images and other files in base64 are left out.
     """
     content = message.get("content")
-    if type(content) is str and message.keys() <= _PLAIN:
+    if type(content) is str and content and is_all_said(message):
         # Most messages are like that; to take them apart would take as long as to read them.
         return without_data(content)
     found: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any
 from .bodies import body
 
 _KEYS = ("timestamp", "created_at", "createdAt", "create_time", "time", "date", "created")
-_TIMELESS = frozenset(("role", "content", "name", "id", "parent_id", "tool_calls", "tool_call_id"))
+_TELLING = frozenset((*_KEYS, "metadata", "info"))
 _SECONDS, _MILLISECONDS = 10**8, 10**11
 """Numbers from the first on are seconds since 1970, from the second on milliseconds: of 1973 and later."""
 _LARGEST = 10**14
@@ -19,8 +19,8 @@ def time(message: dict[str, Any]) -> datetime | None:
 
     A time without a zone is taken for UTC.
     """
-    if message.keys() <= _TIMELESS:
-        # Most messages have nothing else.
+    if message.get("content") and _TELLING.isdisjoint(message):
+        # Most messages are like that: they say nothing of it, and wrap no other one.
         return None
     for key in _KEYS:
         value = message.get(key)
