@@ -129,6 +129,11 @@ def is_ref_file(file_name: str) -> bool:
     return file_name.endswith(REF_ENDING)
 
 
+def is_replica_file(file_name: str) -> bool:
+    """Tell whether a file below the refs is what a replica says of itself, or a copy of that under a tool's name."""
+    return file_name.startswith("replica") and ".json" in file_name and REF_ENDING not in file_name
+
+
 def object_of(file_name: str) -> str | None:
     """Return the id of the object that a file may be, whatever a sync tool has put after it; None for other files."""
     match = _OBJECT.match(file_name)

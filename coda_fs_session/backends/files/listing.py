@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ...process.system import EVENTS_NAME_FILES, FolderEntry
 from ..base import RefFolders, RefKey, Sign, Token, folder_of
 from ..disk.descriptors import scan
-from ..disk.paths import REF_ENDING, is_hidden, is_ref_file, object_of
+from ..disk.paths import REF_ENDING, is_hidden, is_ref_file, is_replica_file, object_of
 from ..disk.tokens import COARSE_TICK_NS, is_recent, listed_token, token_of
 
 _GROUP = re.compile(r"[0-9a-f]{2}\Z")
@@ -69,7 +69,7 @@ def refs_at(path: str) -> Collection[RefKey] | None:
     if not EVENTS_NAME_FILES:
         return None
     top, _, below = path.partition("/")
-    if top == "objects" or any(map(is_hidden, path.split("/"))):
+    if top == "objects" or any(map(is_hidden, path.split("/"))) or is_replica_file(path.rpartition("/")[2]):
         return ()
     return (RefKey(below),) if top == "refs" and below else None
 
@@ -156,4 +156,6 @@ def may_be_ref(entry: FolderEntry) -> bool:
     What is no regular file but has a ref's name is: reading it raises the error to show.
     """
     name = entry.name
-    return not is_hidden(name) and (is_ref_file(name) or entry.is_file(follow_symlinks=False))
+    if is_hidden(name) or is_replica_file(name):
+        return False
+    return is_ref_file(name) or entry.is_file(follow_symlinks=False)
