@@ -14,7 +14,7 @@ from .export import export_document
 from .markdown import markdown_of, text_of
 from .own import FAMILY
 from .page import page_of
-from .pairs import PREFERENCES, pairs
+from .pairs import PREFERENCES, TAG, pairs
 from .training import OpenAILines, sharegpt_line
 
 
@@ -53,10 +53,15 @@ def writer(form: str, prefer: str = "continued", tags: Callable[[Session], list[
     Raises:
         ValueError: there is none, or no such preference.
     """
-    if prefer not in PREFERENCES:
-        raise ValueError(f"prefer must be one of {', '.join(PREFERENCES)}, not {prefer!r}")
+    label = prefer.removeprefix(TAG) if prefer.startswith(TAG) else ""
+    if prefer not in PREFERENCES and not label:
+        raise ValueError(f"prefer must be one of {', '.join(PREFERENCES)}, or tag:NAME, not {prefer!r}")
     if form in _PAIRS:
-        return Writer(".jsonl", partial(pairs, form=form, prefer=prefer), is_of_several=True)
+
+        def states(session: Session) -> list[Session]:
+            return [tag.session for tag in tags(session) if tag.label == label] if label else []
+
+        return Writer(".jsonl", partial(pairs, form=form, prefer=prefer, states=states), is_of_several=True)
     if form == "family":
         return Writer(".json", partial(_family, tags=tags), is_of_several=True)
     if form not in _WRITERS:

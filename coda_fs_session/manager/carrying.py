@@ -67,7 +67,7 @@ class Carrying(Manager):
         *,
         format: FormOfSeveral = "json",
         branches: bool = False,
-        prefer: Literal["continued", "current"] = "continued",
+        prefer: str = "continued",
         redact: str | list[str] | None = None,
         overwrite: bool = False,
     ) -> list[late.Path]:
@@ -82,8 +82,9 @@ class Carrying(Manager):
             format: as in `export_session`, or "family"; "dpo" and "trl" are lines with two answers to one prompt each,
                 in OpenAI's form and that of TRL. An answer is one of an assistant, with what tools said for it.
             branches: also all branches of these, and theirs, each after what it was branched from.
-            prefer: which of two answers is the better one: that which more messages follow, or that which its source
-                shows last. Two that are alike in that make no line.
+            prefer: which of two answers is the better one: "continued" that which more messages follow, "current" that
+                which its source shows last, "tag:NAME" that which is in a state with this tag. Two that are alike in
+                that make no line.
             redact: as in `export_session`.
 
         Returns:

@@ -71,6 +71,10 @@ def test_export_in_other_forms(command: Command, tmp_path: Path) -> None:
         assert command("export", "--all", "-f", form, "-o", str(file)).code == 0
         assert len(file.read_text().splitlines()) >= 2
     assert command("export", "--all", "-f", "family").code == 2
+    pairs = ("export", "--all", "-f", "trl", "-o", str(tmp_path / "trl"), "--prefer")
+    assert command("tag", "trip", "good").code == 0
+    assert [command(*pairs, prefer).code for prefer in ("best", "tag:", "tag:good")] == [2, 2, 0]
+    assert "tag 'none'" in command(*pairs, "tag:none", "--overwrite").err
 
 
 def test_export_of_branches_and_without_secrets(command: Command, tmp_path: Path) -> None:

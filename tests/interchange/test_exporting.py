@@ -291,7 +291,30 @@ def test_preference_pairs(manager: SessionManager, tmp_path: Path) -> None:
     assert [line["preferred_output"][0]["content"] for line in lines(path)] == ["East", "East"]
     assert all(line["input"]["messages"] == question for line in lines(path))
     with pytest.raises(ValueError, match="continued"):
-        manager.export_sessions(None, tmp_path / "r", format="dpo", prefer="best")  # type: ignore[arg-type]
+        manager.export_sessions(None, tmp_path / "r", format="dpo", prefer="best")
     with pytest.raises(ValueError, match="export_sessions"):
         manager.export_session("a", tmp_path / "r", format="dpo")  # type: ignore[arg-type]
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("backend", ["files", "sqlite", "memory"])
+def test_pairs_by_a_tag(backend: str, tmp_path: Path) -> None:
+    """Answers in states with the tag are preferred, also where nothing shows them now; without the tag it is told."""
+    question = {"role": "user", "content": "Where to?"}
+    with open_store(tmp_path / "store", backend=backend) as manager:
+        for name, text in (("a", "North"), ("b", "South")):
+            fill(manager, name, [question, {"role": "assistant", "content": text}])
+        manager.history("b").tag("good")
+        session = manager.load_session("b")
+        session.messages = [question, {"role": "assistant", "content": "East"}]
+        manager.save_session(session)
+        manager.history("a").tag("bad")
+        (path,) = manager.export_sessions(None, tmp_path / "p", format="trl", prefer="tag:good")
+        assert [(line["chosen"][0]["content"], line["rejected"][0]["content"]) for line in lines(path)] == [
+            ("South", "North"),
+            ("South", "East"),
+        ]
+        for prefer, error in (("tag:none", UnsupportedError), ("tag:", ValueError)):
+            with pytest.raises(error, match="tag"):
+                manager.export_sessions(None, tmp_path / "q", format="trl", prefer=prefer)
+        assert not (tmp_path / "q").exists()

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,7 +32,7 @@ _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-o", "--output", metavar="PATH", default="-", help="A file, a folder for several, or - for stdout.")
 @click.option("-f", "--format", "form", type=click.Choice([*_ONE, *_SEVERAL]), default="json", help="What to write.")
-@click.option("--prefer", type=click.Choice(["continued", "current"]), default="continued", help="For dpo and trl.")
+@click.option("--prefer", default="continued", help="For dpo and trl: continued, current or tag:NAME.")
 @click.option("--branches", is_flag=True, help="Their branches too; as json, all are one file, each message once.")
 @click.option("--redact", multiple=True, metavar="REGEX", help="Take out what matches; keys: what looks like one.")
 @click.option("--all", "everything", is_flag=True, help="Every session.")
@@ -43,7 +43,7 @@ def command(
     names: tuple[str, ...],
     output: str,
     form: Any,
-    prefer: Literal["continued", "current"],
+    prefer: str,
     branches: bool,
     redact: tuple[str, ...],
     everything: bool,
@@ -58,6 +58,8 @@ def command(
     run: Run = context.obj
     if bool(names) == everything:
         raise click.UsageError("name the sessions, or give --all")
+    if prefer not in ("continued", "current") and not re.match("tag:.", prefer):
+        raise click.UsageError("--prefer takes continued, current or tag:NAME")
     patterns = list(redact) or None
     if patterns:
         try:
