@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .repo.events.watch import Watch
     from .repo.history.entries import HistoryEntry
     from .repo.maintenance.findings import CheckReport, Finding
+    from .repo.maintenance.report import Lost, Mended, RepairReport
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
@@ -78,6 +79,7 @@ _HOMES = {
     "History": "manager.history",
     "HistoryEntry": "repo.history.entries",
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
+    **dict.fromkeys(("Lost", "Mended", "RepairReport"), "repo.maintenance.report"),
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
     **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
@@ -122,13 +124,16 @@ __all__ = [
     "InvalidMessageError",
     "InvalidNameError",
     "Joint",
+    "Lost",
     "MakeStorable",
+    "Mended",
     "MergeReport",
     "ObjectNotYetHereError",
     "PartialSessionError",
     "PendingSave",
     "Preview",
     "Redact",
+    "RepairReport",
     "SearchHit",
     "SearchPlace",
     "SearchProgress",

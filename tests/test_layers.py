@@ -96,9 +96,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.maintenance.stats": (
         *("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     ),
+    "repo.maintenance.report": ("errors", "repo.maintenance.findings"),
+    "repo.maintenance.sources": (
+        *("errors", FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.repository"),
+    ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        "repo.maintenance.",
+        *("repo.reverts.", "repo.writing.", "repo.maintenance."),
     ),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
@@ -152,7 +156,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.branches.", "repo.events.", "repo.history.", "repo.maintenance.findings", "repo.sync."),
-        "interchange.report",
+        *("repo.maintenance.report", "interchange.report"),
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.

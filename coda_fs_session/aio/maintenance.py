@@ -20,6 +20,7 @@ class AsyncMaintenance(Uncopied):
         self._manager = manager
 
     check = verb(Maintenance.check)
+    repair = verb(Maintenance.repair, last=True)
 
     @property
     def _blocking(self) -> Maintenance:

@@ -42,6 +42,16 @@ class MachineState(Uncopied, ABC):
         """Exclude other processes of this machine from choosing a replica id; may be held for long."""
         return self.lock(".replica")
 
+    def keeping_house(self, what: str) -> AbstractContextManager[object]:
+        """Exclude other processes of this machine from mending or removing anything in the store; may be held for long.
+
+        Entering it does not wait. It raises StoreError where another one is at work.
+
+        Args:
+            what: the verb, to tell others who has it.
+        """
+        return self.lock(".house")
+
     def folder(self) -> str | None:
         """Return the folder in which all of this is, None for the default, which keeps nothing on a disk."""
         return None

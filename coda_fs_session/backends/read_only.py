@@ -51,6 +51,9 @@ class ReadOnlyState(MachineState):
     def lock(self, *keys: str) -> AbstractContextManager[object]:
         raise opened_read_only("write", self._place)
 
+    def keeping_house(self, what: str) -> AbstractContextManager[object]:
+        raise opened_read_only(what, self._place)
+
     def set_aside(self, key: str, data: bytes) -> None:
         return
 

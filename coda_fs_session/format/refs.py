@@ -243,6 +243,15 @@ def parse_saves(
     return saves, ids, Rest()
 
 
+def read_alone(line: bytes) -> tuple[Save, str]:
+    """Read one save whatever line came before it, and return it with its id.
+
+    Raises:
+        ValueError, KeyError, TypeError: it does not verify.
+    """
+    return _parse_save(line, previous_of(line))
+
+
 def _parse_header(line: bytes, path: str) -> tuple[Header, str]:
     try:
         fields = orjson.loads(line)

@@ -1,26 +1,36 @@
-"""The verbs that keep house: what is wrong with a store."""
+"""The verbs that keep house: what is wrong with a store, and mending it."""
 
 from __future__ import annotations
 
+import os
+from contextlib import closing, nullcontext
 from typing import Protocol
 
-from ..errors import UnsupportedError
+from ..config import Config, local_path
+from ..errors import StoreError, UnsupportedError
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..repo.maintenance.check import check
 from ..repo.maintenance.findings import CheckReport
+from ..repo.maintenance.repair import repair
+from ..repo.maintenance.report import RepairReport
 from ..repo.storage import RepoStorage
+from ..repo.sync.exchange import refuse_overlap
 from ..storage import SessionStorage
+from .open_store import OpenedStore
 
 
 class Core(Protocol):
     """What these verbs stand on: the manager's store."""
 
+    _config: Config
     _storage: SessionStorage
     _operations: Operations
 
     @property
     def _engine(self) -> RepoStorage | None: ...
+
+    def _refuse_if_read_only(self, what: str) -> None: ...
 
 
 class Maintenance(Uncopied):
@@ -46,6 +56,53 @@ class Maintenance(Uncopied):
             StoreGoneError: the store is not at its path any more.
         """
         return check(self._repo("check a store").repo, full=full)
+
+    @operation
+    def repair(
+        self,
+        *,
+        dry_run: bool = True,
+        from_store: str | os.PathLike[str] | None = None,
+        without_lost: bool = False,
+    ) -> RepairReport:
+        """Bring back what is intact of damaged files, and name by their places the messages that are lost.
+
+        Lost objects are looked for in other copies, in refs, in what this machine recorded, and in `from_store`. What
+        is intact of a damaged ref goes into a new file, also lines behind the damage. Nothing that is good is
+        overwritten, and damaged refs stay as they are. Interrupted anywhere, it can be called again.
+
+        Args:
+            dry_run: only say what would be done; the report is the same.
+            from_store: the folder of another store, such as a backup or another machine's; it is only read.
+            without_lost: let sessions go on without messages that are lost, as an edit of them. Do this only when
+                nothing can bring them: what arrives later is in the history alone.
+
+        Raises:
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's cannot be repaired.
+            StoreFormatError: `from_store` is no store.
+            ValueError: it is this store, or one of the two lies within the other.
+            StoreError: the store cannot be written, or another process of this machine keeps house in it.
+        """
+        if not dry_run:
+            self._manager._refuse_if_read_only("repair the store")
+        repo = self._repo("repair a store").repo
+        other = None if from_store is None else self._open(from_store, repo.backend.place().path)
+        alone = nullcontext() if dry_run else repo.machine.keeping_house("repair")
+        with closing(other) if other else nullcontext(), alone:
+            theirs = other.repo if other else None
+            return repair(repo, dry_run=dry_run, other=theirs, without_lost=without_lost)
+
+    def _open(self, path: str | os.PathLike[str], own: str) -> RepoStorage:
+        folder = local_path(path)
+        refuse_overlap(own, os.path.realpath(folder))
+        kind = "sqlite" if os.path.exists(os.path.join(folder, "sessions.db")) else "files"
+        options = self._manager._config._replace(backend=kind, storage_path=folder, replica=None, read_only=True)
+        storage = OpenedStore(options).storage()
+        if storage.repo.backend.place().store is None:
+            storage.close()
+            raise StoreError(f"there is no store at {folder} to repair from: is the disk there?", folder)
+        return storage
 
     def _repo(self, what: str) -> RepoStorage:
         engine = self._manager._engine

@@ -25,7 +25,9 @@ from coda_fs_session import (
 )
 from coda_fs_session.aio import AsyncSessionManager
 from coda_fs_session.aio.branches import AsyncBranches
+from coda_fs_session.aio.maintenance import AsyncMaintenance
 from coda_fs_session.manager.branches import Branches
+from coda_fs_session.manager.maintenance import Maintenance
 
 from .conftest import LIMIT, Config, Loop, hello
 
@@ -78,6 +80,29 @@ def test_every_verb_across_sessions_is_here() -> None:
         assert iscoroutinefunction(ours), name
         assert signature(ours) == signature(getattr(Branches, name)), name
         assert ours.__doc__ == getattr(Branches, name).__doc__, name
+
+
+def test_every_verb_that_keeps_house_is_here() -> None:
+    """A verb of `SessionManager.maintenance` is one of `AsyncSessionManager.maintenance`, with the same parameters."""
+    for name in {name for name in vars(Maintenance) if not name.startswith("_")}:
+        ours = getattr(AsyncMaintenance, name)
+        assert iscoroutinefunction(ours), name
+        assert signature(ours) == signature(getattr(Maintenance, name)), name
+        assert ours.__doc__ == getattr(Maintenance, name).__doc__, name
+
+
+def test_keeping_house(loop: Loop, config: Config) -> None:
+    """A store is checked and repaired in a worker thread, after what was saved before."""
+
+    async def main() -> None:
+        async with AsyncSessionManager(config) as manager:
+            session = await manager.create_session("chat")
+            session.add_message(hello())
+            await manager.save_session(session)
+            assert (await manager.maintenance.check(full=True)).is_whole
+            assert (await manager.maintenance.repair(dry_run=False)).mended == ()
+
+    loop(main)
 
 
 def test_merging(loop: Loop, config: Config) -> None:

@@ -37,7 +37,7 @@ class NameLock(AbstractContextManager[None]):
         held: all that are held, for `LocalState.recover`.
     """
 
-    def __init__(self, files: Files, folder: str, keys: Iterable[str], held: set[NameLock | ChoiceLock]) -> None:
+    def __init__(self, files: Files, folder: str, keys: Iterable[str], held: set[NameLock | LongLock]) -> None:
         self._files = files
         self._paths = [f"{folder}/{name}" for name in files_of(keys)]
         self._all = held
@@ -77,7 +77,7 @@ class ChoiceLock(LongLock):
         held: all that are held, for `LocalState.recover`.
     """
 
-    def __init__(self, files: Files, folder: str, held: set[NameLock | ChoiceLock]) -> None:
+    def __init__(self, files: Files, folder: str, held: set[NameLock | LongLock]) -> None:
         super().__init__(f"{folder}/{_file_of('.replica')}")
         self._files = files
         self._all = held

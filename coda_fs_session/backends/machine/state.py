@@ -17,8 +17,10 @@ from ...errors import StoreError, warn
 from ...process import system
 from ..base import MachineState, replica_of
 from ..disk.files import FOLDER_MODE, Files, discard, make_folders, read_file, store_errors
+from ..disk.long_locks import LongLock
 from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
+from .house_lock import HouseLock
 from .kept import keep, kept
 from .name_locks import ChoiceLock, NameLock
 from .own_refs import FileRecord
@@ -48,7 +50,7 @@ class LocalState(MachineState):
         self._fixed_replica = replica
         self._files = Files(durable=False)
         self._folder: str | None = None
-        self._held: set[NameLock | ChoiceLock] = set()
+        self._held: set[NameLock | LongLock] = set()
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -76,6 +78,9 @@ class LocalState(MachineState):
 
     def choosing(self) -> ChoiceLock:
         return ChoiceLock(self._files, f"{self.folder()}/locks", self._held)
+
+    def keeping_house(self, what: str) -> HouseLock:
+        return HouseLock(self._files, self.folder(), what, self._held)
 
     def recover(self) -> None:
         thread = threading.get_ident()

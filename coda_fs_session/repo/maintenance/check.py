@@ -27,18 +27,20 @@ class Check:
 
     Attributes:
         reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
-        lost: the objects that are needed and cannot be had.
+        headers: those of refs that can be read, be it in part.
+        lost: the objects that are needed and cannot be had; bad: those that are damaged, needed or not.
     """
 
     def __init__(self, repo: Repository, *, full: bool) -> None:
         self.repo = repo
         self.reach = Reach(fresh_objects(repo))
         self.damaged: list[ReadRef] = []
+        self.headers: dict[RefKey, Header] = {}
         self.lost: set[ObjectId] = set()
+        self.bad: set[ObjectId] = set()
         self._backend = repo.backend
         self._full = full
         self._findings: list[Finding] = []
-        self._headers: list[tuple[Header, str]] = []
         self._good: dict[str | None, list[RefKey]] = {}
         self._refs = self._objects = self._bytes = 0
 
@@ -70,7 +72,7 @@ class Check:
             self._bytes += token.size
             if read.ref is not None:
                 self.reach.add_ref(read.ref, read.path)
-                self._headers.append((read.ref.header, read.path))
+                self.headers[read.key] = read.ref.header
             if read.damage is not None:
                 suspects.append(read)
             else:
@@ -121,7 +123,9 @@ class Check:
     def _note(self, identity: ObjectId, found: Iterator[Finding]) -> None:
         for each in found:
             self._findings.append(each)
-            if each.rule.endswith(("-missing", "-damaged", "-unreadable")) and each.rule != "unused-damaged":
+            if each.rule.endswith(("-damaged", "-unreadable")):
+                self.bad.add(identity)
+            if each.rule.endswith(("-missing", "-damaged", "-unreadable")) and identity in self.reach.uses:
                 self.lost.add(identity)
 
     def _of_object(self, identity: ObjectId, places: list[StoredObject]) -> Iterator[Finding]:
@@ -156,8 +160,8 @@ class Check:
         for rule in (object_rules.node_height, object_rules.node_chain, object_rules.commit_skip):
             self._findings += rule(backend, reach)
         self._findings += object_rules.frozen_elsewhere(backend, reach)
-        for header, path in self._headers:
-            self._findings += ref_rules.begins_elsewhere(header, path, reach)
+        for key, header in self.headers.items():
+            self._findings += ref_rules.begins_elsewhere(header, backend.locate(key), reach)
 
 
 def fresh_objects(repo: Repository) -> Objects:

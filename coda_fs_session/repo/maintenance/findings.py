@@ -27,9 +27,9 @@ class Rule(NamedTuple):
     remedy: str
 
 
-_BACK = "restore the file from a backup or another machine, or move it away to keep only what other refs hold"
-_OBJECT = "restore the file from a backup or another machine"
-_COMING = "if a sync is under way wait for it; otherwise restore the file from a backup or another machine"
+_BACK = "repair() brings back what is intact, and repair(from_store=...) what another store or a backup has"
+_OBJECT = "repair() looks for its messages here, and repair(from_store=...) in another store or a backup"
+_COMING = "if a sync is under way wait for it; otherwise repair(), or repair(from_store=...) with another store"
 _WRITER = "the program that wrote it did not keep to FORMAT.md: what is named can be read no better than it is"
 _LATER = "nothing needs to be done"
 

@@ -127,7 +127,7 @@ def _put_back(repo: Repository, seen: Look | None) -> None:
         # What is kept of the index may be of a time at which the very same refs lacked nothing.
         repo.index.look_again(found.differing)
         return
-    _reconcile_alone(repo, found.differing)
+    reconcile_alone(repo, found.differing)
     if marker is not None and repo.replica == replica:
         _keep(repo, marker, found, {folder_of(key.path) for key in found.differing if key.replica == replica})
 
@@ -137,12 +137,13 @@ def mend(repo: Repository, name: str) -> bool:
     with suppress(StoreError, PlannedError):
         own = [key for row in related(repo.index, name) if (key := RefKey(row.path)).replica == repo.replica]
         damaged = [key for key in own if compare(repo, key).verdict is Verdict.DAMAGED]
-        _reconcile_alone(repo, damaged)
+        reconcile_alone(repo, damaged)
         return bool(damaged)
     return False
 
 
-def _reconcile_alone(repo: Repository, keys: list[RefKey]) -> None:
+def reconcile_alone(repo: Repository, keys: list[RefKey]) -> None:
+    """Make records and refs agree, losing nothing of either, while other processes wait; raises as `_reconcile`."""
     if keys:
         with repo.machine.lock(".put-back"):
             _reconcile(repo, keys)

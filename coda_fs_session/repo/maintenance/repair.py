@@ -1,0 +1,203 @@
+"""Repairing a store: what is intact comes back, nothing good is overwritten, and what is lost is named.
+
+First the objects, from wherever their bytes stand once more; then the refs, each into a new file. A damaged ref stays
+as it is, and counts for nothing beside the new one. So a repair may be killed anywhere, and run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from ...backends.base import RefKey
+from ...errors import StoreError
+from ...format.ids import ObjectId
+from ...format.names import key_of_ref, number_of_ref, ref_paths, session_key
+from ...format.refs import parse_ref
+from ..ancestry.ancestors import covers
+from ..content.state import State
+from ..repository import Repository
+from ..reverts.put_back import put_beside, reconcile_alone, retried
+from ..reverts.verdict import Verdict, compare
+from ..writing.refs import create_free
+from .check import Check, fresh_objects
+from .findings import Finding
+from .losses import let_go, losses
+from .reach import Reach
+from .ref_rules import ReadRef
+from .report import Lost, Mended, RepairReport
+from .salvage import salvaged
+from .sources import Regained, among, in_store, runs_of_objects, runs_of_refs
+
+
+def repair(
+    repo: Repository, *, dry_run: bool = True, other: Repository | None = None, without_lost: bool = False
+) -> RepairReport:
+    """Bring back what can be; see `Maintenance.repair`."""
+    return _Repair(repo, other, dry_run=dry_run, without_lost=without_lost).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _NewRef:
+    """A ref that is to stand in for a damaged one: of this replica, or of the one that the damaged one is of."""
+
+    read: ReadRef
+    name: str
+    data: bytes
+    ours: bool
+
+
+class _Repair:
+    def __init__(self, repo: Repository, other: Repository | None, *, dry_run: bool, without_lost: bool) -> None:
+        self._repo, self._other = repo, other
+        self._dry_run, self._without_lost = dry_run, without_lost
+        self._regained = Regained(repo.backend)
+        self._mended: list[Mended] = []
+        self._lost: list[Lost] = []
+        self._new_refs: list[_NewRef] = []
+        self._recorded: list[RefKey] = []
+        self._stand_ins: set[str] = set()
+
+    def run(self) -> RepairReport:
+        first = Check(self._repo, full=True)
+        report = first.run()
+        for read in first.damaged:
+            self._plan_ref(read)
+        last = self._regain(first)
+        for identity, where in self._regained.found.items():
+            path = self._repo.backend.locate(identity)
+            self._mended.append(Mended(path, f"the object is brought back from {where}"))
+        if not self._dry_run:
+            self._regained.write(self._repo.objects)
+            self._write_refs()
+        for loss in list(losses(self._repo, last)):
+            self._lost.append(let_go(self._repo, loss, last) if self._without_lost and not self._dry_run else loss)
+        left = tuple(each for each in report.findings if each.severity != "note" and not self._is_mended(each))
+        return RepairReport(tuple(self._mended), tuple(self._lost), left, self._dry_run)
+
+    def _is_mended(self, finding: Finding) -> bool:
+        located = map(self._repo.backend.locate, self._regained.found)
+        return finding.path in self._stand_ins or finding.path in located
+
+    # Objects
+
+    def _regain(self, first: Check) -> Check:
+        """Find the bytes of lost objects; those of a list node or a commit name others, which may be lost too."""
+        bad, check = first.bad, first
+        self._from_other(check.lost)
+        self._from_messages(check)
+        while True:
+            known = len(self._regained.found)
+            view = Repository(self._regained, self._repo.machine, self._repo.settings)
+            check = Check(view, full=False)
+            check.run()
+            check.lost |= bad & check.reach.uses.keys() - self._regained.found.keys()
+            self._from_other(check.lost)
+            self._from_messages(check)
+            if len(self._regained.found) == known:
+                return check
+
+    def _from_other(self, wanted: Iterable[ObjectId]) -> None:
+        if self._other is not None:
+            backend = self._other.backend
+            for identity in in_store(backend, sorted(set(wanted) - self._regained.found.keys())):
+                self._regained.add(identity, backend.locate(identity), backend)
+
+    def _from_messages(self, check: Check) -> None:
+        """Look for messages in a row that are a lost object: in refs, in this machine's record, in other objects."""
+        wanted = {
+            identity: use.bytes
+            for identity in check.lost - self._regained.found.keys()
+            for use in check.reach.uses.get(identity, ())
+            if use.kind in ("chunk", "tail")
+        }
+        if not wanted:
+            return
+        refs = []
+        for key in check.headers:
+            with suppress(StoreError, KeyError):
+                path = self._repo.backend.locate(key)
+                refs.append((parse_ref(self._repo.backend.read_ref(key).data, path), path))
+        good = (identity for identity, _ in self._repo.backend.objects() if identity not in check.lost)
+        for runs in (runs_of_refs(self._repo, refs), runs_of_objects(self._repo.backend, good)):
+            for identity, data, where in among(runs, wanted):
+                self._regained.add(identity, where, data)
+
+    # Refs
+
+    def _plan_ref(self, read: ReadRef) -> None:
+        """Choose what is to stand in for a damaged ref: this machine's record, the other store, or its intact part."""
+        key, record = read.key, self._repo.machine.record
+        if record.end(key) is not None:
+            with suppress(StoreError):
+                if compare(self._repo, key).verdict is Verdict.DAMAGED:
+                    self._recorded.append(key)
+                    self._note_ref(read, "what this machine recorded of it is put into a new file")
+                    return
+        head = self._head(self._repo, read)
+        if self._other is not None and self._plan_from_other(self._other, read, head):
+            return
+        if head is None:
+            name = key_of_ref(key.path) or key.path
+            why = "the first line of the file is damaged, so nobody can tell what is in it; the file stays as it is"
+            self._lost.append(Lost(name, read.path, (), why))
+            return
+        with suppress(KeyError):
+            found = salvaged(head, self._repo.backend.read_ref(key).data)
+            self._new_refs.append(_NewRef(read, head.name, found.data, ours=True))
+            behind = f", and {found.kept} messages from behind the damage" if found.kept else ""
+            self._note_ref(read, f"what is intact of it is put into a new file: {head.count} messages{behind}")
+            if found.lost or found.uncounted:
+                start = head.start
+                places = tuple(range(each.start - start, each.stop - start) for each in found.lost)
+                self._lost.append(Lost(head.name, read.path, places, "they stood in the lines that are damaged"))
+
+    def _note_ref(self, read: ReadRef, what: str) -> None:
+        self._stand_ins.add(read.path)
+        self._mended.append(Mended(read.path, what))
+
+    def _plan_from_other(self, other: Repository, read: ReadRef, head: State | None) -> bool:
+        """Take a good ref of the other store in, with the objects that it needs, if it has all that is intact here."""
+        key = read.key
+        same = [key] if other.backend.ref_token(key) is not None else []
+        for each in same:
+            with suppress(StoreError, KeyError):
+                snapshot = other.backend.read_ref(each)
+                ref = parse_ref(snapshot.data, other.backend.locate(each))
+                state = State.of(each, snapshot.token, ref, other.objects, other.sizes)
+                if state.damage is not None or (head is not None and not covers(state, head)):
+                    continue
+                reach = Reach(fresh_objects(other))
+                reach.add_ref(ref, read.path)
+                reach.follow()
+                stored = {identity for identity, _ in self._repo.backend.objects()}
+                self._from_other(reach.uses.keys() - stored)
+                self._new_refs.append(_NewRef(read, state.name, snapshot.data[: state.size], ours=False))
+                self._note_ref(read, f"{other.backend.locate(each)} is put into a new file: {state.count} messages")
+                return True
+        return False
+
+    def _head(self, repo: Repository, read: ReadRef) -> State | None:
+        if read.ref is not None:
+            with suppress(StoreError, KeyError):
+                return repo.read(read.key)
+        return None
+
+    def _write_refs(self) -> None:
+        if self._recorded:
+            retried(self._repo, partial(reconcile_alone, self._repo, self._recorded))
+        for new in self._new_refs:
+            retried(self._repo, partial(self._write_ref, new))
+
+    def _write_ref(self, new: _NewRef) -> None:
+        repo, key = self._repo, new.read.key
+        with repo.writing() as replica, repo.lock(session_key(new.name)):
+            if new.ours:
+                put_beside(repo, replica, new.name, new.data)
+                return
+            # As a sync keeps what it cannot put in place: of the same replica, and under the same key.
+            folder, _, _ = key.path.rpartition("/")
+            stem = key_of_ref(key.path) or session_key(new.name)
+            create_free(repo, ref_paths([folder], stem, number_of_ref(key.path) + 1), new.data)

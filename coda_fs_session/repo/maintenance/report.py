@@ -1,0 +1,68 @@
+"""What a repair has done, or would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Something that a repair brings back.
+
+    Attributes:
+        path: the damaged or missing file; what: what is brought back, and from where.
+    """
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Messages that nothing here has any more.
+
+    Attributes:
+        session: its name; path: the file that lacks them.
+        messages: their places in the session, from 0, as ranges; of a damaged file as it was before. Empty where it
+            cannot be told how many they were.
+        why: what is wrong, and what became of the session.
+    """
+
+    session: str
+    path: str
+    messages: tuple[range, ...]
+    why: str
+
+    @property
+    def count(self) -> int:
+        """How many messages are lost, as far as that can be told."""
+        return sum(map(len, self.messages))
+
+    def __str__(self) -> str:
+        places = ", ".join(_place(each) for each in self.messages) or "of which it cannot be told how many they were"
+        return f"session {self.session!r} lacks messages {places}: {self.why}"
+
+
+def _place(places: range) -> str:
+    return str(places.start) if len(places) == 1 else f"{places.start} to {places.stop - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair has done, or would do.
+
+    Attributes:
+        mended: what was brought back; lost: which messages were not, by session.
+        left: the findings that stay, but for notes. A damaged ref whose intact part is brought back stays as a note.
+        dry_run: nothing was done yet.
+    """
+
+    mended: tuple[Mended, ...]
+    lost: tuple[Lost, ...]
+    left: tuple[Finding, ...]
+    dry_run: bool
