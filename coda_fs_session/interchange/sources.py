@@ -8,8 +8,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from io import BufferedReader, BytesIO, RawIOBase
-from typing import IO, Any
+from io import BufferedReader, BytesIO, RawIOBase, UnsupportedOperation
+from struct import Struct
+from typing import IO, Any, Protocol
 
 import zstandard
 
@@ -24,6 +25,9 @@ MOST_TO_ONE = 200
 _FREE = 1024 * 1024
 _HEAD = 256 * 1024
 _RECORDS = 20
+_PIECE = 2048
+# At the beginning of a file in a zip file: the lengths of its name and of what follows on that.
+_HEADER = Struct("<26xHH")
 _LONGEST_FIRST = 64 * 1024 * 1024
 
 
@@ -128,7 +132,7 @@ def plain(file: SourceFile) -> IO[bytes]:
     """Open a file, and decompress one that is called ``.zst``."""
     if not file.name.endswith(".zst"):
         return file.stream()
-    return _unpacked(file, lambda outer: zstandard.ZstdDecompressor().stream_reader(outer, read_across_frames=True))
+    return _unpacked(file, _Zstandard)
 
 
 def is_zip(file: SourceFile) -> bool:
@@ -176,10 +180,65 @@ def _problem(member: zipfile.ZipInfo) -> str:
 
 
 def _opener(file: SourceFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    return lambda: _unpacked(file, lambda outer: zipfile.ZipFile(outer).open(member))
+    return lambda: _unpacked(file, lambda outer: _member(outer, member))
 
 
-def _unpacked(file: SourceFile, unpack: Callable[[IO[bytes]], IO[bytes]]) -> IO[bytes]:
+def _member(outer: IO[bytes], member: zipfile.ZipInfo) -> _Inner:
+    """Open a file in a zip file whose directory is known: to read that for each file takes the square of its length."""
+    outer.seek(member.header_offset)
+    header = outer.read(_HEADER.size)
+    if len(header) < _HEADER.size or not header.startswith(b"PK\x03\x04"):
+        raise zipfile.BadZipFile(f"nothing is where {member.filename!r} should be")
+    outer.seek(sum(_HEADER.unpack(header)), os.SEEK_CUR)
+    return zipfile.ZipExtFile(outer, "r", member)
+
+
+class _Inner(Protocol):
+    """What reads a compressed file."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def seekable(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class _Zstandard:
+    """A file that Zstandard compressed. zstandard's own reader takes one that is cut for a shorter one."""
+
+    def __init__(self, outer: IO[bytes]) -> None:
+        self._outer = outer
+        self._rest = self._data = b""
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def read(self, size: int, /) -> bytes:
+        while not self._data:
+            # Little at a time: a byte may stand for 32 kB.
+            piece = self._rest or self._outer.read(_PIECE)
+            if not piece:
+                if self._frame is not None:
+                    raise EOFError("it is cut")
+                break
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._data = frame.decompress(piece)
+            self._rest = frame.unused_data
+            self._frame = None if frame.eof else frame
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        raise UnsupportedOperation("seek")
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._data = self._rest = b""
+
+
+def _unpacked(file: SourceFile, unpack: Callable[[IO[bytes]], _Inner]) -> IO[bytes]:
     """Open what is in a compressed file; where that cannot be unpacked, opening and reading it are an ExportError.
 
     Each way to compress has errors of its own for damage. NotImplementedError is zipfile's for a way that is not known.
@@ -196,7 +255,7 @@ def _unpacked(file: SourceFile, unpack: Callable[[IO[bytes]], IO[bytes]]) -> IO[
 class _Unpacked(RawIOBase):
     """What is in a compressed file, which is closed with it."""
 
-    def __init__(self, inner: IO[bytes], outer: IO[bytes], place: str) -> None:
+    def __init__(self, inner: _Inner, outer: IO[bytes], place: str) -> None:
         self._inner, self._outer, self._place = inner, outer, place
 
     def readable(self) -> bool:

@@ -61,7 +61,8 @@ class Importer:
         self._notes = ImportNotes(None if engine is None else engine.repo.machine)
         # What makes the same files other sessions.
         self._options = f"{keep}{'' if assets is None else '+'}"
-        self._known: Imported = {}
+        # Looked up when the first chat is new or changed: mostly none is.
+        self._known: Imported | None = None
         self._deleted: set[str] = set()
         # Of the block that is under way: what is to be noted once it has ended.
         self._noted: dict[str, str] = {}
@@ -72,9 +73,6 @@ class Importer:
     def run(self, paths: list[str | os.PathLike[str]]) -> ImportReport:
         """Import what is at some paths; durable when this returns."""
         files = list(files_at(paths, self._format, self.report.notes, self.report.unreadable))
-        self._known = self._manager._within(lambda: identities(self._manager))
-        engine = self._manager._engine
-        self._deleted = set() if engine is None else self._manager._within(engine.deleted_names)
         steps, more = self._steps(files), True
         while more:
             # So much at a time: what is saved in a block is in memory until its end.
@@ -180,8 +178,9 @@ class Importer:
         if self._notes.chats.get(whole[:32]) == digest and not self._again:
             report.unchanged += 1
         else:
+            known = self._imported()
             work = TreeImport(
-                *(self._manager, tree, split, self._known, self._notes.sessions, self._deleted),
+                *(self._manager, tree, split, known, self._notes.sessions, self._deleted),
                 again=self._again,
                 dry_run=self._dry_run,
             )
@@ -202,6 +201,14 @@ class Importer:
             self._raw[f"{self._options} {tree.raw}"] = 1
         self._tell()
         return size
+
+    def _imported(self) -> Imported:
+        """Return what the store has of earlier imports; what this one makes is added."""
+        if self._known is None:
+            self._known = self._manager._within(lambda: identities(self._manager))
+            engine = self._manager._engine
+            self._deleted = set() if engine is None else self._manager._within(engine.deleted_names)
+        return self._known
 
     def _store(self, digest: str, data: bytes) -> None:
         assert self._assets is not None

@@ -51,7 +51,7 @@ def an_export(lab: Lab) -> Row:
     checks: list[Check] = [
         ratio(results, "import", "parse, and save in bulk()", must=2),
         ratio(results, "again, untouched", "list", must=2),
-        ratio(results, "again, a new file", "parse"),
+        ratio(results, "again, a new file", "parse", must=1.3),
     ]
     return Row(f"import of {lab.scale.imported:,} conversations of {LENGTH} messages", results, checks)
 

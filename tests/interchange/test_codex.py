@@ -142,6 +142,9 @@ def test_compressed_files() -> None:
     plain, old = data(meta("a"), *FIRST, *SECOND), zstandard.compress(data(meta("a"), *FIRST))
     (tree,), _ = read_all({"r.jsonl.zst": old})
     assert words(tree) == [["one", "1"]]
+    # Several frames, one after the other.
+    parts = [zstandard.compress(plain[:99]), zstandard.compress(plain[99:])]
+    assert [whole(tree) for tree in read(b"".join(parts), "r.jsonl.zst")] == [whole(read(plain, "r.jsonl")[0])]
     (tree,), problems = read_all({"r.jsonl": plain, "r.jsonl.zst": old})
     assert (words(tree), problems) == ([["one", "1", "two", "2"]], [])
 

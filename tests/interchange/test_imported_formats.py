@@ -117,6 +117,20 @@ def test_a_compressed_file_that_is_damaged(manager: SessionManager, tmp_path: Pa
     assert said(manager) == {("u1",)}
 
 
+def test_a_compressed_file_that_is_cut() -> None:
+    """Wherever it is, reading to its end is an error: it once passed for a shorter file."""
+    content = b"".join(b"line %d\n" % number for number in range(9_000))
+    packed = zstandard.compress(content[:50_000]) + zstandard.compress(content[50_000:])
+    border = len(zstandard.compress(content[:50_000]))
+    for cut in (*range(1, 50), *range(border - 9, border + 9), *range(len(packed) - 9, len(packed) + 1)):
+        with sources.plain(sources.in_memory("a.jsonl.zst", packed[:cut])) as stream:
+            if cut in (border, len(packed)):
+                assert stream.read() == content[: 50_000 if cut == border else None]
+                continue
+            with pytest.raises(ExportError, match="it is cut"):
+                stream.read()
+
+
 def test_a_folder_that_cannot_be_read(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One below that which is given is told, and the others are read; that which is given is an error."""
     put(tmp_path, "in/a/c.json", b"[]")

@@ -113,6 +113,7 @@ def test_files_that_did_not_change_are_not_read(
     put(tmp_path, "in/s1.jsonl", claude_code(("u1", None), ("a1", "u1")))
     manager.import_sessions(tmp_path / "in")
     monkeypatch.setattr(importing, "format_of", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(importing, "identities", lambda *_: pytest.fail("the store was listed"))
     assert counts(manager.import_sessions(tmp_path / "in")) == (2, 0, 0, 0, 0, 2, 0)
     monkeypatch.undo()
     assert counts(manager.import_sessions(tmp_path / "in", again=True)) == (2, 0, 0, 0, 0, 2, 0)
@@ -132,6 +133,7 @@ def test_names_and_ids_that_are_no_text(
     assert said(manager) == {("u1", "a1"), ("u1", "a2"), ("u2",)}
     assert manager.import_sessions(tmp_path / "in", again=True).unchanged == 2
     monkeypatch.setattr(importing, "format_of", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(importing, "identities", lambda *_: pytest.fail("the store was listed"))
     assert counts(manager.import_sessions(tmp_path / "in")) == (2, 0, 0, 0, 0, 2, 0)
 
 

@@ -50,6 +50,15 @@ def test_elements(document: Any, indent: int | None) -> None:
             all_of(data + b"x")
 
 
+@pytest.mark.parametrize("digits", range(17, 26))
+def test_long_numbers(digits: int) -> None:
+    """An integer of any length is what it is, wherever it stands; orjson reads one of more than 64 bits as a float."""
+    for before in range(12):
+        chats = [{"a": "x" * before, "b": -int("9" * digits)}, {"a": "1 22 333 4444 55555", "b": int("8" * digits)}]
+        assert all_of(json.dumps([*chats, *chats]).encode()) == [*chats, *chats]
+        assert [parsing.parsed(json.dumps(chat).encode()) for chat in chats] == chats
+
+
 @pytest.mark.usefixtures("_piece")
 def test_nesting_without_end() -> None:
     """A document that is nested a million times is an error, and no end of the process."""
