@@ -190,7 +190,9 @@ def _failed(this: Run, error: Exception) -> int:
     except OSError:
         # Where stdout cannot be written, that is the error itself.
         _lose_stdout()
-    return _told(this, text, code_of(error), type(error).__name__, path=getattr(error, "path", None))
+    return _told(
+        this, text, code_of(error), getattr(error, "kind", type(error).__name__), path=getattr(error, "path", None)
+    )
 
 
 def _told(this: Run, message: str, code: int, kind: str, *more: str, path: object = None) -> int:

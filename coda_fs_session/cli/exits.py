@@ -46,11 +46,16 @@ OF_ERRORS: Mapping[str, int] = MappingProxyType(
 
 
 class CommandError(Exception):
-    """What the command itself has to say; it ends with `code`."""
+    """What the command itself has to say; it ends with `code`.
 
-    def __init__(self, message: str, code: int = FAILED) -> None:
+    Attributes:
+        kind: the name of the library's error that says the same, for programs.
+    """
+
+    def __init__(self, message: str, code: int = FAILED, kind: str = "CommandError") -> None:
         super().__init__(message)
         self.code = code
+        self.kind = kind
 
 
 def code_of(error: BaseException) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..session.imported import import_note
 from .exits import NOT_FOUND, REFUSED, USAGE, CommandError
 from .safe import quoted
+from .telling import counted
 from .times import moment
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _POINT = re.compile(rf"(?P<rest>.+)@(?P<point>\{{[^{{}}]+\}}|{_ENTRY}|[^@{{}}]+)
 _AT_ENTRY = re.compile(rf".+@{_ENTRY}", re.DOTALL)
 _SHOWN = 10
 _NEWEST = "@"
+_MISSING = "SessionNotFoundError"
 
 
 class Reading(NamedTuple):
@@ -152,20 +154,21 @@ def part_of(manager: SessionManager, session: Session, way: Reading) -> Part:
     if way.point is not None and way.point.isdecimal():
         stop = int(way.point)
         if stop > len(session):
-            raise CommandError(f"{name!r} has {len(session)} messages, and not {stop}", USAGE)
+            raise CommandError(f"{name!r} has {counted(len(session), 'message')}, and not {stop}", USAGE)
     elif way.point is not None:
         session = manager.history(name).at(moment_of(manager, name, way.point))
         stop = len(session)
     if way.back is not None:
         if way.back > stop:
-            raise CommandError(f"{name!r} has {stop} messages there: ~{way.back} is before the first", USAGE)
+            raise CommandError(f"{name!r} has {counted(stop, 'message')} there: ~{way.back} is before the first", USAGE)
         stop -= way.back
     if way.first is None:
         return Part(session, 0, stop, chosen=False)
     first = way.first if way.first > 0 else stop + way.first + 1
     last = first if way.last is None else way.last
     if not (way.first and 1 <= first <= last <= stop):
-        raise CommandError(f"{name!r} has messages 1 to {stop}: there is none at {_place(way)}", NOT_FOUND)
+        has = f"messages 1 to {stop}" if stop > 1 else counted(stop, "message")
+        raise CommandError(f"{name!r} has {has}: there is none at {_place(way)}", NOT_FOUND)
     return Part(session, first - 1, last, chosen=True)
 
 
@@ -194,7 +197,9 @@ def refuse_taken(manager: SessionManager, name: str) -> None:
         CommandError: one has it.
     """
     if name in manager:
-        raise CommandError(f"a session called {name!r} exists already: take another name", REFUSED)
+        raise CommandError(
+            f"a session called {name!r} exists already: take another name", REFUSED, "SessionExistsError"
+        )
 
 
 def was_deleted(manager: SessionManager, name: str) -> bool:
@@ -257,11 +262,13 @@ def missing(manager: SessionManager, name: str, more: Sequence[str] = ()) -> Com
             f"{quoted(name)} was deleted: `coda-session restore {again}` brings it back, "
             f"and `coda-session show {quoted(f'{name}@{{1}}')}` shows it",
             NOT_FOUND,
+            _MISSING,
         )
 
-    near = get_close_matches(name, [*(info.name for info in manager.list_sessions(hidden=True)), *more], 1)
+    names = [*(info.name for info in manager.list_sessions(hidden=True)), *more]
+    near = get_close_matches(name, names, 1) or [each for each in names if name and each.startswith(name)]
     hint = f"did you mean {quoted(near[0])}?" if near else "`coda-session list` shows the names"
-    return CommandError(f"there is no session {quoted(name)}; {hint}", NOT_FOUND)
+    return CommandError(f"there is no session {quoted(name)}; {hint}", NOT_FOUND, _MISSING)
 
 
 def _by_beginning(manager: SessionManager, name: str) -> list[str]:

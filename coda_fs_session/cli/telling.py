@@ -15,6 +15,8 @@ def text_of(error: Exception) -> str:
         return str(error)
     from .. import SessionError, SessionExistsError, SessionNotFoundError
 
+    if isinstance(error, FileExistsError) and "overwrite" in str(error):
+        return f"{error.filename} is there: --overwrite replaces it"
     if isinstance(error, SessionNotFoundError) and "list_sessions()" in str(error):
         return f"there is no session {error.name!r}"
     if isinstance(error, SessionExistsError):
@@ -23,6 +25,11 @@ def text_of(error: Exception) -> str:
         # The library counts from 0, and the command from 1.
         return _INDEX.sub(lambda match: f"message {int(match[1]) + 1}", str(error))
     return str(error) if isinstance(error, OSError) else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 message``, ``1,204 messages``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def short(error: Exception) -> str:

@@ -126,11 +126,12 @@ class Branches(Uncopied):
         return self._tried(source, into, act) if dry_run else self._join(source, into, "merge", act)
 
     @operation
-    def cherry_pick(self, source: str, messages: Iterable[int], into: str) -> MergeReport:
+    def cherry_pick(self, source: str, messages: Iterable[int], into: str, *, dry_run: bool = False) -> MergeReport:
         """Add messages of one session at the end of another one; a later merge does not bring them again.
 
         Args:
             messages: their places in `source`, from 0, in the order in which they are added.
+            dry_run: as in `merge`.
 
         Raises:
             IndexError: `source` has no message at one of the places.
@@ -140,7 +141,11 @@ class Branches(Uncopied):
         places = list(messages)
         if not all(type(place) is int for place in places):
             raise TypeError("messages must be the places of messages, as whole numbers from 0")
-        return self._join(source, into, "pick", lambda engine, one, other: pick(engine.repo, one, places, other))
+
+        def act(engine: RepoStorage, one: str, other: str) -> Joined:
+            return pick(engine.repo, one, places, other)
+
+        return self._tried(source, into, act) if dry_run else self._join(source, into, "pick", act)
 
     def _join(self, source: str, into: str, what: str, act: Callable[[RepoStorage, str, str], Joined]) -> MergeReport:
         source, into = _two_names(source, into)

@@ -1,4 +1,4 @@
-"""A dry run of a merge."""
+"""A dry run of a merge, and of a pick."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def test_a_dry_run(here: Machine, there: Machine, derived: str) -> None:
             manager.branches.merge("chat", "nowhere", dry_run=True)
         with pytest.raises(ValueError, match="itself"):
             manager.branches.merge("chat", "chat", dry_run=True)
+        picked = manager.branches.cherry_pick("chat", [0, 1], derived, dry_run=True)
+        assert (picked.name, picked.added) == (derived, 2)
     assert session.has_unsaved_changes
     report = there.manager().branches.merge("chat", derived)
     assert dry == replace(report, entry="")

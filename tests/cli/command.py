@@ -75,16 +75,23 @@ class Command:
             session.update_metadata(metadata)
             manager.save_session(session)
 
-    def __call__(self, *arguments: str, stdin: str = "", terminal: bool = False, columns: int = 80) -> Done:
-        """Run the command in this process."""
-        out, err = _Stream(terminal=terminal), _Stream()
+    def __call__(
+        self, *arguments: str, stdin: str = "", terminal: bool = False, columns: int = 80, both: bool = False
+    ) -> Done:
+        """Run the command in this process.
+
+        Args:
+            terminal: stdout is one; both: stdin and stderr are that terminal too.
+        """
+        out = _Stream(terminal=terminal)
+        err = out if both else _Stream()
         kept = dict(os.environ)
         show = warnings.showwarning
         streams = sys.stdin, sys.stdout, sys.stderr
         try:
             os.environ.clear()
             os.environ.update(self.environment | {"COLUMNS": str(columns), "LINES": "24", "PAGER": "cat"})
-            sys.stdin, sys.stdout, sys.stderr = _Stream(stdin), out, err
+            sys.stdin, sys.stdout, sys.stderr = _Stream(stdin, terminal=both), out, err
             code = run(arguments)
         finally:
             sys.stdin, sys.stdout, sys.stderr = streams
@@ -92,6 +99,14 @@ class Command:
             os.environ.clear()
             os.environ.update(kept)
         return Done(code, out.getvalue(), err.getvalue())
+
+    def screen(self, *arguments: str, typed: str = "") -> str:
+        """Run the command in this process, and return what a terminal of 80 columns shows, without colour.
+
+        Args:
+            typed: what is typed on it.
+        """
+        return self(*arguments, "--color", "never", stdin=typed, terminal=True, both=True).out
 
     def process(self, *arguments: str, stdin: bytes = b"", **environment: str) -> Done:
         """Run the command as a process."""

@@ -78,7 +78,10 @@ def test_diff_of_sides(tmp_path: Path) -> None:
 
 def test_merge_and_cherry_pick(command: Command) -> None:
     """What one side added is there once, however often it is merged."""
-    assert command("cherry-pick", "by train:3", "trip").err == "added 1 messages of 'by train' to trip\n"
+    with nothing_changes(command.store):
+        done = command("cherry-pick", "by train:2-3", "trip", "--dry-run")
+        assert done.out == "would add 2 messages of 'by train' to trip\n"
+    assert command("cherry-pick", "by train:3", "trip").err == "added 1 message of 'by train' to trip\n"
     with nothing_changes(command.store):
         assert command("merge", "trip", "by train", "--dry-run").out == "would merge trip into 'by train': 1 added\n"
         assert command("merge", "trip", "nowhere", "--dry-run").code == 3

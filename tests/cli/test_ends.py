@@ -89,7 +89,8 @@ def test_an_error_as_json(filled: Command) -> None:
     assert "message_count" in json.loads(filled("list", "--fields", "nme").err)["message"]
     done = filled("show", "nowhere", "--json")
     assert (done.code, done.out) == (3, "")
-    assert json.loads(done.err)["error"] == "CommandError"
+    assert json.loads(done.err)["error"] == "SessionNotFoundError"
+    assert json.loads(filled("list", "--fields", "nme").err)["error"] == "CommandError"
     assert "nowhere" in json.loads(done.err)["message"]
 
 

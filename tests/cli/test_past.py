@@ -76,7 +76,7 @@ def test_undo_and_restore(command: Command) -> None:
     assert command("show", "trip:1").out == "[1] user\nWhere is it cold?\n"
     assert command("restore", "trip", "--to", "nowhere").code == 3
     assert command("restore", "trip", "--to", "1", "--as", "trip").code == 4
-    assert command("restore", "trip", "--to", "1", "--as", "first").err == "made first with 1 messages\n"
+    assert command("restore", "trip", "--to", "1", "--as", "first").err == "made first with 1 message\n"
     for _ in range(9):
         done = command("undo", "trip")
         if done.code:
@@ -92,6 +92,9 @@ def test_a_deleted_session(command: Command) -> None:
     assert command("list").out == ""
     assert command("list", "--deleted").out.startswith("trip\t2\t")
     assert command("list", "--deleted", "x*").out == ""
+    for wanted in (["--since", "2d"], ["--sort", "name"], ["--where", "a=b"], ["--errors"]):
+        # They were once passed over.
+        assert command("list", "--deleted", *wanted).code == 2
     assert entries(command, "trip")[0]["kind"] == "delete"
     with nothing_changes(command.store):
         for text in ("trip", "trip:1", "trip~1"):

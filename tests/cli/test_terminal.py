@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import shlex
 import struct
 import subprocess
@@ -19,6 +20,8 @@ from coda_fs_session.cli.columns import width
 
 from .command import ANSWER, HELLO, Command
 
+CHANGES = Path(__file__).with_name("terminal_changes.txt")
+"""What verbs show that change something; behind <<< stands what is typed."""
 RECORDED = Path(__file__).with_name("terminal.txt")
 LINES = RECORDED.read_text(encoding="utf-8")
 SHOWN = {part.partition("\n")[0]: part.partition("\n")[2] for part in LINES.split("$ coda-session")[1:]}
@@ -91,6 +94,21 @@ def test_as_it_was_recorded(command: Command, line: str) -> None:
     assert on_terminal(command, *shlex.split(line)) == SHOWN[line].rstrip("\n") + "\n"
 
 
+def test_changes_as_they_were_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verbs that change something show what they showed when they were recorded, one after the other."""
+    command = Command(tmp_path)
+    command.environment["CODA_FS_CONFIG"] = str(tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text('[session]\nreplica = "desk"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    recorded = CHANGES.read_text(encoding="utf-8")
+    for line in re.findall(r"^\$ coda-session (.*)$", recorded, re.MULTILINE):
+        words, _, typed = line.partition(" <<< ")
+        text = command.screen(*shlex.split(words), typed=f"{typed}\n")
+        shown.append(f"$ coda-session {line}\n{text}")
+    assert "\n".join(shown) == recorded
+
+
 def test_what_is_longer_than_the_screen_is_paged(tmp_path: Path) -> None:
     """The pager gets all of it, in colour; `--no-pager` and a short output do without."""
     command = Command(tmp_path)
@@ -124,12 +142,17 @@ def test_when_there_is_colour(command: Command, environment: dict[str, str], col
     assert "\x1b[" in command.process("show", "agent", "--color", "always", CODA_FS_STORE=str(command.store)).out
 
 
-@pytest.mark.parametrize("columns", [20, 200])
+@pytest.mark.parametrize("columns", [20, 40, 200])
 def test_other_widths(command: Command, columns: int) -> None:
-    """No line of a list is wider than the terminal."""
+    """No line of a table is wider than the terminal."""
     shown = on_terminal(command, "list", "-l", "--color", "never", columns=columns)
     rows = [line for line in shown.splitlines() if not line.startswith("showing")]
     assert len(rows) >= 5
+    command.environment["CODA_FS_STORE"] = str(command.store)
+    for arguments in (("history", "trip to Oman"), ("search", "oman"), ("stats", "--by", "role"), ("help",)):
+        shown = command(*arguments, "--color", "never", terminal=True, columns=columns).out
+        assert len(shown.splitlines()) >= 2
+        rows += shown.splitlines()
     assert max(map(width, rows)) <= columns
 
 

@@ -10,7 +10,7 @@ from ..exits import FAILED, NOT_FOUND, CommandError
 from ..points import find
 from ..run import Run
 from ..safe import safe, safe_line
-from ..telling import short
+from ..telling import counted, short
 from ..transcript import heading, text_of_message
 from ..verb import json_options, verb
 
@@ -79,7 +79,7 @@ def _as_json(each: Difference) -> dict[str, Any]:
 
 def _write(run: Run, name: str, other: str, found: Diff, *, stat: bool) -> None:
     out = run.out
-    out.write(f"common: the first {found.common:,} messages\n")
+    out.write(f"common: the first {counted(found.common, 'message')}\n")
     for each, count in (
         (name, sum(difference.removed for difference in found.differences)),
         (other, sum(difference.added for difference in found.differences)),
@@ -91,7 +91,7 @@ def _write(run: Run, name: str, other: str, found: Diff, *, stat: bool) -> None:
             out.write(f"  {safe_line(heading(difference.before[0]))}: {_words(run, difference)}\n")
             continue
         if difference.kind == "replaced":
-            out.write(f"  {difference.removed:,} messages for {difference.added:,}\n")
+            out.write(f"  {counted(difference.removed, 'message')} for {difference.added:,}\n")
         for sign, color, messages in (("-", 1, difference.before), ("+", 2, difference.after)):
             for message in messages:
                 text = f"{sign} {heading(message)}: {text_of_message(message)}"

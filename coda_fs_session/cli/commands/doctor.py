@@ -12,6 +12,7 @@ import click
 from ..exits import DAMAGED, NO_STORE, CommandError
 from ..run import Run, user_config
 from ..safe import safe_line
+from ..telling import counted
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def command(context: click.Context) -> None:
         "state": place.state or "none",
         "replica": place.replica or "none yet: nothing was written here",
         "others": ", ".join(sorted(others)) or "none",
-        "sessions": f"{len(infos):,} with {messages:,} messages",
+        "sessions": f"{len(infos):,} with {counted(messages, 'message')}",
     }
     problems = [*_problems(run, infos), *_aside(run, manager.kept_aside()), *_in_a_synced_folder(place.state)]
     _write(run, told, problems)

@@ -14,6 +14,7 @@ from ..exits import USAGE, CommandError
 from ..run import Run
 from ..safe import safe, safe_json
 from ..several import each_of, named
+from ..telling import counted
 from ..verb import verb
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def command(
         (path,) = manager.export_sessions(
             found, output, format=form, prefer=prefer, redact=patterns, overwrite=overwrite
         )
-        run.out.note(f"exported {len(found)} sessions to {path}")
+        run.out.note(f"exported {counted(len(found), 'session')} to {path}")
         return
     if output == "-":
         for name in found:

@@ -56,6 +56,8 @@ def command(
     check_fields(out.fields, [field.name for field in fields(SessionInfo)])
     manager = run.reading()
     if deleted:
+        if since or until or where or errors or reverse or sort != "updated":
+            raise click.UsageError("--deleted lists the newest first: it takes names, -n, -l, --all and --json")
         found = matching(manager.deleted_sessions(), globs)
     else:
         found = chosen(manager, Choice(globs, since, until, where, sort=sort, reverse=reverse))
@@ -78,6 +80,8 @@ def command(
     if left:
         out.finish()
         out.note(f"showing {len(shown):,} of {len(found):,} ({'; '.join(left)})")
+    elif out.terminal and not shown:
+        out.note("there is no such session" if globs or since or until or where or errors else "there is no session")
 
 
 def _show(run: Run, infos: list[SessionInfo], *, long: bool, errors: bool) -> None:

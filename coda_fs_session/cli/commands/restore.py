@@ -7,6 +7,7 @@ import click
 from ..exits import REFUSED, USAGE, CommandError
 from ..points import before_delete, moment_of, past_name, refuse_taken
 from ..run import Run
+from ..telling import counted
 from ..verb import verb
 
 
@@ -32,11 +33,11 @@ def command(run: Run, name: str, point: str | None, new: str | None) -> None:
         refuse_taken(manager, new)
         at = before_delete(manager, name) if point is None else moment_of(manager, name, point)
         made = manager.create_session(new, branch_from=name, at=at)
-        run.out.note(f"made {run.named(made.name)} with {len(made)} messages")
+        run.out.note(f"made {run.named(made.name)} with {counted(len(made), 'message')}")
         return
     history = manager.history(name)
     try:
         entry = history.restore(None if point is None else moment_of(manager, name, point))
     except SessionExistsError as error:
         raise CommandError(f"the name is taken: --as NEW gives it another one ({error})", REFUSED) from error
-    run.out.note(f"restored {run.named(name)}: {entry.messages} messages")
+    run.out.note(f"restored {run.named(name)}: {counted(entry.messages, 'message')}")

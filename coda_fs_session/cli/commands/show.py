@@ -12,6 +12,7 @@ from ..exits import NOT_FOUND, CommandError
 from ..points import Part, find, part_of
 from ..run import Run
 from ..safe import safe, safe_line
+from ..telling import counted
 from ..transcript import Transcript, code_blocks
 from ..verb import json_options, verb
 
@@ -61,7 +62,7 @@ def command(
     if partial:
         found = manager.load_session(found.name, partial=True)
         if found.missing:
-            run.out.note(f"note: {found.missing} messages are not here")
+            run.out.note(f"note: {counted(found.missing, 'message')} of it cannot be read here")
     chosen = part_of(manager, found, way)
     if meta:
         _show_metadata(run, chosen.session)

@@ -8,6 +8,7 @@ from ..columns import Column, moments, write_table
 from ..exits import USAGE, CommandError
 from ..points import exact, moment_of
 from ..run import Run
+from ..telling import counted
 from ..verb import json_options, verb
 
 
@@ -51,4 +52,4 @@ def command(run: Run, session: str, label: str | None, remove: bool) -> None:
         raise CommandError("a label is not all digits: NAME@40 is a number of messages", USAGE)
     else:
         entry = history.tag(label, None if way.point is None else moment_of(manager, way.name, way.point))
-        run.out.note(f"{run.named(f'{way.name}@{label}')} is the state of {entry.messages} messages")
+        run.out.note(f"{run.named(f'{way.name}@{label}')} is the state of {counted(entry.messages, 'message')}")

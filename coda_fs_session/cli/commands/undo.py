@@ -7,6 +7,7 @@ import click
 from ..exits import NOT_FOUND, CommandError
 from ..points import past_name
 from ..run import Run
+from ..telling import counted
 from ..verb import verb
 
 
@@ -24,4 +25,4 @@ def command(run: Run, name: str) -> None:
     if entry is None:
         raise CommandError(f"there is nothing left to take back: {name!r} began there", NOT_FOUND)
     note = f" ({entry.note})" if entry.note else ""
-    run.out.note(f"took the last change of {run.named(name)} back: {entry.messages} messages{note}")
+    run.out.note(f"took the last change of {run.named(name)} back: {counted(entry.messages, 'message')}{note}")

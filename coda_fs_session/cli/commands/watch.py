@@ -12,6 +12,7 @@ from ..lists import as_json
 from ..points import find
 from ..run import Run
 from ..safe import safe_line
+from ..telling import counted
 from ..times import iso
 from ..transcript import Transcript
 from ..verb import json_options, verb
@@ -80,7 +81,7 @@ def _follow(run: Run, manager: SessionManager, text: str, number: int | None) ->
                 continue
             session.reload()
             if len(session) < seen:
-                run.out.note(f"it has {len(session)} messages now")
+                run.out.note(f"it has {counted(len(session), 'message')} now")
             for place, message in enumerate(session.iter_messages(min(seen, len(session))), seen + 1):
                 if run.out.as_json:
                     run.out.write_json(message)
