@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from .fields import Fields, Keep, message
 from .parsing import lines as read_lines
+from .restoring import keep_whole, merged, rest_of, restored
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
-from .tree import MessageTree, Node, made_id
+from .tree import Message, MessageTree, Node, made_id
 
 NAME = "gptme"
 _MAIN = "conversation.jsonl"
@@ -55,8 +57,8 @@ def message_of(name: str, line: dict[str, Any], keep: Keep) -> dict[str, Any]:
     """Return the message of a line; times have no zone, and stay as they are."""
     fields = Fields(line)
     files = fields.look("files")
-    named = isinstance(files, list) and all(isinstance(each, str) for each in files)
-    return message(
+    named = isinstance(files, list) and files and all(isinstance(each, str) for each in files)
+    made = message(
         fields.text("role"),
         fields.take("content"),
         fields,
@@ -67,8 +69,36 @@ def message_of(name: str, line: dict[str, Any], keep: Keep) -> dict[str, Any]:
         model=fields.text("metadata", "model"),
         usage=fields.take("metadata", "usage"),
         attachments=[{"name": each} for each in fields.take("files")] if named else None,
-        hidden=True if fields.take("hide") is True else None,
+        hidden=True if fields.look("hide") is True and fields.take("hide") else None,
     )
+    return keep_whole([made], line, _restore, keep)[0]
+
+
+def lines_of(messages: Iterable[Message], _about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the lines of messages that were imported, as they were."""
+    for each in messages:
+        yield restored([each], _restore, partial(_again, str(each.get("id") or "")))
+
+
+def _again(name: str, line: dict[str, Any], keep: Keep) -> list[Message]:
+    return [message_of(name, line, keep)]
+
+
+def _restore(messages: list[Message]) -> dict[str, Any]:
+    (said,) = messages
+    rest = rest_of(said)
+    made: dict[str, Any] = {"role": said.get("role"), "content": said.get("content")}
+    if "timestamp" in said and "timestamp" not in rest:
+        made["timestamp"] = said["timestamp"]
+    if "tool_call_id" in said:
+        made["call_id"] = said["tool_call_id"]
+    attachments = said.get("attachments")
+    if isinstance(attachments, list):
+        made["files"] = [each.get("name") for each in attachments if isinstance(each, dict)]
+    if said.get("hidden") is True:
+        made["hide"] = True
+    about = {key: said[key] for key in ("model", "usage") if key in said}
+    return merged(made | ({"metadata": about} if about else {}), rest)
 
 
 def _folder(file: SourceFile) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from .fields import Fields, Keep, base_name, call, content_of, left_out, message, strings, text_part
 from .parsing import lines as read_lines
+from .restoring import keep_whole, merged, rest_of, restored
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -17,6 +20,11 @@ from .tree import Message, MessageTree, Node, made_id
 NAME = "pi"
 _ROLES = {"toolResult": "tool", "bashExecution": "tool"}
 _SUMMARIES = ("compaction", "branch_summary")
+_TALK = ("user", "assistant")
+_RAN = "bashExecution"
+_DATA = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
+_IS_TEXT = "content_is_text"
+"""What `source` says of a message whose content was no list of blocks."""
 
 
 def picks(name: str) -> bool:
@@ -99,13 +107,9 @@ def _add(tree: MessageTree, lines: list[dict[str, Any]], left: Counter[str], kee
             # A fork has what came before once more.
             continue
         messages: list[Message] = []
-        if kind == "message" and isinstance(line.get("message"), dict):
+        said = isinstance(line.get("message"), dict) if kind == "message" else kind in _SUMMARIES and "summary" in line
+        if said:
             messages = message_of(name, line, keep)
-        elif kind in _SUMMARIES and _text(line, "summary"):
-            fields = _fields(line)
-            summary = fields.text("summary")
-            stamp = fields.stamp("timestamp")
-            messages = [message("system", summary, fields, keep=keep, id=name, timestamp=stamp, hidden=True)]
         else:
             left[str(kind)] += 1
         tree.add(Node(name, parent, messages))
@@ -114,10 +118,26 @@ def _add(tree: MessageTree, lines: list[dict[str, Any]], left: Counter[str], kee
 
 def message_of(name: str, line: dict[str, Any], keep: Keep) -> list[Message]:
     """Return the message that an entry became."""
-    fields = _fields(line)
+    fields = Fields(line)
+    fields.take("id")
+    if line.get("type") in _SUMMARIES:
+        summary, stamp = fields.text("summary"), fields.stamp("timestamp")
+        made = message("system", summary, fields, keep=keep, id=name, timestamp=stamp, hidden=True)
+    else:
+        made = _said(name, fields, keep)
+    return keep_whole([made], line, _restore, keep)
+
+
+def _said(name: str, fields: Fields, keep: Keep) -> Message:
     fields.take("type")
-    role = fields.text("message", "role")
+    role = str(fields.look("message", "role") or "")
+    known = role in (*_TALK, *_ROLES)
+    if known and role != _RAN:
+        # Of any other the role does not tell what it was.
+        fields.take("message", "role")
     content = fields.take("message", "content")
+    if isinstance(content, str) and keep == "rest":
+        fields.record = {**fields.record, _IS_TEXT: True}
     parts, calls, reasoning = [], [], []
     for block in content if isinstance(content, list) else [text_part(content)] if isinstance(content, str) else []:
         inner = Fields(block)
@@ -136,36 +156,97 @@ def message_of(name: str, line: dict[str, Any], keep: Keep) -> list[Message]:
             parts.append({"type": "image_url", "image_url": {"url": url}})
         else:
             parts.append(dict(block) if isinstance(block, dict) else text_part("\n".join(strings(block))))
-    if role == "bashExecution":
-        ran, output = fields.text("message", "command"), fields.text("message", "output")
-        parts = [text_part(f"$ {ran}\n{output}")]
+    if role == _RAN:
+        output = fields.text("message", "output")
+        parts = [text_part(f"$ {fields.look('message', 'command') or ''}\n{output}")]
     error = fields.take("message", "isError")
-    known = role in ("user", "assistant", *_ROLES)
-    return [
-        message(
-            _ROLES.get(role, role if known else "system"),
-            content_of(parts),
-            fields,
-            keep=keep,
-            tool_calls=calls,
-            tool_call_id=fields.text("message", "toolCallId"),
-            name=fields.text("message", "toolName"),
-            is_error=True if error is True else None,
-            reasoning=reasoning,
-            id=name,
-            timestamp=fields.stamp("timestamp"),
-            model=fields.text("message", "model"),
-            usage=fields.take("message", "usage"),
-            hidden=None if known else True,
-        )
-    ]
+    return message(
+        _ROLES.get(role, role if known else "system"),
+        content_of(parts),
+        fields,
+        keep=keep,
+        tool_calls=calls,
+        tool_call_id=fields.text("message", "toolCallId"),
+        name=fields.text("message", "toolName"),
+        is_error=True if error is True else None,
+        reasoning=reasoning,
+        id=name,
+        timestamp=fields.stamp("timestamp"),
+        model=fields.text("message", "model"),
+        usage=fields.take("message", "usage"),
+        hidden=None if known else True,
+    )
 
 
-def _fields(line: dict[str, Any]) -> Fields:
-    fields = Fields(line)
-    fields.take("id")
-    fields.take("parentId")
-    return fields
+def lines_of(messages: Iterable[Message], about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a header, and the entries of messages that were imported, as they were.
+
+    An entry that was no message is not there, also where another one comes after it.
+    """
+    headers = about.get("sessions")
+    known = headers[0] if isinstance(headers, list) and headers and isinstance(headers[0], dict) else {}
+    yield {"type": "session", "version": 3, "id": str(about.get("id") or "")} | known
+    given, above = list(messages), None
+    is_tree = any("parentId" in rest_of(each) for each in given)
+    for each in given:
+        name = str(each.get("id") or made_id(above, each))
+        line = restored([each], _restore, partial(message_of, name))
+        # One that was added here comes after the one before it.
+        yield line | {"id": name, "parentId": above} if is_tree and "parentId" not in line else line
+        above = name
+
+
+def _restore(messages: list[Message]) -> dict[str, Any]:
+    (said,) = messages
+    rest = rest_of(said)
+    is_text = rest.pop(_IS_TEXT, isinstance(Fields(rest).look("message", "content"), str))
+    kind = rest.get("type", "message")
+    made: dict[str, Any] = {"type": kind}
+    if "parentId" in rest:
+        made["id"] = said.get("id")
+    if "timestamp" in said and "timestamp" not in rest:
+        made["timestamp"] = said["timestamp"]
+    if kind in _SUMMARIES:
+        return merged(made | {"summary": said.get("content")}, rest)
+    content, role = said.get("content"), Fields(rest).look("message", "role")
+    if not isinstance(role, str) or _ROLES.get(role, role if role in _TALK else "system") != said.get("role"):
+        role = {"tool": "toolResult"}.get(str(said.get("role")), said.get("role"))
+    inner: dict[str, Any] = {"role": role}
+    if role == _RAN:
+        inner["output"] = str(content).removeprefix(f"$ {Fields(rest).look('message', 'command') or ''}\n")
+    else:
+        inner["content"] = content if is_text and isinstance(content, str) else _blocks(said)
+    for key, name in (("tool_call_id", "toolCallId"), ("name", "toolName"), ("model", "model"), ("usage", "usage")):
+        if key in said:
+            inner[name] = said[key]
+    if role == "toolResult":
+        inner["isError"] = said.get("is_error") is True
+    return merged(made | {"message": inner}, rest)
+
+
+def _blocks(said: Message) -> list[Any]:
+    """Return the blocks of a message in the order in which models give them."""
+    made: list[Any] = []
+    for thought in said.get("reasoning") or ():
+        rest = {key: value for key, value in thought.items() if key not in ("text", "signature")}
+        signature = {"thinkingSignature": thought["signature"]} if "signature" in thought else {}
+        made.append({"type": "thinking", "thinking": thought.get("text", ""), **signature, **rest})
+    content = said.get("content")
+    for part in [text_part(content)] if isinstance(content, str) else content or ():
+        url = Fields(part).look("image_url", "url")
+        match = _DATA.match(url) if isinstance(url, str) else None
+        made.append({"type": "image", "data": match[2], "mimeType": match[1]} if match else part)
+    for each in said.get("tool_calls") or ():
+        fields = Fields(each)
+        arguments = fields.look("function", "arguments")
+        try:
+            value = json.loads(arguments) if isinstance(arguments, str) else arguments
+        except ValueError:
+            value = arguments
+        about = fields.look("source")
+        named = {"id": fields.look("id"), "name": fields.look("function", "name"), "arguments": value}
+        made.append({"type": "toolCall", **named, **(about if isinstance(about, dict) else {})})
+    return made
 
 
 def _origin(header: dict[str, Any]) -> str:

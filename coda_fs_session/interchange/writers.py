@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..errors import UnsupportedError
 from ..format.jsonl import decode_all, encode_value
 from ..format.names import session_key
+from ..session.imported import import_note
 from ..session.session import Session
+from . import gptme, pi
 from .export import export_document
 from .markdown import markdown_of, text_of
 from .own import FAMILY
@@ -98,6 +101,21 @@ def _documents(sessions: Iterable[Session]) -> Iterator[bytes]:
     return (part for session in sessions for part in export_document(session))
 
 
+def _native(sessions: Iterable[Session]) -> Iterator[bytes]:
+    for session in sessions:
+        note = import_note(session.metadata)
+        lines_of = _NATIVE.get(str(note.get("format")))
+        if lines_of is None:
+            raise UnsupportedError(
+                f"session {session.name!r} was not imported from {' or '.join(_NATIVE)}: no other form can be written "
+                "as it was, choose another format"
+            )
+        source = session.metadata.get("source")
+        about = (source if isinstance(source, dict) else {}) | {"id": note.get("id")}
+        for line in lines_of(session.iter_messages(), about):
+            yield encode_value(line, session.name) + b"\n"
+
+
 def _openai(sessions: Iterable[Session]) -> Iterator[bytes]:
     lines = OpenAILines()
     return (lines.line(session) for session in sessions)
@@ -137,12 +155,14 @@ def _told(lines: list[bytes], tag: Tagged) -> dict[str, Any]:
     return {"label": tag.label, "at": at} | ({"messages": decode_all(then[at:])} if then[at:] else {})
 
 
+_NATIVE = {module.NAME: module.lines_of for module in (gptme, pi)}
 _WRITERS = {
     "json": Writer(".json", _documents),
     "jsonl": Writer(".jsonl", _lines),
     "md": Writer(".md", _each(markdown_of)),
     "txt": Writer(".txt", _each(text_of)),
     "html": Writer(".html", _each(page_of)),
+    "native": Writer(".jsonl", _native),
     "openai": Writer(".jsonl", _openai, is_of_several=True),
     "sharegpt": Writer(".jsonl", lambda sessions: map(sharegpt_line, sessions), is_of_several=True),
 }

@@ -13,8 +13,8 @@ from . import late
 from .core import Manager
 from .open_store import OpenedStore
 
-Form = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt"]
-FormOfSeveral = Literal["json", "jsonl", "md", "txt", "html", "openai", "sharegpt", "dpo", "trl", "family"]
+Form = Literal["json", "jsonl", "md", "txt", "html", "native", "openai", "sharegpt"]
+FormOfSeveral = Literal["json", "jsonl", "md", "txt", "html", "native", "openai", "sharegpt", "dpo", "trl", "family"]
 
 
 class Carrying(Manager):
@@ -36,7 +36,8 @@ class Carrying(Manager):
 
         Args:
             format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
-                "md", "txt" and "html" are for reading. "openai" and "sharegpt" are lines for training.
+                "md", "txt" and "html" are for reading. "native" is what the program that the session was imported from
+                had: gptme and pi. "openai" and "sharegpt" are lines for training.
             redact: patterns of what is to be taken out besides, as in that option. The names of sessions stay, and so
                 do the ids of messages, of calls, and of what a session was imported from.
 

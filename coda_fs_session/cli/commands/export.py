@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _TEXTS = ("md", "txt", "html")
 _LINES = ("openai", "sharegpt")
-_ONE = ("json", "jsonl", *_TEXTS, *_LINES)
+_ONE = ("json", "jsonl", "native", *_TEXTS, *_LINES)
 _SEVERAL = ("dpo", "trl", "family")
-_ENDINGS = {"openai": "jsonl", "sharegpt": "jsonl"}
+_ENDINGS = {"native": "jsonl", "openai": "jsonl", "sharegpt": "jsonl"}
 _LONGEST = 100
 _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 
