@@ -155,7 +155,7 @@ def _of_options(verb: str, before: str, word: str, given: Mapping[str, str]) -> 
     if option is not None and not option.is_flag:
         if isinstance(option.type, click.Choice):
             yield from _beginning(word, map(str, option.type.choices))
-        elif before in ("-o", "--output", *_OPEN):
+        elif before in ("-o", "--output", "--from", *_OPEN):
             yield _FILES
     elif word.startswith("-"):
         yield from _beginning(word, [*(name for name in found if name.startswith("--")), "--help"])

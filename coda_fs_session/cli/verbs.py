@@ -49,6 +49,8 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
         "stats": VerbLine(KEEPING, "Show how much there is.", ""),
         "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong.", ""),
+        "check": VerbLine(KEEPING, "Find what is wrong with the store, and say what to do.", ""),
+        "repair": VerbLine(KEEPING, "Bring back what is intact of damaged files.", ""),
         "help": VerbLine(KEEPING, "Show a page of the manual.", "pages"),
         "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }

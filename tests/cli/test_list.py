@@ -40,6 +40,8 @@ READING = [
         "export chat",
         "tag chat",
         "delete --dry-run *",
+        "check --full",
+        "repair",
     ),
 ]
 """Every verb that only reads."""

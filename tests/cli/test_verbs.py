@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import stat
 import sys
 from importlib import import_module
@@ -249,6 +250,40 @@ def test_stats_and_doctor(command: Command, tmp_path: Path) -> None:
     none = command("doctor", "-s", str(tmp_path / "none"))
     assert none.code == 10
     assert f"none yet at {tmp_path}/none" in none.out
+
+
+def test_check_and_repair(tmp_path: Path) -> None:
+    """Damage ends a check with 5; a repair only says what it would do, without --yes, and counts messages from 1."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    assert command("check").code == 0
+    assert command("repair").err == "there is nothing to repair\n"
+    (path,) = command.store.glob("refs/*/trip.jsonl")
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"March", b"Marsh"))
+    done = command("check")
+    assert (done.code, done.out.split()[0]) == (5, "damage")
+    assert "`coda-session repair`" in done.out
+    assert json.loads(command("check", "--json").out)["rule"] == "ref-line"
+    with nothing_changes(command.store):
+        done = command("repair")
+    assert done.out.startswith(f"would mend  {path}: ")
+    assert done.err == "nothing was done: --yes does it\n"
+    backup = command.store.rename(tmp_path / "backup")
+    (backup / path.relative_to(command.store)).write_bytes(good)
+    lost = tmp_path / "lost"
+    shutil.copytree(backup, lost)
+    (lost / path.relative_to(command.store)).write_bytes(good.replace(b"March", b"Marsh"))
+    done = command("repair", "-s", str(lost))
+    assert (done.code, done.out.splitlines()[1]) == (
+        5,
+        "lost  trip: messages 1 to 2: they stood in the lines that are damaged",
+    )
+    done = command("repair", "-s", str(lost), "--from", str(backup), "--yes")
+    assert (done.code, done.out.split()[0]) == (0, "mended")
+    assert command("check", "-s", str(lost), "--full").code == 0
+    assert command("show", "-s", str(lost), "trip").code == 0
+    assert command("repair", "-s", str(lost), "--from", str(lost)).code == 2
 
 
 @pytest.mark.parametrize("name", HOSTILE)
