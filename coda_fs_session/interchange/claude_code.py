@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
-from . import claude_lines
-from .fields import Keep, base_name, left_out
+from . import claude_lines, claude_records
+from .fields import Fields, Keep, base_name, left_out
 from .parsing import lines as read_lines
+from .restoring import restored
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -65,6 +68,59 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
             tree.notes[:0], notes = notes, []
             yield tree
     problems += notes
+
+
+def lines_of(messages: Iterable[Message], _about: dict[str, Any]) -> Iterator[Line]:
+    """Yield the lines of messages that were imported, as they were, but for results that stood there twice."""
+    last: Line = {}
+    for group in _groups(messages):
+        name = str(group[0].get("id") or made_id(last.get("uuid"), group[0]))
+        if group[0].get("role") == "assistant":
+            found = restored(group, claude_records.answer_lines, partial(_answer, name))
+        else:
+            found = restored(group, claude_records.prompt_line, partial(_prompt, name))
+        if isinstance(found, dict):
+            # With all of each record kept, the further lines of an answer stand in the first one.
+            others = found.get("lines", []) if group[0].get("role") == "assistant" else []
+            found = [{key: value for key, value in found.items() if key != "lines"} if others else found, *others]
+        for line in found:
+            if isinstance(group[0].get("source"), dict):
+                last = line
+            else:
+                # It was added here, after the line before it.
+                about = {key: last[key] for key in ("sessionId", "cwd", "version", "userType") if key in last}
+                last = (
+                    {"parentUuid": last.get("uuid"), "uuid": str(UUID(made_id(last.get("uuid"), line)))} | about | line
+                )
+            yield last
+
+
+def _groups(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Yield messages that were one line together."""
+    group: list[Message] = []
+    for each in messages:
+        if group and (
+            each.get("id") is None or each.get("id") != group[0].get("id") or "assistant" == each.get("role")
+        ):
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+def _answer(name: str, record: Any, keep: Keep) -> list[Message]:
+    if isinstance(record, dict):
+        others = record.get("lines")
+        first = {key: value for key, value in record.items() if key != "lines"}
+        record = [first, *others] if isinstance(others, list) else [first]
+    is_whole = all(isinstance(Fields(each).look("message"), dict) for each in record)
+    return [claude_lines.answer(record, name, keep)] if is_whole else []
+
+
+def _prompt(name: str, record: Any, keep: Keep) -> list[Message]:
+    read = claude_lines.queued if "attachment" in record else claude_lines.prompt
+    return read(record, name, keep) if "attachment" in record or isinstance(record.get("message"), dict) else []
 
 
 def _strands(lines: list[Line]) -> dict[str, list[Line]]:

@@ -6,7 +6,9 @@ import json
 import re
 from typing import Any
 
+from .claude_records import BLOCKS, answer_lines, prompt_line
 from .fields import Fields, Keep, call, content_of, message, strings, text_part
+from .restoring import keep_whole
 from .tree import Message
 
 LOCAL = re.compile(
@@ -26,19 +28,26 @@ def prompt(line: dict[str, Any], name: str, keep: Keep) -> list[Message]:
     stamp = fields.stamp("timestamp")
     if isinstance(content, str):
         fields.take("message", "content")
-        return [_said(content, fields, name, stamp, keep)]
+        return keep_whole([_said(content, fields, name, stamp, keep)], line, prompt_line, keep)
     blocks = content if isinstance(content, list) else []
     fields.take("message", "content")
     results = [block for block in blocks if _kind(block) == "tool_result"]
     others = [part_of(block) for block in blocks if _kind(block) != "tool_result"]
     if results and _is_repeated(line.get("toolUseResult"), results):
         fields.take("toolUseResult")
+        if keep != "all":
+            line = {key: value for key, value in line.items() if key != "toolUseResult"}
+    if not results and len(blocks) == 1 and isinstance(content_of(others), str) and keep == "rest":
+        fields.record = fields.record | {BLOCKS: True}
     made: list[Message] = []
     for block in results:
         inner = Fields(block)
         answer = inner.take("content")
         parts = [text_part(answer)] if isinstance(answer, str) else [part_of(each) for each in answer or []]
         inner.take("type")
+        failed = inner.look("is_error") is True and inner.take("is_error")
+        if isinstance(answer, list) and isinstance(content_of(parts), str) and keep == "rest":
+            inner.record = inner.record | {BLOCKS: True}
         made.append(
             message(
                 "tool",
@@ -46,16 +55,16 @@ def prompt(line: dict[str, Any], name: str, keep: Keep) -> list[Message]:
                 None if made else fields,
                 keep=keep,
                 tool_call_id=inner.text("tool_use_id"),
-                is_error=True if inner.take("is_error") is True else None,
+                is_error=True if failed else None,
                 id=name,
                 timestamp=stamp,
             )
         )
-        if inner.rest() and keep != "none":
+        if inner.rest() and keep == "rest":
             made[-1]["source"] = made[-1].get("source", {}) | {"block": inner.rest()}
     if others or not made:
         made.append(_said(content_of(others) or "", None if made else fields, name, stamp, keep))
-    return made
+    return keep_whole(made, line, prompt_line, keep)
 
 
 def queued(line: dict[str, Any], name: str, keep: Keep) -> list[Message]:
@@ -63,7 +72,8 @@ def queued(line: dict[str, Any], name: str, keep: Keep) -> list[Message]:
     fields = _fields(line)
     said = fields.take("attachment", "prompt")
     parts = [part_of(each) for each in said] if isinstance(said, list) else [text_part(said)]
-    return [_said(content_of(parts), fields, name, fields.stamp("timestamp"), keep)]
+    made = _said(content_of(parts), fields, name, fields.stamp("timestamp"), keep)
+    return keep_whole([made], line, prompt_line, keep)
 
 
 def answer(lines: list[dict[str, Any]], name: str, keep: Keep) -> Message:
@@ -95,7 +105,8 @@ def answer(lines: list[dict[str, Any]], name: str, keep: Keep) -> Message:
         else:
             parts.append(part_of(block))
     first.take("message", "content")
-    first.take("message", "usage")
+    if first.look("message", "usage") == usage:
+        first.take("message", "usage")
     first.take("message", "role")
     made_message = message(
         "assistant",
@@ -110,15 +121,14 @@ def answer(lines: list[dict[str, Any]], name: str, keep: Keep) -> Message:
         usage=usage,
     )
     if len(lines) > 1 and keep != "none":
-        others = [line if keep == "all" else _differing(line, lines[0]) for line in lines[1:]]
+        others = [line if keep == "all" else _differing(line, lines[0], usage) for line in lines[1:]]
         made_message["source"] = made_message.get("source", {}) | {"lines": others}
-    return made_message
+    return keep_whole([made_message], lines, answer_lines, keep)[0]
 
 
 def _fields(line: dict[str, Any]) -> Fields:
     fields = Fields(line)
     fields.take("uuid")
-    fields.take("parentUuid")
     return fields
 
 
@@ -162,11 +172,13 @@ def _output(usage: dict[str, Any]) -> float:
     return tokens if isinstance(tokens, (int, float)) else -1
 
 
-def _differing(line: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+def _differing(line: dict[str, Any], first: dict[str, Any], usage: Any) -> dict[str, Any]:
     """Return what a further line of an answer has beside its blocks that the first one has not."""
     rest: dict[str, Any] = {key: value for key, value in line.items() if key != "message" and first.get(key) != value}
     said, before = line["message"], first["message"]
     inner = {key: value for key, value in said.items() if key not in ("content", "usage") and before.get(key) != value}
+    if "usage" in said and said["usage"] != usage:
+        inner["usage"] = said["usage"]
     return rest | ({"message": inner} if inner else {})
 
 

@@ -12,7 +12,7 @@ from ..format.jsonl import decode_all, encode_value
 from ..format.names import session_key
 from ..session.imported import import_note
 from ..session.session import Session
-from . import gptme, pi
+from . import claude_code, gptme, pi
 from .export import export_document
 from .markdown import markdown_of, text_of
 from .own import FAMILY
@@ -155,7 +155,7 @@ def _told(lines: list[bytes], tag: Tagged) -> dict[str, Any]:
     return {"label": tag.label, "at": at} | ({"messages": decode_all(then[at:])} if then[at:] else {})
 
 
-_NATIVE = {module.NAME: module.lines_of for module in (gptme, pi)}
+_NATIVE = {module.NAME: module.lines_of for module in (claude_code, gptme, pi)}
 _WRITERS = {
     "json": Writer(".json", _documents),
     "jsonl": Writer(".jsonl", _lines),

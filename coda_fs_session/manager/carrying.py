@@ -37,7 +37,7 @@ class Carrying(Manager):
         Args:
             format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
                 "md", "txt" and "html" are for reading. "native" is what the program that the session was imported from
-                had: gptme and pi. "openai" and "sharegpt" are lines for training.
+                had: Claude Code, gptme, pi. "openai" and "sharegpt" are lines for training.
             redact: patterns of what is to be taken out besides, as in that option. The names of sessions stay, and so
                 do the ids of messages, of calls, and of what a session was imported from.
 
