@@ -43,7 +43,8 @@ def prompt(line: dict[str, Any], name: str, keep: Keep) -> list[Message]:
     for block in results:
         inner = Fields(block)
         answer = inner.take("content")
-        parts = [text_part(answer)] if isinstance(answer, str) else [part_of(each) for each in answer or []]
+        given = answer if isinstance(answer, list) else [] if answer is None else [answer]
+        parts = [text_part(each) if isinstance(each, str) else part_of(each) for each in given]
         inner.take("type")
         failed = inner.look("is_error") is True and inner.take("is_error")
         if isinstance(answer, list) and isinstance(content_of(parts), str) and keep == "rest":
@@ -134,7 +135,8 @@ def _fields(line: dict[str, Any]) -> Fields:
 
 def _said(content: Any, fields: Fields | None, name: str, stamp: str | None, keep: Keep) -> Message:
     line = fields.record if fields is not None else {}
-    text = content if isinstance(content, str) else "\n".join(part.get("text") or "" for part in content or ())
+    texts = [part.get("text") for part in content or ()] if not isinstance(content, str) else [content]
+    text = "\n".join(each for each in texts if isinstance(each, str))
     hidden = line.get("isMeta") is True or _INJECTED.match(text) or LOCAL.match(text)
     if fields is not None:
         fields.take("message", "role")

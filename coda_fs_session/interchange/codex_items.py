@@ -78,7 +78,7 @@ def _part(part: Any) -> dict[str, Any]:
 def _message(fields: Fields, _name: str) -> dict[str, Any]:
     parts = _parts(fields.take("content"))
     role = fields.text("role") or "assistant"
-    text = "\n".join(part["text"] for part in parts if part.get("type") == "text")
+    text = "\n".join(part["text"] for part in parts if _is_text(part))
     hidden = True if role == "user" and _INJECTED.match(text) else None
     return {"role": role, "content": content_of(parts), "hidden": hidden}
 

@@ -105,7 +105,8 @@ def content_of(parts: list[dict[str, Any]]) -> Any:
     if not parts:
         return None
     if len(parts) == 1 and parts[0].keys() == {"type", "text"} and parts[0]["type"] == "text":
-        return parts[0]["text"]
+        text = parts[0]["text"]
+        return text if isinstance(text, str) else parts
     return parts
 
 

@@ -65,17 +65,18 @@ class _Threads:
         self._done: set[str] = set()
 
     def trees(self) -> Iterator[MessageTree]:
-        threads = {row["id"]: row for row in self._database.rows("SELECT * FROM threads ORDER BY id")}
+        rows = self._database.rows("SELECT * FROM threads WHERE id IS NOT NULL ORDER BY id")
+        threads = {str(row["id"]): row | {"id": str(row["id"])} for row in rows}
         families: dict[str, list[Row]] = {}
         for row in threads.values():
             families.setdefault(_origin(row, threads), []).append(row)
         for name, family in families.items():
-            tree = MessageTree(NAME, name, threads[name]["name"] or None)
+            tree = MessageTree(NAME, name, str(threads[name]["name"] or "") or None)
             turns = [turn for row in family for turn in self._turns(row["id"])]
             turns.sort(key=lambda turn: str(turn["id"]))
             tips = [*(row["tip_message_hash"] for row in family), *(turn["tip_message_hash"] for turn in turns)]
             self._add(tree, tips, turns)
-            tree.current = str(turns[-1]["tip_message_hash"] if turns else tips[0])
+            tree.current = str((turns[-1]["tip_message_hash"] if turns else tips[0]) or "")
             tree.created = moment(utc(threads[name]["datetime_utc"]))
             tree.updated = next((found for turn in turns[::-1] if (found := moment(utc(turn["datetime_utc"])))), None)
             if self._keep != "none":

@@ -88,7 +88,7 @@ class Responses:
             tree.created, tree.updated = tree.created or moments[0], tree.updated or moments[-1]
         named = self._database.rows("SELECT * FROM conversations WHERE id = ?", name or tree.id)
         if named:
-            tree.title = tree.title or named[0].get("name") or None
+            tree.title = tree.title or str(named[0].get("name") or "") or None
 
     def _messages(self, row: Row, before: str | None) -> tuple[list[Message], str | None]:
         """Return the messages of a row, and what the system was told by then."""

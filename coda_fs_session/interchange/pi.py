@@ -192,7 +192,7 @@ def lines_of(messages: Iterable[Message], about: dict[str, Any]) -> Iterator[dic
         name = str(each.get("id") or made_id(above, each))
         line = restored([each], _restore, partial(message_of, name))
         # One that was added here comes after the one before it.
-        yield line | {"id": name, "parentId": above} if is_tree and "parentId" not in line else line
+        yield line | {"id": name, "parentId": above} if is_tree and "source" not in each else line
         above = name
 
 

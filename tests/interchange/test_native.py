@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 from storekit import open_store
 
 from coda_fs_session import SessionManager, UnsupportedError
+from coda_fs_session.interchange import claude_code, gptme
+from coda_fs_session.interchange import pi as pi_module
+from coda_fs_session.interchange.sources import in_memory
+from coda_fs_session.interchange.tree import branches
 
 from .chats import put
 from .trees import DATA, needs_samples
@@ -198,3 +203,32 @@ def test_samples(place: str, tmp_path: Path) -> None:
 
 def _bare(line: Line) -> Line:
     return {key: value for key, value in line.items() if key != "toolUseResult"}
+
+
+VALUES = [None, True, 0, -1, 1.5, "", "x", [], {}, [1], [None], {"a": 1}, [{"type": "text"}], "{", [[]]]
+
+
+@pytest.mark.parametrize("keep", ["rest", "all"])
+@pytest.mark.parametrize(
+    ("module", "lines"),
+    [(claude_code, CLAUDE), (gptme, GPTME), (pi_module, [HEADER, *PI])],
+    ids=["claude", "gptme", "pi"],
+)
+def test_records_with_values_of_any_kind(module: Any, lines: list[Line], keep: Any, seed: int, long_size: bool) -> None:
+    """Wherever a value is of another kind than it should be, or absent, the record comes back equal all the same."""
+    chance = random.Random(seed)
+    for _ in range(4000 if long_size else 100):
+        changed = json.loads(json.dumps(lines))
+        line = chance.choice(changed)
+        inner = line.get("message") if chance.random() < 0.7 else line
+        inner = inner if isinstance(inner, dict) else line
+        key = chance.choice(list(inner))
+        if chance.random() < 0.2 and len(inner) > 1:
+            del inner[key]
+        else:
+            inner[key] = chance.choice(VALUES)
+        given = [_bare(each) for each in changed]
+        for tree in module.read([in_memory("a.jsonl", encoded(changed))], keep, []):
+            for branch in branches(tree):
+                for found in module.lines_of(branch.messages, {"id": tree.id, **tree.rest}):
+                    assert _bare(found) in given or found["type"] == "session", seed

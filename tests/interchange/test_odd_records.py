@@ -71,3 +71,16 @@ def test_headings_in_answers() -> None:
     text = "# aider chat started at 2024-05-17 12:30:00\n\n#### Do it\n\nSure.\n\n#### A heading\n\nMore.\n"
     (tree,) = read(text.encode(), ".aider.chat.history.md")
     assert [each["role"] for each in whole(tree)[0]] == ["user", "assistant", "user", "assistant"]
+
+
+def test_texts_that_are_none() -> None:
+    """A block of text without a text, and a content of another kind, are kept as they are; none ends the import."""
+    odd: list[Any] = [{"type": "text", "text": None}]
+    (tree,) = read(data(claude("u1", None, "user", message={"role": "user", "content": odd})), "s.jsonl")
+    assert contents(tree) == [[odd]]
+    result = [{"type": "tool_result", "tool_use_id": "c", "content": 5}]
+    (tree,) = read(data(claude("u1", None, "user", message={"role": "user", "content": result})), "s.jsonl")
+    assert whole(tree)[0][0]["role"] == "tool"
+    payload = {"type": "message", "role": "user", "content": odd}
+    (tree,) = read(data({"type": "response_item", "payload": payload}), "rollout-a.jsonl")
+    assert contents(tree) == [[odd]]
