@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 from ..config import Config
 from ..errors import StoreError, StoreFormatError, UnsupportedError
 from ..repo.events.changes import changes_between, listing_of
+from ..repo.sync.exchange import take_refs
 from ..repo.sync.report import Direction, ProgressCallback, SyncProgress, SyncReport, SyncTransfer, transfer_of
 from .open_store import OpenedStore
 
@@ -103,10 +104,24 @@ class RemoteSync:
         self._carry("objects", moved, _OBJECTS, f"{self._place}/", f"{self._root}/")
         # What a third machine wrote may be newer here than there: that is kept.
         others = [*_REFS, "--update", *([f"--exclude=/refs/{own}"] if own else [])]
-        self._carry("refs", moved, others, f"{self._place}/./refs", f"{self._root}/")
+        with tempfile.TemporaryDirectory(prefix="coda_fs_session-") as replaced:
+            try:
+                backup = ["--backup", f"--backup-dir={replaced}"]
+                self._carry("refs", moved, [*others, *backup], f"{self._place}/./refs", f"{self._root}/")
+            finally:
+                self._take_back(replaced)
         events = changes_between(before, listing_of(self._ours), self._ours)
         touched = {name for event in events for name in (event.name, event.previous_name or event.name)}
         return transfer_of(events, touched, refs=moved.refs, objects=moved.objects, size=moved.bytes)
+
+    def _take_back(self, replaced: str) -> None:
+        """Bring refs forward again that rsync has replaced by older ones: it goes by whole seconds of files alone."""
+        options = self._config._replace(storage_path=replaced, state_path=replaced, replica=None, read_only=True)
+        theirs = OpenedStore(options, new=True).storage()
+        try:
+            take_refs(self._ours, theirs)
+        finally:
+            theirs.close()
 
     def _has_store(self) -> bool:
         """Tell whether there is a store at the place; a folder of something else is refused.

@@ -128,6 +128,30 @@ def test_what_a_third_machine_wrote_is_not_put_back(tmp_path: Path, home: Path) 
         assert manager.load_session("trip").get_messages(1) == [message(7)]
 
 
+@pytest.mark.parametrize("length", [1, 200], ids=["in the tail", "in chunks"])
+@pytest.mark.parametrize("later", [0.2, 3600], ids=["within a second", "with an older time"])
+def test_the_time_of_a_file_decides_nothing(tmp_path: Path, home: Path, length: int, later: float) -> None:
+    """What a third machine wrote last stays here, whatever the times say. rsync once put an older file over it."""
+    store = tmp_path / "store"
+    with open_store(store, replica="phone", state_path=str(tmp_path / "phone")) as phone:
+        fill(phone, "trip")
+        fill(phone, "other")
+        shutil.copytree(store, home / "chats")
+        say(phone, phone.load_session("trip"), *range(length))
+    (older,) = home.glob("chats/refs/phone/trip.jsonl")
+    (newer,) = store.glob("refs/phone/trip.jsonl")
+    os.utime(newer, (1_700_000_000.1, 1_700_000_000.1))
+    os.utime(older, (1_700_000_000.1 + later, 1_700_000_000.1 + later))
+    with here(tmp_path) as manager:
+        fill(manager, "ours")
+        count = len(manager.load_session("trip"))
+        for _ in range(2):
+            report = manager.sync("desk:chats")
+            assert len(here(tmp_path).load_session("trip")) == count
+            assert not report.pulled.advanced
+        assert [info.name for info in manager.list_sessions() if info.sides] == []
+
+
 def test_a_new_store_is_pulled(tmp_path: Path, home: Path) -> None:
     """Where there is none here yet, a pull makes one; where there is none there, it is an error."""
     with here(tmp_path) as manager:

@@ -43,6 +43,12 @@ def sync(
     return _Sync(ours, theirs, direction, progress).run()
 
 
+def take_refs(ours: RepoStorage, theirs: RepoStorage) -> None:
+    """Bring refs here to what those of another store have more, or keep both; their objects are all here."""
+    theirs.repo.objects = ours.repo.objects
+    _Sync(ours, theirs, "pull", None).take_refs()
+
+
 def syncable(storage: SessionStorage) -> RepoStorage:
     """Return a storage that can be synced.
 
@@ -103,6 +109,11 @@ class _Sync:
         self._exchange_refs(paths)
         self._remember()
         return SyncReport(theirs.transfer(), ours.transfer(), tuple(self._problems.values()))
+
+    def take_refs(self) -> None:
+        ours, theirs = self._sides
+        ours.refs, theirs.refs = ours.list_refs(), theirs.list_refs()
+        self._exchange_refs(sorted(theirs.refs))
 
     def _make(self, target: Side) -> None:
         if target.receives:
