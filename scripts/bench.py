@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    checking,
     commands,
     counting,
     forking,
@@ -68,6 +69,7 @@ ROWS: dict[str, RowFunction] = {
     "list-replicas": listing.list_with_replicas,
     "first-list": listing.first_list,
     "stats": listing.totals,
+    "check": checking.check,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "search-build": searching.first_build,

@@ -48,8 +48,9 @@ class Maintenance(Uncopied):
         to write may show as a note. What is not saved yet is not looked at.
 
         Args:
-            full: read every object, and verify its hash and each message. Otherwise every ref, list node and commit is
-                read and verified, and of the other objects it is told whether they are there, with their size.
+            full: read every object, verify its hash, and see that it holds messages. Otherwise every ref, list node and
+                commit is read and verified, and of the other objects it is told whether they are there, with their
+                size.
 
         Raises:
             UnsupportedError: a storage that is not one of this package's cannot be checked.

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coda_fs_session import SessionManager, StoreError
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.format.chunks import Sizes
 from coda_fs_session.format.ids import line_id
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
 
 from .conversations import conversation
 from .stores import Machine
@@ -29,12 +36,14 @@ class Case:
         damage: does it to a good store and returns the file that the error must name.
         error: class of the error, None where the damage is harmless; line: the line that it must name.
         lost: how many of the messages are not there any more, rightly.
+        history: whether there is a session with a commit too.
     """
 
     damage: Callable[[Path], str]
     error: str | None
     line: int | None = None
     lost: int = 0
+    history: bool = False
 
 
 def _change(path: Path, old: bytes, new: bytes) -> None:
@@ -117,6 +126,61 @@ def _missing_object(root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
+def _commit(root: Path) -> Path:
+    """Return the commit of the session that was renamed."""
+    header = json.loads((root / "refs/desk-11111111/draft.jsonl").read_bytes().partition(b"\n")[0])
+    identity = header["commit"][0]
+    return root / "objects" / identity[:2] / f"{identity}.jsonl"
+
+
+def _without_commit(root: Path) -> str:
+    _commit(root).unlink()
+    return ""
+
+
+def _altered_commit(root: Path) -> str:
+    _change(_commit(root), b"rename", b"rebame")
+    return ""
+
+
+def _unused_object(root: Path) -> str:
+    (root / "objects" / "ab").mkdir()
+    (root / "objects" / "ab" / f"{'ab' * 32}.jsonl").write_bytes(b"{}\n")
+    return ""
+
+
+def _copied_object(root: Path) -> str:
+    path = _first_object(root)
+    shutil.copyfile(path, path.with_name(f"{path.stem} (copy).jsonl"))
+    return ""
+
+
+def _bad_copy(root: Path) -> str:
+    path = _first_object(root)
+    path.with_name(f"{path.stem} (copy).jsonl").write_bytes(b"{}\n")
+    return ""
+
+
+def _object_elsewhere(root: Path) -> str:
+    path = _first_object(root)
+    (root / "objects" / "00").mkdir()
+    shutil.copyfile(path, root / "objects" / "00" / path.name)
+    return ""
+
+
+def _file(name: str) -> Callable[[Path], str]:
+    def damage(root: Path) -> str:
+        (root / name).write_bytes(b"x")
+        return ""
+
+    return damage
+
+
+def _without_readme(root: Path) -> str:
+    (root / "README.txt").unlink()
+    return ""
+
+
 def _newer_format(root: Path) -> str:
     (root / "FORMAT").write_bytes(b'{"coda_fs_session":2}\n')
     return "FORMAT"
@@ -137,6 +201,16 @@ CASES = {
     "object-altered": Case(_altered_object, "CorruptionError"),
     "object-cut-short": Case(_short_object, "CorruptionError"),
     "object-missing": Case(_missing_object, "ObjectNotYetHereError"),
+    "hidden-size": Case(_header(base={"start": 1, "start_bytes": 5}), None, lost=5),
+    "commit-missing": Case(_without_commit, None, history=True),
+    "commit-altered": Case(_altered_commit, None, history=True),
+    "unused-object-damaged": Case(_unused_object, None),
+    "object-copied": Case(_copied_object, None),
+    "object-copy-damaged": Case(_bad_copy, None),
+    "object-elsewhere": Case(_object_elsewhere, None),
+    "stray-file": Case(_file("notes.txt"), None),
+    "temporary-file": Case(_file("refs/.tmp-0123456789abcdef"), None),
+    "readme-missing": Case(_without_readme, None),
 }
 
 
@@ -144,17 +218,71 @@ def make(folder: Path) -> None:
     """Make one folder a case: `store/`, and `expected.json` with what reading it must give."""
     for name, case in CASES.items():
         root = folder / name / "store"
-        messages = _good_store(root)
+        messages = _good_store(root, history=case.history)
         path = case.damage(root)
         expected = {"session": SESSION, "other": OTHER, "error": case.error}
         expected |= {"messages": messages - case.lost} if case.error is None else {"path": path, "line": case.line}
+        if case.error != "StoreFormatError" or path != "FORMAT":
+            expected |= {"check": found_in(root), "repair": repaired(root)}
         write_json(folder / name / "expected.json", expected)
 
 
-def _good_store(root: Path) -> int:
+def open_case(root: Path, *, read_only: bool = False) -> SessionManager:
+    """Open the store of a case as the replica that wrote it, with nothing kept outside."""
+    backend = LocalBackend(root, files=Files(durable=False))
+    settings = Settings(sizes=_ONE_CUT, read_only=read_only)
+    storage = RepoStorage(Repository(backend, MemoryState("desk-11111111"), settings))
+    return SessionManager({"session": {"autosave_interval": 0, "read_only": read_only}}, storage=storage)
+
+
+def found_in(root: Path) -> dict[str, list[list[object]]]:
+    """Return what a quick check and a full one find: rule, path below the store, and line."""
+    manager = open_case(root, read_only=True)
+    return {
+        kind: [
+            [finding.rule, Path(finding.path).relative_to(root).as_posix(), finding.line]
+            for finding in manager.maintenance.check(full=kind == "full").findings
+        ]
+        for kind in ("quick", "full")
+    }
+
+
+def repaired(root: Path) -> dict[str, object]:
+    """Return what a repair of a copy brings back: files, lost messages, and how many the session has then.
+
+    "from_store" is what it has after a repair of another copy from a good store.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        copy, second, good = Path(scratch) / "copy", Path(scratch) / "second", Path(scratch) / "good"
+        shutil.copytree(root, copy)
+        shutil.copytree(root, second)
+        _good_store(good, history=True)
+        report = open_case(copy).maintenance.repair(dry_run=False)
+        told: dict[str, object] = {
+            "mended": [Path(each.path).relative_to(copy).as_posix() for each in report.mended],
+            "lost": [[each.session, [[places.start, places.stop] for places in each.messages]] for each in report.lost],
+            "messages": _messages(copy),
+        }
+        open_case(second).maintenance.repair(dry_run=False, from_store=good)
+        return told | {"from_store": _messages(second)}
+
+
+def _messages(root: Path) -> int | None:
+    """Return how many messages the session has, None where it cannot be read."""
+    try:
+        return len(open_case(root, read_only=True).load_session(SESSION).get_messages())
+    except StoreError:
+        return None
+
+
+def _good_store(root: Path, *, history: bool = False) -> int:
+    """Make a store, with a commit in it if there is to be history; return how many messages the session has."""
     with tempfile.TemporaryDirectory() as state:
         desk = Machine(root, Path(state), "desk-11111111", sizes=_ONE_CUT)
         desk.start(OTHER, [{"role": "user", "content": "Nothing happens to this one."}])
+        if history:
+            desk.start("draft", [{"role": "user", "content": "This one is renamed."}])
+            desk.manager.rename_session("draft", "final")
         talk = desk.start(SESSION, conversation("agent/leap-years")[1:9])
         for number in range(3):
             desk.save(talk, {"role": "user", "content": f"Save number {number}."})

@@ -57,6 +57,39 @@ def test_other_sessions_are_not_affected(case: Path, tmp_path: Path) -> None:
     assert expected["session"] in infos
 
 
+@pytest.mark.parametrize("kind", ["quick", "full"])
+def test_a_check_finds_it(case: Path, tmp_path: Path, kind: str) -> None:
+    """A check finds what was damaged and nothing else, and changes nothing."""
+    expected = _expected(case)
+    if "check" not in expected:
+        return
+    store = Path(shutil.copytree(case / "store", tmp_path / "store"))
+    with untouched(store):
+        report = open_store(store, read_only=True).maintenance.check(full=kind == "full")
+    found = [[each.rule, Path(each.path).relative_to(store).as_posix(), each.line] for each in report.findings]
+    assert found == expected["check"][kind]
+    assert expected["check"]["full"]
+
+
+def test_a_repair_brings_back_what_is_intact(case: Path, tmp_path: Path) -> None:
+    """A repair mends these files, loses these messages and no others, and needs no second one."""
+    expected = _expected(case)
+    if "repair" not in expected:
+        return
+    expected, session = expected["repair"], expected["session"]
+    store = Path(shutil.copytree(case / "store", tmp_path / "store"))
+    with open_store(store) as manager:
+        report = manager.maintenance.repair(dry_run=False)
+    assert [Path(each.path).relative_to(store).as_posix() for each in report.mended] == expected["mended"]
+    assert [
+        [each.session, [[places.start, places.stop] for places in each.messages]] for each in report.lost
+    ] == expected["lost"]
+    with open_store(store) as manager:
+        assert manager.maintenance.repair().mended == ()
+        if expected["messages"] is not None:
+            assert len(manager.load_session(session).get_messages()) == expected["messages"]
+
+
 @needs_zstdcat
 def test_read_store_agrees(case: Path) -> None:
     """The reader without the package fails just where the library does, and reads what is harmless."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -235,6 +237,23 @@ def test_what_this_machine_recorded(tmp_path: Path) -> None:
     assert report.lost == ()
     assert open_store(store).load_session("talk").messages == messages
     assert open_store(store).maintenance.check(full=True).is_whole
+
+
+@pytest.mark.parametrize("kind", ["files", "sqlite"])
+def test_a_database(tmp_path: Path, kind: str) -> None:
+    """An object that is gone from a database comes back from another store, be that of files or a database."""
+    with open_store(tmp_path / "store", backend="sqlite") as manager:
+        messages = fill(manager, "talk", 3, size=70_000)
+        with open_store(tmp_path / "good", backend=kind) as good:
+            manager.sync(good)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store" / "sessions.db")) as database, database:
+        assert database.execute("DELETE FROM objects").rowcount == 3
+    with open_store(tmp_path / "store", backend="sqlite") as manager:
+        assert {each.rule for each in manager.maintenance.check().findings} == {"object-missing"}
+        report = manager.maintenance.repair(dry_run=False, from_store=tmp_path / "good")
+        assert (len(report.mended), report.lost, report.left) == (3, (), ())
+        assert manager.maintenance.check(full=True).is_whole
+        assert manager.load_session("talk").messages == messages
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

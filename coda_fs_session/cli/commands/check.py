@@ -13,7 +13,7 @@ from ..verb import json_options, verb
 
 
 @verb("check", "coda-session check", "coda-session check --full")
-@click.option("--full", is_flag=True, help="Read every object too, and verify its hash and each message.")
+@click.option("--full", is_flag=True, help="Read every object too, and verify its hash.")
 @json_options
 @click.pass_context
 def command(context: click.Context, full: bool) -> None:

@@ -118,7 +118,10 @@ class Check:
             self._note(identity, found)
         for name, places in sorted(stored.items()):
             identity = ObjectId(name)
-            self._note(identity, self._of_object(identity, places))
+            if self._is_to_be_read(identity, places):
+                self._note(identity, self._of_read(identity, places[0].path))
+            else:
+                self._note(identity, self._of_object(identity, places))
 
     def _note(self, identity: ObjectId, found: Iterator[Finding]) -> None:
         for each in found:
@@ -130,19 +133,22 @@ class Check:
 
     def _of_object(self, identity: ObjectId, places: list[StoredObject]) -> Iterator[Finding]:
         uses = self.reach.uses.get(identity, {}).values()
-        path = places[0].path
         yield from object_rules.compressed_record(uses, places)
         if identity in self.reach.unread:
             yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
-            return
-        if identity in self.reach.nodes or identity in self.reach.commits:
-            # They were read, and verified.
-            return
-        if not self._full and all(
-            place.plain is not None or place.path == self._backend.locate(identity) for place in places
-        ):
+        elif identity not in self.reach.nodes and identity not in self.reach.commits:
             yield from object_rules.wrong_size(self._backend, uses, places)
-            return
+
+    def _is_to_be_read(self, identity: ObjectId, places: list[StoredObject]) -> bool:
+        """Tell whether an object is to be read that was not read on the way; under another name, only that tells."""
+        reach = self.reach
+        if identity in reach.nodes or identity in reach.commits or identity in reach.unread:
+            return False
+        here = self._backend.locate(identity)
+        return self._full or any(place.plain is None and place.path != here for place in places)
+
+    def _of_read(self, identity: ObjectId, path: str) -> Iterator[Finding]:
+        uses = self.reach.uses.get(identity, {}).values()
         try:
             data = self._backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
         except StoreError as error:

@@ -54,14 +54,11 @@ def wrong_size(backend: Backend, uses: Collection[Use], places: Sequence[StoredO
 
 def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Finding]:
     """A chunk holds as many messages as is said of it, and none that is too large for a chunk; so does a tail."""
-    wanted = {use.named.messages for use in uses if use.named.kind == "chunk"}
-    claimed = next(iter(wanted)) if len(wanted) == 1 else data.count(b"\n")
-    number = bad_message(data, claimed)
-    # Where all are messages, they are as many as was claimed: to count the lines takes as long as to hash them.
-    count = claimed if number is None and data.endswith(b"\n") else data.count(b"\n")
+    *lines, rest = data.split(b"\n")
+    count = len(lines)
     for use in uses:
         named, problem = use.named, None
-        if not data.endswith(b"\n"):
+        if rest or not lines:
             problem = "it does not end with a newline"
         elif named.kind == "chunk" and (count, len(data)) != (named.messages, named.bytes):
             held = f"it holds {count} messages of {len(data)} bytes"
@@ -73,6 +70,7 @@ def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Fin
         if problem:
             yield Finding.of("object-content", path, problem)
             return
+    number = data[: data.find(b"\t")].count(b"\n") if b"\t" in data else bad_message(lines)
     if number is not None:
         yield Finding.of("message-line", path, "the line is no message", number + 1)
 

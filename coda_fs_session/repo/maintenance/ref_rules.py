@@ -112,8 +112,7 @@ def superseded(repo: Repository, read: ReadRef, others: Mapping[str | None, Sequ
 def bad_messages(read: ReadRef) -> Iterator[Finding]:
     """Each message in a save is a JSON object in compact form."""
     for line, save in enumerate(read.ref.saves if read.ref else (), 2):
-        lines = save.messages
-        number = bad_message(b"\n".join([*lines, b""]), len(lines)) if lines else None
+        number = bad_message(save.messages)
         if number is not None:
             yield Finding.of("message-line", read.path, f"message {number + 1} of the save is none", line)
 

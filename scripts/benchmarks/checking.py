@@ -1,0 +1,43 @@
+"""Rows about keeping house: a check beside a loop that reads and hashes the same files."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from coda_fs_session import SessionManager
+
+from .lab import Lab
+from .measure import Row, interleave, milliseconds, ratio, ready
+
+LOOP = "read and hash in a loop"
+
+
+def check(lab: Lab) -> Row:
+    """A new manager each time; what it reads is in the cache of the system, as for the loop."""
+    number, length = lab.scale.long_conversations
+    ours = lab.new_store_of(number, length)
+
+    def checked(full: bool) -> object:
+        with SessionManager(ours.config, read_only=True) as manager:
+            report = manager.maintenance.check(full=full)
+        if report.findings or report.refs != number:
+            raise RuntimeError(f"a good store has findings: {report.findings[:3]}")
+        return report
+
+    contenders = {
+        LOOP: ready(read_and_hash, ours.store),
+        "full": ready(checked, True),
+        "quick": ready(checked, False),
+    }
+    results = milliseconds(interleave(contenders, lab.rounds(20)))
+    checks = [ratio(results, "full", LOOP, must=3, aim=2), ratio(results, "quick", LOOP)]
+    return Row(f"check of {number:,} sessions of {length:,} messages", results, checks)
+
+
+def read_and_hash(store: Path) -> list[str]:
+    found = []
+    for folder, _, names in os.walk(store):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                found.append(hashlib.sha256(file.read()).hexdigest())
+    return found
