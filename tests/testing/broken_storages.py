@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import threading
@@ -16,6 +17,8 @@ import pytest
 from coda_fs_session import Preview, Session, SessionInfo, SessionStorage, StoreError
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 from coda_fs_session.testing.kit import managing
+
+LONG_AGO = datetime(2000, 1, 1)
 
 
 class Kept(SessionStorage):
@@ -230,6 +233,14 @@ class TestPassesDamageOffAsMissing(OfStorage):
             for name in bad:
                 del self.kept[name]
             return super().list_all()
+
+
+class TestListsOneTime(OfStorage):
+    noticed_by = ("test_search", "test_list_sessions")
+
+    class broken(Kept):
+        def list_all(self) -> list[SessionInfo]:
+            return [dataclasses.replace(info, created_at=LONG_AGO, updated_at=LONG_AGO) for info in super().list_all()]
 
 
 class TestStopsListingAtDamage(OfStorage):

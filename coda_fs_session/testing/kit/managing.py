@@ -338,6 +338,22 @@ class ManagerTests(StorageCase):
             assert event is not None
             assert (event.kind, event.name, event.info) == ("deleted", "chat", None)
 
+    def test_search(self, storage: SessionStorage) -> None:
+        """What another manager saved is found at once, as it is now: edited, renamed and deleted sessions, too."""
+        manager, other = self.manage(storage), self.manage(storage)
+        for name, text in (("old", "an old teapot"), ("chat", "a kettle of tea")):
+            manager.save_session(Session(name, [{"role": "user", "content": text}]))
+        assert (places(other, "kettle"), places(other, "teapot")) == ([("chat", 0)], [("old", 0)])
+        # As long as before: only the time of the last change tells.
+        chat = manager.load_session("chat")
+        chat.messages[0]["content"] = "a teapot of tea"
+        manager.save_session(chat)
+        assert (places(other, "kettle"), places(other, "teapot")) == ([], [("chat", 0), ("old", 0)])
+        manager.rename_session("chat", "talk")
+        assert places(other, "teapot") == [("old", 0), ("talk", 0)]
+        manager.delete_session("talk")
+        assert places(other, "teapot") == [("old", 0)]
+
     def test_sync(self, storage: SessionStorage) -> None:
         """Sessions arrive in the other store, or an error says that this is none that can be synced."""
         manager = self.manage(storage)
@@ -355,6 +371,13 @@ class ManagerTests(StorageCase):
                 assert elsewhere.list_sessions() == []
             else:
                 assert elsewhere.load_session("chat").get_messages() == [{"number": 1}]
+
+
+def places(manager: SessionManager, text: str) -> list[tuple[str, int]]:
+    """Return where a search finds a text."""
+    found = manager.search(text)
+    assert found.complete
+    return sorted((place.session, place.index) for hit in found for place in hit.places)
 
 
 def unsaved(session: Session) -> bool:
