@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coda_fs_session.cli.exits import DONE, IN_PART, REFUSED
+from coda_fs_session.cli.exits import DAMAGED, DONE, IN_PART, REFUSED
 from coda_fs_session.cli.times import ago, moment
 
 from .command import ANSWER, HELLO, Command
@@ -137,6 +137,22 @@ def test_a_sync_that_leaves_something_alone(command: Command, tmp_path: Path) ->
         assert "good" in done.out
         assert "left alone: " in done.err
         assert "bad.jsonl" in done.err
+
+
+def test_what_the_doctor_finds(command: Command) -> None:
+    """A file that is none of the store's is a problem; a session that cannot be read too, which ends with 5."""
+    command.fill("bad")
+    (command.store / "refs" / "letter.txt").write_text("Dear", encoding="utf-8")
+    done = command("doctor")
+    assert done.code == DONE
+    (problem,) = [line for line in done.out.splitlines() if line.startswith("problem")]
+    assert "letter.txt" in problem
+    assert "move it elsewhere" in problem
+    (path,) = command.store.glob("refs/*/bad.jsonl")
+    path.write_bytes(b"{\n")
+    done = command("doctor")
+    assert done.code == DAMAGED
+    assert "cannot be read" in done.out
 
 
 def test_a_long_result_of_a_tool(command: Command) -> None:

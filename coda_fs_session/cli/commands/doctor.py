@@ -16,7 +16,7 @@ from ..telling import counted
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
-    from ... import SessionInfo
+    from ... import SessionInfo, SessionManager
 
 _MARKS = (".stfolder", ".dropbox.cache", ".nextcloudsync.log", ".owncloudsync.log", ".sync")
 _NAMES = ("dropbox", "nextcloud", "onedrive", "google drive", "icloud drive", "syncthing", "mega")
@@ -26,7 +26,7 @@ _NAMES = ("dropbox", "nextcloud", "onedrive", "google drive", "icloud drive", "s
 @json_options
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Say where everything is, which versions these are, and what is wrong."""
+    """Say where everything is, which versions these are, and what is wrong. `check` looks closer at the store."""
     from ... import __version__
 
     run: Run = context.obj
@@ -52,7 +52,12 @@ def command(context: click.Context) -> None:
         "others": ", ".join(sorted(others)) or "none",
         "sessions": f"{len(infos):,} with {counted(messages, 'message')}",
     }
-    problems = [*_problems(run, infos), *_aside(run, manager.kept_aside()), *_in_a_synced_folder(place.state)]
+    problems = [
+        *_problems(run, infos),
+        *_aside(run, manager.kept_aside()),
+        *_strays(manager),
+        *_in_a_synced_folder(place.state),
+    ]
     _write(run, told, problems)
     if any(info.error is not None for info in infos):
         context.exit(DAMAGED)
@@ -82,6 +87,12 @@ def _problems(run: Run, infos: Iterable[SessionInfo]) -> Iterator[str]:
 def _aside(run: Run, infos: Iterable[SessionInfo]) -> Iterator[str]:
     for info in infos:
         yield f"{run.named(info.name)} was saved here, and the store has nothing of it: it is kept aside"
+
+
+def _strays(manager: SessionManager) -> Iterator[str]:
+    for finding in manager.maintenance.check().findings:
+        if finding.rule == "stray-file":
+            yield f"{finding.path}: {finding.what}; {finding.remedy}"
 
 
 def _in_a_synced_folder(state: str | None) -> Iterator[str]:
