@@ -264,7 +264,7 @@ class _Maker:
     def _title(self, lines: list[Line]) -> str | None:
         for kind, keys in _TITLES:
             for line in reversed(lines):
-                if line.get("type") == kind and (kind != "summary" or line.get("leafUuid") in self._lines):
+                if line.get("type") == kind and (kind != "summary" or str(line.get("leafUuid")) in self._lines):
                     for key in keys:
                         if isinstance(line.get(key), str) and line[key].strip():
                             return str(line[key])

@@ -116,7 +116,7 @@ def _thread(file: SourceFile) -> _Thread:
                 thread.meta = thread.meta or meta
                 continue
             kind, payload = line.get("type"), line.get("payload")
-            if payload is None and kind in codex_items.KINDS:
+            if payload is None and str(kind) in codex_items.KINDS:
                 # An old file has the items themselves on its lines.
                 kind, payload = "response_item", line
             if not isinstance(payload, dict):

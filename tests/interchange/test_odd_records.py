@@ -81,6 +81,9 @@ def test_texts_that_are_none() -> None:
     result = [{"type": "tool_result", "tool_use_id": "c", "content": 5}]
     (tree,) = read(data(claude("u1", None, "user", message={"role": "user", "content": result})), "s.jsonl")
     assert whole(tree)[0][0]["role"] == "tool"
+    summary = {"type": "summary", "summary": "Sum", "leafUuid": ["u1"]}
+    assert read(data(claude("u1", None, "user"), summary), "s.jsonl")[0].title is None
     payload = {"type": "message", "role": "user", "content": odd}
-    (tree,) = read(data({"type": "response_item", "payload": payload}), "rollout-a.jsonl")
+    lines = [{"type": "response_item", "payload": payload}, {"type": ["x"]}]
+    (tree,) = read(data(*lines), "rollout-a.jsonl")
     assert contents(tree) == [[odd]]
