@@ -297,9 +297,16 @@ def test_hostile_names(tmp_path: Path, name: str) -> None:
     assert command("show", "--", name).out == command("show", "@").out == "[1] user\nHello\n"
     assert command("edit", "-m", "Bye", "--", f"{name}:1").code == 0
     assert command("branch", "--", f"{name}@1", "other").code == 0
+    assert command("history", "--", name).out.count("\n") >= 2
+    assert command("tag", "--", name, "asked").code == command("tag", "-d", "--", name, "asked").code == 0
+    assert command("unset", "--", name, "a").code == command("undo", "--", name).code == 0
+    assert command("tree", "--", name).code == command("diff", "--", name, "other").code == 0
+    assert command("merge", "--", "other", name).code == command("cherry-pick", "--", f"{name}:1", "other").code == 0
+    assert command("search", "Bye", "--in", name, "--json").code == 0
     assert command("export", "-o", f"{tmp_path}/out/", "--", name).code == 0
     assert len(os.listdir(tmp_path / "out")) == 1
     assert command("rename", "--", name, "x").code == command("rename", "--", "x", name).code == 0
+    assert command("delete", "--", name).code == command("restore", "--", name).code == 0
     assert command("delete", "--", name).code == 0
     assert json.loads(command("list", "--json").out)["name"] == "other"
     assert not list(command.home.rglob("F"))
