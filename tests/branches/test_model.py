@@ -7,7 +7,7 @@ import random
 from .machines_of_model import Machines
 
 VERBS = ["append"] * 6 + ["merge"] * 4 + ["undo"] * 4 + ["edit", "edit", "clear", "rename", "delete"]
-QUICK, LONG = 80, 5_000
+QUICK, LONG = 50, 5_000
 
 
 def history(seed: int) -> None:
