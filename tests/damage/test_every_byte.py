@@ -26,7 +26,7 @@ from coda_fs_session.format.refs import Header, Save, encode_header, encode_save
 
 from .specimen import DESK, SIZES, Reading, altered, make, open_fresh, read_all, reading
 
-QUICK = 1200
+QUICK = 700
 
 
 class Damage(NamedTuple):
