@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # What these modules find wrong is shown as if a test had.
-    pytest.register_assert_rewrite("held_sessions", "hostile_store")
+    pytest.register_assert_rewrite("gone_back_sessions", "held_sessions", "hostile_store")
     # Like `seed` below: the quick size looks at the same examples each time, the long one at new ones. How long an
     # example takes says how busy the machine is, and nothing about the package.
     hypothesis.settings.register_profile(

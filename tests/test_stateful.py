@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gone_back_sessions import GoneBackSessions
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
-from listed_sessions import ListedSessions
 from search.oracle import Oracle, found_by, told
 from session_model import Open, Stored, by_key, edit_in_place, messages, names, odd_values, places, text
 
@@ -26,7 +26,7 @@ from coda_fs_session import (
 from coda_fs_session.session import shapes
 
 
-class SessionMachine(ListedSessions):
+class SessionMachine(GoneBackSessions):
     """Does to sessions what users may do, and the same to lists and dicts."""
 
     @initialize(first=st.lists(messages, min_size=4, max_size=15), second=st.lists(messages, max_size=3))

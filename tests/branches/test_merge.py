@@ -241,7 +241,10 @@ def test_another_session_stays_as_it_is(here: Machine) -> None:
     # Both added something after the first ten messages: what trunk added comes first.
     assert here.read("trunk") == [*OLD, "trunk 1", "twig 1"]
     assert here.read("twig") == [*OLD[:10], "twig 1"]
-    assert here.manager().branches.merge("twig", "trunk").added == 0
+    files = {path: path.read_bytes() for path in here.refs()}
+    again = here.manager().branches.merge("twig", "trunk")
+    assert (again.added, again.entry) == (0, report.entry)
+    assert {path: path.read_bytes() for path in here.refs()} == files
     here.change("twig", "twig 2")
     assert here.manager().branches.merge("twig", "trunk").added == 1
     assert here.manager().branches.merge("trunk", "twig").added == 11

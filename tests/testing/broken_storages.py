@@ -15,6 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from coda_fs_session import Preview, Session, SessionInfo, SessionStorage, StoreError
+from coda_fs_session.backends.memory import MemoryBackend, MemoryState
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Capabilities, SessionStorageTests
 from coda_fs_session.testing.kit import managing
 
@@ -297,6 +300,16 @@ class Folder(Kept):
         scratch = self.path.with_suffix(f".{os.getpid()}")
         scratch.write_text(text)
         scratch.replace(self.path)
+
+
+class TestHasTheHistoryOfAnother(OfStorage):
+    noticed_by = ("test_history", "test_merges")
+
+    class broken(Kept):
+        other: ClassVar[SessionStorage] = RepoStorage(Repository(MemoryBackend(), MemoryState(), Settings()))
+
+        def engine(self) -> object:
+            return self.other
 
 
 class OfFolder(SessionStorageTests):

@@ -12,6 +12,7 @@ import pytest
 
 from ...session.session import Session
 from ...storage import SessionStorage
+from .going_back import GoingBackTests
 from .managing import ManagerTests
 from .processes import process_to_kill, run_processes
 from .storage_case import HOSTILE_NAMES, MESSAGES, METADATA, exact
@@ -20,7 +21,7 @@ LARGE = 3 * 1024 * 1024
 MOMENT = datetime(2024, 2, 29, 23, 59, 59, 123456)
 
 
-class SessionStorageTests(ManagerTests):
+class SessionStorageTests(ManagerTests, GoingBackTests):
     """Subclass as ``Test...``, with the fixture `storage` and what else of `StorageCase` applies."""
 
     def test_nothing_kept(self, storage: SessionStorage) -> None:
