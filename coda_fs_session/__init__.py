@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .repo.events.watch import Watch
     from .repo.history.entries import HistoryEntry
     from .repo.maintenance.findings import CheckReport, Finding
+    from .repo.maintenance.replicas import ReplicaInfo
     from .repo.maintenance.report import Lost, Mended, RepairReport
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
@@ -80,6 +81,7 @@ _HOMES = {
     "HistoryEntry": "repo.history.entries",
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
     **dict.fromkeys(("Lost", "Mended", "RepairReport"), "repo.maintenance.report"),
+    "ReplicaInfo": "repo.maintenance.replicas",
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
     **dict.fromkeys(("Diff", "Difference"), "repo.branches.diff"),
@@ -134,6 +136,7 @@ __all__ = [
     "Preview",
     "Redact",
     "RepairReport",
+    "ReplicaInfo",
     "SearchHit",
     "SearchPlace",
     "SearchProgress",

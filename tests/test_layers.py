@@ -156,7 +156,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.branches.", "repo.events.", "repo.history.", "repo.maintenance.findings", "repo.sync."),
-        *("repo.maintenance.report", "interchange.report"),
+        *("repo.maintenance.report", "repo.maintenance.replicas", "interchange.report"),
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.

@@ -19,6 +19,7 @@ class AsyncMaintenance(Uncopied):
     def __init__(self, manager: Host[SessionManager]) -> None:
         self._manager = manager
 
+    replicas = verb(Maintenance.replicas)
     check = verb(Maintenance.check)
     repair = verb(Maintenance.repair, last=True)
 

@@ -48,6 +48,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "sync": VerbLine(CARRYING, "Bring this store and another one to hold the same.", "files"),
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
         "stats": VerbLine(KEEPING, "Show how much there is.", ""),
+        "replicas": VerbLine(KEEPING, "Show which machines have written into the store.", ""),
         "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong.", ""),
         "check": VerbLine(KEEPING, "Find what is wrong with the store, and say what to do.", ""),
         "repair": VerbLine(KEEPING, "Bring back what is intact of damaged files.", ""),

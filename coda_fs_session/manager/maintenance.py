@@ -13,6 +13,7 @@ from ..process.uncopied import Uncopied
 from ..repo.maintenance.check import check
 from ..repo.maintenance.findings import CheckReport
 from ..repo.maintenance.repair import repair
+from ..repo.maintenance.replicas import ReplicaInfo, replicas
 from ..repo.maintenance.report import RepairReport
 from ..repo.storage import RepoStorage
 from ..repo.sync.exchange import refuse_overlap
@@ -39,6 +40,19 @@ class Maintenance(Uncopied):
     def __init__(self, manager: Core) -> None:
         self._manager = manager
         self._operations: Operations = manager._operations
+
+    @operation
+    def replicas(self) -> list[ReplicaInfo]:
+        """Return which replicas have refs in the store, by their ids: one is a store folder on a machine for a user.
+
+        Copies of the store on machines that have written nothing do not show. As a list does, it reads only refs that
+        changed since the last one.
+
+        Raises:
+            UnsupportedError: a storage that is not one of this package's has no replicas.
+            StoreError: the store cannot be listed.
+        """
+        return replicas(self._repo("tell the replicas").repo)
 
     @operation
     def check(self, *, full: bool = False) -> CheckReport:

@@ -36,6 +36,7 @@ READING = [
         "tree",
         "diff chat chat",
         "stats",
+        "replicas",
         "stats --by role",
         "export chat",
         "tag chat",

@@ -241,6 +241,10 @@ def test_stats_and_doctor(command: Command, tmp_path: Path) -> None:
         "gpt-4"
     ]
     assert command("stats", "--by", "day").out.endswith("\t2\n")
+    replica, own, _, refs, size = command("replicas").out.removesuffix("\n").split("\t")
+    assert (own, refs) == ("own", "1")
+    told = json.loads(command("replicas", "--json").out)
+    assert (told["id"], told["is_own"], told["bytes"]) == (replica, True, int(size))
     told = json.loads(command("doctor", "--json").out)
     assert told["store"] == f"{command.store} ({command.backend})"
     assert told["state"].startswith(str(tmp_path / "state"))

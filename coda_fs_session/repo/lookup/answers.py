@@ -105,7 +105,7 @@ def infos_of(
 ) -> list[SessionInfo]:
     """Return sessions whose metadata is the caller's own."""
     known: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, columns, strict=True), preview=repeat(previews))
-    known |= {name: map(_local, known[name]) for name in _TIMES}
+    known |= {name: map(local_moment, known[name]) for name in _TIMES}
     # By place: by name, a long list takes twice as long.
     infos = list(map(SessionInfo, *(known.get(each.name, repeat(each.default)) for each in fields(SessionInfo))))
     for number, sides, diverged_at in few:
@@ -113,7 +113,7 @@ def infos_of(
     return infos
 
 
-def _local(microseconds: int) -> datetime:
+def local_moment(microseconds: int) -> datetime:
     """Return a moment, counted from 1970-01-01 UTC, as naive local time."""
     if abs(microseconds) < _EXACT:
         return datetime.fromtimestamp(microseconds / 1_000_000)
