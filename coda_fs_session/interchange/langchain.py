@@ -153,7 +153,7 @@ def _content(fields: Fields) -> tuple[list[Record], list[Record]]:
     """Return the parts of a message, and what the model thought; a call among them stands in the list of calls."""
     content = fields.take("content")
     given = fields.look("tool_calls")
-    called = {each.get("id") for each in given if isinstance(each, dict)} if isinstance(given, list) else set()
+    called = [each.get("id") for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     parts, reasoning = list[Record](), list[Record]()
     for block in content if isinstance(content, list) else [] if content is None else [content]:
         kind = block.get("type") if isinstance(block, dict) else None
