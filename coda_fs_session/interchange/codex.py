@@ -28,7 +28,7 @@ def picks(name: str) -> bool:
 def fits(head: Head) -> bool:
     """Tell whether a file is of this format."""
     records = head.records
-    return any(isinstance(each.get("payload"), dict) and each.get("type") in _KINDS for each in records) or (
+    return any(isinstance(each.get("payload"), dict) and str(each.get("type")) in _KINDS for each in records) or (
         bool(records) and "instructions" in records[0] and "id" in records[0] and "timestamp" in records[0]
     )
 

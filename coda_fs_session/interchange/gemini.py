@@ -46,7 +46,7 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
         for record in records:
             chain = _apply(tree, chain, record, keep)
     tree.current = chain[-1] if chain else ""
-    if tree.nodes:
+    if tree.nodes or tree.notes:
         yield tree
 
 
@@ -103,8 +103,8 @@ def messages_of(name: str, record: dict[str, Any], keep: Keep) -> list[Message]:
     """Return the messages that a record became: calls and their results stand in one."""
     fields = Fields(record)
     fields.take("id")
-    kind = fields.look("type")
-    role = _ROLES.get(str(kind), "system")
+    kind = str(fields.look("type"))
+    role = _ROLES.get(kind, "system")
     if kind in _ROLES:
         fields.take("type")
     given = fields.take("toolCalls")

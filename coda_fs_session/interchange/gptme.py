@@ -49,7 +49,7 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
         tree.current = tree.current or above or ""
     times = [found for node in tree.nodes.values() if (found := moment(node.messages[0].get("timestamp")))]
     tree.created, tree.updated = (times[0], times[-1]) if times else (None, None)
-    if tree.nodes:
+    if tree.nodes or tree.notes:
         yield tree
 
 

@@ -137,7 +137,7 @@ def _made(session: _Session, keep: Keep) -> Iterator[MessageTree]:
         above = tree.add(Node(name, above, messages_of(name, messages[name], said, left, keep))).id
     tree.current = above or ""
     tree.notes += left_out(left)
-    if tree.nodes:
+    if tree.nodes or tree.notes:
         yield tree
 
 

@@ -85,7 +85,8 @@ def message_of(name: str, said: dict[str, Any], keep: Keep) -> Message:
         content = _REASONING.sub("", content)
     else:
         fields.take("content")
-        content = content_of([dict(part) if isinstance(part, dict) else text_part(str(part)) for part in content or ()])
+        given = content if isinstance(content, list) else [] if content is None else [content]
+        content = content_of([dict(part) if isinstance(part, dict) else text_part(str(part)) for part in given])
     files = fields.take("files")
     return message(
         fields.text("role") or "assistant",

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..errors import ExportError
+from ..errors import ExportError, InvalidNameError
+from ..format.names import checked_name
 from ..format.records import utc_time
 from .fields import Keep
 from .parsing import elements
@@ -71,6 +72,10 @@ def _branch(session: Any, names: dict[str, int], made: list[Branch], place: str)
         raise ExportError("is no exported session: each has a name of its own, and metadata that are an object", place)
     if not all(isinstance(message, dict) for message in session["messages"]):
         raise ExportError(f"is no exported session: a message of {name!r} is no object", place)
+    try:
+        checked_name(name)
+    except InvalidNameError as error:
+        raise ExportError(f"has a session whose name is none: {error}", place) from error
     origin, at = session.get("parent"), session.get("at", 0)
     parent = names.get(origin) if isinstance(origin, str) else None
     if origin is not None and (parent is None or type(at) is not int or not 0 <= at <= made[parent].length):

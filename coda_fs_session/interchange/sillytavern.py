@@ -46,18 +46,19 @@ def read(files: Sequence[SourceFile], keep: Keep, problems: list[str], skips: Sk
                     tree.title, tree.created = name, moment(line.get("create_date"))
                     tree.rest = {} if keep == "none" else line
         tree.current = tree.current or above or ""
-    if tree.nodes:
+    if tree.nodes or tree.notes:
         yield tree
 
 
 def _add(tree: MessageTree, above: str | None, line: dict[str, Any], keep: Keep) -> str:
     """Add a line, with its swipes in their order; return the record that is shown."""
-    shown = line.get("mes")
     swipes = line.get("swipes")
     texts = [text for text in swipes if isinstance(text, str)] if isinstance(swipes, list) else []
+    said = line.get("mes")
+    shown = str(said or "") if said is not None or not texts else texts[-1]
     if shown not in texts:
         # What is shown was edited, or there are no swipes.
-        texts = [str(shown or ""), *texts] if not texts else [*texts, str(shown or "")]
+        texts.append(shown)
     found = ""
     for text in dict.fromkeys(texts):
         # Times and counts of a line change when it is swiped.

@@ -15,7 +15,7 @@ from ..interchange.naming import check_names
 from ..interchange.report import ImportReport
 from ..interchange.sources import SourceFile
 from ..interchange.storable import make_storable
-from ..interchange.tree import MessageTree, branches, identity
+from ..interchange.tree import Branch, MessageTree, branches, identity
 from .core import Manager
 from .import_notes import ImportNotes
 from .import_tree import Imported, TreeImport, identities
@@ -112,11 +112,22 @@ class Importer:
                 continue
             problems: list[str] = []
             failed, before = len(self.report.unreadable), self.report.conversations
-            try:
-                for tree in kind.read([file for file, _, _ in unit], self._keep, problems, self._skips):
-                    yield self._bring(tree)
-            except (ExportError, OSError) as error:
-                self.report.unreadable.append(str(error))
+            trees = kind.read([file for file, _, _ in unit], self._keep, problems, self._skips)
+            while True:
+                try:
+                    tree = next(trees, None)
+                    split = [] if tree is None else branches(tree)
+                except Exception as error:
+                    self.report.unreadable.append(_problem(unit[0][0], error))
+                    break
+                if tree is None:
+                    break
+                try:
+                    yield self._bring(tree, split)
+                except OSError as error:
+                    # Of the folder for assets: those of the store are no OSError.
+                    self.report.unreadable.append(str(error))
+                    break
             self.report.notes += problems
             if len(self.report.unreadable) == failed:
                 self._finished.append((kind, unit, self.report.conversations - before))
@@ -124,6 +135,7 @@ class Importer:
     def _units(self, files: list[SourceFile]) -> Iterator[tuple[Format, list[Member]]]:
         """Yield files that are read together."""
         found: dict[str, list[Member]] = {}
+        unknown: list[str] = []
         for file in files:
             known = self._notes.known(file, self._options)
             if known is not None and self._format in (None, known[0]):
@@ -134,10 +146,14 @@ class Importer:
                 fitting = format_of(file, self._format)
                 if fitting is not None:
                     found.setdefault(fitting.name, []).append((file, fitting.links(file), None))
-                elif len(files) == 1:
-                    self.report.unreadable.append(f"{file.place} is in no format that is known")
-            except (ExportError, OSError, ValueError) as error:
-                self.report.unreadable.append(str(error))
+                else:
+                    unknown.append(file.path)
+            except Exception as error:
+                self.report.unreadable.append(_problem(file, error))
+        if unknown and len(files) == 1:
+            self.report.unreadable.append(f"{files[0].place} is in no format that is known")
+        elif unknown:
+            self.report.notes.append(f"{len(unknown)} files are in no format that is known, such as {unknown[0]}")
         for kind, members in found.items():
             for unit in _linked(members):
                 yield named(kind), unit
@@ -151,12 +167,12 @@ class Importer:
         self._tell()
         return True
 
-    def _bring(self, tree: MessageTree) -> int:
+    def _bring(self, tree: MessageTree, split: list[Branch]) -> int:
         """Store what is new of a chat; return the bytes of its messages."""
         report = self.report
-        split = branches(tree)
         if not split:
-            report.notes.append(f"{tree.format} {tree.title or tree.id}: it has no messages, and was left out")
+            told = [*tree.notes, "it has no messages, and was left out"]
+            report.notes += [f"{tree.format} {tree.title or tree.id}: {note}" for note in told]
             return 0
         make_storable(tree, split, self._store if self._assets is not None and not self._dry_run else None)
         whole = identity(tree.format, tree.account, tree.id)
@@ -219,6 +235,13 @@ class Importer:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(self.report)
+
+
+def _problem(file: SourceFile, error: Exception) -> str:
+    """Say why a file was not read. A reader that meets what it was not made for must cost no other file."""
+    if isinstance(error, (ExportError, OSError)):
+        return str(error)
+    return f"{file.path} was not read, by a mistake in this package: {type(error).__name__}: {error}"
 
 
 def _linked(members: list[Member]) -> list[list[Member]]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -114,6 +115,34 @@ def test_a_compressed_file_that_is_damaged(manager: SessionManager, tmp_path: Pa
     put(tmp_path, "in/b.jsonl.zst", whole)
     report = manager.import_sessions(tmp_path / "in")
     assert "a.jsonl.zst cannot be unpacked" in report.unreadable[0]
+    assert said(manager) == {("u1",)}
+
+
+def test_a_reader_that_fails(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a mistake of its own, in telling the format or in reading: it is told, and the other files are read."""
+    put(tmp_path, "in/a.json", json.dumps([{"mapping": {}, "title": "A"}]).encode())
+    put(tmp_path, "in/s1.jsonl", claude_code(("u1", None)))
+
+    def fail(given: Any, *_: Any) -> bool:
+        if isinstance(given, sources.Head) and given.kind == b"{":
+            return False
+        raise ZeroDivisionError
+
+    for part in ("fits", "links", "read"):
+        broken = formats.FORMATS["chatgpt"]._replace(**{part: fail})
+        with monkeypatch.context() as patch:
+            patch.setitem(formats.FORMATS, "chatgpt", broken)
+            report = manager.import_sessions(tmp_path / "in", again=True)
+        assert any("mistake" in each and "ZeroDivisionError" in each for each in report.unreadable), part
+        assert said(manager) == {("u1",)}
+
+
+def test_names_that_are_none(manager: SessionManager, tmp_path: Path) -> None:
+    """A name that no session can have is an error of its file: it once ended the import."""
+    sessions = [{"name": name, "messages": [{"role": "user", "content": "a"}]} for name in ("one", "x" * 300)]
+    put(tmp_path, "in/a.json", json.dumps({"coda_fs_session.family": 1, "sessions": sessions}).encode())
+    put(tmp_path, "in/s1.jsonl", claude_code(("u1", None)))
+    assert "name" in str(manager.import_sessions(tmp_path / "in").unreadable)
     assert said(manager) == {("u1",)}
 
 
