@@ -298,3 +298,36 @@ def test_refusals(tmp_path: Path) -> None:
     assert reader.maintenance.repair().mended == ()
     with pytest.raises(StoreReadOnlyError):
         reader.maintenance.repair(dry_run=False)
+
+
+def test_edits_and_metadata_behind_the_damage(tmp_path: Path) -> None:
+    """What later saves replaced is replaced, and what they set is set, though a save before them is lost."""
+    store = tmp_path / "store"
+    manager = open_fresh(store, sizes=SIZES._replace(minimum=4096, full=8192))
+    session = manager.create_session("talk")
+    for number in range(4):
+        say(manager, session, number)
+    session.messages[3]["content"] = "edited"
+    session.metadata["topic"] = "tea"
+    manager.save_session(session)
+    path = ref(store, "talk")
+    path.write_bytes(path.read_bytes().replace(b"message 1", b"message 7"))
+    (lost,) = repair(store).lost
+    assert lost.messages == (range(1, 2),)
+    again = open_fresh(store).load_session("talk")
+    assert again.messages == [message(0), message(2), {"role": "user", "content": "edited"}]
+    assert again.metadata == {"topic": "tea"}
+
+
+def test_another_store_has_less(tmp_path: Path) -> None:
+    """An older ref of another store does not stand in for a damaged one that has more that is intact."""
+    store = tmp_path / "store"
+    manager = open_fresh(store, sizes=SIZES._replace(minimum=4096, full=8192))
+    session = manager.create_session("talk")
+    say(manager, session, 0)
+    older = Path(shutil.copytree(store, tmp_path / "older"))
+    say(manager, session, 1)
+    say(manager, session, 2)
+    flip(ref(store, "talk"))
+    repair(store, from_store=older)
+    assert open_fresh(store).load_session("talk").messages == [message(0), message(1)]
