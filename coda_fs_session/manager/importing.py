@@ -112,9 +112,10 @@ class Importer:
                 continue
             problems: list[str] = []
             failed, before = len(self.report.unreadable), self.report.conversations
-            trees = kind.read([file for file, _, _ in unit], self._keep, problems, self._skips)
+            trees: Iterator[MessageTree] | None = None
             while True:
                 try:
+                    trees = trees or kind.read([file for file, _, _ in unit], self._keep, problems, self._skips)
                     tree = next(trees, None)
                     split = [] if tree is None else branches(tree)
                 except Exception as error:
