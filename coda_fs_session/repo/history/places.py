@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain, islice
 
 from ...errors import HistoryError
 from ...format.generations import GenerationId, StateId
 from ...format.records import CommitLink, Tags, encode_time, utc_time
+from ..ancestry.ancestors import states_taken_in
 from ..content.messages import MessageList
 from ..content.state import State
 from .moments import Moment, Stretch, moments
-from .sides import moments_and_sides, states_behind
+from .sides import moments_and_sides
 
 _ID = re.compile(r"((?:[0-9a-f]{12}(?:\.[0-9]+)?/)*)([0-9a-f]{8,64}):([0-9]+)(?::([0-9a-f]{8}))?")
 _LIKE_ID = re.compile(r"[0-9a-f]{8,}([:/.][0-9a-f:/.]*)?")
@@ -53,7 +54,7 @@ def find(head: State, to: To) -> Moment:
 
 def find_state(head: State, state: StateId) -> Iterator[Moment]:
     """Yield the moments from a state on, newest first; none where the history does not have it."""
-    for each in states_behind(head):
+    for each in chain([head], states_taken_in(head)):
         found = False
         for moment in moments(each):
             if not found and _is_at(moment, state):

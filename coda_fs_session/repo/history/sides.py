@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...format.generations import TakenIn
-from ...format.ids import ObjectId
 from ..ancestry.lineage import Path, Point, Step, UndecidedError, last_common, path_of, step_before
-from ..ancestry.merges import frozen, taken_in
+from ..ancestry.merges import frozen
 from ..content.state import State
 from .moments import STEP_DIGITS, Moment, Stretch, moments
 
@@ -22,26 +21,6 @@ def moments_and_sides(head: State) -> Iterator[Moment]:
         StoreError: a commit of the head itself cannot be read.
     """
     return _with_sides(head, "", _Listed(head))
-
-
-def states_behind(head: State) -> Iterator[State]:
-    """Yield a head, and then every state that merges behind it took in, as a ref would have it.
-
-    Raises:
-        StoreError: a commit of one cannot be read.
-    """
-    pending = [head]
-    looked_at: set[ObjectId] = set()
-    while pending:
-        state = pending.pop()
-        yield state
-        try:
-            for taken in taken_in(path_of(state)):
-                if taken.commit.id not in looked_at:
-                    looked_at.add(taken.commit.id)
-                    pending.append(frozen(state, taken.commit))
-        except UndecidedError as error:
-            raise error.problem from error
 
 
 class _Listed:
