@@ -2,8 +2,10 @@
 
 A head *continues* another of the same name if it is at the other's state or went through it. It continues one that has
 a former name of its own if it went through the other's state and further: a rename is a step. And it continues what
-that one continues. Two that continue each other are the *same*: of one name, at one state. A head *covers* those that
-it continues and is not the same as, and of those that are the same, the first by rank covers the others.
+that one continues. But another session that has a former name of it, and that a merge took in, goes on beside it.
+
+Two that continue each other are the *same*: of one name, at one state. A head *covers* those that it continues and is
+not the same as, and of those that are the same, the first by rank covers the others.
 
 So "same" is an equivalence and "covers" a strict order, whatever the files say. Therefore something is always left,
 and what is not left is covered by something that is.
@@ -18,7 +20,7 @@ from typing import NamedTuple
 from ...errors import StoreError
 from ..content.state import State
 from .ancestors import is_seen_in
-from .lineage import UndecidedError, last_common, paths_of
+from .lineage import UndecidedError, last_common, path_of, paths_of, were_one
 from .merges import took_in
 
 Compare = Callable[[State, State], tuple[bool, bool]]
@@ -101,11 +103,21 @@ def _compare_all(heads: Sequence[State], compare: Compare) -> tuple[list[tuple[S
             continue
         if one.name != other.name and one_in_other and other_in_one:
             continue
-        if other_in_one and other.name in names[one]:
-            found.append((one, other))
-        if one_in_other and one.name in names[other]:
-            found.append((other, one))
+        for newer, older, is_in in ((one, other, other_in_one), (other, one, one_in_other)):
+            try:
+                if is_in and older.name in names[newer] and (newer.name == older.name or _were_one(newer, older)):
+                    found.append((newer, older))
+            except UndecidedError as error:
+                undecided[error.head] = error.problem
     return found, undecided
+
+
+def _were_one(newer: State, older: State) -> bool:
+    """Tell whether a session went through the state of one that has a former name of its own, or was one with it."""
+    if is_seen_in(older, newer):
+        return True
+    path, path_there = paths_of(older, newer)
+    return path.step_after(last_common(path, path_there)) is None or were_one(path_of(newer), path_of(older))
 
 
 def compare(one: State, other: State) -> tuple[bool, bool]:
