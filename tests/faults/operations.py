@@ -25,8 +25,8 @@ class Step:
         again: makes it where it failed and may have been made all the same; None: as `do`.
         apart: it saves several sessions, each of which is old or new by itself.
         silent: it fails without an error, and leaves sessions unsaved.
-        beside: it changes the store and then what is open. Where it failed and was made all the same, that shows it
-            when it is opened again, as after a change of another process.
+        beside: it changes the store and then what is open. Where it failed and was made all the same, that shows it,
+            or what it held until it is opened again, as after a change of another process.
     """
 
     do: Callable[[], Any]
