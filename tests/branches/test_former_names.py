@@ -43,3 +43,35 @@ def test_a_side_that_was_renamed_takes_in_the_other(here: Machine, there: Machin
     for machine in (here, there):
         assert machine.names() == ["new plan"]
         assert sorted(machine.read("new plan")) == sorted(texts_of(machine, "new plan")) == ["a", "b", "c"]
+
+
+def test_a_branch_of_what_had_the_name_of_another_session(here: Machine) -> None:
+    """Bug: its parent's name was given to another session; merging that twice brought what the first merge left out."""
+    here.create("plan", said("a"))
+    here.manager().create_session("idea", branch_from="plan")
+    here.manager().rename_session("plan", "old plan")
+    here.create("plan", said("b"))
+    here.manager().branches.merge("plan", "idea", strategy="ours")
+    assert here.read("idea") == ["a"]
+    assert here.manager().branches.merge("plan", "idea").added == 0
+    assert here.read("idea") == ["a"]
+
+
+def test_a_branch_of_a_session_that_was_cleared_before(here: Machine) -> None:
+    """Bug: what a branch took from its parent, and took away, came back with the next merge."""
+    here.create("plan", said("before"))
+    manager = here.manager()
+    session = manager.load_session("plan")
+    session.clear_messages()
+    manager.save_session(session)
+    here.change("plan", "a")
+    here.manager().create_session("idea", branch_from="plan")
+    here.change("plan", "b")
+    here.change("idea", "c")
+    here.manager().branches.merge("plan", "idea")
+    manager = here.manager()
+    session = manager.load_session("idea")
+    session.messages = said("a", "c")
+    manager.save_session(session)
+    assert here.manager().branches.merge("plan", "idea").added == 0
+    assert here.read("idea") == ["a", "c"]

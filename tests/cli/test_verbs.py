@@ -256,6 +256,19 @@ def test_stats_and_doctor(command: Command, tmp_path: Path) -> None:
     assert f"none yet at {tmp_path}/none" in none.out
 
 
+def test_what_is_wrong_with_an_earlier_state(tmp_path: Path) -> None:
+    """It counts: a check ends with 5 where a commit is damaged, with 6 where one is not here, and so does a repair."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    assert command("rename", "trip", "journey").code == 0
+    (commit,) = (path for path in command.store.glob("objects/*/*") if b'"commit"' in path.read_bytes())
+    good = commit.read_bytes()
+    commit.write_bytes(good + b" ")
+    assert [command(*verb).code for verb in (("check", "--full"), ("repair",), ("repair", "--yes"))] == [5, 5, 5]
+    commit.unlink()
+    assert [command(*verb).code for verb in (("check", "--full"), ("repair",))] == [6, 6]
+
+
 def test_check_and_repair(tmp_path: Path) -> None:
     """Damage ends a check with 5; a repair only says what it would do, without --yes, and counts messages from 1."""
     command = Command(tmp_path)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..exits import DAMAGED, NOT_HERE
-from ..keeping import as_command
+from ..keeping import as_command, code_of_findings
 from ..run import Run
 from ..safe import safe_line
 from ..times import size
@@ -19,8 +18,8 @@ from ..verb import json_options, verb
 def command(context: click.Context, full: bool) -> None:
     """Find what is wrong with the store, and say what to do.
 
-    Nothing is changed. It exits with 5 where something is damaged, with 6 where a part is not here, and with 0 where
-    there are only notes, by which nothing is lost.
+    Nothing is changed. It exits with 5 where something is damaged, an earlier state too, with 6 where a part is not
+    here, and with 0 where there are only notes, by which nothing is lost.
     """
     from dataclasses import asdict
 
@@ -35,8 +34,4 @@ def command(context: click.Context, full: bool) -> None:
         run.out.write(f"{finding.severity:8}{safe_line(where)}: {safe_line(finding.what)}; {safe_line(remedy)}\n")
     looked = f"looked at {report.refs:,} refs and {report.objects:,} objects, {size(report.bytes)}"
     run.out.note(f"{looked}: {'every session is whole' if report.is_whole else 'not every session is whole'}")
-    severities = {finding.severity for finding in report.findings}
-    if "damage" in severities:
-        context.exit(DAMAGED)
-    if "missing" in severities:
-        context.exit(NOT_HERE)
+    context.exit(code_of_findings(report.findings))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..exits import DAMAGED, NOT_HERE, USAGE, CommandError
-from ..keeping import as_command
+from ..exits import DAMAGED, USAGE, CommandError
+from ..keeping import as_command, code_of_findings
 from ..run import Run
 from ..safe import safe_line
 from ..verb import verb
@@ -48,11 +48,7 @@ def command(context: click.Context, source: str | None, without_lost: bool, yes:
         run.out.note("there is nothing to repair")
     elif not yes:
         run.out.note("nothing was done: --yes does it")
-    severities = {finding.severity for finding in report.left}
-    if report.lost or "damage" in severities:
-        context.exit(DAMAGED)
-    if "missing" in severities:
-        context.exit(NOT_HERE)
+    context.exit(DAMAGED if report.lost else code_of_findings(report.left))
 
 
 def _places(lost: Lost) -> str:

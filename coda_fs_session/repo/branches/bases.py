@@ -220,14 +220,21 @@ def _base(known: Known, known_there: Known, one: State, other: State) -> Span | 
             if not any(above.has(found) for _, above in newest):
                 newest.append((found, Known(found)))
     fork = _fork_point(one, other) or _fork_point(other, one)
-    if fork is not None and not any(above.has(fork) for _, above in newest):
-        newest.append((fork, Known(fork)))
+    if fork is not None and not any(above.has(fork.of_child) or above.has(fork.of_parent) for _, above in newest):
+        newest.append((fork.of_child, Known(fork.of_child)))
     top = [span for span, _ in newest if not any(span is not other and above.has(span) for other, above in newest)]
     return min(top, key=lambda span: span.id, default=None)
 
 
-def _fork_point(child: State, parent: State) -> Span | None:
-    """Return what a session took over from another one, as it has it itself; None where it is no branch of that."""
+class _Fork(NamedTuple):
+    """What a branch took over, as it has it itself, and as it was on the path of its parent."""
+
+    of_child: Span
+    of_parent: Span
+
+
+def _fork_point(child: State, parent: State) -> _Fork | None:
+    """Return what a session took over from another one; None where it is no branch of that."""
     origin = child.header.parent
     if origin is None or origin.name not in (parent.name, *parent.header.former_names):
         return None
@@ -236,4 +243,9 @@ def _fork_point(child: State, parent: State) -> Span | None:
     count = origin.start + origin.messages
     if count > path.runs[run].count or path.runs[run].chain_at(count) != origin.chain:
         return None
-    return Span(path, run, count)
+    # Another session may have the name of the parent now.
+    there = path_of(parent)
+    for run_there in reversed(range(len(there.runs))):
+        if count <= there.runs[run_there].count and there.runs[run_there].chain_at(count) == origin.chain:
+            return _Fork(Span(path, run, count), Span(there, run_there, count))
+    return None
