@@ -30,3 +30,33 @@ def test_what_was_picked_and_taken_away_stays_away(here: Machine) -> None:
     manager.save_session(session)
     here.manager().branches.merge("twig", "trunk")
     assert sorted(here.read("trunk")) == ["a", "better idea", "more"]
+
+
+def test_a_picked_text_that_was_there_before(here: Machine) -> None:
+    """The text that was picked and removed stands in the base too: that one stays, and the other does not come back."""
+    here.create("trunk", said("a", "ok"))
+    here.manager().create_session("twig", branch_from="trunk")
+    here.change("twig", "ok", "more")
+    here.manager().branches.cherry_pick("twig", [2], "trunk")
+    manager = here.manager()
+    session = manager.load_session("trunk")
+    assert len(session) == 3
+    session.messages = said("A", "ok")
+    manager.save_session(session)
+    here.manager().branches.merge("twig", "trunk")
+    assert here.read("trunk") == ["A", "ok", "more"]
+
+
+def test_a_session_that_was_renamed_after_the_pick(here: Machine) -> None:
+    """What was picked from a session by the name that it had then does not come again with a merge."""
+    here.create("trunk", said("a"))
+    here.manager().create_session("twig", branch_from="trunk")
+    here.change("twig", "idea", "more")
+    here.manager().branches.cherry_pick("twig", [1], "trunk")
+    manager = here.manager()
+    manager.rename_session("twig", "bough")
+    session = manager.load_session("trunk")
+    session.messages = said("a")
+    manager.save_session(session)
+    here.manager().branches.merge("bough", "trunk")
+    assert here.read("trunk") == ["a", "more"]

@@ -23,6 +23,23 @@ def test_tags_of_both_sides(here: Machine, there: Machine, derived: str) -> None
     assert tags_of(here) == tags_of(there) == {"kept": kept, "other": other}
 
 
+def test_tags_come_with_the_merge_alone(here: Machine, there: Machine, third: Machine, derived: str) -> None:
+    """A machine that has nothing but the merged session has the tags and the metadata of both sides."""
+    owner, other = (here, there) if here.head(derived).key.replica == here.replica else (there, here)
+    manager = owner.manager()
+    session = manager.load_session(derived)
+    session.update_metadata({"mood": "good"})
+    manager.save_session(session)
+    manager.history(derived).tag("other")
+    named = tags_of(owner, derived)
+    exchange(here, there)
+    other.manager().branches.merge(derived, "chat")
+    third.store.mkdir(parents=True)
+    other.send_to(third)
+    assert tags_of(third) == named
+    assert third.manager().load_session("chat").metadata == {"mood": "good"}
+
+
 def test_one_label_on_both_sides(here: Machine, there: Machine, derived: str) -> None:
     """Of a label that both sides have, the later tag counts, whichever side it is on and whatever the strategy."""
     here.manager().history("chat").tag("final")

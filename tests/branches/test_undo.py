@@ -116,6 +116,34 @@ def test_a_branch_that_was_merged(tmp_path: Path, backend: str) -> None:
         assert trunk.get_messages() == [message(0), message(1), message(10)]
 
 
+def test_a_branch_that_was_deleted_since(here: Machine) -> None:
+    """Another session was merged and then deleted: the undo of the merge does not bring it back, it was no side."""
+    here.create("trunk", said("a"))
+    here.manager().create_session("twig", branch_from="trunk")
+    here.change("twig", "b")
+    here.manager().branches.merge("twig", "trunk")
+    here.manager().delete_session("twig")
+    assert here.manager().history("trunk").undo() is not None
+    assert texts_of(here) == {"trunk": ["a"]}
+    assert [info.name for info in here.manager().deleted_sessions()] == ["twig"]
+
+
+def test_what_was_taken_away_after_the_undo_stays_away(here: Machine, there: Machine, derived: str) -> None:
+    """The side that is set apart still has the base that it had: merged again, it brings back nothing that is older."""
+    here.manager().branches.merge(derived, "chat")
+    here.manager().history("chat").undo()
+    manager = here.manager()
+    session = manager.load_session("chat")
+    session.messages = [each for each in session.get_messages() if each["content"] != "5"]
+    manager.save_session(session)
+    here.manager().branches.merge(derived, "chat")
+    exchange(here, there)
+    assert texts_of(here) == texts_of(there)
+    assert sorted(here.read("chat")) == sorted(
+        [*map(str, range(5)), *map(str, range(6, 20)), "here 1", "here 2", "there 1"]
+    )
+
+
 def test_a_merge_of_an_older_time_is_taken_back(here: Machine, there: Machine, derived: str) -> None:
     """Undoing save after save reaches the merge, and then both sides are back."""
     before = texts_of(here)

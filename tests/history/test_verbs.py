@@ -106,6 +106,31 @@ def test_undo_of_a_rename_and_of_a_delete(make: Opener) -> None:
         assert sorted(info.name for info in manager.list_sessions()) == ["journey", "trip"]
 
 
+def test_undo_of_a_rename_to_a_name_that_was_deleted_since(make: Opener) -> None:
+    """Another session had the name from before meanwhile and is deleted: the name is free, and can be gone back to."""
+    with make() as manager:
+        begun(manager)
+        manager.rename_session("trip", "journey")
+        say(manager, manager.create_session("trip"), 7)
+        manager.delete_session("trip")
+        assert manager.history("journey").undo() is not None
+        assert [info.name for info in manager.list_sessions()] == ["trip"]
+        assert numbers(manager.load_session("trip")) == [0, 1, 2]
+        # That one can still be brought back.
+        assert [info.message_count for info in manager.deleted_sessions()] == [1]
+
+
+def test_a_tag_names_the_entry_after_an_edit(make: Opener) -> None:
+    """A tag of a state that came after an edit has the id of the entry that it was set at."""
+    with make() as manager:
+        session = begun(manager, 2)
+        session.messages[1] = message(7)
+        manager.save_session(session)
+        history = manager.history("trip")
+        entry = history.tag("edited")
+        assert history.tags()["edited"].id == entry.id == next(iter(history)).id
+
+
 def test_metadata_goes_back_too(make: Opener) -> None:
     """As long as saves are lines, undo takes their metadata back; later ones are still later than what came back."""
     with make() as manager:
