@@ -43,7 +43,8 @@ def test_a_message_that_the_branch_took_away(here: Machine) -> None:
     assert here.read("twig") == ["0", "1", "3", "4", "trunk 1"]
 
 
-def test_hidden_messages_of_the_other_side(here: Machine) -> None:
+@pytest.mark.parametrize("picked", [False, True])
+def test_hidden_messages_of_the_other_side(here: Machine, picked: bool) -> None:
     """What a session said since the fork and has truncated is not shown after a merge, nor is what was before that."""
     here.create("trunk", said(*range(5)))
     here.manager().create_session("twig", branch_from="trunk")
@@ -53,6 +54,8 @@ def test_hidden_messages_of_the_other_side(here: Machine) -> None:
     twig.truncate_messages(2)
     manager.save_session(twig)
     here.change("trunk", "trunk 1")
+    if picked:
+        here.manager().branches.cherry_pick("twig", [1], "trunk")
     report = here.manager().branches.merge("twig", "trunk")
     assert here.read("trunk") == ["trunk 1", "c", "d"]
-    assert (report.added, report.removed) == (2, 5)
+    assert (report.added, report.removed) == (1 if picked else 2, 5)
