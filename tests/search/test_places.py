@@ -30,5 +30,6 @@ def test_of_those_that_fit_alike_the_newest_is_first(again: Opener) -> None:
         for name, day in days.items():
             session = Session(name, [{"role": "user", "content": f"planet {name}"}])
             manager.save_session(session, updated_at=start + timedelta(days=day))
+            assert manager.search(name)
         for query in ("planet", "lanet"):
             assert [hit.session for hit in manager.search(query)] == ["two", "one", "six"]
