@@ -130,3 +130,13 @@ def test_search(command: Command) -> None:
     assert command("search", "oman", "--until", "2000-01-01").code == 3
     assert command("search", "oman", "-n", "1").err.startswith("1 of 2 found")
     assert command("search", '"', "AND (").code == 3
+
+
+def test_a_search_tells_what_it_left_out(command: Command) -> None:
+    """More than are counted, and more than were looked at, are not passed off as all there is."""
+    command.fill("other", *({"role": "user", "content": f"planet {number}"} for number in range(40)))
+    assert command("search", "planet", "-n", "5").err == "5 found; there may be more\n"
+    assert command("search", "planet", "-n", "0").err == "40 found\n"
+    # Within words one session is looked through after the other.
+    assert command("search", "lane", "-n", "1").err == "1 found; not everything was looked at\n"
+    assert command("search", "--", "->").err == "0 found\n"

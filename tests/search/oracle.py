@@ -118,6 +118,10 @@ class Oracle:
 
     def find(self, query: str) -> Places:
         """Return all that a search without a limit has to find."""
+        return self.by_words(query) or self.within_words(query)
+
+    def by_words(self, query: str) -> Places:
+        """Return what has all terms as words; the last one perhaps as the beginning of one."""
         wanted = terms(query)
         if not wanted:
             return {}
@@ -128,7 +132,12 @@ class Oracle:
         if not quoted and ends and words and len(words[-1]) >= 3 and last.endswith(words[-1]):
             front = [term for term, _ in wanted if term != last]
             found |= self._select(lambda each: all(map(each.has, front)) and each.has(last, prefix=True))
-        return found or self._select(lambda each: all(term in each.line for term, _ in wanted))
+        return found
+
+    def within_words(self, query: str) -> Places:
+        """Return what has all terms, be it within words."""
+        wanted = terms(query)
+        return self._select(lambda each: all(term in each.line for term, _ in wanted)) if wanted else {}
 
     def _select(self, has: Any) -> Places:
         return {key: places for key, places in self.places.items() if has(self._messages[key[1]])}

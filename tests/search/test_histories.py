@@ -162,7 +162,7 @@ def test_random_histories(again: Opener, tmp_path: Path, number: int, seed: int,
         return next(iter((tmp_path / "store.state").glob("*/search.db")), None)
 
     history = History(random.Random(f"{seed} {number}"), again, index)
-    for _ in range(400 if long_size else 30):
+    for _ in range(150 if long_size else 30):
         history.step()
         history.check()
     for manager in history.managers:

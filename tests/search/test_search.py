@@ -167,6 +167,16 @@ def test_of_very_many_the_number_is_not_known(again: Opener, monkeypatch: pytest
         assert manager.search(query, limit=0) == SearchResult((), complete=True, total=None)
 
 
+def test_what_is_counted_is_what_would_be_found(tmp_path: Path) -> None:
+    """Also where nobody asks for the messages: not what the index alone would take for it."""
+    words = [f"word{number}" for number in range(65)]
+    with open_store(tmp_path / "store") as manager:
+        texts = ["getUserName", "user name", "cplusplus", "C++", " ".join(words[:64])]
+        manager.save_session(Session("chat", [said(text) for text in texts]))
+        for query, count in (('"user name"', 1), ("C++", 1), (" ".join(words), 0), (f'"{" ".join(words)}"', 0)):
+            assert manager.search(query, limit=0).total == len(manager.search(query, limit=None)) == count
+
+
 def test_all_that_a_message_says_is_searched(again: Opener) -> None:
     """Tool calls with names and arguments, results, reasoning, parts; and text that JSON has in backslashes."""
     call = {

@@ -16,12 +16,17 @@ from ..times import moment
 from ..verb import json_options, verb
 
 if TYPE_CHECKING:
-    from ... import SearchHit, SearchProgress
+    from ... import SearchHit, SearchProgress, SearchResult
 
 _ALSO = 3
 
 
-@verb("search", "coda-session search 'warm in March'", "coda-session search Oman -r assistant --json")
+@verb(
+    "search",
+    "coda-session search 'warm in March'",
+    "coda-session search Oman -r assistant --json",
+    "coda-session search -- '->'",
+)
 @click.argument("words", nargs=-1, required=True, metavar="TEXT...")
 @click.option(
     "-n", "number", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="So many; 0: all."
@@ -73,11 +78,18 @@ def command(
     else:
         _show(run, list(found))
     out.finish()
-    total = "" if found.total is None or found.total == len(found) else f" of {found.total:,}"
-    left = "" if found.complete else "; not everything could be looked at"
-    out.note(f"{len(found):,}{total} found{left}")
+    out.note(_count(found))
     if not found.hits:
         context.exit(NOT_FOUND if found.complete else NOT_HERE)
+
+
+def _count(found: SearchResult) -> str:
+    total = "" if found.total is None or found.total == len(found) else f" of {found.total:,}"
+    if not found.complete:
+        left = "; not everything was looked at"
+    else:
+        left = "; there may be more" if found.total is None else ""
+    return f"{len(found):,}{total} found{left}"
 
 
 def _show(run: Run, hits: list[SearchHit]) -> None:

@@ -72,7 +72,6 @@ _APART = (
 )
 """Characters that are words by themselves: of scripts without spaces between words, and signs such as emoji."""
 _RUN = re.compile(f"[{_APART}]+")
-_ONE_APART = re.compile(f"[{_APART}]$")
 
 _CASES = bytes(
     ord("a") if chr(each).islower() and each < 128 else ord("A") if 65 <= each < 91 else 32 for each in range(256)
@@ -192,11 +191,6 @@ def is_word(character: str) -> bool:
     """Tell whether a character of a folded text belongs to words, for the index as for us."""
     kind = category(character)
     return kind[0] in "LMN" or kind in ("So", "Co", "Cn")
-
-
-def is_apart(text: str) -> bool:
-    """Tell whether a text ends with a character that is a word by itself."""
-    return _ONE_APART.search(text) is not None
 
 
 def words(text: str) -> list[str]:

@@ -55,7 +55,8 @@ class SearchResult:
         hits: the best first.
         complete: everything was looked at. False where messages could not be read, or where it would have taken too
             long to look through all.
-        total: how many hits there are without the limit; None where more were found than are counted.
+        total: how many hits there are without the limit; None where there may be many more, which are not
+            counted.
     """
 
     hits: tuple[SearchHit, ...] = ()

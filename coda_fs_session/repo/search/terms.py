@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .folding import folded, humps, is_apart, is_word, signed_word, words
+from .folding import folded, humps, is_word, signed_word, words
 
 _MOST_TERMS = 64
 """So many are looked up in the index; of more, the others are looked for in what that finds."""
@@ -144,7 +144,5 @@ def query_of(text: str) -> Query:
 def _term(text: str, *, is_last: bool) -> Term:
     found = tuple(words(text))
     signs = any(not is_word(character) and not character.isspace() for character in text)
-    is_open = (
-        is_last and bool(found) and len(found[-1]) >= _LEAST_OF_A_PREFIX and is_word(text[-1]) and not is_apart(text)
-    )
+    is_open = is_last and bool(found) and len(found[-1]) >= _LEAST_OF_A_PREFIX and is_word(text[-1])
     return Term(text, found, signs or len(found) > _MOST_WORDS, is_open)
