@@ -64,6 +64,8 @@ ROWS: dict[str, RowFunction] = {
     "bulk": saving.many_messages,
     "import": saving.many_sessions,
     "import-export": importing.an_export,
+    "import-memory": importing.memory,
+    "import-bytes": importing.stored,
     "writers": saving.four_processes,
     "tasks": tasks.tasks_and_threads,
     "list-replicas": listing.list_with_replicas,
@@ -104,7 +106,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"only these rows: {', '.join(ROWS)}")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it run, not how fast")
-    sizes.add_argument("--long", action="store_true", help="also stores of 100,000 sessions")
+    sizes.add_argument("--long", action="store_true", help="also stores of 100,000 sessions, an export of 1 GB")
     parser.add_argument("--rounds", type=positive, metavar="N", help="rounds of every row, instead of its own number")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--strict", action="store_true", help="end with status 1 when a row misses what it must reach")

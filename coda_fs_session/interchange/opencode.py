@@ -35,7 +35,7 @@ def fits(head: Head) -> bool:
         return True
     if head.kind != b"{" or head.has("parentUuid") or head.has("projectHash") or head.has("mapping"):
         return False
-    return (head.has("sessionID", "id") and (head.has("role") or head.has("messageID", "type"))) or (
+    return (head.has("sessionID") and (head.has("role") or head.has("messageID", "type"))) or (
         head.has("id", "directory", "time", "version") and not head.has("messageId")
     )
 
@@ -83,12 +83,17 @@ def _of_files(records: list[tuple[SourceFile, Record | None]], problems: list[st
             # Written by parts: this one is not whole yet.
             problems.append(f"{file.name} is no JSON object: it was left out")
         elif _text(record, "messageID"):
-            session.parts.setdefault(record["messageID"], {})[_text(record, "id")] = record
+            session.parts.setdefault(record["messageID"], {})[_id(file, record)] = record
         elif _text(record, "sessionID"):
-            session.messages[_text(record, "id")] = record
+            session.messages[_id(file, record)] = record
         else:
             session.about = record
     return session
+
+
+def _id(file: SourceFile, record: Record) -> str:
+    """Return the id of a record; a file is called by that, which stands in for one that is absent."""
+    return _text(record, "id") or file.base.removesuffix(".json")
 
 
 def _sessions(database: Database) -> dict[str, Row]:
@@ -133,7 +138,7 @@ def _made(session: _Session, keep: Keep) -> Iterator[MessageTree]:
     for name in _ordered(messages, session.about.get("messages"), _time):
         its = session.parts.get(name, {})
         # Ids of parts grow, and not every part has a time.
-        said = [its[part] for part in _ordered(its, messages[name].get("parts"), lambda _: 0)]
+        said = {part: its[part] for part in _ordered(its, messages[name].get("parts"), lambda _: 0)}
         above = tree.add(Node(name, above, messages_of(name, messages[name], said, left, keep))).id
     tree.current = above or ""
     tree.notes += left_out(left)
@@ -166,7 +171,7 @@ def _time(record: Record) -> float:
     return found if isinstance(found, (int, float)) else 0
 
 
-def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str], keep: Keep) -> list[Message]:
+def messages_of(name: str, said: Record, parts: dict[str, Record], left: Counter[str], keep: Keep) -> list[Message]:
     """Return the messages that a record became: the result of each tool is one of its own."""
     fields = Fields(said)
     for key in ("id", "sessionID", "parts"):
@@ -174,7 +179,7 @@ def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str]
     content, calls, reasoning, results = [], list[Record](), list[Record](), list[Message]()
     usage = fields.take("tokens")
     rests = list[Record]()
-    for part in parts:
+    for identity, part in parts.items():
         kind = part.get("type")
         inner = Fields(part)
         for key in ("type", "sessionID", "messageID"):
@@ -191,7 +196,7 @@ def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str]
             )
             rests.append(inner.rest())
         elif kind == "tool":
-            made, result = _tool(name, part, keep)
+            made, result = _tool(name, identity, part, keep)
             calls.append(made)
             results += result
         elif kind == "step-finish":
@@ -218,12 +223,12 @@ def messages_of(name: str, said: Record, parts: list[Record], left: Counter[str]
     return [answer, *results]
 
 
-def _tool(name: str, part: Record, keep: Keep) -> tuple[Record, list[Message]]:
+def _tool(name: str, identity: str, part: Record, keep: Keep) -> tuple[Record, list[Message]]:
     fields = Fields(part)
     for key in ("type", "sessionID", "messageID"):
         fields.take(key)
     tool = fields.text("tool")
-    identity = fields.text("callID") or _text(part, "id")
+    identity = fields.text("callID") or identity
     made = call(identity, tool, json.dumps(fields.take("state", "input"), ensure_ascii=False))
     error = fields.take("state", "error")
     output = fields.take("state", "output")

@@ -1,7 +1,7 @@
-"""The row about importing: an export of another program, the first time and again."""
+"""Rows about importing an export of another program: the first time, again, its memory and what it stores."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,27 @@ import orjson
 
 from coda_fs_session import Session, SessionManager
 
+from .children import run
+from .contenders import bytes_in
 from .contenders.ours import Ours
 from .lab import Lab
-from .measure import Check, Prepare, Row, interleave, milliseconds, ratio
+from .measure import Check, Prepare, Row, Summary, interleave, milliseconds, ratio
 
 LENGTH = 10
+MB = 10**6
+LONGEST = 50
+"""The largest conversation is so small a part of an export."""
+IMPORT = """
+import json
+import sys
+
+from benchmarks.memory import peak
+from coda_fs_session import SessionManager
+
+with SessionManager(json.loads(sys.argv[1])) as manager:
+    report = manager.import_sessions(sys.argv[2])
+print(report.conversations, len(report.unreadable), peak())
+"""
 
 
 def an_export(lab: Lab) -> Row:
@@ -54,6 +70,57 @@ def an_export(lab: Lab) -> Row:
         ratio(results, "again, a new file", "parse", must=1.3),
     ]
     return Row(f"import of {lab.scale.imported:,} conversations of {LENGTH} messages", results, checks)
+
+
+def memory(lab: Lab) -> Row:
+    """The peak of a process that imports an export with one long conversation in its middle."""
+    size = lab.scale.import_bytes
+    path, folder = lab.spare() / "conversations.json", lab.spare()
+    number = largest = 0
+    with path.open("wb") as file:
+        for data in chats_of(lab, size):
+            file.write(b"," if number else b"[")
+            file.write(data)
+            number, largest = number + 1, max(largest, len(data))
+        file.write(b"]")
+    imported, unreadable, peak = map(
+        int, run(["-c", IMPORT, orjson.dumps(Ours(folder).config).decode(), str(path)]).split()
+    )
+    if (imported, unreadable) != (number, 0):
+        raise RuntimeError(f"{imported} of {number} conversations were imported, {unreadable} not read")
+    path.unlink()
+    results = {
+        "the process": Summary.once(peak / MB, "MB"),
+        "the largest conversation": Summary.once(largest / MB, "MB"),
+    }
+    checks = [Check("the process - 6 x the largest conversation", (peak - 6 * largest) / MB, must=150, unit="MB")]
+    return Row(f"memory for the import of {size // MB:,} MB", results, checks)
+
+
+def chats_of(lab: Lab, size: int) -> Iterator[bytes]:
+    """Yield the chats of an export of so many bytes."""
+    longest = int(size / LONGEST / lab.messages.mean_bytes)
+    written = serial = 0
+    while written < size:
+        length = LENGTH
+        if longest and 2 * written >= size:
+            length, longest = longest, 0
+        data = orjson.dumps(chat(serial, lab.messages.take(length)))
+        written, serial = written + len(data), serial + 1
+        yield data
+
+
+def stored(lab: Lab) -> Row:
+    """What a store has of an export beside the records in it that became messages."""
+    path, ours = lab.spare() / "conversations.json", Ours(lab.spare(), durable=False)
+    chats = [chat(serial, lab.messages.take(LENGTH)) for serial in range(lab.scale.imported)]
+    path.write_bytes(orjson.dumps(chats))
+    records = sum(len(orjson.dumps(node["message"])) for given in chats for node in given["mapping"].values())
+    with ours.manager as manager:
+        manager.import_sessions(path, keep="rest")
+    results = {"records": Summary.once(records / MB, "MB"), "store": Summary.once(bytes_in(ours.store) / MB, "MB")}
+    checks = [ratio(results, "store", "records", must=1.3)]
+    return Row(f"bytes of an import of {lab.scale.imported:,} conversations of {LENGTH} messages", results, checks)
 
 
 def chat(serial: int, messages: list[dict[str, Any]]) -> dict[str, Any]:

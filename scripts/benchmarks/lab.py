@@ -32,6 +32,7 @@ class Scale:
     searched: tuple[int, int] = (1000, 100)  # so many sessions, of so many messages
     brought: int = 5000  # sessions that a sync tool has brought
     imported: int = 10_000
+    import_bytes: int = 100 * 10**6
     idle: int = 60  # seconds of watching while nothing happens
     slower: int = 1  # divides the rounds
 
@@ -41,7 +42,7 @@ class Scale:
 
 
 FULL = Scale()
-LONG = Scale(many=(10_000, 100_000), idle=240)
+LONG = Scale(many=(10_000, 100_000), import_bytes=10**9, idle=240)
 QUICK = Scale(
     medium=1_000,
     bulk=5_000,
@@ -55,6 +56,7 @@ QUICK = Scale(
     searched=(20, 100),
     brought=200,
     imported=200,
+    import_bytes=4 * 10**6,
     idle=3,
     slower=20,
 )

@@ -13,6 +13,7 @@ from coda_fs_session import SessionManager
 
 from . import test_claude_code as claude
 from . import test_codex as codex
+from . import test_gemini_and_pi as others
 from .trees import needs_samples, sample
 
 CLAUDE = claude.data(
@@ -41,6 +42,46 @@ CODEX = codex.data(
     codex.event("token_count", info={"last_token_usage": {"output_tokens": 8}}),
     *codex.SECOND,
 )
+CALLS = [{"id": "t", "name": "run", "args": {}, "result": "ok"}]
+GEMINI = others.data(
+    others.HEADER,
+    *(others.said("a"), others.said("b", "half", "gemini"), others.said("c", "é")),
+    others.said("b", "whole", "gemini", toolCalls=CALLS),
+    {"$rewindTo": "c"},
+    *(others.said("d"), others.said("e", kind="gemini")),
+    {"$set": {"messages": [others.said("a"), others.said("b", "x", "gemini", toolCalls=CALLS), others.said("f")]}},
+    {"$rewindTo": "?"},
+    *(others.said("g"), others.said("h", kind="gemini")),
+)
+PI = others.data(
+    others.PI,
+    *(others.entry("a", None), {"type": "model_change", "id": "m", "parentId": "a"}),
+    *(others.entry("b", "m"), others.entry("c", "m", "é"), others.entry("d", "b"), others.entry("e", "b")),
+    {"type": "compaction", "id": "s", "parentId": "c", "summary": "Sum"},
+    {"type": "session_info", "id": "i", "parentId": "s", "name": "Title"},
+    *(others.entry("f", "i"), others.entry("g", None), others.entry("h", "a")),
+)
+GPTME = others.data(
+    *(
+        {"role": role, "content": text, "timestamp": f"2026-06-13T10:00:0{place}", "files": [text]}
+        for place, (role, text) in enumerate([("system", "S"), ("user", "é"), ("assistant", "1"), ("user", "é")])
+    ),
+)
+OPENAI = others.data(
+    *(
+        {"messages": [{"role": role, "content": text} for role, text in zip("sua", texts, strict=False)]}
+        for texts in ("abc", "abé", "ab", "xb", "xy", "abcd", "xyz", "abé")
+    ),
+    *({"messages": [{"role": "u", "content": text}], "metadata": {"id": "k"}} for text in "pqp"),
+)
+FILES = {
+    "claude-code": ("file.jsonl", CLAUDE),
+    "codex": ("file.jsonl", CODEX),
+    "gemini": ("session-1.jsonl", GEMINI),
+    "pi": ("file.jsonl", PI),
+    "gptme": ("conversation.jsonl", GPTME),
+    "openai": ("file.jsonl", OPENAI),
+}
 
 
 def sessions(manager: SessionManager) -> list[list[dict[str, Any]]]:
@@ -48,39 +89,41 @@ def sessions(manager: SessionManager) -> list[list[dict[str, Any]]]:
     return sorted((manager.load_session(info.name).messages for info in manager.list_sessions()), key=json.dumps)
 
 
-def after(folder: Path, *steps: bytes) -> list[list[dict[str, Any]]]:
+def after(path: Path, *steps: bytes) -> list[list[dict[str, Any]]]:
     """Return the sessions after the import of each of these."""
     with SessionManager({"session": {"backend": "memory"}}) as manager:
         for step in steps:
-            (folder / "file.jsonl").write_bytes(step)
+            path.write_bytes(step)
             # Of half a first line nobody can tell what it is of: that is told, and the next import reads it.
-            manager.import_sessions(folder, again=True)
+            manager.import_sessions(path.parent, again=True)
         return sessions(manager)
 
 
-def check(data: bytes, folder: Path, cuts: list[int]) -> None:
-    whole = after(folder, data)
+def check(path: Path, data: bytes, cuts: list[int]) -> None:
+    whole = after(path, data)
     assert whole
     for cut in cuts:
-        assert after(folder, data[:cut], data) == whole, cut
+        assert after(path, data[:cut], data) == whole, cut
     # And all of them one after the other.
-    assert after(folder, *(data[:cut] for cut in cuts), data) == whole
+    assert after(path, *(data[:cut] for cut in cuts), data) == whole
 
 
 def ends(data: bytes) -> list[int]:
     return [place + 1 for place, byte in enumerate(data) if byte == 10]
 
 
-@pytest.mark.parametrize("data", [CLAUDE, CODEX], ids=["claude-code", "codex"])
-def test_cut_at_every_line(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", FILES)
+def test_cut_at_every_line(kind: str, tmp_path: Path) -> None:
     """Whatever line the file ended with at first: the same sessions with the same messages, and not one more."""
-    check(data, tmp_path, ends(data))
+    name, data = FILES[kind]
+    check(tmp_path / name, data, ends(data))
 
 
-@pytest.mark.parametrize("data", [CLAUDE, CODEX], ids=["claude-code", "codex"])
-def test_cut_anywhere(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", FILES)
+def test_cut_anywhere(kind: str, tmp_path: Path, long_size: bool) -> None:
     """Also in the middle of a line, or of a character."""
-    check(data, tmp_path, sorted(random.Random(5).sample(range(1, len(data)), 60)))
+    name, data = FILES[kind]
+    check(tmp_path / name, data, sorted(random.Random(5).sample(range(1, len(data)), 200 if long_size else 25)))
 
 
 @needs_samples
@@ -99,4 +142,4 @@ def test_samples_that_are_cut(name: str, tmp_path: Path) -> None:
     places = ends(data)
     chance = random.Random(7)
     chosen = {*chance.sample(places, min(25, len(places))), *chance.sample(range(1, len(data)), 15)}
-    check(data, tmp_path, sorted(chosen))
+    check(tmp_path / "file.jsonl", data, sorted(chosen))

@@ -136,6 +136,21 @@ def test_parts_without_order_and_without_text() -> None:
     assert prompt["source"]["parts"] == [{"id": "a", "time": {"start": 5}, "synthetic": True}]
 
 
+@pytest.mark.parametrize("without", [{}, {"id": 7}], ids=["none", "no text"])
+def test_records_without_an_id(without: dict[str, Any]) -> None:
+    """The name of their file stands in for it: parts, calls and messages do not overwrite each other."""
+    files = {
+        name: record
+        if name.startswith("session")
+        else {key: value for key, value in record.items() if key != "id"} | without
+        for name, record in FILES.items()
+    }
+    (tree,), problems = read_all(encoded(files))
+    assert ([each.get("content") for each in whole(tree)[0]], problems) == (["Hi", "Done", "found", "no"], [])
+    assert [each["id"] for each in whole(tree)[0][1]["tool_calls"]] == ["c1", "c"]
+    assert list(tree.nodes) == ["m1", "m2"]
+
+
 def test_an_import_of_both(tmp_path: Path) -> None:
     """Files that a newer version made a database of are the same conversation, which goes on."""
     for name, data in encoded(FILES).items():
