@@ -18,6 +18,8 @@ from .measure import Check, Prepare, Row, Summary, interleave, milliseconds, rat
 
 LENGTH = 10
 MB = 10**6
+USUAL = 150
+"""So many messages make 1 GB of some 10,000 conversations."""
 LONGEST = 50
 """The largest conversation is so small a part of an export."""
 IMPORT = """
@@ -102,7 +104,7 @@ def chats_of(lab: Lab, size: int) -> Iterator[bytes]:
     longest = int(size / LONGEST / lab.messages.mean_bytes)
     written = serial = 0
     while written < size:
-        length = LENGTH
+        length = USUAL
         if longest and 2 * written >= size:
             length, longest = longest, 0
         data = orjson.dumps(chat(serial, lab.messages.take(length)))

@@ -202,6 +202,24 @@ def test_zip_files() -> None:
         list(sources.unzipped(sources.in_memory("cut.zip", stream.read()[:-30])))
 
 
+def test_zip_files_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link, an encrypted file, or more bytes in all than a limit: nothing of the zip file is given out."""
+    made = zipped({"a.json": b"[1]", "b.json": b"[2]"})
+    with made.stream() as stream:
+        data = stream.read()
+    directory = data.rindex(b"PK\x01\x02")
+    for place, changed, told in ((8, b"\x01", "encrypted"), (40, (0o120777).to_bytes(2, "little"), "a link")):
+        at = directory + place
+        other = sources.in_memory("export.zip", data[:at] + changed + data[at + len(changed) :])
+        with pytest.raises(ExportError, match=told):
+            list(sources.unzipped(other))
+    monkeypatch.setattr(sources, "MOST_IN_A_ZIP", 6)
+    assert len(list(sources.unzipped(made))) == 2
+    monkeypatch.setattr(sources, "MOST_IN_A_ZIP", 5)
+    with pytest.raises(ExportError, match="more than 16 GiB"):
+        list(sources.unzipped(made))
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 97])
 def test_damage_within_a_zip_file(method: int) -> None:
     """A file in it that is damaged, or compressed in a way that is not known, is an error that names the zip file."""

@@ -79,6 +79,20 @@ def test_own_json(manager: SessionManager, tmp_path: Path) -> None:
         assert other.import_sessions(path, again=True).messages == 0
 
 
+def test_own_json_of_what_was_deleted(manager: SessionManager, tmp_path: Path) -> None:
+    """An export brings a deleted session back; what came from one and was deleted stays so, until it is asked for."""
+    manager.save_session(Session("holiday", [{"role": "user", "content": "sun"}]))
+    path = manager.export_session("holiday", tmp_path / "holiday.json")
+    manager.delete_session("holiday")
+    assert manager.import_sessions(path).new == 1
+    manager.delete_session("holiday")
+    assert manager.import_sessions(path).new == 0
+    path.write_bytes(path.read_bytes() + b" ")
+    assert manager.import_sessions(path).new == 0
+    assert manager.import_sessions(path, again=True).new == 1
+    assert manager.load_session("holiday").messages[0]["content"] == "sun"
+
+
 def test_lines_of_openai(manager: SessionManager, tmp_path: Path) -> None:
     """Messages are stored untouched; lines that begin alike are one chat with branches, and one may go on."""
     first = [{"role": "system", "content": "text of s"}, {"role": "user", "content": "text of u"}]
@@ -220,3 +234,31 @@ def test_a_family(manager: SessionManager, tmp_path: Path) -> None:
         report = manager.import_sessions(put(tmp_path, "bad.json", json.dumps(broken).encode()))
         assert len(report.unreadable) == 1
     assert len(manager.list_sessions()) == 2
+
+
+def test_what_the_source_took_out(manager: SessionManager, tmp_path: Path) -> None:
+    """It stays here, and what came in its place is a branch; a record that comes late goes to its place instead."""
+    path = put(tmp_path, "c.json", chatgpt({"u1": None, "a1": "u1", "u2": "a1"}))
+    manager.import_sessions(path)
+    path.write_bytes(chatgpt({"u1": None, "a0": "u1", "a1": "a0", "u2": "a1"}))
+    manager.import_sessions(path)
+    assert said(manager) == {("u1", "a0", "a1", "u2")}
+    path.write_bytes(chatgpt({"u1": None, "a9": "u1", "u2": "a9"}))
+    manager.import_sessions(path)
+    assert said(manager) == {("u1", "a0", "a1", "u2"), ("u1", "a9", "u2")}
+
+
+def test_what_a_source_without_ids_took_out(manager: SessionManager, tmp_path: Path) -> None:
+    """Messages without ids are not taken for each other: none is overwritten."""
+    for last in ("c", "d"):
+        messages = [{"role": "user", "content": text} for text in ("a", "b", last)]
+        manager.import_sessions(put(tmp_path, "x.jsonl", json.dumps({"messages": messages}).encode() + b"\n"))
+    assert said(manager) == {("a", "b", "c"), ("a", "b", "d")}
+
+
+def test_what_is_kept_of_a_chat(manager: SessionManager, tmp_path: Path) -> None:
+    """The first session of a chat has it, once: its branches do not repeat it."""
+    (chat,) = json.loads(chatgpt({"u1": None, "a1": "u1", "a2": "u1"}))
+    manager.import_sessions(put(tmp_path, "c.json", json.dumps([chat | {"extra": 1}]).encode()))
+    kept = {bool(info.parent): info.metadata.get("source") for info in manager.list_sessions()}
+    assert kept == {False: {"extra": 1}, True: None}
