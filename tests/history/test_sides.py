@@ -111,6 +111,30 @@ def test_a_side_of_a_side(here: Machine, there: Machine, derived: str) -> None:
     here.manager().history("chat").restore(found["third"].id)
 
 
+def test_a_merge_of_a_side_is_taken_back(tmp_path: Path, here: Machine, there: Machine) -> None:
+    """Bug: back at a merge that a side had made, an undo ended in an AssertionError. What it took in is a side again."""
+    third = Machine(tmp_path / "third", "third-00000003")
+    here.create("chat", said("a"))
+    for machine in (there, third):
+        exchange(here, machine)
+    for machine, text in ((here, "h"), (there, "t"), (third, "3")):
+        machine.change("chat", text)
+    exchange(there, third)
+    (one, other) = there.names()
+    there.manager().branches.merge(other, one)
+    assert len(there.read("chat")) == 3
+    exchange(here, there)
+    (into,) = (name for name in here.names() if "h" in here.read(name))
+    (source,) = set(here.names()) - {into}
+    report = here.manager().branches.merge(source, into)
+    history = here.manager().history(report.name)
+    theirs = next(entry for entry in history if entry.kind == "merge" and entry.side)
+    history.restore(theirs.id)
+    assert sorted(here.read(report.name)) == ["3", "a", "t"]
+    history.undo()
+    assert sorted(map(here.read, here.names())) == [["a", "3"], ["a", "t"]]
+
+
 def test_a_side_that_has_not_arrived(here: Machine) -> None:
     """What was taken in is missing: one entry says so, and what the session was itself comes after it."""
     here.create("chat", said("a"))

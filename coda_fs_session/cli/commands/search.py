@@ -25,7 +25,6 @@ _ALSO = 3
     "search",
     "coda-session search 'warm in March'",
     "coda-session search Oman -r assistant --json",
-    "coda-session search -- '->'",
 )
 @click.argument("words", nargs=-1, required=True, metavar="TEXT...")
 @click.option(
@@ -50,7 +49,8 @@ def command(
 ) -> None:
     """Find messages that have all words of a text, in every session; the best first.
 
-    Words in double quotes must follow each other. A message that branches share is there once.
+    Words in double quotes must follow each other. A message that branches share is there once. What begins with a dash
+    comes after two: `search -- '->'`.
     """
     run: Run = context.obj
     out, now = run.out, datetime.now()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from ...errors import SessionNotFoundError, SessionTooLargeError
 from ...format.generations import Generation, Picked, TakenIn
 from ...format.names import origins, session_key
 from ...format.records import Stamped
-from ..ancestry.ancestors import covers
+from ..ancestry.ancestors import covers, states_taken_in
 from ..ancestry.lineage import UndecidedError
 from ..ancestry.merges import frozen
 from ..ancestry.shown import latest
@@ -206,11 +207,12 @@ def _frozen(head: State, taken: TakenIn) -> State:
 
 
 def _before(head: State, generation: Generation) -> State:
-    """Return the state that a generation began after."""
-    newer, link = head.header.generation, head.header.commit
-    while link is not None:
-        commit = head.messages.objects.commit(link)
-        if newer == generation != commit.generation:
-            return head.at_commit(link, commit)
-        newer, link = commit.generation, commit.previous
+    """Return the state that a generation began after, of a head or of what merges took in."""
+    for state in chain([head], states_taken_in(head)):
+        newer, link = state.header.generation, state.header.commit
+        while link is not None:
+            commit = head.messages.objects.commit(link)
+            if newer == generation != commit.generation:
+                return state.at_commit(link, commit)
+            newer, link = commit.generation, commit.previous
     raise AssertionError("a merge freezes the state before it")
