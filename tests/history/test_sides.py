@@ -112,7 +112,7 @@ def test_a_side_of_a_side(here: Machine, there: Machine, derived: str) -> None:
 
 
 def test_a_merge_of_a_side_is_taken_back(tmp_path: Path, here: Machine, there: Machine) -> None:
-    """Bug: back at a merge that a side had made, an undo ended in an AssertionError. What it took in is a side again."""
+    """Bug: back at a merge that a side had made, undo ended in an AssertionError. What that took in is one again."""
     third = Machine(tmp_path / "third", "third-00000003")
     here.create("chat", said("a"))
     for machine in (there, third):
