@@ -210,10 +210,12 @@ def test_what_is_finished_after_a_kill_survives_a_crash(
     store: Store, work: str, seed: int, is_tried: Callable[[int], bool]
 ) -> None:
     """What a process had no time to sync is made durable by the one that finishes it, before that forgets the plan."""
-    after, moments = store.after(WORKS[work]), _moments(store, work)
+    after = store.after(WORKS[work])
     model, files = Disk(store.disk), Recorder(store.disk)
     with store.opened(files) as manager:
         WORKS[work](manager)
+    # Of these very calls: another run may make one more, or one less, before the plan is there.
+    moments = _planned(files)
     found = []
     for made, call in enumerate(files.calls[: moments.stop], start=1):
         model.apply(call)
@@ -238,6 +240,11 @@ def _moments(store: Store, work: str) -> range:
     with store.opened(files) as manager:
         WORKS[work](manager)
     store.put(store.start)
+    return _planned(files)
+
+
+def _planned(files: Recorder) -> range:
+    """Return the numbers of the calls at which the plan is there."""
     first = next(number for number, call in enumerate(files.calls) if call.target.endswith("/plan"))
     last = next(number for number, call in enumerate(files.calls) if call.path.endswith("/plan"))
     return range(first + 1, last + 1)
