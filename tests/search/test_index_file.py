@@ -19,7 +19,8 @@ import pytest
 from storekit import Opener, fill, message, open_store, say
 
 from coda_fs_session import SearchPlace, Session, SessionManager, SessionWarning
-from coda_fs_session.repo.search import database, gathering
+from coda_fs_session.repo.search import database, finding, gathering
+from coda_fs_session.repo.search.said import Said, said
 from coda_fs_session.repo.search.tables import Tables
 
 COUNT = 40
@@ -371,3 +372,18 @@ def test_an_index_that_says_what_is_not_so(store: Path) -> None:
         assert not manager.search("zebra")
         for hit in manager.search('"message 7"'):
             assert hit.snippet == "message 7"
+
+
+def test_no_more_are_confirmed_than_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where signs have to be looked at, and the index has more, so many messages are read as are asked for."""
+    read: list[bytes] = []
+
+    def reading(line: bytes) -> Said:
+        read.append(line)
+        return said(line)
+
+    with open_store(tmp_path / "store") as manager:
+        messages = [{"role": "user", "content": f"planet->{number}"} for number in range(COUNT)]
+        manager.save_session(Session("chat", messages))
+        monkeypatch.setattr(finding, "said", reading)
+        assert (len(manager.search("planet->", limit=3)), len(read)) == (3, 3)

@@ -184,7 +184,8 @@ class Finding:
     def add(self, found: Iterator[Candidates], *, as_prefix: bool) -> None:
         for some in found:
             for group in some.groups:
-                self._add(group, as_prefix=as_prefix)
+                if self.is_short or some.are_last:
+                    self._add(group, as_prefix=as_prefix)
             if not self.is_short and not some.are_last:
                 # Nobody asked for more.
                 self._is_counted = False
