@@ -41,10 +41,13 @@ PIECES = [
 @pytest.mark.parametrize("most", [folding._MOST_RUNS, 2])
 def test_pieces_are_folded_as_the_whole_is(monkeypatch: pytest.MonkeyPatch, seed: int, most: int) -> None:
     """Accents after ASCII, what is gone between two characters, long runs and short ones; with room for few, too."""
+    known = (folding._FOLDED, folding._SPREAD)
+    for each in known:
+        each.clear()
     monkeypatch.setattr(folding, "_MOST_RUNS", most)
     rng = random.Random(seed)
     for _ in range(3000):
         text = "".join(rng.choices(PIECES, k=rng.choice((1, 2, 3, 5, 8, 40))))
         assert folded(text) == fold(text), ascii(text)
         assert words(folded(indexed(text)[0])) == words(folded(text)), ascii(text)
-    assert len(folding._FOLDED) <= folding._MOST_RUNS or most == 2
+    assert all(0 < len(each) <= most and max(map(len, each)) <= folding._LONGEST_RUN for each in known)
