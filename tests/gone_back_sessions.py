@@ -100,29 +100,31 @@ class GoneBackSessions(ListedSessions):
         if manager is None:
             return
         ours, theirs = (by_number(self.stored[name].messages) for name in (into, source))
+        may_be_sides = self._may_be_sides(manager, source, into)
         report = manager.branches.merge(source, into, strategy=strategy)
         found = by_number(self.fresh_manager().load_session(into).get_messages())
         assert report.name == into
         assert ours & theirs <= found <= ours | theirs
         assert (report.added, report.removed) == (len(found - ours), len(ours - found))
-        if self._keeps(manager, source, into):
+        if source not in manager:
+            assert may_be_sides
+            del self.stored[source]
+            self.open = [each for each in self.open if each.session.name != source]
+        else:
             again = manager.branches.merge(source, into)
             assert (again.added, again.removed) == (0, 0)
             # What is open of it shows what others had saved to it.
             self._follow(which, manager, source, source, same=True)
         self._follow(which, manager, into, into, same=not report.added and not report.removed)
 
-    def _keeps(self, manager: SessionManager, source: str, into: str) -> bool:
-        """Tell whether a session that was merged is still there."""
-        if source in manager:
-            return True
-        # One that has a name which the other one had before is one with it.
+    def _may_be_sides(self, manager: SessionManager, source: str, into: str) -> bool:
+        """Tell whether one session may have been one with another: that had its name, and both began with one message.
+
+        Then nothing tells them from sides of one session, and a merge takes one in.
+        """
         head = resolve(manager._storage.repo, into).head  # type: ignore[attr-defined]
         assert head is not None
-        assert source in head.header.former_names
-        del self.stored[source]
-        self.open = [each for each in self.open if each.session.name != source]
-        return False
+        return source in head.header.former_names and first_of(manager, source) == first_of(manager, into) is not None
 
     @rule(source=names, into=names, which=places, taken=st.lists(places, max_size=3))
     def cherry_pick(self, source: str, into: str, which: int, taken: list[int]) -> None:
@@ -194,6 +196,13 @@ class GoneBackSessions(ListedSessions):
         gone = [each for each in self.open if each.manager == which and each.session.name in (before, name)]
         self.open = [each for each in self.open if each not in gone]
         return self.opened(which, session)
+
+
+def first_of(manager: SessionManager, name: str) -> str | None:
+    """Return the first message that a session ever had, None where it had none."""
+    history = manager.history(name)
+    had = [entry.id for entry in history if entry.messages and not entry.side]
+    return text(history.at(had[-1]).get_messages()[0]) if had else None
 
 
 def by_number(found: list[dict[str, Any]]) -> set[tuple[str, int]]:
