@@ -63,7 +63,9 @@ def compare_and_swap(lab: Lab) -> Row:
         contenders[f"plain save, {name}"] = saver(lab, ours, session)
         contenders[f"compare and swap, {name}"] = swapper(lab, ours, session)
     results = milliseconds(interleave(contenders, lab.rounds(200)))
-    checks = [ratio(results, f"compare and swap, {name}", f"plain save, {name}") for name in ("files", "sqlite")]
+    checks = [
+        ratio(results, f"compare and swap, {name}", f"plain save, {name}", must=1.5) for name in ("files", "sqlite")
+    ]
     return Row(f"save of one message if the session of {lab.scale.medium:,} is as expected", results, checks)
 
 
