@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from urllib.parse import quote
 
 from ..backends.sqlite.unchanged import open_unchanged, see
 from ..errors import ExportError, StoreError
-from ..process.system import path_in_uri
+from ..process.sqlite_files import checked, connected
 from .outside import open_outside, write_outside
 
 _PATIENCE = 5.0
@@ -54,11 +53,4 @@ def opened_outside(path: str) -> Iterator[tuple[sqlite3.Connection, Callable[[],
 
 
 def _connect(path: str, mode: str) -> sqlite3.Connection:
-    address = f"file://{quote(os.fsencode(path_in_uri(os.path.abspath(path))))}?mode={mode}"
-    connection = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return checked(connected(path, mode, _PATIENCE, sqlite3.Connection))
