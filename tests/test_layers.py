@@ -148,7 +148,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("interchange.writers", "manager.branches", "manager.core"),
     ),
     # It looks at the databases of others as a store that is read only looks at its own.
-    "manager.databases": ("errors", "process.system", "backends.sqlite.unchanged", "manager.outside"),
+    "manager.databases": ("errors", "process.sqlite_files", "backends.sqlite.unchanged", "manager.outside"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     # The manager once more, for event loops: nothing looks at it.

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from . import claude_lines, codex_items
-from .fields import Fields, Keep, call, content_of, message, text_part
+from .fields import Fields, Keep, as_text, call, content_of, message, text_part
 from .times import stamp
 from .tree import Message
 
@@ -146,7 +146,7 @@ def _gemini(content: Record, keep: Keep) -> list[Message]:
             calls.append(made | ({"source": fields.rest()} if fields.rest() and keep != "none" else {}))
         elif isinstance(answered, dict):
             said = answered.get("response")
-            text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+            text = as_text(said)
             name = str(answered.get("name") or "")
             results.append(message("tool", text, tool_call_id=str(answered.get("id") or name), name=name))
         elif fields.look("thought") is True:

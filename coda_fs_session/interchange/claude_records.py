@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 from .fields import Fields, text_part
-from .restoring import merged, rest_of
+from .restoring import arguments_of, data_of, merged, rest_of
 from .tree import Message
 
 BLOCKS = "content_is_blocks"
 """What `source` says of a message whose content was a list of one text, where most have the text alone."""
-_DATA = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 
 Line = dict[str, Any]
 
@@ -93,12 +90,8 @@ def _of_answer(said: Message) -> list[Any]:
     made += _parts(said.get("content"))
     for each in said.get("tool_calls") or ():
         fields = Fields(each)
-        arguments, source = fields.look("function", "arguments"), fields.look("source")
-        try:
-            value = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except ValueError:
-            value = arguments
-        block = {"type": "tool_use", "id": fields.look("id"), "name": fields.look("function", "name"), "input": value}
+        source, named = fields.look("source"), {"id": fields.look("id"), "name": fields.look("function", "name")}
+        block = {"type": "tool_use", **named, "input": arguments_of(each)}
         made.append(block | (source if isinstance(source, dict) else {}))
     return made
 
@@ -114,10 +107,8 @@ def _block(part: Any) -> Any:
     for kind, key, name in (("image", "image_url", "url"), ("document", "file", "file_data")):
         url = fields.look(key, name)
         if isinstance(url, str) and fields.look("type") in (key, "file"):
-            match = _DATA.match(url)
-            data = (
-                {"type": "base64", "media_type": match[1], "data": match[2]} if match else {"type": "url", "url": url}
-            )
+            own = data_of(url)
+            data = {"type": "base64", "media_type": own[0], "data": own[1]} if own else {"type": "url", "url": url}
             rest = {name: value for name, value in fields.record.items() if name not in ("type", key)}
             return {"type": kind, "source": data, **rest}
     return part

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from .fields import Fields, Keep, call, content_of, free_call, message, strings, text_part
+from .fields import Fields, Keep, as_text, call, content_of, free_call, message, strings, text_part
 from .times import stamp as stamp_of
 from .tree import Message
 
@@ -72,7 +72,7 @@ def _part(part: Any) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": part["image_url"], **rest}}
     if isinstance(part, dict):
         return dict(part)
-    return text_part(part if isinstance(part, str) else json.dumps(part, ensure_ascii=False))
+    return text_part(as_text(part))
 
 
 def _message(fields: Fields, _name: str) -> dict[str, Any]:

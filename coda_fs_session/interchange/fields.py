@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any, Literal
 
@@ -98,6 +99,11 @@ def free_call(identity: str, name: str, text: str) -> dict[str, Any]:
 def text_part(text: str) -> dict[str, Any]:
     """Return a text among the parts of a message."""
     return {"type": "text", "text": text}
+
+
+def as_text(value: Any) -> str:
+    """Return a text as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def content_of(parts: list[dict[str, Any]]) -> Any:

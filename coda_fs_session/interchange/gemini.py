@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .fields import Fields, Keep, call, content_of, message, text_part
+from .fields import Fields, Keep, as_text, call, content_of, message, text_part
 from .parsing import elements
 from .parsing import lines as read_lines
 from .skipping import Skips, nothing
@@ -154,7 +154,7 @@ def _results(name: str, place: int, each: dict[str, Any], stamp: str | None, kee
         if isinstance(response, dict) and len(response) == 1:
             response = next(iter(response.values()))
         if response is not None:
-            texts.append(response if isinstance(response, str) else json.dumps(response, ensure_ascii=False))
+            texts.append(as_text(response))
     error = True if each.get("status") == "error" else None
     identity = _id(name, place, each)
     return [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .fields import Fields, Keep, call, content_of, left_out, message, text_part
+from .fields import Fields, Keep, as_text, call, content_of, left_out, message, text_part
 from .parsing import elements
 from .parsing import lines as read_lines
 from .skipping import Skips, nothing
@@ -158,7 +157,7 @@ def _content(fields: Fields) -> tuple[list[Record], list[Record]]:
     for block in content if isinstance(content, list) else [] if content is None else [content]:
         kind = block.get("type") if isinstance(block, dict) else None
         if not isinstance(block, dict):
-            parts.append(text_part(block if isinstance(block, str) else json.dumps(block, ensure_ascii=False)))
+            parts.append(text_part(as_text(block)))
         elif kind in ("tool_use", "tool_call") and block.get("id") in called:
             continue
         elif kind in ("thinking", "reasoning"):
@@ -180,7 +179,7 @@ def _calls(fields: Fields, name: str) -> list[Record]:
             inner = Fields(each)
             inner.take("type")
             arguments = inner.take("args")
-            text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            text = as_text(arguments)
             made.append(call(inner.text("id"), inner.text("name"), text))
             rest = {part: value for part, value in inner.rest().items() if value is not None}
             made[-1] |= {"source": rest} if rest else {}

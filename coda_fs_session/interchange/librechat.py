@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .documents import chats
-from .fields import Fields, Keep, call, content_of, message, text_part
+from .fields import Fields, Keep, as_text, call, content_of, message, text_part
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -95,11 +94,11 @@ def messages_of(name: str, said: dict[str, Any], keep: Keep) -> list[Message]:
         elif kind == "tool_call" and isinstance(value, dict):
             identity = str(value.get("id") or f"{name}:{place}")
             arguments = value.get("args", "")
-            arguments = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            arguments = as_text(arguments)
             calls.append(call(identity, str(value.get("name") or ""), arguments))
             if value.get("output") is not None:
                 output = value["output"]
-                words = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+                words = as_text(output)
                 results.append((identity, str(value.get("name") or ""), words))
         elif isinstance(block, dict):
             parts.append(dict(block))

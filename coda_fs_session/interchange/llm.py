@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import llm_responses
 from .databases import Database, Row, json_of, opened
-from .fields import Fields, Keep, call, content_of, left_out, message, text_part
+from .fields import Fields, Keep, as_text, call, content_of, left_out, message, text_part
 from .llm_responses import Attachments, model_and_usage, utc
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
@@ -142,7 +141,7 @@ class _Threads:
                 reasoning.append(({"text": text} if text else {}) | fields.rest())
             elif kind == "tool_call":
                 arguments = fields.take("arguments")
-                said = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+                said = as_text(arguments)
                 calls.append(call(fields.text("tool_call_id"), fields.text("name"), said))
                 if fields.rest() and keep != "none":
                     calls[-1]["source"] = fields.rest()
@@ -176,7 +175,7 @@ class _Threads:
         output = fields.take("output") or ""
         failed = fields.look("exception") if output else fields.take("exception")
         given = fields.take("attachments")
-        content = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+        content = as_text(output)
         parts = [self._given.part(each.get("id")) for each in given or () if isinstance(each, dict)]
         return message(
             "tool",

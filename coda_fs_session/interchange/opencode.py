@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .databases import Database, Row, is_database, json_of, opened
-from .fields import Fields, Keep, base_name, call, content_of, left_out, message, text_part
+from .fields import Fields, Keep, as_text, base_name, call, content_of, left_out, message, text_part
 from .parsing import parsed
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
@@ -130,7 +130,7 @@ def _of_rows(database: Database, name: str, row: Row, place: str, problems: list
 def _made(session: _Session, keep: Keep) -> Iterator[MessageTree]:
     tree = MessageTree(NAME, "")
     messages = session.messages
-    for orphan in session.parts.keys() - messages.keys():
+    for orphan in sorted(session.parts.keys() - messages.keys()):
         tree.notes.append(f"parts of message {orphan} were left out: it is not there itself")
     _describe(tree, session.about, messages, keep)
     left = Counter[str]()
@@ -235,7 +235,7 @@ def _tool(name: str, identity: str, part: Record, keep: Keep) -> tuple[Record, l
     said = output if output is not None else error
     if said is None:
         return made | ({} if keep == "none" else {"source": fields.rest()}), []
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    text = as_text(said)
     failed = True if output is None else None
     result = message(*("tool", text, fields), keep=keep, tool_call_id=identity, name=tool, is_error=failed, id=name)
     return made, [result]

@@ -104,11 +104,8 @@ def _add(forks: dict[bytes, _Fork], session: Session, *, tagged: bool) -> None:
 
 def _chosen(one: _Side, other: _Side, prefer: str) -> tuple[_Side, _Side] | None:
     mine, its = (
-        (one.longest, other.longest)
-        if prefer == "continued"
-        else (one.current, other.current)
-        if prefer == "current"
-        else (one.tagged, other.tagged)
+        side.longest if prefer == "continued" else side.current if prefer == "current" else side.tagged
+        for side in (one, other)
     )
     return None if mine == its else (one, other) if mine > its else (other, one)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 from .fields import Fields, Keep, base_name, call, content_of, left_out, message, strings, text_part
 from .parsing import lines as read_lines
-from .restoring import keep_whole, merged, rest_of, restored
+from .restoring import arguments_of, data_of, keep_whole, merged, rest_of, restored
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
@@ -22,7 +21,6 @@ _ROLES = {"toolResult": "tool", "bashExecution": "tool"}
 _SUMMARIES = ("compaction", "branch_summary")
 _TALK = ("user", "assistant")
 _RAN = "bashExecution"
-_DATA = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 _IS_TEXT = "content_is_text"
 """What `source` says of a message whose content was no list of blocks."""
 
@@ -233,18 +231,12 @@ def _blocks(said: Message) -> list[Any]:
         made.append({"type": "thinking", "thinking": thought.get("text", ""), **signature, **rest})
     content = said.get("content")
     for part in [text_part(content)] if isinstance(content, str) else content or ():
-        url = Fields(part).look("image_url", "url")
-        match = _DATA.match(url) if isinstance(url, str) else None
-        made.append({"type": "image", "data": match[2], "mimeType": match[1]} if match else part)
+        own = data_of(Fields(part).look("image_url", "url"))
+        made.append({"type": "image", "data": own[1], "mimeType": own[0]} if own else part)
     for each in said.get("tool_calls") or ():
         fields = Fields(each)
-        arguments = fields.look("function", "arguments")
-        try:
-            value = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except ValueError:
-            value = arguments
         about = fields.look("source")
-        named = {"id": fields.look("id"), "name": fields.look("function", "name"), "arguments": value}
+        named = {"id": fields.look("id"), "name": fields.look("function", "name"), "arguments": arguments_of(each)}
         made.append({"type": "toolCall", **named, **(about if isinstance(about, dict) else {})})
     return made
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
-from .fields import Keep
+from .fields import Fields, Keep
 from .tree import Message
 
 Record = dict[str, Any]
 Restore = Callable[[list[Message]], Any]
 WHOLE = "record"
 """The key of `source` under which a record stands that its messages do not say all of."""
+
+_DATA = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 
 
 def keep_whole(made: list[Message], record: Any, restore: Restore, keep: Keep) -> list[Message]:
@@ -53,3 +57,18 @@ def merged(record: Record, more: Record) -> Record:
         else:
             made.setdefault(key, value)
     return made
+
+
+def data_of(url: Any) -> tuple[str, str] | None:
+    """Return the type and the base64 of what a URL has in itself; None where it has nothing."""
+    match = _DATA.match(url) if isinstance(url, str) else None
+    return None if match is None else (match[1], match[2])
+
+
+def arguments_of(call: Any) -> Any:
+    """Return the value that the arguments of a call are as JSON; what is none stays as it is."""
+    arguments = Fields(call).look("function", "arguments")
+    try:
+        return json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return arguments

@@ -210,11 +210,11 @@ class _Zstandard:
 
     def __init__(self, outer: IO[bytes]) -> None:
         self._outer = outer
-        self._rest = self._data = b""
+        self._rest, self._data = b"", BytesIO()
         self._frame: zstandard.ZstdDecompressionObj | None = None
 
     def read(self, size: int, /) -> bytes:
-        while not self._data:
+        while not (data := self._data.read(size)):
             # Little at a time: a byte may stand for 32 kB.
             piece = self._rest or self._outer.read(_PIECE)
             if not piece:
@@ -222,10 +222,9 @@ class _Zstandard:
                     raise EOFError("it is cut")
                 break
             frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._data = frame.decompress(piece)
+            self._data = BytesIO(frame.decompress(piece))
             self._rest = frame.unused_data
             self._frame = None if frame.eof else frame
-        data, self._data = self._data[:size], self._data[size:]
         return data
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -235,7 +234,7 @@ class _Zstandard:
         return False
 
     def close(self) -> None:
-        self._data = self._rest = b""
+        self._rest, self._data = b"", BytesIO()
 
 
 def _unpacked(file: SourceFile, unpack: Callable[[IO[bytes]], _Inner]) -> IO[bytes]:

@@ -8,34 +8,39 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from urllib.parse import quote
 
 from ..backends.sqlite.unchanged import open_unchanged, see
 from ..errors import ExportError, StoreError
-from ..process.system import path_in_uri
+from ..process.sqlite_files import checked, connected
 from .outside import open_outside, write_outside
 
 _PATIENCE = 5.0
 _STEP = 1024 * 1024
+_COPIED = ("", "-wal")
 
 
 @contextmanager
 def opened_outside(path: str) -> Iterator[tuple[sqlite3.Connection, Callable[[], None]]]:
     """Open a database to read it, and give with it what tells, by an ExportError, that it was changed meanwhile.
 
-    Where its log can only be read by making a file beside it, both are copied: then nobody has it open.
+    Where its log can only be read by making a file beside it, both are copied: then nobody has it open. Whether
+    somebody had is looked at afterwards.
 
     Raises:
         sqlite3.Error: it cannot be opened.
+        ExportError: it was changed while it was copied.
     """
     try:
         connection, seen = open_unchanged(path, lambda mode: _connect(path, mode))
     except StoreError:
         with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
             copy = os.path.join(folder, "copy")
-            for ending in ("", "-wal"):
+            before = [see(path + ending) for ending in _COPIED]
+            for ending in _COPIED:
                 with open_outside(path + ending) as stream:
                     write_outside(copy + ending, iter(partial(stream.read, _STEP), b""), overwrite=False)
+            if [see(path + ending) for ending in _COPIED] != before:
+                raise _changed(path) from None
             connection = _connect(copy, "rw")
             try:
                 yield connection, lambda: None
@@ -45,7 +50,7 @@ def opened_outside(path: str) -> Iterator[tuple[sqlite3.Connection, Callable[[],
 
     def check() -> None:
         if seen is not None and see(path) != seen:
-            raise ExportError("was changed while it was read: import it again", path)
+            raise _changed(path)
 
     try:
         yield connection, check
@@ -53,12 +58,9 @@ def opened_outside(path: str) -> Iterator[tuple[sqlite3.Connection, Callable[[],
         connection.close()
 
 
+def _changed(path: str) -> ExportError:
+    return ExportError("was changed while it was read: import it again", path)
+
+
 def _connect(path: str, mode: str) -> sqlite3.Connection:
-    address = f"file://{quote(os.fsencode(path_in_uri(os.path.abspath(path))))}?mode={mode}"
-    connection = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return checked(connected(path, mode, _PATIENCE, sqlite3.Connection))

@@ -68,6 +68,8 @@ class Importer:
         self._noted: dict[str, str] = {}
         self._made: dict[str, int] = {}
         self._raw: dict[str, int] = {}
+        # By `progress`: it ends the import, also where a reader was at work.
+        self._raised: Exception | None = None
         self._finished: list[tuple[Format, list[Member], int]] = []
 
     def run(self, paths: list[str | os.PathLike[str]]) -> ImportReport:
@@ -119,7 +121,7 @@ class Importer:
                     tree = next(trees, None)
                     split = [] if tree is None else branches(tree)
                 except Exception as error:
-                    self.report.unreadable.append(_problem(unit[0][0], error))
+                    self._unread(_problem(unit[0][0], error))
                     break
                 if tree is None:
                     break
@@ -127,7 +129,7 @@ class Importer:
                     yield self._bring(tree, split)
                 except OSError as error:
                     # Of the folder for assets: those of the store are no OSError.
-                    self.report.unreadable.append(str(error))
+                    self._unread(str(error))
                     break
             self.report.notes += problems
             if len(self.report.unreadable) == failed:
@@ -234,8 +236,19 @@ class Importer:
             write_outside(path, [data], overwrite=False)
 
     def _tell(self) -> None:
-        if self._progress is not None:
+        if self._progress is None:
+            return
+        try:
             self._progress(self.report)
+        except Exception as error:
+            self._raised = error
+            raise
+
+    def _unread(self, told: str) -> None:
+        """Tell of what was not read, unless it was `progress` that failed."""
+        if self._raised is not None:
+            raise self._raised
+        self.report.unreadable.append(told)
 
 
 def _problem(file: SourceFile, error: Exception) -> str:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from storekit import open_store
@@ -107,6 +108,30 @@ def test_a_database_that_is_changed_meanwhile(
     assert "import it again" in report.unreadable[0]
     assert manager.list_sessions() == []
     monkeypatch.undo()
+    assert manager.import_sessions(path).messages == 4
+
+
+def test_a_log_that_is_changed_while_it_is_copied(
+    manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copies may be of two moments: they are not believed."""
+    monkeypatch.setattr(unchanged, "_CLOSING_SECONDS", 0.05)
+    connection = with_log(tmp_path / "in" / "logs.db")
+    insert(connection, TWO)
+    (tmp_path / "copy").mkdir()
+    for name in ("logs.db", "logs.db-wal"):
+        shutil.copy(tmp_path / "in" / name, tmp_path / "copy" / name)
+    connection.close()
+    write, path = databases.write_outside, tmp_path / "copy" / "logs.db"
+
+    def written(*given: Any, **options: Any) -> Path:
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+        return write(*given, **options)
+
+    monkeypatch.setattr(databases, "write_outside", written)
+    assert "import it again" in manager.import_sessions(path).unreadable[0]
+    assert manager.list_sessions() == []
+    monkeypatch.setattr(databases, "write_outside", write)
     assert manager.import_sessions(path).messages == 4
 
 

@@ -87,10 +87,10 @@ def test_own_json_of_what_was_deleted(manager: SessionManager, tmp_path: Path) -
     assert manager.import_sessions(path).new == 1
     manager.delete_session("holiday")
     assert manager.import_sessions(path).new == 0
-    path.write_bytes(path.read_bytes() + b" ")
+    path.write_bytes(path.read_bytes().replace(b"sun", b"moon"))
     assert manager.import_sessions(path).new == 0
     assert manager.import_sessions(path, again=True).new == 1
-    assert manager.load_session("holiday").messages[0]["content"] == "sun"
+    assert manager.load_session("holiday").messages[0]["content"] == "moon"
 
 
 def test_lines_of_openai(manager: SessionManager, tmp_path: Path) -> None:
@@ -149,6 +149,21 @@ def test_a_reader_that_fails(manager: SessionManager, tmp_path: Path, monkeypatc
             report = manager.import_sessions(tmp_path / "in", again=True)
         assert any("mistake" in each and "ZeroDivisionError" in each for each in report.unreadable), part
         assert said(manager) == {("u1",)}
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("gone"), KeyError("gone")])
+def test_progress_that_fails(error: Exception, manager: SessionManager, tmp_path: Path) -> None:
+    """Its error ends the import, at what is new and at what was passed over: it once passed for one of the file."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    path = put(tmp_path, "c.json", chatgpt({"u1": None, "a1": "u1"}))
+    for more in (b"", b" "):
+        path.write_bytes(path.read_bytes() + more)
+        with pytest.raises(type(error), match="gone"):
+            manager.import_sessions(path, progress=fail)
+        manager.import_sessions(path)
 
 
 def test_names_that_are_none(manager: SessionManager, tmp_path: Path) -> None:
@@ -246,6 +261,10 @@ def test_what_the_source_took_out(manager: SessionManager, tmp_path: Path) -> No
     path.write_bytes(chatgpt({"u1": None, "a9": "u1", "u2": "a9"}))
     manager.import_sessions(path)
     assert said(manager) == {("u1", "a0", "a1", "u2"), ("u1", "a9", "u2")}
+    # All of them, in another order.
+    path.write_bytes(chatgpt({"u1": None, "a1": "u1", "a0": "a1", "u2": "a0"}))
+    manager.import_sessions(path)
+    assert said(manager) == {("u1", "a0", "a1", "u2"), ("u1", "a9", "u2"), ("u1", "a1", "a0", "u2")}
 
 
 def test_what_a_source_without_ids_took_out(manager: SessionManager, tmp_path: Path) -> None:

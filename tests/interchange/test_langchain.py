@@ -91,6 +91,13 @@ def test_lists_that_begin_alike() -> None:
         assert len(problems) == 1
 
 
+def test_lists_of_one_system() -> None:
+    """What the system was told makes no conversation: those of other prompts are others."""
+    lists = [[DICTS[0], {"type": "human", "data": {"content": text}}] for text in ("One", "Two")]
+    trees, _ = read_all({"a.json": json.dumps(lists).encode()})
+    assert [whole(tree)[0][-1]["content"] for tree in trees] == ["One", "Two"]
+
+
 def test_an_import(tmp_path: Path) -> None:
     """A history that goes on adds what is new."""
     with open_store(tmp_path / "store") as manager:

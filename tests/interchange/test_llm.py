@@ -89,6 +89,22 @@ def test_parts() -> None:
     assert [note for note in tree.notes if "message a2" in note]
 
 
+def test_results_beside_a_text() -> None:
+    """Results of tools come before what a user said of them, and after the text of an answer that has some."""
+    tables: Tables = THREADS | {
+        "threads": [thread("t1", "a1")],
+        "messages": [message("u1", None, "user"), message("a1", "u1", "assistant")],
+        "parts": [
+            each
+            for name in ("u1", "a1")
+            for each in (part(name, 0, "text", name), part(name, 1, "tool_result", None, output="found"))
+        ],
+        "turns": [turn("r1", "t1", "a1")],
+    }
+    (tree,) = read(database(tables), "logs.db")
+    assert [each["content"] for each in whole(tree)[0]] == ["found", "u1", "a1", "found"]
+
+
 RESPONSES: Tables = {
     "conversations": [{"id": "t1", "name": "Old", "model": "m"}],
     "responses": [

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
-from urllib.parse import quote
 
 from ...errors import StoreError, under_way
 from ...process.interrupts import give_up
-from ...process.system import path_in_uri
+from ...process.sqlite_files import checked, connected
 from ...process.uncopied import Uncopied
 from ..disk.descriptors import give_back
 from ..disk.files import wrong_kind
@@ -245,24 +244,10 @@ class Connections(Uncopied):
         return _sharing.open_to_read(connect) if mode == SHARING else connect()
 
     def _open_checked(self, mode: str) -> Connection:
-        connection = self._open_file(mode)
-        try:
-            connection.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+        return checked(self._open_file(mode))
 
     def _open_file(self, mode: str) -> Connection:
-        # Never "rwc": looking makes no file.
-        connection = sqlite3.connect(
-            f"file://{quote(os.fsencode(path_in_uri(os.path.abspath(self._path))))}?mode={mode}",
-            uri=True,
-            timeout=self._patience,
-            factory=Connection,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = connected(self._path, mode, self._patience, Connection)
         connection.text_factory = _text
         return connection
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
-from urllib.parse import quote
 
 from ...backends.base import MachineState
-from ...process.system import path_in_uri
+from ...process.sqlite_files import connected
 from .tables import DamagedTablesError, Tables
 
 FILE = "search.db"
@@ -97,13 +96,7 @@ class Database:
 
 
 def _connected(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file://{quote(os.fsencode(path_in_uri(os.path.abspath(path))))}?mode=rw",
-        uri=True,
-        timeout=_PATIENCE,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = connected(path, "rw", _PATIENCE, sqlite3.Connection)
     try:
         # Only a database in which nothing is can be told so.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
