@@ -85,3 +85,18 @@ def test_an_error_of_such_a_file_can_be_printed(store: Path) -> None:
         assert manager.load_session("chat").get_messages()
     with open_store(store) as manager:
         assert len(manager.list_sessions()) == 2
+
+
+def test_a_repair_of_such_a_file(store: Path) -> None:
+    """What a repair brings back is no finding that stays, and can be printed. It was once told as left."""
+    path = ref_of(store, "chat")
+    with open_store(store, state_path=f"{store}.elsewhere", replica="elsewhere") as manager:
+        fill(manager, "another", 3)
+    there = path.with_name(f"{LATIN}.jsonl")
+    ref_of(store, "another").rename(there)
+    data = there.read_bytes()
+    there.write_bytes(data[:-20] + b"\0" + data[-19:])
+    with open_store(store) as manager:
+        report = manager.maintenance.repair()
+        assert [str(each).isprintable() for each in report.mended] == [True]
+        assert report.left == ()

@@ -33,9 +33,11 @@ class Column(NamedTuple):
 
 
 def moments(title: str) -> Column:
-    """Return a column of times: how long ago for a person, ISO for a program."""
+    """Return a column of times: how long ago for a person, ISO for a program; one that is not known is None."""
     now = datetime.now()
-    return Column(title, lambda moment: ago(moment, now), iso)
+    return Column(
+        title, lambda moment: ago(moment, now) if moment else "?", lambda moment: iso(moment) if moment else ""
+    )
 
 
 def write_table(out: Output, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:

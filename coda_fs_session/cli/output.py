@@ -78,9 +78,6 @@ class Output:
             return _ON_A_SCREEN if self.terminal and not self.as_json else None
         return number or None
 
-    def bold(self, text: str) -> str:
-        return self._styled(text, "1")
-
     def dim(self, text: str) -> str:
         return self._styled(text, "2")
 

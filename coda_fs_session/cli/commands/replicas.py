@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 
 import click
 
-from ..columns import Column, write_table
+from ..columns import Column, moments, write_table
 from ..run import Run
-from ..times import ago, iso, size
+from ..times import iso, size
 from ..verb import json_options, verb
 
 
@@ -27,13 +26,10 @@ def command(run: Run) -> None:
         for each in found:
             run.out.write_json({**asdict(each), "updated": each.updated and iso(each.updated)})
         return
-    now = datetime.now()
     columns = [
         Column("REPLICA", cut=True),
         Column("OWN"),
-        Column(
-            "CHANGED", lambda moment: ago(moment, now) if moment else "?", lambda moment: iso(moment) if moment else ""
-        ),
+        moments("CHANGED"),
         Column("REFS", "{:,}".format, right=True),
         Column("SIZE", size, right=True),
     ]

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 _ALSO = 3
 
 
-@verb(
-    "search",
-    "coda-session search 'warm in March'",
-    "coda-session search Oman -r assistant --json",
-)
+@verb("search", "coda-session search 'warm in March'", "coda-session search Oman -r assistant --json")
 @click.argument("words", nargs=-1, required=True, metavar="TEXT...")
 @click.option(
     "-n", "number", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="So many; 0: all."

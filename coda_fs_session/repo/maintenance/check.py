@@ -137,7 +137,7 @@ class Check:
         if identity in self.reach.unread:
             yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
         elif identity not in self.reach.nodes and identity not in self.reach.commits:
-            yield from object_rules.wrong_size(self._backend, uses, places)
+            yield from object_rules.wrong_size(uses, places)
 
     def _is_to_be_read(self, identity: ObjectId, places: list[StoredObject]) -> bool:
         """Tell whether an object is to be read that was not read on the way; under another name, only that tells."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import partial
 
+from ...backends.base import RefKey
 from ...errors import StoreError
 from ...format.ids import ObjectId
 from ...format.names import origins, session_key
@@ -27,10 +28,13 @@ _Nodes = dict[ObjectId, list[Entry]]
 def losses(repo: Repository, check: Check) -> Iterator[Lost]:
     """Yield what each session lacks, as it is shown now; reads no message."""
     lost, nodes = check.lost, check.reach.nodes
-    affected = {key: header for key, header in check.headers.items() if any(_lost_in(header.base, nodes, lost))}
+    affected: dict[str, list[RefKey]] = {}
+    for key, header in check.headers.items():
+        if any(_lost_in(header.base, nodes, lost)):
+            affected.setdefault(header.name, []).append(key)
     told: set[str] = set()
-    for name in dict.fromkeys(header.name for header in affected.values()):
-        for label, head in _sessions(repo, name, [key for key in affected if affected[key].name == name]):
+    for name, keys in affected.items():
+        for label, head in _sessions(repo, name, keys):
             places = tuple(_live(_lost_in(head.header.base, nodes, lost), head.start))
             if places and head.key.path not in told:
                 told.add(head.key.path)
@@ -68,7 +72,7 @@ def _let_go(repo: Repository, name: str, check: Check) -> bool:
         return True
 
 
-def _sessions(repo: Repository, name: str, keys: Collection[object]) -> Iterator[tuple[str, State]]:
+def _sessions(repo: Repository, name: str, keys: Collection[RefKey]) -> Iterator[tuple[str, State]]:
     """Yield the sessions of a name; where that cannot be looked up, what its refs say."""
     try:
         found = resolve(repo, name)

@@ -20,15 +20,13 @@ _OF_HISTORY = {"missing": "history-missing", "damaged": "history-damaged"}
 
 def missing_object(backend: Backend, identity: ObjectId, uses: Collection[Use]) -> Iterator[Finding]:
     """Each object that is named is there."""
-    rule = rule_for("missing", uses)
+    rule = _rule("missing", uses)
     yield Finding.of(rule, backend.locate(identity), f"the object is not here: {_needed(uses)}")
 
 
-def unread_object(
-    backend: Backend, identity: ObjectId, uses: Collection[Use], error: StoreError, path: str | None = None
-) -> Iterator[Finding]:
+def unread_object(backend: Backend, identity: ObjectId, uses: Collection[Use], error: StoreError) -> Iterator[Finding]:
     """An object can be read, and is what its name and what names it say."""
-    where = path or backend.locate(identity)
+    where = backend.locate(identity)
     if isinstance(error, ObjectNotYetHereError):
         yield from missing_object(backend, identity, uses)
     elif isinstance(error, StoreFormatError):
@@ -37,18 +35,18 @@ def unread_object(
         yield Finding.of("object-unreadable", where, error)
     elif uses:
         found = f"expected {error.expected}, found {error.actual}" if error.expected is not None else str(error)
-        yield Finding.of(rule_for("damaged", uses), where, f"{found}: {_needed(uses)}")
+        yield Finding.of(_rule("damaged", uses), where, f"{found}: {_needed(uses)}")
     else:
         yield Finding.of("unused-damaged", where, "it is damaged, and nothing names it")
 
 
-def wrong_size(backend: Backend, uses: Collection[Use], places: Sequence[StoredObject]) -> Iterator[Finding]:
+def wrong_size(uses: Collection[Use], places: Sequence[StoredObject]) -> Iterator[Finding]:
     """An object has the size that what names it says, as far as that can be told without reading it."""
     for use in uses:
         named = use.named
         if named.kind != "node" and all(place.plain and place.bytes != named.bytes for place in places):
             what = f"it has {places[0].bytes} bytes, and should have {named.bytes}: {_needed([use])}"
-            yield Finding.of(rule_for("damaged", [use]), places[0].path, what)
+            yield Finding.of(_rule("damaged", [use]), places[0].path, what)
             return
 
 
@@ -162,7 +160,7 @@ def frozen_elsewhere(backend: Backend, reach: Reach) -> Iterator[Finding]:
             yield Finding.of("ref-frozen", backend.locate(identity), "its generation began with another state")
 
 
-def rule_for(what: str, uses: Collection[Use]) -> str:
+def _rule(what: str, uses: Collection[Use]) -> str:
     return (_OF_NOW if any(use.now for use in uses) else _OF_HISTORY)[what]
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from ...backends.base import RefKey
-from ...errors import StoreError
+from ...errors import StoreError, printable
 from ...format.ids import ObjectId
 from ...format.names import key_of_ref, number_of_ref, ref_paths, session_key
 from ...format.refs import parse_ref
@@ -23,7 +23,6 @@ from ..reverts.put_back import put_beside, reconcile_alone, retried
 from ..reverts.verdict import Verdict, compare
 from ..writing.refs import create_free
 from .check import Check, fresh_objects
-from .findings import Finding
 from .losses import let_go, losses
 from .reach import Reach
 from .ref_rules import ReadRef
@@ -53,33 +52,33 @@ class _Repair:
     def __init__(self, repo: Repository, other: Repository | None, *, dry_run: bool, without_lost: bool) -> None:
         self._repo, self._other = repo, other
         self._dry_run, self._without_lost = dry_run, without_lost
+        self._first = Check(repo, full=True)
         self._regained = Regained(repo.backend)
         self._mended: list[Mended] = []
         self._lost: list[Lost] = []
         self._new_refs: list[_NewRef] = []
         self._recorded: list[RefKey] = []
-        self._stand_ins: set[str] = set()
 
     def run(self) -> RepairReport:
-        first = Check(self._repo, full=True)
+        first = self._first
         report = first.run()
         for read in first.damaged:
             self._plan_ref(read)
         last = self._regain(first)
         for identity, where in self._regained.found.items():
-            path = self._repo.backend.locate(identity)
-            self._mended.append(Mended(path, f"the object is brought back from {where}"))
+            self._note(self._repo.backend.locate(identity), f"the object is brought back from {where}")
         if not self._dry_run:
             self._regained.write(self._repo.objects)
             self._write_refs()
         for loss in list(losses(self._repo, last)):
             self._lost.append(let_go(self._repo, loss, last) if self._without_lost and not self._dry_run else loss)
-        left = tuple(each for each in report.findings if each.severity != "note" and not self._is_mended(each))
+        mended = {each.path for each in self._mended}
+        left = tuple(each for each in report.findings if each.severity != "note" and each.path not in mended)
         return RepairReport(tuple(self._mended), tuple(self._lost), left, self._dry_run)
 
-    def _is_mended(self, finding: Finding) -> bool:
-        located = map(self._repo.backend.locate, self._regained.found)
-        return finding.path in self._stand_ins or finding.path in located
+    def _note(self, path: str, what: str) -> None:
+        # As findings have it: which of them stay is told by the paths.
+        self._mended.append(Mended(printable(path), printable(what)))
 
     # Objects
 
@@ -134,9 +133,9 @@ class _Repair:
             with suppress(StoreError):
                 if compare(self._repo, key).verdict is Verdict.DAMAGED:
                     self._recorded.append(key)
-                    self._note_ref(read, "what this machine recorded of it is put into a new file")
+                    self._note(read.path, "what this machine recorded of it is put into a new file")
                     return
-        head = self._head(self._repo, read)
+        head = self._head(read)
         if self._other is not None and self._plan_from_other(self._other, read, head):
             return
         if head is None:
@@ -148,41 +147,41 @@ class _Repair:
             found = salvaged(head, self._repo.backend.read_ref(key).data)
             self._new_refs.append(_NewRef(read, head.name, found.data, ours=True))
             behind = f", and {found.kept} messages from behind the damage" if found.kept else ""
-            self._note_ref(read, f"what is intact of it is put into a new file: {head.count} messages{behind}")
+            self._note(read.path, f"what is intact of it is put into a new file: {head.count} messages{behind}")
             if found.lost or found.uncounted:
                 start = head.start
                 places = tuple(range(each.start - start, each.stop - start) for each in found.lost)
                 self._lost.append(Lost(head.name, read.path, places, "they stood in the lines that are damaged"))
 
-    def _note_ref(self, read: ReadRef, what: str) -> None:
-        self._stand_ins.add(read.path)
-        self._mended.append(Mended(read.path, what))
-
     def _plan_from_other(self, other: Repository, read: ReadRef, head: State | None) -> bool:
         """Take a good ref of the other store in, with the objects that it needs, if it has all that is intact here."""
         key = read.key
-        same = [key] if other.backend.ref_token(key) is not None else []
-        for each in same:
-            with suppress(StoreError, KeyError):
-                snapshot = other.backend.read_ref(each)
-                ref = parse_ref(snapshot.data, other.backend.locate(each))
-                state = State.of(each, snapshot.token, ref, other.objects, other.sizes)
-                if state.damage is not None or (head is not None and not covers(state, head)):
-                    continue
-                reach = Reach(fresh_objects(other))
-                reach.add_ref(ref, read.path)
-                reach.follow()
-                stored = {identity for identity, _ in self._repo.backend.objects()}
-                self._from_other(reach.uses.keys() - stored)
-                self._new_refs.append(_NewRef(read, state.name, snapshot.data[: state.size], ours=False))
-                self._note_ref(read, f"{other.backend.locate(each)} is put into a new file: {state.count} messages")
-                return True
+        if other.backend.ref_token(key) is None:
+            return False
+        with suppress(StoreError, KeyError):
+            path, snapshot = other.backend.locate(key), other.backend.read_ref(key)
+            ref = parse_ref(snapshot.data, path)
+            state = State.of(key, snapshot.token, ref, other.objects, other.sizes)
+            if state.damage is not None or (head is not None and not covers(state, head)):
+                return False
+            reach = Reach(fresh_objects(other))
+            reach.add_ref(ref, read.path)
+            reach.follow()
+            self._from_other(reach.uses.keys() - self._good)
+            self._new_refs.append(_NewRef(read, state.name, snapshot.data[: state.size], ours=False))
+            self._note(read.path, f"{path} is put into a new file: {state.count} messages")
+            return True
         return False
 
-    def _head(self, repo: Repository, read: ReadRef) -> State | None:
+    @cached_property
+    def _good(self) -> set[str]:
+        """The objects that the store has, those excepted that are damaged, needed or not."""
+        return {identity for identity, _ in self._repo.backend.objects()} - self._first.bad
+
+    def _head(self, read: ReadRef) -> State | None:
         if read.ref is not None:
             with suppress(StoreError, KeyError):
-                return repo.read(read.key)
+                return self._repo.read(read.key)
         return None
 
     def _write_refs(self) -> None:

@@ -114,7 +114,7 @@ def among(
             return
         ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
         places = {end: place for place, end in enumerate(ends)}
-        for size in set(wanted.values()):
+        for size in {size for size in wanted.values() if size <= ends[-1]}:
             for start, begin in enumerate(ends):
                 stop = places.get(begin + size)
                 if stop is None or stop == start:
