@@ -47,7 +47,7 @@ class HouseLock(LongLock):
                 try:
                     super().__enter__()
                 except StoreError as error:
-                    if error.__cause__ is None or not isinstance(error.__cause__, TimeoutError):
+                    if not isinstance(error.__cause__, TimeoutError):
                         raise
                     raise StoreError(f"{self._other()}: wait until it is done, or end it", self._path) from error
                 self._has_it = True
