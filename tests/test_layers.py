@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.record": ("backends.keys",),
     "backends.spread": (),
     "backends.wrapper": BASE,
+    "backends.written_refs": BASE,
     "backends.staged": ("errors", "process.", *BASE, "backends.wrapper"),
     "backends.read_only": ("errors", *BASE, "backends.wrapper"),
     "backends.memory": ("errors", "process.", *BASE),
@@ -75,8 +76,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # It stands in for a repository, its backend and its index.
     "repo.writing.trial": (
-        *("backends.base", "backends.wrapper", "repo.content.", "repo.index.", "repo.repository"),
-        "repo.reverts.verdict",
+        *("backends.base", "backends.wrapper", "backends.written_refs", "repo.content.", "repo.index."),
+        *("repo.repository", "repo.reverts.verdict"),
     ),
     "repo.writing.": (
         *("errors", FORMAT, "session.", "storage", "backends.base", "repo.content.", "repo.ancestry."),
@@ -122,7 +123,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
         "repo.events.",
     ),
-    "repo.dry_run": ("backends.base", "repo.reverts.marker", "repo.repository", "repo.storage"),
+    "repo.dry_run": (
+        *("backends.base", "backends.written_refs", "repo.reverts.marker", "repo.repository", "repo.storage"),
+    ),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
         *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run", "repo.events.", "repo.sync."),

@@ -10,19 +10,19 @@ from ..manager.history import History
 from ..manager.manager import SessionManager
 from ..repo.history.entries import HistoryEntry
 from .iterators import ThreadIterator
-from .verbs import Host, verb
+from .verbs import Host, Part, verb
 
 _R = TypeVar("_R")
 
 
-class AsyncHistory:
+class AsyncHistory(Part):
     """What a session was, newest first: ``async for entry in manager.history("trip")``.
 
     Made by `AsyncSessionManager.history`. Each call waits for those about the session that came before.
     """
 
     def __init__(self, manager: Host[SessionManager], name: str) -> None:
-        self._manager = manager
+        super().__init__(manager)
         self._name = name
         self._blocking = manager._blocking.history(name)
 
@@ -38,4 +38,4 @@ class AsyncHistory:
     tags = verb(History.tags)
 
     async def _in_turn(self, work: Callable[[], _R], about: Iterable[object], *, last: bool = False) -> _R:
-        return await self._manager._in_turn(work, [self._name, *about], last=last)
+        return await super()._in_turn(work, [self._name, *about], last=last)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Self, TypeVar
+from typing import Self
 
 from anyio import sleep
 
 from ..manager.manager import SessionManager
 from ..manager.transaction import Transaction
 from ..process.uncopied import Uncopied
-from .verbs import Host, verb
-
-_R = TypeVar("_R")
+from .verbs import Host, Part, verb
 
 
-class AsyncTransaction(Uncopied):
+class AsyncTransaction(Part, Uncopied):
     """What `AsyncSessionManager.transaction` gives to its block: the verbs of `Transaction` as coroutines.
 
     A block that is cancelled, or left by another error, does nothing. At its end all is done in a worker thread; where
@@ -24,7 +21,7 @@ class AsyncTransaction(Uncopied):
     """
 
     def __init__(self, manager: Host[SessionManager]) -> None:
-        self._manager = manager
+        super().__init__(manager)
         self._block: Transaction | None = None
 
     async def __aenter__(self) -> Self:
@@ -57,6 +54,3 @@ class AsyncTransaction(Uncopied):
             # It says that it takes changes in its block alone.
             return Transaction(self._manager._blocking)
         return self._block
-
-    async def _in_turn(self, work: Callable[[], _R], about: Iterable[object], *, last: bool = False) -> _R:
-        return await self._manager._in_turn(work, about, last=last)

@@ -7,6 +7,8 @@ from functools import partial, wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from ..manager.manager import SessionManager
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -20,6 +22,16 @@ class Host(Protocol[_T_co]):
     def _blocking(self) -> _T_co: ...
 
     async def _in_turn(self, work: Callable[[], _R], about: Iterable[object], *, last: bool = ...) -> _R: ...
+
+
+class Part:
+    """Some of a manager's verbs, which wait for the same calls as its own."""
+
+    def __init__(self, manager: Host[SessionManager]) -> None:
+        self._manager = manager
+
+    async def _in_turn(self, work: Callable[[], _R], about: Iterable[object], *, last: bool = False) -> _R:
+        return await self._manager._in_turn(work, about, last=last)
 
 
 def verb(

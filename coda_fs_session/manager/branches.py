@@ -123,7 +123,7 @@ class Branches(Uncopied):
         def act(engine: RepoStorage, one: str, other: str) -> Joined:
             return merge(engine.repo, one, other, strategy)
 
-        return self._tried(source, into, act) if dry_run else self._join(source, into, "merge", act)
+        return self._join(source, into, "merge", act, dry_run=dry_run)
 
     @operation
     def cherry_pick(self, source: str, messages: Iterable[int], into: str, *, dry_run: bool = False) -> MergeReport:
@@ -145,11 +145,18 @@ class Branches(Uncopied):
         def act(engine: RepoStorage, one: str, other: str) -> Joined:
             return pick(engine.repo, one, places, other)
 
-        return self._tried(source, into, act) if dry_run else self._join(source, into, "pick", act)
+        return self._join(source, into, "pick", act, dry_run=dry_run)
 
-    def _join(self, source: str, into: str, what: str, act: Callable[[RepoStorage, str, str], Joined]) -> MergeReport:
-        source, into = _two_names(source, into)
+    def _join(
+        self, source: str, into: str, what: str, act: Callable[[RepoStorage, str, str], Joined], *, dry_run: bool
+    ) -> MergeReport:
+        source, into = checked_name(source), checked_name(into)
+        if source == into:
+            raise ValueError(f"{source!r} cannot be joined with itself: give the names of two sessions")
         core = self._manager
+        if dry_run:
+            engine = dry(self._engine(f"{what} sessions"))
+            return _report(engine, act(engine, core._meant(source), core._meant(into)), "")
         core._refuse_if_read_only(f"{what} sessions")
         core._refuse_in_transaction(f"{what} sessions")
         engine = self._engine(f"{what} sessions")
@@ -178,12 +185,6 @@ class Branches(Uncopied):
             return core._sessions.around(into, around_into)
 
         return core._sessions.around(source, around_both)
-
-    def _tried(self, source: str, into: str, act: Callable[[RepoStorage, str, str], Joined]) -> MergeReport:
-        """Return what joining two sessions would lead to."""
-        source, into = map(self._manager._meant, _two_names(source, into))
-        engine = dry(self._engine("merge sessions"))
-        return _report(engine, act(engine, source, into), "")
 
     def _show(self, opened: list[str]) -> None:
         """Let what is open of sessions show what is stored, and go by the name that it has now."""
@@ -214,13 +215,6 @@ def tree_of_all(storage: SessionStorage, engine: RepoStorage | None) -> Tree:
     if engine is None:
         return tree_of(_known(with_origin(info)) for info in infos)
     return tree_of(_known(info, *_joints(engine.repo, info)) for info in infos)
-
-
-def _two_names(source: str, into: str) -> tuple[str, str]:
-    source, into = checked_name(source), checked_name(into)
-    if source == into:
-        raise ValueError(f"{source!r} cannot be joined with itself: give the names of two sessions")
-    return source, into
 
 
 def _report(engine: RepoStorage, joined: Joined, entry: str) -> MergeReport:

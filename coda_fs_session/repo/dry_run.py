@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import count
 
 from ..backends.base import (
     Backend,
@@ -12,12 +11,11 @@ from ..backends.base import (
     NewObject,
     Place,
     RefKey,
-    RefRefusedError,
     RefTakenError,
     Sign,
-    Snapshot,
     Token,
 )
+from ..backends.written_refs import WrittenRefs
 from .repository import Repository
 from .reverts.marker import Look
 from .storage import RepoStorage
@@ -38,7 +36,7 @@ def dry(storage: RepoStorage, source: RepoStorage | None = None) -> RepoStorage:
     return RepoStorage(Repository(backend, DryState(repo.machine), settings), seen=Look(None, []))
 
 
-class DryBackend(Backend):
+class DryBackend(WrittenRefs):
     """Passes on what reads, and keeps in memory what is written.
 
     It has the verbs and few of the hints: a sync lists everything in any case.
@@ -48,22 +46,19 @@ class DryBackend(Backend):
     """
 
     def __init__(self, inner: Backend, source: Backend | None) -> None:
-        self.capabilities = inner.capabilities
-        self._inner = inner
+        super().__init__(inner)
         self._source = source
         self._sizes: dict[str, int] = {}
         self._objects: dict[str, bytes] = {}
-        self._refs: dict[RefKey, Snapshot] = {}
-        self._serial = count(1)
 
     def prepare(self) -> None:
         return
 
     def place(self) -> Place:
-        return self._inner.place()
+        return self.inner.place()
 
     def locate(self, key: RefKey | str) -> str:
-        return self._inner.locate(key)
+        return self.inner.locate(key)
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
         written = self._objects.get(identity)
@@ -74,7 +69,7 @@ class DryBackend(Backend):
         return self._holder(identity).object_pieces(identity) if written is None else iter((written,))
 
     def _holder(self, identity: str) -> Backend:
-        return self._source if self._source is not None and identity in self._sizes else self._inner
+        return self._source if self._source is not None and identity in self._sizes else self.inner
 
     def put_objects(self, objects: Iterable[NewObject]) -> None:
         for new in objects:
@@ -90,54 +85,24 @@ class DryBackend(Backend):
             self._sizes[identity] = sum(map(len, pieces))
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        yield from {**dict(self._inner.objects()), **self._sizes}.items()
+        yield from {**dict(self.inner.objects()), **self._sizes}.items()
 
     def object_groups(self) -> Iterator[tuple[str, Sign]]:
-        groups = dict(self._inner.object_groups())
+        groups = dict(self.inner.object_groups())
         for identity in self._sizes:
             groups[identity[:2]] = Sign((-next(self._serial),))
         yield from groups.items()
 
     def object_ids(self, group: str) -> Iterator[str]:
-        yield from {*self._inner.object_ids(group), *(each for each in self._sizes if each.startswith(group))}
+        yield from {*self.inner.object_ids(group), *(each for each in self._sizes if each.startswith(group))}
 
     def ref_tokens(self) -> dict[str, Token]:
-        return self._inner.ref_tokens() | {key.path: written.token for key, written in self._refs.items()}
-
-    def ref_token(self, key: RefKey) -> Token | None:
-        written = self._refs.get(key)
-        return self._inner.ref_token(key) if written is None else written.token
-
-    def read_ref(self, key: RefKey) -> Snapshot:
-        written = self._refs.get(key)
-        return self._inner.read_ref(key) if written is None else written
+        return self.inner.ref_tokens() | {key.path: written.token for key, written in self._refs.items()}
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
         if self.ref_token(key) is not None:
             raise RefTakenError(key)
         return self._keep(key, data)
-
-    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        return self._keep(key, self._expected(key, expected) + data)
-
-    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        self._expected(key, expected)
-        return self._keep(key, data)
-
-    def _expected(self, key: RefKey, expected: Token) -> bytes:
-        try:
-            there = self.read_ref(key)
-        except KeyError as error:
-            raise RefRefusedError(key) from error
-        if there.token != expected:
-            raise RefRefusedError(key)
-        return there.data
-
-    def _keep(self, key: RefKey, data: bytes) -> Token:
-        serial = next(self._serial)
-        token = Token(-serial, len(data), serial)
-        self._refs[key] = Snapshot(data, token)
-        return token
 
 
 class DryState(MachineState):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coda_fs_session import StoreFormatError
+from coda_fs_session import StoreError, StoreFormatError
 from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit
 from coda_fs_session.format.ids import object_id
-from coda_fs_session.format.records import Base, CommitLink
+from coda_fs_session.format.records import LARGEST_COUNT, Base, CommitLink
 from coda_fs_session.repo.ancestry.ancestors import commit_at
 
 from .drawn import bases, entries, generations, headers, hex64, marks, names, times
@@ -86,6 +86,15 @@ def test_ancestors_are_a_few_steps_away() -> None:
         limit = 3 * math.log2(start + 2) + 3
         for depth in {0, min(start, 1), start // 3, start // 2, max(start - 1, 0), start}:
             assert chain.reads(start, depth) <= limit
+
+
+def test_a_commit_that_could_not_be_read_is_not_written() -> None:
+    """A state that claims more messages or bytes than can be read is refused; one of as many as can be, is not."""
+    for messages, size in ((1, 0), (0, 1)):
+        base = Base(messages=LARGEST_COUNT + messages, bytes=LARGEST_COUNT + size)
+        with pytest.raises(StoreError, match="no program has written"):
+            encode_commit(Commit("chat", NOW, NOW, "clear", "0" * 16, base))
+    assert encode_commit(Commit("chat", NOW, NOW, "clear", "0" * 16, Base(messages=LARGEST_COUNT, bytes=LARGEST_COUNT)))
 
 
 def test_a_commit_of_a_later_version_is_refused() -> None:

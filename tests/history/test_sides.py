@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from repo.diverging import exchange
+from repo.diverging import apart, exchange
 from repo.machines import Machine, contents, said
 
 from coda_fs_session import HistoryError
-from coda_fs_session.repo.history.places import looks_like_id
+from coda_fs_session.repo.ancestry.merges import frozen
+from coda_fs_session.repo.history.moments import moments
+from coda_fs_session.repo.history.places import find_state, looks_like_id
 
 
 @pytest.fixture
@@ -133,6 +135,18 @@ def test_a_merge_of_a_side_is_taken_back(tmp_path: Path, here: Machine, there: M
     assert sorted(here.read(report.name)) == ["3", "a", "t"]
     history.undo()
     assert sorted(map(here.read, here.names())) == [["a", "3"], ["a", "t"]]
+
+
+def test_sides_that_began_apart(here: Machine, there: Machine) -> None:
+    """Both have their first state without a step and with as many messages: they are told apart by what they say."""
+    derived = apart(here, there, "chat")
+    here.manager().branches.merge(derived, "chat")
+    head = here.head("chat")
+    assert head.header.generation is not None
+    (taken,) = head.header.generation.merged
+    assert taken.state in [moment.name_of_state() for moment in moments(frozen(head, taken.commit))]
+    for state in (taken.state, *(moment.name_of_state() for moment in moments(head))):
+        assert next(find_state(head, state)).name_of_state() == state
 
 
 def test_a_side_that_has_not_arrived(here: Machine) -> None:

@@ -55,9 +55,8 @@ class Span(NamedTuple):
         if self.readable < self.messages:
             # What edits of the tail have replaced is kept for going back.
             moment = next(find_state(self.path.head, self.id), None)
-            kept = moment.stretch.messages if moment is not None else None
-            if kept is not None and kept.chain_at(self.messages) == self.id.chain:
-                return kept, self.messages
+            if moment is not None and moment.stretch.messages is not None:
+                return moment.stretch.messages, self.messages
         return self.list, self.readable
 
     @property

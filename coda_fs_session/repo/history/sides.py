@@ -75,8 +75,6 @@ def _side(head: State, taken: TakenIn, side: str, listed: _Listed, merge: Moment
         return
     step = step_before(path, point.run)
     for moment in _with_sides(state, side, listed):
-        if moment.side == side and moment.stretch.step == step:
-            common = point.messages - (moment.kind == "metadata")
-            if moment.messages <= common:
-                return
+        if moment.side == side and moment.stretch.step == step and moment.messages <= point.messages:
+            return
         yield moment

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from itertools import count
 from typing import cast
 
 from ...backends.base import (
@@ -16,13 +15,13 @@ from ...backends.base import (
     Backend,
     RefEnd,
     RefKey,
-    RefRefusedError,
     RefTakenError,
     RefWrite,
     Snapshot,
     Token,
 )
 from ...backends.wrapper import WrapperBackend
+from ...backends.written_refs import WrittenRefs
 from ..content.state import State
 from ..index.index import Index
 from ..index.rows import Row, ViewRow, row_of
@@ -46,7 +45,7 @@ class RevertedError(Exception):
     """A ref is not as this machine has recorded it: see `repo.reverts.put_back` before the trial begins anew."""
 
 
-class TrialBackend(WrapperBackend):
+class TrialBackend(WrittenRefs, WrapperBackend):
     """Passes on what reads, and keeps what is written to refs in memory.
 
     Args:
@@ -57,15 +56,13 @@ class TrialBackend(WrapperBackend):
         super().__init__(repo.backend)
         self._record = repo.machine.record
         self._holds = holds
-        self._before: dict[RefKey, Snapshot] = {}
-        self._refs: dict[RefKey, Snapshot] = {}
-        self._serial = count(1)
+        self._held: dict[RefKey, Snapshot] = {}
 
     def writes(self) -> list[tuple[RefWrite, Snapshot | None]]:
         """See `Trial.writes`."""
         found: list[tuple[RefWrite, Snapshot | None]] = []
-        for key, (data, _) in sorted(self._refs.items(), key=lambda item: item[0] in self._before):
-            before = self._before.get(key)
+        for key, (data, _) in sorted(self._refs.items(), key=lambda item: item[0] in self._held):
+            before = self._held.get(key)
             if before is None:
                 found.append((RefWrite(key, None, data), None))
             else:
@@ -75,14 +72,6 @@ class TrialBackend(WrapperBackend):
 
     def has_written(self, key: RefKey) -> bool:
         return key in self._refs
-
-    def ref_token(self, key: RefKey) -> Token | None:
-        written = self._refs.get(key)
-        return super().ref_token(key) if written is None else written.token
-
-    def read_ref(self, key: RefKey) -> Snapshot:
-        written = self._refs.get(key)
-        return super().read_ref(key) if written is None else written
 
     def ref_end(self, key: RefKey) -> RefEnd:
         written = self._refs.get(key)
@@ -95,54 +84,30 @@ class TrialBackend(WrapperBackend):
         return Backend.ref_after(self, key, known, front)
 
     def create_ref(self, key: RefKey, data: bytes) -> Token:
-        if key in self._refs or super().ref_token(key) is not None:
+        if self.ref_token(key) is not None:
             raise RefTakenError(key)
         if self._record.end(key) is not None:
             raise RevertedError(key)
         return self._keep(key, data)
 
-    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        return self._keep(key, self._expected(key, expected) + data)
-
-    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        self._expected(key, expected)
-        return self._keep(key, data)
-
     def hold(self, key: RefKey) -> AbstractContextManager[None]:
         if key not in self._refs:
-            self._hold(key)
+            self._before(key)
         return nullcontext()
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def _keep(self, key: RefKey, data: bytes) -> Token:
-        serial = next(self._serial)
-        token = Token(-serial, len(data), serial)
-        self._refs[key] = Snapshot(data, token)
-        return token
-
-    def _expected(self, key: RefKey, expected: Token) -> bytes:
-        written = self._refs.get(key)
-        if written is None:
-            written = self._hold(key)
-        if written.token != expected:
-            raise RefRefusedError(key)
-        return written.data
-
-    def _hold(self, key: RefKey) -> Snapshot:
+    def _before(self, key: RefKey) -> Snapshot:
         """Keep other writers of a ref waiting, and return it as it is from now on."""
-        if key not in self._before:
+        if key not in self._held:
             if not self.capabilities.together:
                 self._holds.enter_context(self.inner.hold(key))
-            try:
-                before = self.inner.read_ref(key)
-            except KeyError as error:
-                raise RefRefusedError(key) from error
+            before = super()._before(key)
             if not agrees(self.inner, self._record, key):
                 raise RevertedError(key)
-            self._before[key] = before
-        return self._before[key]
+            self._held[key] = before
+        return self._held[key]
 
 
 class TrialIndex:
