@@ -16,9 +16,11 @@ from ..content.objects import Objects
 from ..content.state import State
 from ..lookup.names import replaces
 from ..repository import Repository
+from ..reverts.verdict import has_all_of, intact
 from .findings import Finding
 from .message_rules import bad_message
 from .reach import Reach
+from .salvage import salvaged
 
 
 class ReadRef(NamedTuple):
@@ -104,9 +106,33 @@ def superseded(repo: Repository, read: ReadRef, others: Mapping[str | None, Sequ
     for key in keys:
         with suppress(KeyError, StoreError):
             good = repo.read(key)
-            if good.damage is None and (covers(good, head) if head is not None else replaces(good, read.key)):
+            if good.damage is not None:
+                continue
+            if replaces(good, read.key) or (head is not None and _has_intact(repo, good, head)):
                 return repo.backend.locate(key)
     return None
+
+
+def _has_intact(repo: Repository, good: State, damaged: State) -> bool:
+    """Tell whether a good ref has all that is intact of a damaged one, what stands behind the damage too.
+
+    Raises:
+        KeyError, StoreError: it cannot be told.
+    """
+    if not covers(good, damaged):
+        return False
+    whole = intact(repo, damaged.key, salvaged(damaged, repo.backend.read_ref(damaged.key).data).data)
+    if whole is None:
+        return False
+    if whole.last_id == damaged.last_id or has_all_of(good, whole):
+        return True
+    # It was whole when another ref went on from it, or took it in: then its lines are there, in their order.
+    first = whole.header.base.messages
+    there = iter(good.messages.read(min(first, good.count), good.count))
+    stamps = {key: value.stamp for key, value in good.metadata.items()}
+    return all(line in there for line in whole.messages.lines) and all(
+        value.stamp <= stamps.get(key, "") for key, value in whole.metadata.items()
+    )
 
 
 def bad_messages(read: ReadRef) -> Iterator[Finding]:
