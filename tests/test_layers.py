@@ -165,6 +165,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.
     "cli.": ("", "session.imported", "session.shapes.", "cli."),
     "__main__": ("cli",),
+    # Adapters are programs of a user in front of other programs; nothing looks at them.
+    "integrations.": ("", "aio", "integrations."),
     # The examples are programs of a user, who has the public names.
     "docs.examples.": ("",),
     # The shipped test tools look everywhere; nothing looks at them.
@@ -179,6 +181,7 @@ that.
 MAY_WRITE_REFS = ("repo.writing.", "repo.reverts.put_back", "repo.reverts.plans", "repo.sync.side")
 MAY_CHANGE_FILES = frozenset(["backends.disk.files", "process.system"])
 MOST_LINES = 400
+ADAPTERS_SHARE = ("", "extras", "names", "escapes", "sessions")
 SYSTEM = "process.system"
 OUTSIDE_THE_STORE = {
     # The stand-in for the state folder is made below the temporary folder.
@@ -316,6 +319,16 @@ def test_only_the_test_tools_need_test_packages() -> None:
     needed = broken(lambda name, module: [name] if outside_packages(name, module) & {"hypothesis", "pytest"} else [])
     assert needed
     assert [name for name in needed if not matches(name, "testing.")] == []
+
+
+def test_frameworks_are_imported_by_their_adapters() -> None:
+    """What adapters share, and the rest of the package, imports none: each adapter needs its own framework alone."""
+    frameworks = {"agents", "claude_agent_sdk", "google", "langchain_core", "langgraph", "llama_index", "openai"}
+    frameworks |= {"pydantic_ai", "strands"}
+    for name, module in _parsed():
+        used = outside_packages(name, module) & frameworks
+        if not matches(name, "integrations.") or name.partition(".")[2] in ADAPTERS_SHARE:
+            assert not used, f"{name} imports {used}"
 
 
 def test_only_one_room_needs_anyio() -> None:

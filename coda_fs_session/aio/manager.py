@@ -102,6 +102,23 @@ class AsyncSessionManager(Uncopied):
         )
         return manager
 
+    @classmethod
+    def over(cls, manager: SessionManager, *, threads: int = 40) -> Self:
+        """Return the verbs of a manager that is there already, as coroutines.
+
+        Calls that wait for each other are those of one such object. To close it closes that manager.
+
+        Args:
+            threads: as many calls run at a time.
+
+        Raises:
+            ConfigError: `threads` is not possible.
+        """
+        made = cls.__new__(cls)
+        made._turns, made._bell = Turns(threads), None
+        made._blocking = manager
+        return made
+
     @property
     def blocking(self) -> SessionManager:
         """The manager that does the work: for functions that you give to `call`, and for other threads."""

@@ -73,6 +73,23 @@ def test_every_verb_is_here() -> None:
         )
 
 
+def test_over_a_manager_that_is_there(loop: Loop, config: Config) -> None:
+    """The verbs work on the very sessions of a manager that a program has, and closing one closes the other."""
+
+    async def main() -> None:
+        manager = SessionManager(config)
+        session = manager.create_session("chat")
+        session.add_message(hello())
+        async with AsyncSessionManager.over(manager, threads=2) as over:
+            assert over.blocking is manager
+            assert await over.load_session("chat") is session
+        assert not session.has_unsaved_changes
+        with pytest.raises(ConfigError):
+            AsyncSessionManager.over(manager, threads=0)
+
+    loop(main)
+
+
 def test_every_verb_across_sessions_is_here() -> None:
     """A verb of `SessionManager.branches` is one of `AsyncSessionManager.branches`, with the same parameters."""
     for name in {name for name in vars(Branches) if not name.startswith("_")}:
