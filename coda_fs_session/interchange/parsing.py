@@ -22,9 +22,13 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _EVERY, _DIGITS = 6, re.compile(rb"[0-9]{3}")
 _FIRST_KEY = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"')
 _SPACES = re.compile(rb"[ \t\r\n]+")
+# Possessive: what would be tried in another way is kept in memory, for each text or character.
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_UP_TO_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:%b[^"\[\]{}]*+)*+[\[\]{}]' % _TEXT, re.DOTALL)
+_NO_BRACKETS = re.compile(rb"%b|[-+.\w]+" % _TEXT, re.DOTALL)
 
 
-def parsed(data: bytes) -> Any:
+def parsed(data: bytes | memoryview) -> Any:
     """Return the value that a JSON text says, with lone surrogates, NaN and long integers as they are.
 
     Raises:
@@ -37,13 +41,13 @@ def parsed(data: bytes) -> Any:
             # It refuses lone surrogates and NaN, too.
             pass
     try:
-        return json.loads(data)
+        return json.loads(bytes(data))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _has_long_number(data: bytes) -> bool:
-    return _DIGITS.search(data[::_EVERY]) is not None and _LONG_NUMBER.search(data) is not None
+def _has_long_number(data: bytes | memoryview) -> bool:
+    return _DIGITS.search(bytes(data[::_EVERY])) is not None and _LONG_NUMBER.search(data) is not None
 
 
 def lines(stream: IO[bytes], notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -131,7 +135,7 @@ class _Window:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._data = stream.read(_STEP).removeprefix(codecs.BOM_UTF8)
+        self._data = bytearray(stream.read(_STEP).removeprefix(codecs.BOM_UTF8))
         self.at = 0
         self._key = b""
 
@@ -141,71 +145,75 @@ class _Window:
             match = _SPACES.match(self._data, self.at)
             self.at = match.end() if match else self.at
             if self.at < len(self._data) or not self._more():
-                return self._data[self.at : self.at + 1]
+                return bytes(self._data[self.at : self.at + 1])
 
     def rest(self) -> bytes:
         """Return all that is left."""
-        return self._data[self.at :] + self._stream.read()
+        return bytes(self._data[self.at :]) + self._stream.read()
 
     def element(self) -> tuple[Any, str]:
-        """Return the next element: an object up to where the next one of its kind begins, if it is whole there."""
+        """Return the next element, and a hash of its bytes."""
+        end = self._border()
+        if end:
+            try:
+                return self._given(end)
+            except ValueError:
+                # Mostly the next object of this kind is within this one.
+                pass
+        return self._given(self._end())
+
+    def _given(self, end: int) -> tuple[Any, str]:
+        with memoryview(self._data) as data, data[self.at : end] as text:
+            found = parsed(text), _hash(text)
+        self.at = end
+        if end > _STEP:
+            # What is made of a large element needs the memory.
+            self._let_go()
+        return found
+
+    def _border(self) -> int:
+        """Return what is quick to find: the end of an object before one with the same first key; 0 where none is."""
         match = None if self._key else _FIRST_KEY.match(self._data, self.at)
         self._key = self._key or (match.group() if match else b"")
-        if self._key and self._data.startswith(self._key, self.at):
-            found = self._object()
-            if found is not None:
-                return found
-        return self._any()
+        if not self._key or not self._data.startswith(self._key, self.at):
+            return 0
+        seen = 1
+        while (border := self._data.find(self._key, self.at + seen)) < 0:
+            seen = max(seen, len(self._data) - self.at - len(self._key))
+            if len(self._data) - self.at > 8 * _STEP or not self._more():
+                return 0
+        comma = self._data.rfind(b",", self.at, border)
+        return 0 if self._data[comma + 1 : border].strip() else max(comma, 0)
 
-    def _object(self) -> tuple[Any, str] | None:
-        """Return the object that ends before the next one with the same first key; None where that does not help."""
-        length = len(self._key)
+    def _end(self) -> int:
+        """Return where the next element ends, by its brackets: those within texts do not count."""
+        depth = seen = 0
+        is_nested = self._data.startswith((b"[", b"{"), self.at)
+        pattern = _UP_TO_BRACKET if is_nested else _NO_BRACKETS
         while True:
-            border = self._data.find(self._key, self.at + length)
-            if border < 0:
-                length = max(length, len(self._data) - self.at - len(self._key))
-                if len(self._data) - self.at > 8 * _STEP or not self._more():
-                    return None
+            match = pattern.match(self._data, self.at + seen)
+            found, size = match.end() - self.at if match else 0, len(self._data) - self.at
+            # A number may go on. A text that does is looked at from its beginning: so each time twice of it is read.
+            if (not found or (found == size and not is_nested)) and self._more(max(size - seen, _STEP)):
                 continue
-            text = self._data[self.at : border].rstrip()
-            if text.endswith(b",") and not _has_long_number(text):
-                try:
-                    value = orjson.loads(memoryview(text)[:-1])
-                except ValueError:
-                    value = None
-                if isinstance(value, dict):
-                    self.at += len(text) - 1
-                    return value, _hash(text[:-1])
-            length = border - self.at + 1
+            if not found:
+                raise ValueError("it is cut, or no JSON")
+            seen = found
+            if is_nested:
+                depth += 1 if self._data[self.at + seen - 1] in b"[{" else -1
+            if not depth:
+                return self.at + seen
 
-    def _any(self) -> tuple[Any, str]:
-        """Return the next element, whatever it is; what is not whole in the window is tried again with twice of it."""
-        decoder = json.JSONDecoder()
-        while True:
-            data = self._data[self.at :]
-            # Only whole characters: the rest of the last one is still to come.
-            text, _ = codecs.utf_8_decode(data, "surrogatepass", False)
-            try:
-                value, end = decoder.raw_decode(text)
-            except RecursionError as error:
-                raise ValueError("it is nested too deeply") from error
-            except ValueError as error:
-                if not self._more(max(len(data), _STEP)):
-                    raise ValueError(f"it is cut, or no JSON: {error}") from error
-                continue
-            if end == len(text) and text[-1:] not in '}]"' and self._more():
-                # A number may go on.
-                continue
-            raw = text[:end].encode(errors="surrogatepass")
-            self.at += len(raw)
-            return value, _hash(raw)
+    def _let_go(self) -> None:
+        del self._data[: self.at]
+        self.at = 0
 
     def _more(self, size: int = _STEP) -> bool:
         more = self._stream.read(size)
-        self._data = self._data[self.at :] + more
-        self.at = 0
+        self._let_go()
+        self._data += more
         return bool(more)
 
 
-def _hash(data: bytes) -> str:
+def _hash(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -29,7 +29,11 @@ class ImportReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.conversations} conversations: {self.new} new, {self.grew} grew (+{self.messages} messages), "
-            f"{self.branches} new branches, {self.unchanged} unchanged, {len(self.unreadable)} unreadable; "
-            f"{len(self.notes)} notes"
+            f"{_counted(self.conversations, 'conversation', 's')}: {self.new} new, {self.grew} grew "
+            f"(+{_counted(self.messages, 'message', 's')}), {_counted(self.branches, 'new branch', 'es')}, "
+            f"{self.unchanged} unchanged, {len(self.unreadable)} unreadable; {_counted(len(self.notes), 'note', 's')}"
         )
+
+
+def _counted(number: int, noun: str, ending: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else ending}"

@@ -186,7 +186,8 @@ class Carrying(Manager):
                 SHA-256. Without it the hash alone is kept.
             again: bring back what was deleted, and look at files that did not change.
             dry_run: tell what would be done, and change nothing.
-            progress: is called with the report so far after each chat.
+            progress: is called with the report so far after each chat, and once for all chats of files that did not
+                change. An error in it ends the import; what was stored by then stays.
 
         Raises:
             ValueError: no path is given, or an argument is not possible.

@@ -29,7 +29,8 @@ def put(path: Path) -> Path:
 def test_files(command: Command, tmp_path: Path) -> None:
     """A first import makes a store; a second one has nothing to do; a dry run changes nothing."""
     path = put(tmp_path / "s.jsonl")
-    assert "1 new" in command("import", str(path)).out
+    said = command("import", str(path)).out
+    assert said.startswith("1 conversation: 1 new, 0 grew (+2 messages), 0 new branches"), said
     assert "1 unchanged" in command("import", str(path)).out
     assert "claude-code/Hello" in command("list").out
     assert "0 new" in command("import", "--dry-run", str(path)).out

@@ -20,6 +20,8 @@ DOCUMENTS: list[Any] = [
     [{"a": float("nan")}, {"a": "\ud800"}, {"a": 2**70}, {"a": "é\U0001f600"}],
     {"a": [1]},
     [{"a": [[]] * 3, "b": {"a": "}],"}}] * 5,
+    [["]", [[]], {}], "a\\", "", {"a": '}"{\\'}, -1e5, [[1, [2]], {"a": [[3], {"a": '["'}]}], 0],
+    [{"a": [0, {"a": 1}, {"a": "x" * 99}, {"a": 2}]}, {"a": [{"a": 1}]}, {"a": {"a": 1}}] * 3,
 ]
 
 
@@ -61,9 +63,10 @@ def test_long_numbers(digits: int) -> None:
 
 @pytest.mark.usefixtures("_piece")
 def test_nesting_without_end() -> None:
-    """A document that is nested a million times is an error, and no end of the process."""
-    with pytest.raises(ExportError):
-        all_of(b"[" * 1_000_000)
+    """A document that is nested 100,000 times is an error, whole or cut, and no end of the process."""
+    for data in (b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000):
+        with pytest.raises(ExportError):
+            all_of(data)
 
 
 def test_nothing_is_given_of_a_document_that_is_cut() -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from ..exits import IN_PART, NOT_FOUND, USAGE, CommandError
+from ..progress import Progress
 from ..run import Run
 from ..safe import safe
 from ..verb import verb
@@ -63,13 +64,25 @@ def command(
         paths = _of_places(run, format_name)
         if not paths:
             return
-    from ... import SessionError
+    from ... import ImportReport, SessionError
 
     manager = run.writing(create=not dry_run)
     try:
-        report = manager.import_sessions(
-            *paths, format=format_name, names=names, keep=keep, assets=assets, again=again, dry_run=dry_run
-        )
+        with Progress(run) as progress:
+
+            def tell(done: ImportReport) -> None:
+                progress.show(f"conversations: {done.conversations:,}")
+
+            report = manager.import_sessions(
+                *paths,
+                format=format_name,
+                names=names,
+                keep=keep,
+                assets=assets,
+                again=again,
+                dry_run=dry_run,
+                progress=tell if progress.is_shown else None,
+            )
     except FileNotFoundError as error:
         raise CommandError(f"nothing is at {error.filename}", NOT_FOUND) from error
     except ValueError as error:
