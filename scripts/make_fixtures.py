@@ -18,13 +18,13 @@ from recipes.stores import early_keys
 from recipes.tree import differences
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-MADE = ("stores/v1", "stores/v1.expected.json", "stores/sqlite-v3", "corrupt", "vectors.json")
+MADE = ("stores/v1", "stores/v1.expected.json", "stores/sqlite-v4", "corrupt", "vectors.json")
 
 
 def make(folder: Path) -> None:
     with early_keys():
         golden.make(folder / "stores" / "v1", folder / "stores" / "v1.expected.json")
-        database.make(folder / "stores" / "v1", folder / "stores" / "sqlite-v3")
+        database.make(folder / "stores" / "v1", folder / "stores" / "sqlite-v4")
         corrupt.make(folder / "corrupt")
     vectors.make(folder / "vectors.json")
 

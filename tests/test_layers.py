@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("errors", "process.", FORMAT, "backends.base"),
         *("repo.notes", "repo.content.", "repo.index."),
     ),
+    "repo.replica_files": ("errors", FORMAT, "backends.base", "repo.repository"),
     "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
     "repo.source": ("errors", "repo.content.", "repo.repository"),
     # To tell that an older copy came back takes no look-up; to put things back does.
@@ -72,7 +73,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.reverts.marker": ("backends.base", "repo.notes"),
     "repo.reverts.": (
         *("errors", FORMAT, "session.", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.index.", "repo.repository", "repo.lookup.", "repo.writing.refs", "repo.reverts."),
+        *("repo.index.", "repo.replica_files", "repo.repository", "repo.lookup.", "repo.writing.refs"),
+        "repo.reverts.",
     ),
     # It stands in for a repository, its backend and its index.
     "repo.writing.trial": (
@@ -103,7 +105,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        *("repo.reverts.", "repo.writing.", "repo.maintenance."),
+        *("repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
     ),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
@@ -128,7 +130,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.sync.": (
         *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run", "repo.events.", "repo.sync."),
+        *("repo.replica_files", "repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run"),
+        *("repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (

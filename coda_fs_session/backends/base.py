@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from ..errors import CorruptionError
+from ..errors import CorruptionError, UnsupportedError
 from .keys import END_BYTES as END_BYTES
 from .keys import NO_TOKEN as NO_TOKEN
 from .keys import Marker as Marker
@@ -24,6 +24,7 @@ from .machine_state import MachineState as MachineState
 from .record import Record as Record
 from .record import replica_of as replica_of
 from .verbs import OBJECT_LIMIT as OBJECT_LIMIT
+from .verbs import REPLICA_FILE_LIMIT as REPLICA_FILE_LIMIT
 from .verbs import Capabilities as Capabilities
 from .verbs import NewObject as NewObject
 from .verbs import Oddity as Oddity
@@ -103,6 +104,29 @@ class Backend(Verbs):
             full: look also at what takes reading it.
         """
         yield from ()
+
+    def replica_files(self) -> Collection[str]:
+        """Return the replicas that have a replica file, in which each says of itself what others must know.
+
+        The default keeps no such files: in its stores nothing can be condemned, retired or purged.
+        """
+        return ()
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        """Return a replica file, or None where there is none.
+
+        Raises:
+            CorruptionError: what is there is no file that can be one.
+        """
+        return None
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        """Let a replica file be these bytes, atomically and durably.
+
+        Raises:
+            UnsupportedError: this backend keeps none.
+        """
+        raise UnsupportedError(f"{type(self).__name__} keeps no replica files")
 
     def ref_token(self, key: RefKey) -> Token | None:
         """Return the token of one ref, without reading it; None where there is none."""

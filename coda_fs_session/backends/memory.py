@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 
@@ -39,6 +39,7 @@ class MemoryBackend(Backend):
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
         self._refs: dict[RefKey, Snapshot] = {}
+        self._replica_files: dict[str, bytes] = {}
         self._placed = 0
         self._placed_of: Counter[str | None] = Counter()
         self._serial = next(_serials)
@@ -74,6 +75,15 @@ class MemoryBackend(Backend):
 
     def objects(self) -> Iterator[tuple[str, int]]:
         yield from [(identity, len(data)) for identity, data in list(self._objects.items())]
+
+    def replica_files(self) -> Collection[str]:
+        return list(self._replica_files)
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        return self._replica_files.get(replica)
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        self._replica_files[replica] = data
 
     def ref_tokens(self) -> dict[str, Token]:
         with self._mutex:

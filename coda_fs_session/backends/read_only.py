@@ -106,6 +106,9 @@ class ReadOnlyRecord(Record):
     def noted(self, replica: str) -> bytes | None:
         return self._inner.noted(replica)
 
+    def replica_file(self, replica: str) -> bytes | None:
+        return self._inner.replica_file(replica)
+
     def aside(self) -> list[str]:
         return self._inner.aside()
 

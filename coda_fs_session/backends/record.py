@@ -79,6 +79,14 @@ class Record:
         """Return what `note` was last given, also for a set that is kept aside; None where there is nothing."""
         return None
 
+    def keep_replica_file(self, replica: str, data: bytes) -> None:
+        """Keep what this machine says as an adopted replica, before it is in the store."""
+        return
+
+    def replica_file(self, replica: str) -> bytes | None:
+        """Return what `keep_replica_file` was last given; None where there is nothing."""
+        return None
+
     def aside(self) -> list[str]:
         """Return the sets that are kept aside: the replica's id, a dot and something that no other set has."""
         return []

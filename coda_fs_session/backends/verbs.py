@@ -15,6 +15,9 @@ from .keys import RefKey, Sign, Token
 OBJECT_LIMIT = 2**31
 """Bytes that no object passes."""
 
+REPLICA_FILE_LIMIT = 64 * 1024 * 1024
+"""Bytes that no replica file passes: it has 67 for each list, and so names a million of them."""
+
 
 class Snapshot(NamedTuple):
     """A ref's bytes, and the token that belongs to exactly these bytes."""

@@ -28,7 +28,7 @@ T = TypeVar("T")
 WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
-        *("write_refs", "renew_token"),
+        *("write_refs", "renew_token", "write_replica_file"),
     ]
 )
 """The verbs that change a store."""
@@ -84,6 +84,15 @@ class WrapperBackend(Backend):
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         return self.call("oddities", lambda: self.inner.oddities(full=full))
+
+    def replica_files(self) -> Collection[str]:
+        return self.call("replica_files", self.inner.replica_files)
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        return self.call("read_replica_file", lambda: self.inner.read_replica_file(replica))
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        self.call("write_replica_file", lambda: self.inner.write_replica_file(replica, data))
 
     def ref_tokens(self) -> dict[str, Token]:
         return self.call("ref_tokens", self.inner.ref_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import count
 
 from .base import Backend, RefKey, RefRefusedError, Snapshot, Token
@@ -18,6 +19,7 @@ class WrittenRefs(Backend):
         self.inner = inner
         self.capabilities = inner.capabilities
         self._refs: dict[RefKey, Snapshot] = {}
+        self._replica_files: dict[str, bytes] = {}
         self._serial = count(1)
 
     def ref_token(self, key: RefKey) -> Token | None:
@@ -34,6 +36,16 @@ class WrittenRefs(Backend):
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         self._expected(key, expected)
         return self._keep(key, data)
+
+    def replica_files(self) -> Collection[str]:
+        return {*self.inner.replica_files(), *self._replica_files}
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        written = self._replica_files.get(replica)
+        return self.inner.read_replica_file(replica) if written is None else written
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        self._replica_files[replica] = data
 
     def _expected(self, key: RefKey, expected: Token) -> bytes:
         there = self._refs.get(key) or self._before(key)

@@ -18,11 +18,17 @@ CHAIN_START = Chain("0" * 64)
 
 _DIGITS = b"0123456789abcdef"
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+_REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
 def is_hex64(text: object) -> bool:
     """Tell whether `text` has the form of an object id, a chain hash or a generation id."""
     return isinstance(text, str) and _HEX64.match(text) is not None
+
+
+def is_replica_id(text: object) -> bool:
+    """Tell whether `text` has the form of a replica's id."""
+    return isinstance(text, str) and _REPLICA.match(text) is not None
 
 
 def are_hex64(texts: Sequence[Any]) -> bool:

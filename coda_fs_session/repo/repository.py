@@ -83,15 +83,15 @@ class Repository(Uncopied):
     def writing(self) -> Iterator[str]:
         """Give this replica's id to a block that writes a ref.
 
-        Choosing an id excludes other processes until the first ref is written: the store knows a replica
-        only by its refs.
+        Choosing an id excludes other processes until the first ref is written, or a replica file: the store knows a
+        replica only by these.
 
         Raises:
             RecordAheadError: there is a record of refs whose replica has none here; see `repo.reverts.put_back`.
         """
         replica = self.replica
         self.backend.prepare()
-        if replica is not None and self.backend.has_refs(replica):
+        if replica is not None and (self.backend.has_refs(replica) or replica in self.backend.replica_files()):
             yield replica
             return
         with self.machine.choosing():
@@ -99,7 +99,8 @@ class Repository(Uncopied):
             for each in record.replicas():
                 if each not in known and not record.is_empty(each):
                     raise RecordAheadError(each)
-            self._replica = replica = self.machine.replica(known) or self.machine.choose_replica()
+            there = {*known, *self.backend.replica_files()}
+            self._replica = replica = self.machine.replica(there) or self.machine.choose_replica()
             record.adopt(replica)
             self.note_store(replica)
             yield replica

@@ -209,6 +209,7 @@ CASES = {
     "object-copy-damaged": Case(_bad_copy, None),
     "object-elsewhere": Case(_object_elsewhere, None),
     "stray-file": Case(_file("notes.txt"), None),
+    "replica-file": Case(_file("refs/desk-11111111/replica.json"), None),
     "temporary-file": Case(_file("refs/.tmp-0123456789abcdef"), None),
     "readme-missing": Case(_without_readme, None),
 }

@@ -1,4 +1,4 @@
-"""The golden database: everything that is in the golden store, in one SQLite file of version 3."""
+"""The golden database: everything that is in the golden store, in one SQLite file of version 4."""
 
 from __future__ import annotations
 

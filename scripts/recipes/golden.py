@@ -20,6 +20,7 @@ from coda_fs_session import SessionWarning
 from coda_fs_session.format.chunks import STANDARD, closes
 from coda_fs_session.format.records import encode_time
 from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
+from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file
 
 from .conversations import conversation, long_conversation
 from .stores import Machine
@@ -265,6 +266,9 @@ def _deposits(root: Path, desk: Machine) -> None:
     older = (refs / "small.jsonl").read_bytes()
     (refs / "small.sync-conflict-20260102-030405-ABCDEFG.jsonl").write_bytes(older[: older.rindex(b"\n", 0, -1) + 1])
     (refs / ".tmp-0123456789abcdef").write_bytes(b"half a fi")
+
+    said = ReplicaFile(desk.replica, 7, retired=("phone-33333333",), extra={"colour": ["teal"]})
+    (refs / "replica.json").write_bytes(encode_replica_file(said))
 
     desk.start("later-version", [{"role": "user", "content": "Its header says more than version 1 knows."}] * 2)
     path = refs / "later-version.jsonl"

@@ -36,6 +36,8 @@ def _content(path: Path, name: str) -> dict[str, bytes]:
             found[f"{name}:refs/{ref}, {position}"] = data
         for identity, form, data in connection.execute("SELECT id, form, data FROM objects"):
             found[f"{name}:objects/{identity}, {form}"] = zstandard.decompress(data) if form == "zstd" else data
+        for replica, data in connection.execute("SELECT replica, data FROM replica_files"):
+            found[f"{name}:replica_files/{replica}"] = data
         for row in connection.execute("SELECT path, sessions.* FROM sessions JOIN refs ON refs.id = ref"):
             found[f"{name}:sessions/{row[0]}"] = repr(row[2:]).encode()
     return found

@@ -15,7 +15,7 @@ from coda_fs_session import SessionManager, StoreFormatError
 from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-GOLDEN_DATABASES = {"sqlite-v1": "v1-0", "sqlite-v2": "v1-0", "sqlite-v3": "v1"}
+GOLDEN_DATABASES = {"sqlite-v1": "v1-0", "sqlite-v2": "v1-0", "sqlite-v3": "v1", "sqlite-v4": "v1"}
 """The golden store that each holds."""
 
 

@@ -240,6 +240,7 @@ CASES: dict[str, tuple[Damage, set[str]]] = {
     ),
     "a stray file": (lambda store: (store / "notes.txt").write_bytes(b""), {"stray-file"}),
     "a stray file among refs": (lambda store: (store / "refs" / "notes.txt").write_bytes(b"x"), {"stray-file"}),
+    "a replica file": (lambda store: (store / "refs" / DESK / "replica.json").write_bytes(b"{}"), {"replica-file"}),
     "a temporary file": (lambda store: (store / "refs" / ".tmp-1").write_bytes(b""), {"temporary-file"}),
     "no README": (lambda store: (store / "README.txt").unlink(), {"constant-file"}),
     "open to all": (lambda store: store.chmod(0o777), {"open-to-all"}),

@@ -1,4 +1,4 @@
-"""The name that is kept for what a replica says of itself: no reader takes such a file for a ref."""
+"""The names of replica files: no reader takes such a file for a ref."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def test_it_is_no_ref(tmp_path: Path, content: bytes) -> None:
         (folder / "ab").mkdir()
         (folder / "ab" / NAMES[0]).write_bytes(content)
         assert [(info.name, info.error) for info in manager.list_sessions()] == [("replica", None)]
-        assert manager.maintenance.check(full=True).findings == ()
+        # Only the one of the very name is read.
+        assert [each.rule for each in manager.maintenance.check(full=True).findings] == ["replica-file"]
     with open_store(store) as manager:
         assert manager.load_session("replica").messages == [message(1)]
     assert len(read_store(store, "replica").splitlines()) == 1

@@ -55,6 +55,14 @@ class TestReplacesWithoutComparing(OverMemory):
             return self._place(key, data)
 
 
+class TestTakesAReplicaFileForARef(OverMemory):
+    noticed_by = ("test_replica_files",)
+
+    class broken(MemoryBackend):
+        def has_refs(self, replica: str) -> bool:
+            return super().has_refs(replica) or replica in self.replica_files()
+
+
 class TestWritesSomeOfSeveral(OverMemory):
     noticed_by = ("test_several_of_which_one_is_refused[a token]", "test_several_of_which_one_is_refused[a key]")
 

@@ -99,6 +99,9 @@ class StorePaths:
     def ref(self, path: str) -> str:
         return f"{self.refs}/{path}"
 
+    def replica_file(self, replica: str) -> str:
+        return f"{self.refs}/{replica}/{REPLICA_FILE}"
+
     def object(self, identity: str) -> str:
         """Return the path of the plain form; the compressed one has `COMPRESSED` appended."""
         return f"{self.objects}/{identity[:2]}/{identity}.jsonl"
@@ -109,6 +112,7 @@ DATABASE = "sessions.db"
 """What the SQLite backend keeps in the folder of its store."""
 
 REF_ENDING = ".jsonl"
+REPLICA_FILE = "replica.json"
 
 
 def temporary(folder: str) -> str:

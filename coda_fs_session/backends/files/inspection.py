@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from ...errors import CorruptionError
 from ...process.system import FolderEntry, permissions
-from ..base import Backend, Oddity, StoredObject
+from ..base import Oddity, StoredObject
 from ..disk.descriptors import scan
 from ..disk.files import read_file, store_errors
-from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, StorePaths, is_hidden, object_of
+from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of
 from .object_files import verified
+from .replica_files import ReplicaFiles
 
 _TEMPORARY = ".tmp-"
 _PLAIN = ".jsonl"
@@ -22,10 +23,8 @@ _MOST_BYTES = 64 * 1024 * 1024
 """Of a second copy: larger ones are not read."""
 
 
-class InspectedFiles(Backend):
+class InspectedFiles(ReplicaFiles):
     """The part of the files backend that looks at files which no other verb asks for."""
-
-    _paths: StorePaths
 
     def stored_objects(self) -> Iterator[StoredObject]:
         with store_errors("list", self._paths.objects, reading=True):

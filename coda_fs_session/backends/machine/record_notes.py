@@ -14,7 +14,7 @@ from .kept import keep, kept
 from .plan import PlanFile
 
 # Dotfiles, which are no copies of refs.
-_MARKER, _CHECKED, NOTE = ".marker", ".checked", ".store"
+_MARKER, _CHECKED, NOTE, _REPLICA_FILE = ".marker", ".checked", ".store", ".replica.json"
 _AGREEING = ".agreeing"  # a folder of its own: that of all records is listed by every program
 
 
@@ -72,6 +72,15 @@ class RecordNotes(Record):
 
     def noted(self, replica: str) -> bytes | None:
         return self._load(f"{replica}/{NOTE}")
+
+    def keep_replica_file(self, replica: str, data: bytes) -> None:
+        with contextlib.suppress(OSError, StoreError):
+            if self.state():
+                make_folders(self._files, f"{self._folder()}/{replica}")
+                keep(self._files, f"{self._folder()}/{replica}/{_REPLICA_FILE}", data)
+
+    def replica_file(self, replica: str) -> bytes | None:
+        return self._load(f"{replica}/{_REPLICA_FILE}")
 
     def count_change(self) -> None:
         self._changes.count()

@@ -16,7 +16,6 @@ from functools import partial
 from ...errors import CorruptionError, StoreError
 from ..base import (
     END_BYTES,
-    Backend,
     Capabilities,
     NewObject,
     Oddity,
@@ -41,13 +40,14 @@ from . import refs as rows
 from .database import Database
 from .folders import list_folders, tokens_in
 from .objects import ObjectRows
+from .replica_files import ReplicaFileRows
 
 PATIENCE_SECONDS = 60.0
 
 _STORE = "SELECT id, changed FROM store"
 
 
-class SqliteBackend(Backend):
+class SqliteBackend(ReplicaFileRows):
     """Bytes under keys in a database.
 
     Args:

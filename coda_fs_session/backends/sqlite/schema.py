@@ -63,13 +63,17 @@ CREATE TABLE folders (path TEXT NOT NULL PRIMARY KEY, changed INTEGER NOT NULL);
 INSERT INTO folders SELECT folder, random() & 0xffffffffffff FROM refs GROUP BY folder
 """
 
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+# What replicas say of themselves.
+_VERSION_4 = "CREATE TABLE replica_files (replica TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL)"
+
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """What leads from each version to the next; version 0 is an empty file.
 
-The statements that read know no version, since what they read has the same names in each: but for those about folders.
+The statements that read know no version, since what they read has the same names in each: but for those about folders
+and replica files.
 """
 
-_WITH_FOLDERS = 3
+_WITH_FOLDERS, _WITH_REPLICA_FILES = 3, 4
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
@@ -101,8 +105,17 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
 
 def has_folders(connection: sqlite3.Connection) -> bool:
     """Tell whether a database has the table of folders; one that was opened before may have got it since."""
+    return _has(connection, _WITH_FOLDERS)
+
+
+def has_replica_files(connection: sqlite3.Connection) -> bool:
+    """Tell the same of the table of replica files."""
+    return _has(connection, _WITH_REPLICA_FILES)
+
+
+def _has(connection: sqlite3.Connection, what: int) -> bool:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return bool(version >= _WITH_FOLDERS)
+    return bool(version >= what)
 
 
 def number_of(connection: sqlite3.Connection) -> int | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
-from ...errors import CorruptionError, StoreError
+from ...errors import CorruptionError, StoreError, StoreFormatError
 from ...format.ids import ObjectId
 from ...format.names import key_of_ref
 from ...format.refs import Header
+from .. import replica_files
 from ..content.objects import Objects
 from ..repository import Repository
 from . import object_rules, ref_rules
@@ -50,6 +51,7 @@ class Check:
         self.reach.follow()
         self._check_objects()
         self._check_links()
+        self._check_replica_files()
         try:
             for rule, path, what in self._backend.oddities(full=self._full):
                 self._findings.append(Finding.of(rule, path, what))
@@ -81,6 +83,16 @@ class Check:
             self._findings += self._of_ref(read)
         for read in suspects:
             self._check_damaged(read)
+
+    def _check_replica_files(self) -> None:
+        try:
+            unread = replica_files.read_all(self.repo).unread
+        except StoreError as error:
+            self._findings.append(Finding.of("listing", self._backend.place().path, error))
+            return
+        for replica, why in unread.items():
+            rule = "newer-version" if isinstance(why, StoreFormatError) else "replica-file"
+            self._findings.append(Finding.of(rule, replica_files.place_of(self.repo, replica), why))
 
     def _of_ref(self, read: ReadRef) -> Iterator[Finding]:
         yield from ref_rules.torn_line(read)

@@ -51,6 +51,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "object-unreadable": Rule("damage", "an object is a regular file that can be read", "see what the error says"),
         "history-missing": Rule("history", "each object that an earlier state needs is there", _COMING),
         "history-damaged": Rule("history", "an object of an earlier state has the hash that is its name", _OBJECT),
+        "replica-file": Rule(
+            "note", "a replica file matches its id", "open the store on its machine, which then writes it again"
+        ),
         "unused-damaged": Rule("note", "an object that nothing names has the hash that is its name", _LATER),
         "object-content": Rule("damage", "an object holds as many messages as what names it says", _WRITER),
         "object-form": Rule("note", "only messages are kept compressed", "nothing: every reader reads it"),

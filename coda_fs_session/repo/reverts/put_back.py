@@ -24,6 +24,7 @@ from ...errors import StoreError, warn
 from ...format.names import session_key
 from ..lookup.names import related
 from ..notes import decode_note, encode_note
+from ..replica_files import put_said_back
 from ..repository import Repository
 from ..writing.refs import create_free, paths_for
 from .marker import Look, look
@@ -108,6 +109,7 @@ def put_back(repo: Repository, seen: Look | None = None) -> None:
         with suppress(PlannedError):
             if not repo.settings.read_only:
                 sort_records(repo)
+                put_said_back(repo)
                 finish(repo)
             _put_back(repo, seen)
             return

@@ -19,6 +19,7 @@ from ..content.state import State
 from ..dry_run import dry
 from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
+from . import replica_files
 from .memory import Memory, pair_of, short
 from .report import Direction, ProgressCallback, SyncProgress, SyncReport
 from .side import Found, Side
@@ -107,6 +108,7 @@ class _Sync:
         paths = self._differing()
         self._exchange_objects()
         self._exchange_refs(paths)
+        replica_files.exchange(ours, theirs)
         self._remember()
         return SyncReport(theirs.transfer(), ours.transfer(), tuple(self._problems.values()))
 

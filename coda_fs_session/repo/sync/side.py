@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from ...backends.base import RefKey, Snapshot, Token
-from ...errors import CorruptionError, StoreError, StoreFormatError
+from ...errors import CorruptionError, StoreError, StoreFormatError, UnsupportedError
 from ...format.names import ascii_key, ref_paths, session_key
 from ...format.refs import parse_ref
 from ..content.state import State
@@ -183,6 +183,17 @@ class Side:
         self.repo.index.note(replace(head, key=RefKey(path), token=token))
         self.refs_in += 1
         self.ref_bytes += size
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        try:
+            self.backend.write_replica_file(replica, data)
+        except UnsupportedError:
+            # Nothing is condemned or purged there.
+            return
+        self.ref_bytes += len(data)
+
+    def note_problem(self, error: StoreError) -> None:
+        self._problem(error)
 
     def transfer(self) -> SyncTransfer:
         """Sum up what was written here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...backends.base import Backend, RefKey
+from ...errors import UnsupportedError
 from .case import KEY, OTHER, identities, new_object
 from .objects import ObjectTests
 from .refs import RefTests
@@ -37,6 +38,25 @@ class BackendTests(RefTests, ObjectTests, SharingTests, LastingTests):
         backend.prepare()
         assert backend.read_ref(KEY).token == token
         assert backend.append_ref(KEY, token, b"two\n") != token
+
+    def test_replica_files(self, backend: Backend) -> None:
+        """What a replica says is kept beside its refs, and is none of them; where there is no place for it, that is
+        said, and nothing is read.
+        """
+        backend.prepare()
+        assert (list(backend.replica_files()), backend.read_replica_file(KEY.replica)) == ([], None)
+        try:
+            backend.write_replica_file(KEY.replica, b"one\n")
+        except UnsupportedError:
+            assert (list(backend.replica_files()), backend.read_replica_file(KEY.replica)) == ([], None)
+            return
+        backend.write_replica_file(KEY.replica, b"two\n")
+        assert list(backend.replica_files()) == [KEY.replica]
+        assert backend.read_replica_file(KEY.replica) == b"two\n"
+        assert backend.read_replica_file(OTHER.replica) is None
+        assert (backend.ref_tokens(), backend.has_refs(KEY.replica)) == ({}, False)
+        if backend.capabilities.persistent:
+            assert self.reopen(backend).read_replica_file(KEY.replica) == b"two\n"
 
     def test_replica_marker(self, backend: Backend) -> None:
         """It tells whether a replica has refs here, and changes when one comes, if it tells more than that."""
