@@ -9,7 +9,7 @@ from .fields import Keep, message
 from .skipping import Skips, nothing
 from .sources import Head, SourceFile
 from .times import moment
-from .tree import MessageTree, Node
+from .tree import MessageTree, Node, made_id
 
 NAME = "aider"
 _BEGINS = "# aider chat started at "
@@ -52,7 +52,8 @@ def _tree(start: str, lines: list[str], keep: Keep) -> Iterator[MessageTree]:
     prompt = next((text for role, text in said if role == "user"), None)
     if prompt is None:
         return
-    tree = MessageTree(NAME, f"{start} {prompt}"[:1000])
+    # A hash: redaction leaves by which id an import knows a chat.
+    tree = MessageTree(NAME, f"{start} {made_id(None, prompt)}")
     tree.created = moment(start)
     above: str | None = None
     for number, (role, text) in enumerate(said, 1):

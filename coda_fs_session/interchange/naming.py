@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from string import Formatter
+from typing import Any
 
 from ..session.shapes import preview
 from . import own
-from .tree import Branch, MessageTree, identity
+from .tree import Message, MessageTree, identity
 
 DEFAULT = "{format}/{project}/{title} #{id}"
 _FIELDS = frozenset(("format", "project", "title", "id"))
@@ -36,9 +38,9 @@ def short_id(tree: MessageTree) -> str:
     return identity(tree.format, tree.account, tree.id)[:6]
 
 
-def name_of(tree: MessageTree, first: Branch, names: str) -> str:
-    """Return the name for the first session of a chat."""
-    title = _plain(title_of(tree, first), "title")
+def name_of(tree: MessageTree, title: str, names: str) -> str:
+    """Return the name for the first session of a chat with this title."""
+    title = _plain(title, "title")
     if tree.format == own.NAME and names == DEFAULT:
         return title
     made = names.format(format=tree.format, project=_plain(tree.project, "project"), title=title, id=short_id(tree))
@@ -50,11 +52,11 @@ def branch_name(name: str, branch: str) -> str:
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(branch.encode(errors='replace')).hexdigest()[:8]}"
 
 
-def title_of(tree: MessageTree, first: Branch) -> str:
-    """Return the title of a chat, and of one without any the first words that a user said."""
-    if tree.title and tree.title.strip():
-        return tree.title
-    for message in first.messages:
+def title_of(tree: MessageTree, given: Any, messages: Iterable[Message]) -> str:
+    """Return the title of a chat, and of one that was given none the first words that a user said in messages."""
+    if isinstance(given, str) and given.strip():
+        return given
+    for message in messages:
         if message.get("role") == "user" and not message.get("hidden"):
             words = preview(message)
             if words:

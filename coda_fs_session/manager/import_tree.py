@@ -87,12 +87,12 @@ class TreeImport:
         self.added = self.branches = 0
         self.notes: list[str] = []
         self.made: dict[str, int] = {}
-        self._name, self._title = "", title_of(tree, split[0])
+        self._name, self._title = "", self._hooked_title()
 
     def run(self, names: str) -> None:
         """Store what is new, the sessions before their branches."""
         there = self._known.get(self._key(""))
-        self._name = there.name if there else checked_name(name_of(self._tree, self._split[0], names))
+        self._name = there.name if there else checked_name(name_of(self._tree, self._title, names))
         for place, branch in enumerate(self._split):
             self._bring(branch, self._whole(place), branch.id)
         self.is_new = self.is_new and self.added > 0
@@ -290,7 +290,7 @@ class TreeImport:
             note["account"] = tree.account
         note |= {"id": tree.id, "branch": key, "messages": len(lines), "sha": _hash(lines)}
         if tree.format != own.NAME:
-            note["title"] = title_of(tree, self._split[0])
+            note["title"] = self._title
         return note | ({"current": True} if branch.current else {})
 
     def _hooked(self, name: str, path: _Path, count: int | None = None) -> list[bytes]:
@@ -299,6 +299,15 @@ class TreeImport:
         if hooks is None:
             return path.lines[:count]
         return hooks.before_create(Session(name, path.messages[:count]))[0]
+
+    def _hooked_title(self) -> str:
+        """Return the title as hooks leave it, or the messages that it is made of: names have it, which hooks leave."""
+        tree, messages, hooks = self._tree, self._split[0].messages, self._manager._hooks
+        if hooks is None or tree.format == own.NAME:
+            return title_of(tree, tree.title, messages)
+        session = Session(short_id(tree), messages, {} if tree.title is None else {"title": tree.title})
+        hooks.before_create(session)
+        return title_of(tree, session.metadata.get("title"), session.messages)
 
     def _was_deleted(self, key: str) -> bool:
         """Tell whether a session was deleted here, or on a machine that this store was synced with."""

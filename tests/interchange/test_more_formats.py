@@ -151,5 +151,8 @@ Hello"""
         ("assistant", "Sure.\n\nDone."),
         ("tool", "Applied"),
     ]
-    assert first.id == "2024-05-17 12:30:00 Do it\nnow"
+    other, _ = read(text.replace("Do it", "Do that").encode(), ".aider.chat.history.md")
+    assert first.id.startswith("2024-05-17 12:30:00 ")
+    assert first.id != other.id
+    assert "Do it" not in first.id, "redaction leaves ids"
     assert [message["content"] for message in whole(second)[0]] == ["Hi", "Hello"]
