@@ -166,7 +166,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.
-    "cli.": ("", "session.imported", "session.shapes.", "cli."),
+    "cli.": ("", "session.imported", "session.shapes.", "viewer", "cli."),
+    # As the command. What it serves and what it writes into a file is made by the same templates.
+    "viewer.": ("", "session.imported", "session.shapes.", "viewer."),
     "__main__": ("cli",),
     # Adapters are programs of a user in front of other programs; nothing looks at them.
     "integrations.": ("", "aio", "integrations."),
@@ -340,6 +342,14 @@ def test_only_one_room_needs_anyio() -> None:
     assert needed
     assert [name for name in needed if not matches(name, "aio.")] == []
     assert broken(lambda name, module: outside_packages(name, module) & {"trio"}) == []
+
+
+def test_only_one_room_needs_what_makes_pages() -> None:
+    """Programs that only keep their sessions have no use for it, and the package can be had without."""
+    makers = {"jinja2", "markupsafe", "markdown_it", "pygments"}
+    needed = broken(lambda name, module: [name] if makers & outside_packages(name, module) else [])
+    assert needed
+    assert [name for name in needed if not matches(name, "viewer.")] == []
 
 
 BAD_MODULE = ast.parse(

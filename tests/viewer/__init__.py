@@ -1,0 +1,1 @@
+"""Tests of the viewer: texts, pages, the server, a browser."""
