@@ -10,8 +10,11 @@ fail() { say "error: $*"; exit 1; }
 # Only a root that is a throw-away CI machine may install system packages; anybody else is told the command.
 may_apt() { [ "${CI:-}" = 1 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 apt_install() {
-    apt-get update -qq >/dev/null &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    (
+        flock 9  # scripts/check installs two things at once, and apt refuses that
+        apt-get update -qq >/dev/null &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    ) 9<"$root/scripts/_venv.sh"
 }
 
 # Run a command, `logged PROBLEM COMMAND...`; where it fails, one line says so, and which file has what it said.
@@ -112,6 +115,6 @@ venv() {
         set -- --constraint "$root/$folder/lowest.txt"
     fi
     logged "could not install, which needs the network once: connect, and run $0 again" \
-        "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@" --editable "$root${extra:+[$extra]}"
+        "$python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile "$@" --editable "$root${extra:+[$extra]}"
     printf '%s\n' "$wanted" >"$stamp"
 }
