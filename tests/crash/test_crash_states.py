@@ -8,7 +8,6 @@ import pytest
 
 from .runs import record, violations
 from .scenarios import SCENARIOS
-from .states import LONG, QUICK
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -16,5 +15,5 @@ def test_every_crash_is_survived(name: str, scratch: Path, long_size: bool, seed
     """In every crash state all that was acknowledged is there, the change in flight is there whole or not at all,
     no session gives an error, and the store takes further saves."""
     run = record(SCENARIOS[name], scratch / "run")
-    found = list(violations(run, scratch, LONG if long_size else QUICK, seed))
+    found = list(violations(run, scratch, long_size=long_size, seed=seed))
     assert not found, f"{len(found)} crashes are not survived, the first one {found[0]}"
