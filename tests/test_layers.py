@@ -173,6 +173,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Adapters are programs of a user in front of other programs; nothing looks at them.
     "integrations.": ("", "aio", "integrations."),
     # The examples are programs of a user, who has the public names.
+    "docs.examples.frameworks.": ("", "integrations."),
     "docs.examples.": ("",),
     # The shipped test tools look everywhere; nothing looks at them.
     "testing.": (*BELOW_REPO, "backends.", "manager.", "testing."),
@@ -332,6 +333,8 @@ def test_frameworks_are_imported_by_their_adapters() -> None:
     frameworks |= {"pydantic_ai", "strands"}
     for name, module in _parsed():
         used = outside_packages(name, module) & frameworks
+        if name.rpartition(".")[0] == "docs.examples.frameworks":
+            continue
         if not matches(name, "integrations.") or name.partition(".")[2] in ADAPTERS_SHARE:
             assert not used, f"{name} imports {used}"
 

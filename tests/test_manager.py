@@ -33,6 +33,19 @@ def test_create_loads_what_exists(make: Opener) -> None:
     assert "nothing" not in manager
 
 
+def test_a_session_tells_whether_it_is_stored(make: Opener) -> None:
+    """It is from its first save on, until it is deleted; a copy in memory never was."""
+    manager = make()
+    session = Session("chat")
+    assert not session.is_stored
+    manager.save_session(session)
+    assert session.is_stored
+    manager.rename_session("chat", "other")
+    assert session.is_stored
+    manager.delete_session("other")
+    assert not session.is_stored
+
+
 def test_open_objects_are_held_weakly(make: Opener) -> None:
     """The registry keeps no session alive that its caller has let go of and that has nothing unsaved."""
     manager = make()

@@ -6,8 +6,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, ClassVar, ParamSpec, TypeVar, overload
 
 from .. import (
     Session,
@@ -28,6 +28,7 @@ KEY = "coda_fs_session.key"
 """Metadata key with the framework's own key, for a name that is too short to tell it."""
 HIDDEN = "coda_fs_session.hidden"
 _ATTEMPTS = 1000
+_MOST_HELD = 8
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -50,6 +51,7 @@ class FrameworkSessions:
         self.prefix = f"{shape}/" if prefix is None else prefix
         self._shared = _Shared.of(manager)
         self._threads: AsyncSessionManager | None = None
+        self._held: dict[str, Session] = {}
 
     def name(self, *parts: str) -> str:
         """Return the name of the session for a key."""
@@ -73,6 +75,7 @@ class FrameworkSessions:
         except SessionNotFoundError:
             return None
         self._refuse_others(session)
+        self._hold(session)
         return session
 
     def new(self, *parts: str, hidden: bool = False, metadata: dict[str, Any] | None = None) -> Session:
@@ -85,7 +88,15 @@ class FrameworkSessions:
         key = {KEY: list(parts)} if is_cut(self.name(*parts)) else {}
         return {SHAPE: self.shape, **key, **({HIDDEN: True} if hidden else {})}
 
-    def change(self, *parts: str, step: Callable[[Session], _R], missing: _R | None = None, hidden: bool = False) -> _R:
+    @overload
+    def change(self, *parts: str, step: Callable[[Session], _R], hidden: bool = ...) -> _R: ...
+
+    @overload
+    def change(self, *parts: str, step: Callable[[Session], _R], create: bool, hidden: bool = ...) -> _R | None: ...
+
+    def change(
+        self, *parts: str, step: Callable[[Session], _R], create: bool = True, hidden: bool = False
+    ) -> _R | None:
         """Let a step change the session for a key, and save that: durable when this returns, in one save.
 
         A step that fails, or whose save fails, leaves nothing in memory that a later save would store. Nobody saves
@@ -93,7 +104,7 @@ class FrameworkSessions:
 
         Args:
             step: gets the session, and may be called several times.
-            missing: returned where there is no session, which is not made then. None: it is made.
+            create: where there is no session, make it. False: return None there.
             hidden: for a session that is made: lists leave it out.
 
         Raises:
@@ -101,26 +112,70 @@ class FrameworkSessions:
         """
         name = self.name(*parts)
         with self.locked(name):
-            for attempt in range(1, _ATTEMPTS + 1):
-                session = self.find(name)
+            # As it was here at last: a save tells whether it is so still.
+            session = self._held.get(name)
+            for attempt in range(_ATTEMPTS):
+                if attempt or session is None or not session.is_stored:
+                    session = self.find(name)
                 if session is None:
-                    if missing is not None:
-                        return missing
+                    if not create:
+                        return None
                     session = self.new(*parts, hidden=hidden)
                 try:
-                    return self._step(session, step)
+                    with self.all_or_nothing(session):
+                        result = step(session)
+                        if not session.is_stored or session.has_unsaved_changes:
+                            self.manager.save_session(session, on_conflict="raise")
+                        elif not attempt:
+                            # It changes nothing, which no save confirms.
+                            continue
+                    self._hold(session)
+                    return result
                 except (SessionConflictError, SessionExistsError):
-                    if attempt == _ATTEMPTS:
+                    if attempt == _ATTEMPTS - 1:
                         raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _step(self, session: Session, step: Callable[[Session], _R]) -> _R:
-        revision = session.revision
-        with self.all_or_nothing(session):
-            result = step(session)
-            if not revision or session.has_unsaved_changes:
-                self.manager.save_session(session, expected=revision)
-            return result
+    def branch(
+        self,
+        parent: Session,
+        *parts: str,
+        at: int | None = None,
+        hidden: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> Session:
+        """Make the session for a key as a branch of another one, with its first `at` messages, in one save.
+
+        Args:
+            metadata: these values in place of the parent's; those that are None it does not have.
+
+        Raises:
+            SessionExistsError: there is one.
+        """
+        name = self.name(*parts)
+        if name in self.manager:
+            # One at the same place would be taken for this one.
+            raise SessionExistsError(f"session {name!r} exists already: take another name")
+        wanted = {key: value for key, value in parent.metadata.items() if key not in (KEY, HIDDEN)}
+        wanted |= self.notes(*parts, hidden=hidden) | (metadata or {})
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        if wanted == parent.metadata:
+            made = self.manager.create_session(name, branch_from=parent.name, at=at)
+        else:
+            with self.manager.transaction() as change:
+                made = change.create_session(name, branch_from=parent.name, at=at)
+                made.metadata = wanted
+        self._hold(made)
+        return made
+
+    def _hold(self, session: Session) -> None:
+        """Keep a session open: it would be read anew for each call."""
+        self._held.pop(session.name, None)
+        self._held[session.name] = session
+        while len(self._held) > _MOST_HELD:
+            # Another thread may do the same.
+            with suppress(StopIteration, KeyError, RuntimeError):
+                del self._held[next(iter(self._held))]
 
     @contextmanager
     def all_or_nothing(self, *sessions: Session) -> Iterator[None]:
@@ -128,7 +183,7 @@ class FrameworkSessions:
 
         An adapter's caller adds it again when it tries again. Were it kept, the next save would store it twice.
         """
-        before = [(each, len(each), dict(each.metadata)) for each in sessions if each.revision]
+        before = [(each, len(each), dict(each.metadata)) for each in sessions if each.is_stored]
         try:
             yield
         except BaseException:
@@ -159,9 +214,7 @@ class FrameworkSessions:
         Args:
             where: values that their metadata have; query: the other arguments of `SessionManager.list_sessions`.
         """
-        prefix = self.prefix if not parts else self.name(*parts)
-        if parts and not is_cut(prefix):
-            prefix += "/"
+        prefix = self.name(*parts) if parts else self.prefix
         wanted: dict[str | tuple[str, ...], Any] = {SHAPE: self.shape, **(where or {})}
         found = self.manager.list_sessions(prefix=prefix[:_UNCUT], where=wanted, hidden=True, **query)
         return [info for info in found if (self.key(info) or ())[: len(parts)] == parts]

@@ -182,6 +182,11 @@ class Session(MessageSequence):
             return self._owner.revision(self) if self._owner is not None else ""
 
     @property
+    def is_stored(self) -> bool:
+        """True as long as a manager has it open: not before its first save, nor after it was deleted here."""
+        return self._owner is not None
+
+    @property
     def missing(self) -> int:
         """How many messages `load_session(name, partial=True)` had to leave out; such a session cannot be saved."""
         return self._state.missing

@@ -48,8 +48,11 @@ class AdapterKit(ABC):
     """The tests; what is abstract an adapter's own test class gives."""
 
     shape: str
-    takes_values = True
-    """Whether the framework's items may hold any value of JSON."""
+    given: Any = VALUES
+    """Values that the framework's items may hold; None for a framework whose items hold text alone."""
+
+    depth = 300
+    """How deep they may be nested."""
 
     @abstractmethod
     async def add(self, manager: SessionManager, key: str, text: str) -> None:
@@ -172,22 +175,22 @@ class AdapterKit(ABC):
 
     def test_values_that_json_refuses(self, open_manager: Opener) -> None:
         """Lone surrogates, infinities, integers over 64 bits and deep values come back as they were."""
-        if not self.takes_values:
+        if self.given is None:
             pytest.skip("items of this framework hold no values of any type")
         deep: Any = "end"
-        for _ in range(300):
+        for _ in range(self.depth):
             deep = [deep]
         with open_manager() as manager:
-            run(self.add_value(manager, KEY, VALUES))
+            run(self.add_value(manager, KEY, self.given))
             run(self.add_value(manager, KEY, {"deep": deep}))
         with open_manager() as manager:
-            assert run(self.values(manager, KEY)) == [VALUES, {"deep": deep}]
+            assert run(self.values(manager, KEY)) == [self.given, {"deep": deep}]
 
     def test_redaction(self, open_manager: Opener, tmp_path: Path) -> None:
         """What matches a pattern reaches neither the store nor the framework again, and the adapter works on."""
         with open_manager(redact=[r"sk-[\w-]+"]) as manager:
             run(self.add(manager, KEY, f"the key is {SECRET}"))
-            run(self.add(manager, KEY, f"half \ud800 {SECRET}" if self.takes_values else SECRET))
+            run(self.add(manager, KEY, f"half \ud800 {SECRET}" if self.given else SECRET))
             first, second = run(self.texts(manager, KEY))
             assert first.startswith("the key is ")
             assert SECRET not in first + second

@@ -89,6 +89,7 @@ assert_type(session.updated, datetime)
 assert_type(session.updated_at, datetime)
 assert_type(session.parent, str | None)
 assert_type(session.has_unsaved_changes, bool)
+assert_type(session.is_stored, bool)
 assert_type(len(session), int)
 
 session.add_message({"role": "user", "content": "Hello"})

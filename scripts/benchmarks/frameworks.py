@@ -1,0 +1,84 @@
+"""A row about agent frameworks: each adapter beside the framework's own store in SQLite, with a sync a save in both."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from .contenders.ours import Ours
+from .lab import Lab
+from .measure import Row, interleave, milliseconds, ratio, ready
+
+Call = Callable[[], Awaitable[object]]
+
+
+class Verb(NamedTuple):
+    """What both do, and how many times as long ours may take."""
+
+    name: str
+    ours: Call
+    theirs: Call
+    must: float
+
+
+def beside_their_own(lab: Lab) -> Row:
+    """Add one, get the last 10, get all, pop and branch, after so many messages."""
+    count = lab.scale.medium
+    row = Row(f"agent frameworks beside their own SQLite, {count:,} messages", {}, [])
+    for module, name, verbs in FRAMEWORKS:
+        if find_spec(module) is None:
+            row.notes.append(f"{name} is not installed: scripts/test --frameworks installs it")
+            continue
+        # One loop for each: sessions of frameworks may keep to the one that they began in.
+        with asyncio.Runner() as runner:
+            for verb in verbs(lab, count, runner.run):
+                ours, theirs = f"{name}, {verb.name}, ours", f"{name}, {verb.name}, theirs"
+                calls = {ours: ready(_call, runner, verb.ours), theirs: ready(_call, runner, verb.theirs)}
+                times = interleave(calls, lab.rounds(5 if verb.name == "all" else 100))
+                row.contenders |= milliseconds(times)
+                row.checks.append(ratio(row.contenders, ours, theirs, must=verb.must))
+    return row
+
+
+def _call(runner: asyncio.Runner, call: Call) -> object:
+    async def main() -> object:
+        return await call()
+
+    return runner.run(main())
+
+
+def openai_agents(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Verb]:
+    """The session of the OpenAI Agents SDK; its branches beside those of `AdvancedSQLiteSession`."""
+    from agents import SQLiteSession
+    from agents.extensions.memory import AdvancedSQLiteSession
+
+    from coda_fs_session.integrations.openai_agents import CodaSession
+
+    folder = lab.spare()
+    ours = CodaSession("a", Ours(folder / "ours").manager)
+    theirs = SQLiteSession("a", folder / "theirs.db")
+    branching = AdvancedSQLiteSession(session_id="a", db_path=folder / "branching.db", create_tables=True)
+    items: list[Any] = lab.messages.take(count)
+    for each in (ours, theirs, branching):
+        run(each.add_items(list(items)))
+
+    def add(session: Any) -> Awaitable[object]:
+        return session.add_items(lab.messages.take(1))
+
+    async def branch(session: Any) -> None:
+        await session.switch_to_branch("main")
+        await session.create_branch_from_turn(count // 5, f"branch-{next(numbers)}")
+
+    numbers = iter(range(10**9))
+    yield Verb("add one", partial(add, ours), partial(add, theirs), 1.5)
+    yield Verb("last 10", partial(ours.get_items, 10), partial(theirs.get_items, 10), 1.5)
+    yield Verb("all", ours.get_items, theirs.get_items, 1.5)
+    yield Verb("pop", ours.pop_item, theirs.pop_item, 1)
+    yield Verb("branch", partial(branch, ours), partial(branch, branching), 1)
+
+
+FRAMEWORKS: list[tuple[str, str, Callable[[Lab, int, Callable[..., Any]], Iterator[Verb]]]] = [
+    ("agents", "OpenAI Agents", openai_agents),
+]
+"""What each is imported as, what it is called, and what both do."""
