@@ -27,6 +27,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "list": VerbLine(EVERYDAY, "List sessions, newest first."),
         "show": VerbLine(EVERYDAY, "Show a session, for reading."),
         "search": VerbLine(EVERYDAY, "Find messages by their words, in every session.", ""),
+        "view": VerbLine(EVERYDAY, "Show sessions in a browser, with their branches."),
         "history": VerbLine(EVERYDAY, "Show what a session was, newest first."),
         "tree": VerbLine(EVERYDAY, "Show which session came from which."),
         "diff": VerbLine(EVERYDAY, "Show what tells two sessions apart."),

@@ -51,6 +51,7 @@ class Viewer:
 
     def __init__(self, manager: SessionManager, *, idle: float | None = None) -> None:
         self._token = secrets.token_urlsafe(24)
+        self._tickets: set[str] = set()
         self._idle = idle
         self._over = threading.Event()
         self._asked = time.monotonic()
@@ -70,10 +71,20 @@ class Viewer:
         """The port, which the system chose."""
         return int(self._server.server_address[1])
 
-    def link(self, name: str | None = None) -> str:
-        """Return the address to open, with the token: of the list, or of a session."""
+    def link(self, name: str | None = None, number: int | None = None, *, once: bool = False) -> str:
+        """Return the address to open, with the token: of the list, of a session, or of a message of it.
+
+        Args:
+            number: the message, from 1.
+            once: it can be opened one time. That is for a program that opens it: others may see what it was given.
+        """
+        token = self._token
+        if once:
+            token = secrets.token_urlsafe(24)
+            self._tickets.add(token)
         path = "/" if name is None else f"/s/{in_address(name)}"
-        return f"http://{_ADDRESS}:{self.port}{path}?token={self._token}"
+        at = "" if number is None else f"/at/{number}"
+        return f"http://{_ADDRESS}:{self.port}{path}{at}?token={token}"
 
     def run(self) -> None:
         """Answer until `stop` is called, or nobody has asked for as long as `idle` says."""
@@ -103,6 +114,21 @@ class Viewer:
     def is_known(self, token: str) -> bool:
         """Tell whether a token is that of this viewer, in a time that tells nothing of it."""
         return hmac.compare_digest(token.encode(), self._token.encode())
+
+    def lets_in(self, token: str) -> bool:
+        """Tell whether the token of a link is good; one that is for once is good no more."""
+        for each in tuple(self._tickets):
+            if hmac.compare_digest(token.encode(), each.encode()):
+                # Of two that ask at the same time one gets it.
+                with self._lock:
+                    found = each in self._tickets
+                    self._tickets.discard(each)
+                return found
+        return self.is_known(token)
+
+    def cookie(self) -> str:
+        """Return what the browser shows from now on."""
+        return self._token
 
     def asked(self) -> None:
         """Note that somebody is there."""
@@ -241,12 +267,12 @@ class _Handler(BaseHTTPRequestHandler):
         return f"{_COOKIE}_{self.server.viewer.port}"
 
     def _let_in(self, token: str, path: str) -> None:
-        if not self.server.viewer.is_known(token):
+        if not self.server.viewer.lets_in(token):
             self._send(problem(403, "This link is not enough", "Open the one that coda-session view has printed."))
             return
         # One slash: what begins with two would lead to another machine.
         place = "/" + path.lstrip("/\\")
-        cookie = f"{self._cookie_name()}={token}; HttpOnly; SameSite=Strict; Path=/"
+        cookie = f"{self._cookie_name()}={self.server.viewer.cookie()}; HttpOnly; SameSite=Strict; Path=/"
         self._send(Answer(303, b""), ("Location", place), ("Set-Cookie", cookie))
 
     def _answer(self) -> Answer:

@@ -34,8 +34,8 @@ HOSTILE = [
     "a" * 255,
 ]
 
-NEED_OTHERS = ("watch", "sync", "import")
-"""Verbs whose examples need somebody else; they have tests of their own."""
+NEED_OTHERS = ("watch", "view", "sync", "import")
+"""Verbs whose examples need somebody else, or go on until Ctrl-C; they have tests of their own."""
 
 
 @pytest.fixture(params=["files", "sqlite"])

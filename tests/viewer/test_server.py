@@ -97,6 +97,19 @@ def test_the_link(ask: Asking, viewer: Viewer) -> None:
         assert other._token != viewer._token
 
 
+def test_a_link_for_once(ask: Asking, viewer: Viewer) -> None:
+    """What a browser is started with can be read by other users of the machine: once more it is good for nothing."""
+    link = urlsplit(viewer.link("trip", 2, once=True))
+    assert ask(f"/?{link.query}", "HEAD", Host="evil.example")[0].status == 421
+    answer, _ = ask(f"{link.path}?{link.query}")
+    assert (answer.status, answer.headers["Location"]) == (303, "/s/trip/at/2")
+    assert ask(f"{link.path}?{link.query}")[0].status == 403
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    assert link.query.partition("=")[2] not in cookie
+    ask.cookie = cookie
+    assert ask("/s/trip/at/2")[0].status == 200
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/s/trip", "/sessions.json", "/events", "/nothing", "/s/none", "/search?q=message"]
 )
