@@ -15,7 +15,7 @@ from ..interchange.naming import branch_name, name_of, short_id, title_of
 from ..interchange.times import moment
 from ..interchange.tree import Branch, Message, MessageTree, identity
 from ..repo.going_back import GoingBack
-from ..session.imported import IDENTITY, IMPORTED, import_note
+from ..session.imported import IDENTITY, IMPORTED, MIRROR, import_note
 from ..session.session import Session
 from .branching import branch as make_branch
 from .core import Manager
@@ -92,6 +92,10 @@ class TreeImport:
     def run(self, names: str) -> None:
         """Store what is new, the sessions before their branches."""
         there = self._known.get(self._key(""))
+        if there is not None and there.note.get(MIRROR):
+            # Its program writes it here itself, each record as it is.
+            self.notes.append(f"{there.name} has it already, record by record, from the program itself: left as it is")
+            return
         self._name = there.name if there else checked_name(name_of(self._tree, self._title, names))
         for place, branch in enumerate(self._split):
             self._bring(branch, self._whole(place), branch.id)

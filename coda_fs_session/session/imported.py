@@ -9,6 +9,8 @@ IMPORTED = "coda_fs_session.import"
 """Metadata key of the note that says where a session is from, and how much of it was imported."""
 IDENTITY = ("format", "account", "id", "branch")
 """Keys of that note which say what it is of."""
+MIRROR = "mirror"
+"""Key of that note which says that the source's own program stores its records here, as they are."""
 UNREDACTED = (*IDENTITY, "sha")
 """Keys of that note that redaction leaves: by these an import knows the session again, and that it is as it was."""
 

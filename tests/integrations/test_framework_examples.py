@@ -17,6 +17,11 @@ EXAMPLES = ROOT / "coda_fs_session" / "docs" / "examples" / "frameworks"
 MANUAL = ROOT / "coda_fs_session" / "docs" / "frameworks.md"
 SAYS = {
     "openai_agents_sdk": ("agents", "openai-agents", "main ['user', 'assistant']\nagain ['user', 'assistant']\n"),
+    "pydantic_ai_store": ("pydantic_ai", "pydantic-ai-slim", "pydantic-ai/ann 4\npydantic-ai/ann-2 2\n"),
+    "claude_agent_sdk_store": (
+        *("claude_agent_sdk", "claude-agent-sdk"),
+        "2 sessions\nWhere is it warm? 1\nWhere is it warm? 2\n",
+    ),
 }
 """What each needs, what that is called, and what it prints the first time."""
 
