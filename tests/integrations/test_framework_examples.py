@@ -15,6 +15,7 @@ from .kit import framework
 
 EXAMPLES = ROOT / "coda_fs_session" / "docs" / "examples" / "frameworks"
 MANUAL = ROOT / "coda_fs_session" / "docs" / "frameworks.md"
+_LANGCHAIN = "human: Where is it warm in March?\nai: Crete.\nhuman: How do I get there?\nai: By ship.\n"
 SAYS = {
     "openai_agents_sdk": ("agents", "openai-agents", "main ['user', 'assistant']\nagain ['user', 'assistant']\n"),
     "pydantic_ai_store": ("pydantic_ai", "pydantic-ai-slim", "pydantic-ai/ann 4\npydantic-ai/ann-2 2\n"),
@@ -22,6 +23,8 @@ SAYS = {
         *("claude_agent_sdk", "claude-agent-sdk"),
         "2 sessions\nWhere is it warm? 1\nWhere is it warm? 2\n",
     ),
+    "langchain_chat": ("langchain_core", "langchain-core", _LANGCHAIN),
+    "langgraph_graph": ("langgraph", "langgraph", "langgraph/ann Crete.\nlanggraph/ann/1 Madeira.\n"),
 }
 """What each needs, what that is called, and what it prints the first time."""
 

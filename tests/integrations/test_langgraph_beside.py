@@ -1,0 +1,114 @@
+"""LangGraph's saver beside others: other threads, other managers, another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from storekit import ROOT, open_store
+
+from .kit import framework
+
+framework("langgraph", "langgraph")
+
+from coda_fs_session.integrations.langgraph import CodaSaver
+
+from .test_langgraph import said, saver, state, talk, thread
+
+__all__ = ["saver"]
+
+
+@pytest.mark.parametrize("backend", ["files", "sqlite"])
+def test_another_saver_sees_what_was_taken_out(tmp_path: Path, backend: str) -> None:
+    """Positions in a log change when states are taken out of it, also for a manager that had read it before."""
+    opened = partial(open_store, tmp_path / "store", backend=backend)
+    with opened() as one, opened() as two:
+        here, there = CodaSaver(one), CodaSaver(two)
+        config = thread("a")
+        for number in range(6):
+            config = here.put(*state(here, config, talk(*map(str, range(number + 1))), value=number))
+        assert there.get_tuple(config) == here.get_tuple(config)
+        here.prune(["a"])
+        for number in range(6, 9):
+            config = here.put(*state(here, config, talk(*map(str, range(number + 1))), value=number))
+            found = there.get_tuple(config)
+            assert found == here.get_tuple(config)
+        assert len(list(there.list(thread("a")))) == 4
+
+
+def test_threads_at_once(saver: CodaSaver) -> None:
+    """Parallel tasks write to one state, and to others, from many threads."""
+    config = saver.put(*state(saver, thread("a"), talk("1")))
+    failed = []
+
+    def work(number: int) -> None:
+        try:
+            for index in range(5):
+                saver.put_writes(config, [("value", (number, index))], f"{number} {index}")
+                assert said(saver, saver.put(*state(saver, thread(f"t{number}"), talk("1")))) == ["1"]
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert failed == []
+    found = saver.get_tuple(config)
+    assert found is not None
+    assert found.pending_writes is not None
+    assert sorted(value for _, _, value in found.pending_writes) == [[n, i] for n in range(4) for i in range(5)]
+
+
+_WRITES = 10
+_PROGRAM = """
+import sys
+from integrations.test_langgraph_beside import put_many
+put_many(*sys.argv[1:])
+"""
+
+
+def put_many(store: str, backend: str, who: str) -> None:
+    """Put states of one thread from the newest that is there; what one of two processes does."""
+    with open_store(Path(store), backend=backend) as manager:
+        saver = CodaSaver(manager)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+        for number in range(_WRITES):
+            found = saver.get_tuple(thread("a"))
+            before = found.checkpoint["channel_values"]["messages"] if found else []
+            texts = [*(str(each.content) for each in before), f"{who} {number}"]
+            config = saver.put(*state(saver, found.config if found else thread("a"), talk(*texts), said=texts))
+            saver.put_writes(config, [("value", f"{who} {number}")], who)
+
+
+@pytest.mark.parametrize("backend", ["files", "sqlite"])
+def test_two_processes_on_one_thread(tmp_path: Path, backend: str) -> None:
+    """Each state that one of them put is there once, with its very messages and what was written to it."""
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "store"), backend]
+    both = [
+        subprocess.Popen([*command, who], cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for who in ("a", "b")
+    ]
+    for each in both:
+        assert each.stdout is not None
+        assert each.stdout.readline() == b"ready\n"
+    for each in both:
+        each.communicate()
+    assert [each.returncode for each in both] == [0, 0]
+    with open_store(tmp_path / "store", backend=backend) as manager:
+        found = list(CodaSaver(manager).list(thread("a")))
+    told: dict[str, str] = {}
+    for one in found:
+        texts = [str(each.content) for each in one.checkpoint["channel_values"]["messages"]]
+        assert texts == one.metadata["said"]  # type: ignore[typeddict-item]
+        assert one.pending_writes == [(texts[-1][0], "value", texts[-1])]
+        told[texts[-1]] = one.config["configurable"]["checkpoint_id"]
+    assert len(found) == 2 * _WRITES
+    assert sorted(told) == sorted(f"{who} {number}" for who in ("a", "b") for number in range(_WRITES))
