@@ -155,6 +155,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # It looks at the databases of others as a store that is read only looks at its own.
     "manager.databases": ("errors", "process.sqlite_files", "backends.sqlite.unchanged", "manager.outside"),
+    "manager.pages": ("session.", "manager.outside", "viewer.document"),
     "manager.": (*ENGINE, "config", "backends", "hooks.", "templates", "interchange.", "manager."),
     "analytics": ("errors", "session.", "manager."),
     # The manager once more, for event loops: nothing looks at it.
@@ -167,7 +168,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.
     "cli.": ("", "session.imported", "session.shapes.", "viewer", "cli."),
-    # As the command. What it serves and what it writes into a file is made by the same templates.
     "viewer.": ("", "session.imported", "session.shapes.", "viewer."),
     "__main__": ("cli",),
     # Adapters are programs of a user in front of other programs; nothing looks at them.
@@ -349,7 +349,7 @@ def test_only_one_room_needs_anyio() -> None:
 
 def test_only_one_room_needs_what_makes_pages() -> None:
     """Programs that only keep their sessions have no use for it, and the package can be had without."""
-    makers = {"jinja2", "markupsafe", "markdown_it", "pygments"}
+    makers = {"jinja2", "markdown_it", "pygments"}
     needed = broken(lambda name, module: [name] if makers & outside_packages(name, module) else [])
     assert needed
     assert [name for name in needed if not matches(name, "viewer.")] == []

@@ -16,7 +16,6 @@ from . import claude_code, gptme, pi
 from .export import export_document
 from .markdown import markdown_of, text_of
 from .own import FAMILY
-from .page import page_of
 from .pairs import PREFERENCES, TAG, pairs
 from .training import OpenAILines, sharegpt_line
 
@@ -93,6 +92,10 @@ def _each(write: Callable[[Session], Iterator[str]]) -> Callable[[Iterable[Sessi
     return lambda sessions: (part.encode() for session in sessions for part in write(session))
 
 
+def _nothing(sessions: Iterable[Session]) -> Iterator[bytes]:
+    return iter(())
+
+
 def _lines(sessions: Iterable[Session]) -> Iterator[bytes]:
     return (line + b"\n" for session in sessions for line in session._state.copy.lines())
 
@@ -161,7 +164,8 @@ _WRITERS = {
     "jsonl": Writer(".jsonl", _lines),
     "md": Writer(".md", _each(markdown_of)),
     "txt": Writer(".txt", _each(text_of)),
-    "html": Writer(".html", _each(page_of)),
+    # What is written for it may be several files, with links between them: see manager/pages.py.
+    "html": Writer(".html", _nothing),
     "native": Writer(".jsonl", _native),
     "openai": Writer(".jsonl", _openai, is_of_several=True),
     "sharegpt": Writer(".jsonl", lambda sessions: map(sharegpt_line, sessions), is_of_several=True),

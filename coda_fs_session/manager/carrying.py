@@ -36,8 +36,9 @@ class Carrying(Manager):
 
         Args:
             format: "json" is what `import_session` reads, and "jsonl" the messages as they are stored, a line each.
-                "md", "txt" and "html" are for reading. "native" is what the program that the session was imported from
-                had: Claude Code, gptme, pi. "openai" and "sharegpt" are lines for training.
+                "md", "txt" and "html" are for reading. "html" needs the extra ``view``; with more than 5 MB of messages
+                it is an index of parts, which are in a folder beside it. "native" is what the program that the session
+                was imported from had: Claude Code, gptme, pi. "openai" and "sharegpt" are lines for training.
             redact: patterns of what is to be taken out besides, as in that option. The names of sessions stay, and so
                 do the ids of messages, of calls, and of what a session was imported from.
 
@@ -47,17 +48,20 @@ class Carrying(Manager):
         Raises:
             SessionNotFoundError: there is no such session.
             FileExistsError: the file is there, and `overwrite` is false.
-            UnsupportedError: the session has what the format does not take.
+            UnsupportedError: the session has what the format does not take, or the extra of the format is missing.
             ValueError: there is no such format, or `redact` has no pattern or one that is none.
         """
         # Late, as in `sync`: a program that only keeps its sessions needs none of it.
         from ..interchange.writers import writer_of_one
         from .outgoing import redaction
         from .outside import write_outside
+        from .pages import write_pages
 
         chosen, redacted = writer_of_one(format), redaction(self, redact)
         session = self._load(checked_name(name))
         with session._lock:
+            if format == "html":
+                return write_pages(path, [redacted(session)], overwrite=overwrite)[0]
             return write_outside(path, chosen.write([redacted(session)]), overwrite=overwrite)
 
     @operation
@@ -82,7 +86,8 @@ class Carrying(Manager):
             path: the file, or the folder, which is made if it is not there. File names follow from names of sessions.
             format: as in `export_session`, or "family"; "dpo" and "trl" are lines with two answers to one prompt each,
                 in OpenAI's form and that of TRL. An answer is one of an assistant, with what tools said for it.
-            branches: also all branches of these, and theirs, each after what it was branched from.
+            branches: also all branches of these, and theirs, each after what it was branched from. As "html", all are
+                one file then, in which each message is once.
             prefer: which of two answers is the better one: "continued" that which more messages follow, "current" that
                 which its source shows last, "tag:NAME" that which is in a state with this tag. Two that are alike in
                 that make no line.
@@ -98,10 +103,13 @@ class Carrying(Manager):
         from ..interchange.writers import file_name, writer
         from .outgoing import outgoing, redaction, tagging
         from .outside import make_folder_outside, refuse_taken, write_outside
+        from .pages import write_pages
 
         redacted = redaction(self, redact)
         chosen = writer(format, prefer, tagging(self, redacted))
         found = outgoing(self, names, branches=branches)
+        if format == "html" and branches:
+            return write_pages(path, [redacted(session) for session in found], overwrite=overwrite)
         if chosen.is_of_several:
             return [write_outside(path, chosen.write(map(redacted, found)), overwrite=overwrite)]
         folder = make_folder_outside(path)
@@ -111,6 +119,9 @@ class Carrying(Manager):
         written = []
         for session, target in zip(found, targets, strict=True):
             with session._lock:
+                if format == "html":
+                    written += write_pages(target, [redacted(session)], overwrite=overwrite)
+                    continue
                 written.append(write_outside(target, chosen.write([redacted(session)]), overwrite=overwrite))
         return written
 

@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in ("jinja2", "markupsafe", "markdown_it", "pygments"):
         raise
     raise UnsupportedError(
-        f"the viewer needs {error.name}, which is not installed: pip install 'coda-fs-session[view]'"
+        f"pages in HTML need {error.name}, which is not installed: pip install 'coda-fs-session[view]'"
     ) from error
 
 __all__ = ["Viewer", "serve"]

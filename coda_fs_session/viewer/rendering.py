@@ -43,7 +43,9 @@ def render(template: str, **values: Any) -> str:
 
 def stream(template: str, **values: Any) -> Iterator[str]:
     """Yield a page in parts."""
-    return iter(_environment().get_template(template).stream(values))
+    found = _environment().get_template(template).stream(values)
+    found.enable_buffering(100)
+    return iter(found)
 
 
 def in_address(name: str) -> str:

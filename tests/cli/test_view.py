@@ -98,3 +98,16 @@ def test_a_browser_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(opened) == 1
     monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("lynx"))
     assert command("view", "--idle", "1s", "--open").code == 0
+
+
+def test_a_page_to_keep(command: Command, tmp_path: Path) -> None:
+    """A session and its branches are one file; a page that has parts does not go to stdout."""
+    command.fill("trip")
+    assert command("branch", "trip@1", "by train").code == 0
+    done = command("export", "trip", "--branches", "-f", "html", "-o", str(tmp_path / "trip.html"))
+    assert done.err == f"exported 2 sessions to {tmp_path / 'trip.html'}\n"
+    assert "by train</h2>" in (tmp_path / "trip.html").read_text(encoding="utf-8")
+    assert command("export", "trip", "-f", "html").out.startswith("<!DOCTYPE html>")
+    command.fill("large", *[{"role": "user", "content": "x" * 3_000_000}] * 2)
+    done = command("export", "large", "-f", "html")
+    assert (done.code, done.out) == (2, "")

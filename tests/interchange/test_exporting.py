@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -78,34 +77,6 @@ def test_markdown(manager: SessionManager, tmp_path: Path) -> None:
     assert "\n`````\n" in body
     assert "## tool · 1 2\n" in body
     assert "Result of a b&lt;/summary>" in body
-
-
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-def test_html(manager: SessionManager, tmp_path: Path) -> None:
-    """Nothing of a session is markup; only addresses of the web and of mail are links; nothing is loaded."""
-    image = {"type": "image_url", "image_url": {"url": "https://x.example/i.png"}}
-    linked = {"role": "user", "content": [{"type": "text", "text": 'See (https://a.example/?q="1") and'}, image]}
-    bad = {"role": 'assistant"><script>', "content": f"{HOSTILE} data:text/html,x file:///etc mailto:a@b.example"}
-    fill(manager, "<b>", [linked, bad, {"role": "tool", "content": HOSTILE, "name": "<i>"}])
-    text = manager.export_session("<b>", tmp_path / "a", format="html").read_text(encoding="utf-8")
-    tags = _Tags()
-    tags.feed(text)
-    names = {tag for tag, _ in tags.found}
-    assert not names & {"script", "img", "b", "i", "link", "iframe", "form", "base"}
-    assert not [name for _, attributes in tags.found for name in attributes if name.startswith("on")]
-    assert [attributes["href"] for tag, attributes in tags.found if tag == "a"] == [
-        *("https://a.example/?q=", "https://x.example/i.png", "mailto:a@b.example"),
-    ]
-    assert "default-src 'none'" in text
-    assert all(attributes.get("class") != bad["role"] for _, attributes in tags.found)
 
 
 def test_lines_for_training(manager: SessionManager, tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_it_ends_when_nobody_asks(manager: SessionManager) -> None:
     assert len(links) == 1
 
 
-def test_without_the_extra() -> None:
+def test_without_the_extra(tmp_path: Path) -> None:
     """An error names what to install; all else of the package can be had without."""
     done = run_python(
         "import sys\n"
@@ -295,5 +295,14 @@ def test_without_the_extra() -> None:
         "    import coda_fs_session.viewer\n"
         "except coda_fs_session.UnsupportedError as error:\n"
         "    print(error)\n"
+        "manager = coda_fs_session.SessionManager({'session': {'backend': 'memory'}})\n"
+        "manager.create_session('trip')\n"
+        "try:\n"
+        "    manager.export_session('trip', sys.argv[1] + '/trip.html', format='html')\n"
+        "except coda_fs_session.UnsupportedError as error:\n"
+        "    print(error)\n"
+        "manager.export_session('trip', sys.argv[1] + '/trip.md', format='md')\n",
+        tmp_path,
     )
-    assert "pip install 'coda-fs-session[view]'" in done.stdout
+    assert done.stdout.count("pip install 'coda-fs-session[view]'") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["trip.md"]

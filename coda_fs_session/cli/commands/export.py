@@ -34,7 +34,7 @@ _UNUSUAL = re.compile(r"[^\w .,()+@=-]+")
 @click.option("-o", "--output", metavar="PATH", default="-", help="A file, a folder for several, or - for stdout.")
 @click.option("-f", "--format", "form", type=click.Choice([*_ONE, *_SEVERAL]), default="json", help="What to write.")
 @click.option("--prefer", default="continued", help="For dpo and trl: continued, current or tag:NAME.")
-@click.option("--branches", is_flag=True, help="Their branches too; as json, all are one file, each message once.")
+@click.option("--branches", is_flag=True, help="Their branches too; as json and html, all are one file.")
 @click.option("--redact", multiple=True, metavar="REGEX", help="Take out what matches; keys: what looks like one.")
 @click.option("--all", "everything", is_flag=True, help="Every session.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
@@ -71,11 +71,12 @@ def command(
     found = named(manager, names, all_of_them=everything)
     if branches:
         found, form = manager.branches.tree().with_branches(found), "family" if form == "json" else form
-    if form in _SEVERAL or (form in _LINES and output != "-" and len(found) > 1):
+    in_one = form in _SEVERAL or (form == "html" and branches)
+    if in_one or (form in _LINES and output != "-" and len(found) > 1):
         if output == "-" or output.endswith(("/", os.sep)):
             raise CommandError(f"{form} is one file of all sessions: give it with -o", USAGE)
-        (path,) = manager.export_sessions(
-            found, output, format=form, prefer=prefer, redact=patterns, overwrite=overwrite
+        path, *_ = manager.export_sessions(
+            found, output, format=form, branches=branches, prefer=prefer, redact=patterns, overwrite=overwrite
         )
         run.out.note(f"exported {counted(len(found), 'session')} to {path}")
         return
@@ -102,6 +103,8 @@ def command(
 def _to_stdout(run: Run, manager: SessionManager, name: str, form: Any, patterns: list[str] | None) -> None:
     with tempfile.TemporaryDirectory(prefix="coda-session-") as folder:
         path = manager.export_session(name, Path(folder) / "session", format=form, redact=patterns)
+        if len(os.listdir(folder)) > 1:
+            raise CommandError(f"{name!r} is too large for one page: give a file with -o", USAGE)
         text = path.read_text(encoding="utf-8")
         run.out.write(safe(text) if form in _TEXTS else safe_json(text))
 
