@@ -151,6 +151,15 @@ def _read(escape: str) -> str:
     return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
 
 
+def unescaped(text: str) -> Iterator[str]:
+    """Yield a text with the escapes of JSON in it read, once, twice, and as often as there are any."""
+    for _ in range(_MOST_LEVELS):
+        if "\\" not in text:
+            return
+        text, _ = _unescaped(text)
+        yield text
+
+
 def _tell_keys_apart(masked: bytearray, keys: list[_Key], changed: list[tuple[_Key, list[tuple[int, int]]]]) -> None:
     """Let keys that were masked end in a number where another one of the same object is the same."""
     again = {key for key, _ in changed}
