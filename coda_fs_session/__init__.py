@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .repo.history.entries import HistoryEntry
     from .repo.maintenance.findings import CheckReport, Finding
     from .repo.maintenance.replicas import ReplicaInfo
-    from .repo.maintenance.report import Lost, Mended, RepairReport
+    from .repo.maintenance.report import Lost, Mended, PurgedPlace, PurgeReport, RepairReport
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
@@ -80,7 +80,7 @@ _HOMES = {
     "History": "manager.history",
     "HistoryEntry": "repo.history.entries",
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
-    **dict.fromkeys(("Lost", "Mended", "RepairReport"), "repo.maintenance.report"),
+    **dict.fromkeys(("Lost", "Mended", "PurgeReport", "PurgedPlace", "RepairReport"), "repo.maintenance.report"),
     "ReplicaInfo": "repo.maintenance.replicas",
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
@@ -134,6 +134,8 @@ __all__ = [
     "PartialSessionError",
     "PendingSave",
     "Preview",
+    "PurgeReport",
+    "PurgedPlace",
     "Redact",
     "RepairReport",
     "ReplicaInfo",

@@ -7,7 +7,7 @@ is the backend's. To write one, subclass `Backend` and write the dozen `Verbs`; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ..errors import CorruptionError, UnsupportedError
@@ -127,6 +127,27 @@ class Backend(Verbs):
             UnsupportedError: this backend keeps none.
         """
         raise UnsupportedError(f"{type(self).__name__} keeps no replica files")
+
+    def discard_object(self, identity: str) -> None:
+        """Remove an object for good, at every place where it is kept; nothing where it is not. Durable on return.
+
+        Raises:
+            UnsupportedError: this backend keeps no replica files, so no reader could be told.
+        """
+        raise UnsupportedError(f"{type(self).__name__} removes no objects")
+
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        """Leave nothing behind of what was removed or written over, and return what is left that holds something.
+
+        The default has nothing behind its refs and objects.
+
+        Args:
+            holds: tells whether bytes hold what must not stay.
+
+        Returns:
+            For people to read: where it is, and why it stays.
+        """
+        return []
 
     def ref_token(self, key: RefKey) -> Token | None:
         """Return the token of one ref, without reading it; None where there is none."""

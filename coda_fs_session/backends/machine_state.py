@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from ..process.uncopied import Uncopied
@@ -62,6 +62,13 @@ class MachineState(Uncopied, ABC):
     @abstractmethod
     def set_aside(self, key: str, data: bytes) -> None:
         """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
+
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        """Remove what is kept of messages but for the record, and what is left behind of that; see `Backend.scrub`.
+
+        The default keeps nothing.
+        """
+        return []
 
     def recall(self, topic: str) -> bytes | None:
         """Return what `remember` was last given for a topic, or None; the default forgets everything.

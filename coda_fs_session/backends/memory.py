@@ -76,6 +76,9 @@ class MemoryBackend(Backend):
     def objects(self) -> Iterator[tuple[str, int]]:
         yield from [(identity, len(data)) for identity, data in list(self._objects.items())]
 
+    def discard_object(self, identity: str) -> None:
+        self._objects.pop(identity, None)
+
     def replica_files(self) -> Collection[str]:
         return list(self._replica_files)
 

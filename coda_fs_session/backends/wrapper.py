@@ -28,7 +28,7 @@ T = TypeVar("T")
 WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
-        *("write_refs", "renew_token", "write_replica_file"),
+        *("write_refs", "renew_token", "write_replica_file", "discard_object", "scrub"),
     ]
 )
 """The verbs that change a store."""
@@ -84,6 +84,12 @@ class WrapperBackend(Backend):
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         return self.call("oddities", lambda: self.inner.oddities(full=full))
+
+    def discard_object(self, identity: str) -> None:
+        self.call("discard_object", lambda: self.inner.discard_object(identity))
+
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        return self.call("scrub", lambda: self.inner.scrub(holds))
 
     def replica_files(self) -> Collection[str]:
         return self.call("replica_files", self.inner.replica_files)

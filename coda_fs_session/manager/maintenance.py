@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, nullcontext
+import re
+from contextlib import closing, nullcontext, suppress
 from typing import Protocol
 
 from ..config import Config, local_path
-from ..errors import StoreError, UnsupportedError
+from ..errors import SessionNotFoundError, StoreError, UnsupportedError
+from ..format.masks import Sieve, of_pattern, of_text
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..repo.maintenance.check import check
 from ..repo.maintenance.findings import CheckReport
+from ..repo.maintenance.purge import purge_text
 from ..repo.maintenance.repair import repair
 from ..repo.maintenance.replicas import ReplicaInfo, replicas
-from ..repo.maintenance.report import RepairReport
+from ..repo.maintenance.report import PurgeReport, RepairReport
+from ..repo.maintenance.texts import ByText
 from ..repo.storage import RepoStorage
 from ..repo.sync.exchange import refuse_overlap
+from ..session import Session
 from ..storage import SessionStorage
+from .open_sessions import OpenSessions
 from .open_store import OpenedStore
 
 
@@ -31,7 +37,18 @@ class Core(Protocol):
     @property
     def _engine(self) -> RepoStorage | None: ...
 
+    @property
+    def _sessions(self) -> OpenSessions: ...
+
     def _refuse_if_read_only(self, what: str) -> None: ...
+
+    def _refuse_in_transaction(self, what: str) -> None: ...
+
+    def _forget_search(self) -> None: ...
+
+    def _unsaved(self) -> list[Session]: ...
+
+    def _save(self, session: Session) -> None: ...
 
 
 class Maintenance(Uncopied):
@@ -108,6 +125,52 @@ class Maintenance(Uncopied):
             theirs = other.repo if other else None
             return repair(repo, dry_run=dry_run, other=theirs, without_lost=without_lost)
 
+    @operation
+    def purge_text(self, pattern: str | re.Pattern[str], *, dry_run: bool = False) -> PurgeReport:
+        """Take a text out of every message and all metadata, in all states of all sessions, at once and for good.
+
+        Each byte of it becomes `*`, and each digit of a number 1, so that nothing else about a session changes: its
+        name, its messages, its history, its branches. It is found however JSON escapes it, also where JSON stands in
+        a text, as arguments of calls do. Names of sessions and tags stay; the report tells of them.
+
+        What this machine keeps beside the store goes too: the index of searches, and copies of older states. Refs that
+        other replicas write are told of, and stay until it is called there. Backups, the history of a version control
+        and what other programs hold in memory are beyond it. Interrupted anywhere, it can be called again.
+
+        Unsaved changes are saved first, and open sessions show what is stored then.
+
+        Args:
+            pattern: the text as it is read, or a compiled pattern of it.
+            dry_run: only say what would be done.
+
+        Raises:
+            ValueError: the text is empty, or the pattern matches empty text.
+            TypeError: it is neither a text nor a compiled pattern of text.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's cannot be purged, nor can a backend that
+                keeps no replica files; nor can it be done in the block of a transaction.
+            StoreError: the store cannot be read or written, or another process of this machine keeps house in it.
+        """
+        wanted = _wanted(pattern)
+        if not dry_run:
+            self._manager._refuse_if_read_only("purge")
+            self._manager._refuse_in_transaction("purge")
+        repo = self._repo("purge").repo
+        if dry_run:
+            return purge_text(repo, wanted, dry_run=True)
+        sessions = self._manager._sessions
+        with repo.machine.keeping_house("purge"), sessions.lock:
+            for session in self._manager._unsaved():
+                self._manager._save(session)
+            self._manager._forget_search()
+            try:
+                return purge_text(repo, wanted)
+            finally:
+                # Also of what failed half way: it shows what is stored, and saves nothing back that was taken out.
+                for session in list(sessions):
+                    with suppress(SessionNotFoundError):
+                        sessions.show_stored(session)
+
     def _open(self, path: str | os.PathLike[str], own: str) -> RepoStorage:
         folder = local_path(path)
         refuse_overlap(own, os.path.realpath(folder))
@@ -125,3 +188,12 @@ class Maintenance(Uncopied):
             storage = type(self._manager._storage).__name__
             raise UnsupportedError(f"{storage} is not one of this package's, which cannot {what} of another one")
         return engine
+
+
+def _wanted(pattern: str | re.Pattern[str]) -> ByText:
+    if isinstance(pattern, str):
+        return ByText(of_text(pattern), Sieve(pattern))
+    given: object = getattr(pattern, "pattern", None)
+    if not isinstance(given, str):
+        raise TypeError(f"what is to be purged must be a text or a compiled pattern of text, not {pattern!r}")
+    return ByText(of_pattern(pattern), Sieve(None))

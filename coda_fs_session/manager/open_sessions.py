@@ -335,6 +335,10 @@ class OpenSessions(Uncopied):
     @operation
     def reload(self, session: Session) -> None:
         """Bring a session to the state that is stored; use `Session.reload`."""
+        self.show_stored(session)
+
+    def show_stored(self, session: Session) -> None:
+        """Do as `reload`, within an operation."""
         name = session.name
         if not self._storage.reload(session):
             raise SessionNotFoundError(name)

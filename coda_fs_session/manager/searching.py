@@ -68,3 +68,9 @@ class Searching(Manager):
                 self._search = late.Search(source, None if engine is None else engine.repo.machine)
                 self._operations.also_recover(self._search.recover)
             return self._search
+
+    def _forget_search(self) -> None:
+        """Close the index of searches, which is about to be removed."""
+        with self._sessions.lock:
+            if self._search is not None:
+                self._search.close()

@@ -49,6 +49,11 @@ class Section:
             self._is_torn = True
         self._lock.release()
 
+    def renew(self) -> None:
+        """Make it anew now."""
+        with self:
+            self._renew()
+
     def recover(self) -> None:
         """Give back what an interrupted operation of this thread holds."""
         give_up(self._lock)

@@ -68,6 +68,7 @@ def make(root: Path, expected: Path) -> None:
         _two_replicas(desk, laptop)
         _deposits(root, desk)
         _cuts_left_in_forks(root, Path(state), desk)
+        _purged(desk)
         # A new reader, so that nothing comes from what the writers remember.
         write_json(expected, _look(root, Machine(root, Path(state), "reader-33333333", sizes=STANDARD)))
 
@@ -275,6 +276,20 @@ def _deposits(root: Path, desk: Machine) -> None:
     ref = parse_ref(path.read_bytes(), path)
     header, identity = encode_header(replace(ref.header, extra={"colour": ["teal"]}))
     path.write_bytes(header + encode_save(ref.saves[0]._replace(previous=identity))[0])
+
+
+def _purged(desk: Machine) -> None:
+    """A text that is gone from a chunk, a tail, a fork, metadata and an earlier state."""
+    secret = "sk-0123456789"
+    said = [{"role": "user", "content": f"My key is {secret}."}, {"role": "assistant", "content": "Tell nobody."}]
+    talk = desk.start("purged", said, {"key": {secret: secret}})
+    desk.save(desk.branch("purged-fork", "purged"), {"role": "user", "content": "Why?"})
+    desk.save(talk, *conversation("talk/capitals")[:12], {"role": "user", "content": f"{secret}, again."})
+    talk.messages[14]["content"] = "Never mind."
+    desk.save(talk)
+    desk.manager.maintenance.purge_text(secret)
+    desk.clock.advance()
+    desk.save(talk, {"role": "user", "content": "Thank you."})
 
 
 def _cuts_left_in_forks(root: Path, state: Path, desk: Machine) -> None:

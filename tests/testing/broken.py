@@ -55,6 +55,14 @@ class TestReplacesWithoutComparing(OverMemory):
             return self._place(key, data)
 
 
+class TestDiscardsNothing(OverMemory):
+    noticed_by = ("test_an_object_that_is_discarded",)
+
+    class broken(MemoryBackend):
+        def discard_object(self, identity: str) -> None:
+            return
+
+
 class TestTakesAReplicaFileForARef(OverMemory):
     noticed_by = ("test_replica_files",)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from ...errors import CorruptionError
+from ...errors import CorruptionError, StoreError
 from ...process.system import FolderEntry, permissions
 from ..base import Oddity, StoredObject
 from ..disk.descriptors import scan
@@ -18,6 +19,8 @@ from .object_files import verified
 from .replica_files import ReplicaFiles
 
 _TEMPORARY = ".tmp-"
+_ABANDONED = 3600
+"""Seconds after which nobody writes to a temporary file any more."""
 _PLAIN = ".jsonl"
 _MOST_BYTES = 64 * 1024 * 1024
 """Of a second copy: larger ones are not read."""
@@ -46,6 +49,28 @@ class InspectedFiles(ReplicaFiles):
             for folder in _folders(self._paths.objects):
                 yield from _in_objects(folder, full=full)
             yield from _temporary_files(self._paths.refs, 0)
+
+    def discard_object(self, identity: str) -> None:
+        folder = os.path.dirname(self._paths.object(identity))
+        with store_errors("remove an object from", folder):
+            gone = [entry.path for entry in _entries(folder) if object_of(entry.name) == identity]
+            for path in gone:
+                self._files.unlink(path)
+            if gone:
+                self._files.sync_folder(folder)
+
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        left = []
+        for rule, path, _ in self.oddities(full=False):
+            with contextlib.suppress(OSError, StoreError):
+                if rule not in ("temporary-file", "stray-file") or not holds(read_file(path, _MOST_BYTES)):
+                    continue
+                if rule == "temporary-file" and time.time() - os.stat(path).st_mtime > _ABANDONED:
+                    self._files.unlink(path)
+                else:
+                    why = "a program may be writing it" if rule == "temporary-file" else "it is none of the store's"
+                    left.append(f"{path} holds it, and {why}: remove it if nothing needs it")
+        return left
 
 
 def _constant_files(root: str) -> Iterator[Oddity]:

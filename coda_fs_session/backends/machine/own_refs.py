@@ -21,6 +21,7 @@ from ..base import END_BYTES, PlannedError, RefEnd, RefKey, Token, replica_of
 from ..disk.descriptors import note_keeper, scan
 from ..disk.files import (
     Files,
+    discard,
     make_folders,
     open_regular,
     open_with_status,
@@ -36,7 +37,7 @@ from .newest import Newest
 from .open_copy import OpenCopy
 from .packing import alone, pack, remove_all
 from .packing import folders as folders_within
-from .packs import Packs
+from .packs import PACK, Packs
 from .record_notes import RecordNotes
 
 # Any process may have to replace a copy.
@@ -169,6 +170,15 @@ class FileRecord(RecordNotes):
                 return False
             self._packs.forget(self._files, self._path(key))
             return True
+
+    def unpack(self) -> None:
+        """Let every record be a file of its own, so that no pack keeps what was written over; failing is no error."""
+        with self._mutex, contextlib.suppress(OSError, StoreError), alone(self._files, self._folder()):
+            for folder in [each for name in self._names() for each in folders_within(self._folder(), name)]:
+                for entry in self._packs.entries(f"{self._folder()}/{folder}"):
+                    self._take_out(RefKey(f"{folder}/{entry.name}"))
+                discard(self._files, f"{self._folder()}/{folder}/{PACK}")
+            self._packs.last_block = None, b""
 
     @contextlib.contextmanager
     def _alone(self, action: str) -> Iterator[None]:

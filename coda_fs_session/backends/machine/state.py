@@ -9,13 +9,14 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 
 from ...errors import StoreError, warn
 from ...process import system
 from ..base import MachineState, replica_of
+from ..disk.descriptors import names_in
 from ..disk.files import FOLDER_MODE, Files, discard, make_folders, read_file, store_errors
 from ..disk.long_locks import LongLock
 from ..disk.new_files import write_file
@@ -25,6 +26,7 @@ from .kept import keep, kept
 from .name_locks import ChoiceLock, NameLock
 from .own_refs import FileRecord
 
+_MOST_BYTES = 2**31
 _POLL_SECONDS = 0.002
 _SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -122,6 +124,24 @@ class LocalState(MachineState):
             for each in (f"{name}-wal", f"{name}-shm", name):
                 discard(self._files, f"{self._known_folder()}/{each}")
 
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        folder = self._known_folder()
+        own = [f"{folder}/{name}" for name in _names(folder) if name == "index.json" or ".db" in name]
+        below = [f"{folder}/{each}/{name}" for each in ("torn", "index") for name in _names(f"{folder}/{each}")]
+        for path in (*own, *below):
+            discard(self._files, path)
+        self.record.unpack()
+        left = []
+        live = tuple(f"{folder}/own/{each}/" for each in self.record.replicas())
+        for path in _files_below(folder):
+            if path.startswith(live):
+                # What is in a ref is in its record too.
+                continue
+            with contextlib.suppress(OSError, StoreError):
+                if holds(read_file(path, _MOST_BYTES)):
+                    left.append(f"{path} holds it: this machine keeps it of what was not put back into the store")
+        return left
+
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.
 
@@ -129,7 +149,7 @@ class LocalState(MachineState):
         folder stands in, with a warning.
         """
         if self._folder is None or not os.path.isdir(self._folder):
-            own = _name(os.path.realpath(self._root))
+            own = _state_name(os.path.realpath(self._root))
             try:
                 self._folder = self._make(f"{self._base or _user_state_folder()}/{own}")
             except OSError as error:
@@ -185,12 +205,27 @@ class LocalState(MachineState):
         return self._make(f"{stand_in}/{own}")
 
 
-def _name(root: str) -> str:
+def _state_name(root: str) -> str:
     """Name the state of a store on a machine: a home folder shared by two machines holds that of both."""
     slug = _SLUG.sub("-", os.path.basename(root).lower()).strip("-")[:40] or "store"
     identity = f"{root}\n{_machine_id()}\n{system.host()}"
     # A path is bytes, whatever encoding the disk was written in.
     return f"{slug}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}"
+
+
+def _names(folder: str) -> list[str]:
+    with contextlib.suppress(OSError, StoreError):
+        return sorted(names_in(folder))
+    return []
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for name in _names(folder):
+        path = f"{folder}/{name}"
+        if os.path.isdir(path) and not os.path.islink(path):
+            yield from _files_below(path)
+        elif os.path.isfile(path):
+            yield path
 
 
 def _owner_of(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
@@ -136,6 +136,12 @@ class SqliteBackend(ReplicaFileRows):
 
     def stored_objects(self) -> Iterator[StoredObject]:
         return self._objects.stored()
+
+    def discard_object(self, identity: str) -> None:
+        self._objects.discard(identity)
+
+    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+        return self._database.rewrite()
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         for problem in self._database.problems() if full else ():

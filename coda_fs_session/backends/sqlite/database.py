@@ -171,6 +171,18 @@ class Database(Uncopied):
         """Return what SQLite finds wrong with the file, by a look at each page of it."""
         return [str(text) for (text,) in self.rows("PRAGMA quick_check(20)") if text != "ok"]
 
+    def rewrite(self) -> list[str]:
+        """Write the whole file anew, without what was removed from it, and return what stands in the way of that."""
+        if not self.exists():
+            return []
+        try:
+            with self.reading() as connection:
+                connection.execute("VACUUM")
+                ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except StoreError as error:
+            return [f"{self.path} cannot be written anew ({error}), and may hold it in free pages: purge again"]
+        return [f"{self.path}-wal may hold it as long as another program reads: purge again"] if busy else []
+
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call what only reads with a connection, and return what it does; it may be called again.
 

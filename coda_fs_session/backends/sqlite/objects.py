@@ -23,6 +23,7 @@ _READ = """
 SELECT form, length(data), CASE WHEN length(data) <= :limit THEN data END FROM objects WHERE id = :key
 """
 _PUT = "INSERT OR REPLACE INTO objects (id, tag, form, data) VALUES (:id, :tag, :form, :data)"
+_DISCARD = "DELETE FROM objects WHERE id = :key"
 _ALL = "SELECT id, length(data) FROM objects"
 _FORMS = "SELECT id, length(data), form FROM objects"
 _GROUPS = f"SELECT substr(id, 1, {_GROUP_DIGITS}), count(*), sum(tag) FROM objects GROUP BY 1"
@@ -145,6 +146,11 @@ class ObjectRows:
         for identity, size, form in self._database.rows(_FORMS):
             if _is_hex(identity, 64):
                 yield StoredObject(identity, self.locate(identity), size or 0, form == _PLAIN)
+
+    def discard(self, identity: str) -> None:
+        """Remove a row; see `Backend.discard_object`."""
+        with self._database.writing("remove an object from") as connection:
+            connection.execute(_DISCARD, {"key": identity})
 
     def groups(self) -> Iterator[tuple[str, Sign]]:
         """Yield each group with its sign; see `Backend.object_groups`."""

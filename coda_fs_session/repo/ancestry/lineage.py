@@ -173,10 +173,11 @@ def _common_messages(one: Path, other: Path, number: int) -> int:
     limit = min(first.count, second.count)
     listed = min(first.shared, second.shared, limit)
     common = _common_listed(one, other, number, listed)
-    if common < listed:
+    if common < listed and not one.head.messages.objects.purged.chains:
         return common
-    # Chain hashes stay different once they are.
-    low, high = listed, limit
+    # Chain hashes stay different once they are. What was purged in one list, and not in a state of it that was read
+    # before, has another line there, and the same chain hash.
+    low, high = common, limit
     while low < high:
         middle = (low + high + 1) // 2
         if one._chain_at(first, middle) == other._chain_at(second, middle):

@@ -73,10 +73,13 @@ class MessageList:
         if tail is None:
             return []
         lines = self.objects.tail(tail)
-        chain = self.base.spine.end_chain()
-        for line in lines:
-            chain = chain_message(chain, line)
+        chain = self._chained_over(self.base.spine.end_chain(), lines)
         if chain != self.base.chain:
+            # Another program may have purged something since.
+            self.objects.purged.look(self.objects.backend)
+            chain = self._chained_over(self.base.spine.end_chain(), lines)
+        # Of a list that nobody knew when something was purged in it, the record does not tell the chain hashes.
+        if chain != self.base.chain and tail.id not in self.objects.purged.objects:
             path = self.objects.backend.locate(tail.id)
             raise CorruptionError("the tail object does not fit its ref", path, expected=self.base.chain, actual=chain)
         return lines
@@ -159,15 +162,14 @@ class MessageList:
             else:
                 if known > position:
                     known, chain = self.base.messages, self.base.chain
-                for line in inline[known - self.base.messages :]:
-                    chain = chain_message(chain, line)
+                chain = self._chained_over(chain, inline[known - self.base.messages :])
             self._chained = (position, chain)
             return chain
         before = self.prefix(position)
-        chain = before.chain
-        for line in self.read(before.spine.messages, position):
-            chain = chain_message(chain, line)
-        return chain
+        return self._chained_over(before.chain, self.read(before.spine.messages, position))
+
+    def _chained_over(self, chain: Chain, lines: Iterable[bytes]) -> Chain:
+        return chained_over(chain, lines, self.objects)
 
     def prefix(self, position: int) -> Prefix:
         """Split off the whole chunks before `position` whose end is settled by what is in them.
@@ -281,10 +283,7 @@ class Draft:
 
     def chain(self) -> Chain:
         """Return the chain hash after everything that was added."""
-        chain = self._chain
-        for line in self.loose:
-            chain = chain_message(chain, line)
-        return chain
+        return chained_over(self._chain, self.loose, self.objects)
 
     def _append(self, entry: Entry) -> None:
         self._chain = chain_cut(self._chain, entry.id)
@@ -298,3 +297,12 @@ class Draft:
         # A long import must not hold all its messages twice; an object that no ref names yet harms nobody.
         if self._new_bytes > _FLUSH_BYTES:
             self.finish()
+
+
+def chained_over(chain: Chain, lines: Iterable[bytes], objects: Objects) -> Chain:
+    """Extend a chain hash by messages; where something was purged in one, what it stands for counts."""
+    for line in lines:
+        chain = chain_message(chain, line)
+        if objects.purged.chains:
+            chain = objects.purged.chains.get(chain, chain)
+    return chain

@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from ...backends.base import Backend, NewObject
-from ...errors import CorruptionError, StoreError, StoreFormatError
+from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
 from ...format.chunks import LARGEST_RUN, join, size_of
 from ...format.commits import Commit, decode_commit, encode_commit, skip_link
 from ...format.ids import ObjectId, object_id
 from ...format.records import CommitLink, Tail
 from ...format.tree import Entry, decode_node, matches
 from ...process.interrupts import Section
+from .purged import Purged
 
 _NODE_LIMIT = 64 * 1024
 _COMMIT_BYTES = 16 * 1024 * 1024
@@ -30,12 +31,16 @@ class Objects:
             so that it never holds more than 16 KiB for each.
         compress_threshold: a chunk with a message line of this many bytes or more is marked as worth compressing.
         most_bytes: what a session may have; nothing that is much larger is read where nobody asked for it.
+
+    Attributes:
+        purged: what is known to be gone, and what stands for it.
     """
 
     def __init__(
         self, backend: Backend, *, cached_messages: int, compress_threshold: int, most_bytes: int = 2**62
     ) -> None:
         self.backend = backend
+        self.purged = Purged()
         self._cached_messages = cached_messages
         self._compress_threshold = compress_threshold
         self._most_bytes = most_bytes
@@ -44,6 +49,23 @@ class Objects:
         self._chunk_bytes = 0
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
         self._section = Section(self._clear)
+
+    def get(self, identity: ObjectId, *, size: int | None, limit: int) -> bytes:
+        """Return the bytes of an object, or of what stands for it since something in it was purged.
+
+        Raises: as `Backend.get_object`.
+        """
+        self.purged.look_once(self.backend)
+        try:
+            return self.backend.get_object(identity, size=size, limit=limit)
+        except ObjectNotYetHereError:
+            stand_in = self.purged.stand_in(identity)
+            if stand_in is None:
+                self.purged.look(self.backend)
+                stand_in = self.purged.stand_in(identity)
+            if stand_in is None:
+                raise
+        return self.backend.get_object(stand_in, size=size, limit=limit)
 
     def chunk(self, entry: Entry) -> list[bytes]:
         """Return the message lines of a chunk, without newlines."""
@@ -89,7 +111,7 @@ class Objects:
             if entry.id in self._nodes:
                 self._nodes.move_to_end(entry.id)
                 return self._nodes[entry.id]
-        data = self.backend.get_object(entry.id, size=None, limit=_NODE_LIMIT)
+        data = self.get(entry.id, size=None, limit=_NODE_LIMIT)
         try:
             entries = decode_node(data)
         except ValueError as error:
@@ -115,7 +137,7 @@ class Objects:
                 f"commit {link.id} claims to have {link.size} bytes, and sessions may have {self._most_bytes}: if that "
                 "is right raise max_session_size (0 reads everything)"
             )
-        data = self.backend.get_object(link.id, size=link.size, limit=link.size)
+        data = self.get(link.id, size=link.size, limit=link.size)
         try:
             commit = decode_commit(data)
         except StoreFormatError as error:
@@ -160,6 +182,11 @@ class Objects:
         """Give back what an interrupted operation of this thread holds."""
         self._section.recover()
 
+    def forget(self) -> None:
+        """Keep nothing that was read: it may have been purged since."""
+        with self._section:
+            self._clear()
+
     def _clear(self) -> None:
         self._chunks.clear()
         self._nodes.clear()
@@ -177,7 +204,7 @@ class Objects:
             raise self._bad(identity, f"{LARGEST_RUN} bytes at most where several messages are in it", f"{size} bytes")
 
     def _lines(self, identity: ObjectId, size: int) -> list[bytes]:
-        lines = self.backend.get_object(identity, size=size, limit=size).split(b"\n")
+        lines = self.get(identity, size=size, limit=size).split(b"\n")
         if lines.pop():
             raise self._bad(identity, "a newline at the end", "none")
         return lines

@@ -1,7 +1,6 @@
 """The index: what every ref says, kept so that listing sessions reads only the refs that changed.
 
-A derived table: deleting it loses nothing and changes no answer. A row is trusted as long as the backend
-gives the same token for its ref.
+Deleting it loses nothing, and changes no answer. A row is trusted as long as the backend gives its ref the same token.
 """
 
 from __future__ import annotations
@@ -46,7 +45,8 @@ class Index:
         self.freshness = Freshness(backend, machine.record)  # of the names
         self._making = threading.local()
         self._section = Section(self._forget_all)
-        self._forget_all()
+        self.forget = self._section.renew  # all that is known: words may be in it that are to be nowhere
+        self.forget()
 
     def rows(self) -> list[Row]:
         """Return the row of every ref, as of now."""
@@ -393,8 +393,7 @@ class Index:
 
     def _look_at_the_horizon(self) -> None:
         """Forget what refs add up to where that was found out when other stamps were believed."""
-        horizon = self._horizon_now()
-        before, self._horizon = self._horizon, horizon
-        if before not in ("", horizon):
+        before, self._horizon = self._horizon, self._horizon_now()
+        if before not in ("", self._horizon):
             self._listed.forget()
             self._views, self._views_with = {}, {}

@@ -125,15 +125,25 @@ class Check:
         for places in stored.values():
             self._objects += 1
             self._bytes += sum(place.bytes for place in places)
-        for identity in self.reach.uses.keys() - stored.keys():
+        missing = self.reach.uses.keys() - stored.keys()
+        purged = self.reach.objects.purged
+        if missing:
+            purged.look(self._backend)
+        for identity in missing:
+            stand_in = purged.stand_in(identity)
+            if stand_in is not None and stand_in in stored:
+                self._check_object(identity, stored[stand_in])
+                continue
             found = object_rules.missing_object(self._backend, identity, self.reach.uses[identity].values())
             self._note(identity, found)
         for name, places in sorted(stored.items()):
-            identity = ObjectId(name)
-            if self._is_to_be_read(identity, places):
-                self._note(identity, self._of_read(identity, places[0].path))
-            else:
-                self._note(identity, self._of_object(identity, places))
+            self._check_object(ObjectId(name), places)
+
+    def _check_object(self, identity: ObjectId, places: list[StoredObject]) -> None:
+        if self._is_to_be_read(identity, places):
+            self._note(identity, self._of_read(identity, places[0].path))
+        else:
+            self._note(identity, self._of_object(identity, places))
 
     def _note(self, identity: ObjectId, found: Iterator[Finding]) -> None:
         for each in found:
@@ -156,13 +166,13 @@ class Check:
         reach = self.reach
         if identity in reach.nodes or identity in reach.commits or identity in reach.unread:
             return False
-        here = self._backend.locate(identity)
+        here = self._backend.locate(ObjectId(places[0].id))
         return self._full or any(place.plain is None and place.path != here for place in places)
 
     def _of_read(self, identity: ObjectId, path: str) -> Iterator[Finding]:
         uses = self.reach.uses.get(identity, {}).values()
         try:
-            data = self._backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
+            data = self.reach.objects.get(identity, size=None, limit=OBJECT_LIMIT)
         except StoreError as error:
             if uses or isinstance(error, CorruptionError):
                 yield from object_rules.unread_object(self._backend, identity, uses, error)
@@ -185,12 +195,15 @@ class Check:
 def fresh_objects(repo: Repository) -> Objects:
     """Return objects of which none was read before: what is on the disk counts."""
     settings = repo.settings
-    return Objects(
+    objects = Objects(
         repo.backend,
         cached_messages=0,
         compress_threshold=settings.compress_threshold_bytes,
         most_bytes=settings.max_session_bytes,
     )
+    # Records never change, and what was read of them stays true.
+    objects.purged = repo.objects.purged
+    return objects
 
 
 def _is_within(path: str) -> bool:

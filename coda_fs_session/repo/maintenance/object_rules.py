@@ -8,8 +8,9 @@ from ...backends.base import Backend, StoredObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
 from ...format.chunks import LARGEST_RUN
 from ...format.commits import skip_link
-from ...format.ids import CHAIN_START, Chain, ObjectId, chain_cut, chain_message
+from ...format.ids import CHAIN_START, Chain, ObjectId, chain_cut
 from ...format.tree import Entry
+from ..content.messages import chained_over
 from .findings import Finding
 from .message_rules import bad_message
 from .reach import Reach, TailUse, Use
@@ -75,14 +76,14 @@ def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Fin
 
 def other_tail(path: str, uses: Collection[TailUse], data: bytes, reach: Reach) -> Iterator[Finding]:
     """What a base uses of its tail has the size and the chain hash that it says."""
-    if not uses:
+    if not uses or any(use.tail.id in reach.objects.purged.objects for use in uses):
         return
     lines = data.split(b"\n")[:-1]
     for before in {use.before for use in uses}:
         wanted = {use.tail.messages: use for use in uses if use.before == before}
         chain, size = before, 0
         for count, line in enumerate(lines[: max(wanted)], 1):
-            chain, size = chain_message(chain, line), size + len(line) + 1
+            chain, size = chained_over(chain, [line], reach.objects), size + len(line) + 1
             use = wanted.pop(count, None)
             if use is not None and (size, chain) != (use.tail.bytes, use.after):
                 by = reach.tails[use.tail.id][use]

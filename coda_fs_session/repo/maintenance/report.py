@@ -1,4 +1,4 @@
-"""What a repair has done, or would do."""
+"""What a repair or a purge has done, or would do."""
 
 from __future__ import annotations
 
@@ -65,4 +65,44 @@ class RepairReport:
     mended: tuple[Mended, ...]
     lost: tuple[Lost, ...]
     left: tuple[Finding, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedPlace:
+    """A session in which the text stands.
+
+    Attributes:
+        session: its name.
+        messages: the places of messages that have it now, from 0.
+        earlier: earlier states have it too, or they alone; metadata: its metadata has it.
+    """
+
+    session: str
+    messages: tuple[int, ...]
+    earlier: bool
+    metadata: bool
+
+    def __str__(self) -> str:
+        places = ", ".join(map(str, self.messages))
+        what = [f"messages {places}"] if places else []
+        what += ["metadata"] if self.metadata else []
+        what += ["earlier states"] if self.earlier else []
+        return f"session {self.session!r}: {', '.join(what)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """What a purge has taken out, or would take out.
+
+    Attributes:
+        places: the sessions in which it stands, or stood.
+        elsewhere: what holds it and is another replica's to write; call the verb there too.
+        left: what holds it, or may hold it, and could not be changed, each with what to do.
+        dry_run: nothing was done yet.
+    """
+
+    places: tuple[PurgedPlace, ...]
+    elsewhere: tuple[str, ...]
+    left: tuple[str, ...]
     dry_run: bool

@@ -172,7 +172,7 @@ class RefContent:
         if piece.entry is None:
             return b"".join(line + b"\n" for line in self.lines_of(piece))
         self._refuse_too_large(piece.entry)
-        return self._repo.backend.get_object(piece.entry.id, size=piece.entry.bytes, limit=piece.entry.bytes)
+        return self._repo.objects.get(piece.entry.id, size=piece.entry.bytes, limit=piece.entry.bytes)
 
     def line(self, position: int) -> bytes:
         try:

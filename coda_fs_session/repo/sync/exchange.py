@@ -153,13 +153,14 @@ class _Sync:
         ours, theirs = self._sides
         wanted: dict[Side, list[str]] = {ours: [], theirs: []}
         here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
+        purged = ours.purged() | theirs.purged()
         for group in sorted(here.keys() | there.keys()):
             known = self._memory.groups.get(group)
             if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
                 continue
             left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            wanted[ours] += sorted(right - left)
-            wanted[theirs] += sorted(left - right)
+            wanted[ours] += sorted(right - left - purged)
+            wanted[theirs] += sorted(left - right - purged)
             verified, good = self._memory.verified_in(group), self._good.setdefault(group, set())
             good |= {each for each in left & right if short(each) in verified}
             for identity in sorted((left & right) - good):

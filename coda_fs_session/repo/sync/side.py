@@ -71,6 +71,12 @@ class Side:
         self._before: Listing | None = None
         self._touched: set[str] = set()
 
+    def purged(self) -> set[str]:
+        """Return the objects that are gone for good, as far as this side has been told."""
+        purged = self.repo.objects.purged
+        purged.look(self.backend)
+        return set(purged.objects)
+
     def list_refs(self) -> dict[str, Token]:
         # A backend is not asked for a path that leads out of its store, whoever made it up.
         return {

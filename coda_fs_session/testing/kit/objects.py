@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ...backends.base import Backend
-from ...errors import CorruptionError, ObjectNotYetHereError
+from ...errors import CorruptionError, ObjectNotYetHereError, UnsupportedError
 from .case import LARGE, BackendCase, incompressible, new_object, shown
 
 
@@ -134,3 +134,24 @@ class ObjectTests(BackendCase):
         assert dict(backend.object_groups())[one.id[:2]] != groups.get(one.id[:2])
         assert one.id in set(backend.object_ids(one.id[:2]))
         assert list(backend.object_ids("zz")) == []
+
+    def test_an_object_that_is_discarded(self, backend: Backend) -> None:
+        """It is gone, and what is behind it too; others stay, and it can be put again. Where nothing is ever removed,
+        that is said.
+        """
+        backend.prepare()
+        new, other = new_object(b"discarded" * 500, compress=True), new_object(b"other")
+        backend.put_objects([new, other])
+        try:
+            backend.discard_object(new.id)
+        except UnsupportedError:
+            assert {identity for identity, _ in backend.objects()} == {new.id, other.id}
+            return
+        backend.discard_object(new.id)
+        assert backend.scrub(lambda data: b"discarded" in data) == []
+        assert [identity for identity, _ in backend.objects()] == [other.id]
+        with pytest.raises(ObjectNotYetHereError):
+            backend.get_object(new.id, size=None, limit=2**20)
+        backend.put_objects([new])
+        assert backend.get_object(new.id, size=None, limit=2**20) == new.data
+        assert backend.get_object(other.id, size=None, limit=2**20) == other.data

@@ -1,0 +1,77 @@
+"""What was purged: which objects stand for those that are gone, as the purge records of all replicas say."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ...backends.base import OBJECT_LIMIT, Backend
+from ...errors import StoreError
+from ...format.ids import Chain, ObjectId
+from ...format.purge_records import Change, PurgeRecord, decode_purge_record
+from ...format.replica_file import parse_replica_file
+
+
+class Purged:
+    """What purge records say that were read so far. In a store in which nothing was purged, nothing is ever read.
+
+    Attributes:
+        objects: of each object that is gone, the one that stands for it.
+        chains: chain hashes that are computed of lines as they are now, and what they stand for.
+        lines: what was changed in message lines and in values of metadata, by their hashes.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[ObjectId, ObjectId] = {}
+        self.chains: dict[Chain, Chain] = {}
+        self.lines: dict[str, Change] = {}
+        self._records: set[ObjectId] = set()
+        self._has_looked = False
+
+    def look_once(self, backend: Backend) -> None:
+        """Read the records that there are when the first object is read: what is purged stands in objects alone."""
+        if not self._has_looked:
+            self.look(backend)
+
+    def look(self, backend: Backend) -> None:
+        """Read the records that have come since.
+
+        One that has not arrived, or is damaged, is asked for again the next time: what it tells of is not there, or not
+        as it should be, until then.
+        """
+        self._has_looked = True
+        with suppress(StoreError):
+            for replica in sorted(backend.replica_files()):
+                with suppress(StoreError):
+                    data = backend.read_replica_file(replica)
+                    if data is not None:
+                        for identity in parse_replica_file(data, replica, replica).purged:
+                            self._read(backend, identity)
+
+    def knows(self, record: PurgeRecord) -> bool:
+        """Tell whether all that a record says was read in others."""
+        return all(
+            said.items() <= known.items()
+            for said, known in (
+                (record.objects, self.objects),
+                (record.chains, self.chains),
+                (record.lines, self.lines),
+            )
+        )
+
+    def stand_in(self, identity: ObjectId) -> ObjectId | None:
+        """Return the object that stands for one that is gone; None where none is known to."""
+        found = None
+        while (after := self.objects.get(found or identity)) is not None:
+            found = after
+        return found
+
+    def _read(self, backend: Backend, identity: ObjectId) -> None:
+        if identity in self._records:
+            return
+        with suppress(StoreError, ValueError):
+            record = decode_purge_record(backend.get_object(identity, size=None, limit=OBJECT_LIMIT))
+            # Last, what is asked for first: who finds it finds the rest too.
+            self.lines.update(record.lines)
+            self.chains.update(record.chains)
+            self.objects.update(record.objects)
+            self._records.add(identity)

@@ -1,0 +1,243 @@
+"""Taking a text out of a store: out of every state of every session, and without a trace of it on this machine.
+
+Objects that hold it make way for others of the same length, and a purge record tells every reader which stands for
+which. So nothing that names one has to change, and a session is what it was but for the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from ...backends.base import OBJECT_LIMIT, NewObject, RefKey
+from ...errors import StoreError, printable
+from ...format.commits import decode_commit
+from ...format.ids import Chain, ObjectId, chain_message, object_id
+from ...format.marks import thinned
+from ...format.names import origins, session_key
+from ...format.purge_records import Change, PurgeRecord, change_of, encode_purge_record
+from ...format.records import Metadata
+from ...format.refs import parse_ref
+from ...format.replica_file import ReplicaFile
+from ..content.state import State
+from ..lookup.names import resolve
+from ..replica_files import say
+from ..repository import Repository
+from ..reverts.plans import finish
+from ..reverts.put_back import retried
+from ..writing.commits import commit_tail
+from ..writing.refs import publish
+from .check import fresh_objects
+from .report import PurgedPlace, PurgeReport
+from .texts import Contexts, Found, Wanted, find, is_commit, without
+
+_PASSES = 8
+"""How often a store is looked through: what is saved meanwhile, with the text in it, is found the next time."""
+
+
+def purge_text(repo: Repository, wanted: Wanted, *, dry_run: bool = False) -> PurgeReport:
+    """Take a text out of a store; see `Maintenance.purge_text`."""
+    return _Purge(repo, wanted, dry_run=dry_run).run()
+
+
+class _Purge:
+    def __init__(self, repo: Repository, wanted: Wanted, *, dry_run: bool) -> None:
+        self._repo, self._wanted, self._dry_run = repo, wanted, dry_run
+        self._places: dict[str, PurgedPlace] = {}
+        # What was changed in message lines and in values of metadata, by their hashes: other replicas go by that.
+        self._lines: dict[str, Change] = {}
+
+    def run(self) -> PurgeReport:
+        repo = self._repo
+        if not self._dry_run:
+            finish(repo)
+        repo.objects.purged.look(repo.backend)
+        found = find(repo, self._wanted)
+        reach = self._reach(found)
+        self._note_places(found, reach)
+        passes = 0
+        while not self._dry_run and (found.objects or self._own(found)) and passes < _PASSES:
+            passes += 1
+            self._note_lines(found)
+            moved = [made for key in self._own(found) for made in self._move_to_objects(key)]
+            self._replace(dict.fromkeys([*found.objects, *moved]), self._reach(found) if moved else reach)
+            found = find(repo, self._wanted)
+            reach = self._reach(found)
+        left: list[str] = []
+        if not self._dry_run:
+            repo.objects.forget()
+            # Not only after a pass: what a purge did that was killed is done, but perhaps for this.
+            left = [*repo.backend.scrub(self._wanted.is_among), *repo.machine.scrub(self._wanted.is_among)]
+            repo.index.forget()
+        return self._report(found, left)
+
+    def _report(self, found: Found, more: list[str]) -> PurgeReport:
+        locate = self._repo.backend.locate
+        own = set(self._own(found))
+        elsewhere = [
+            f"{locate(key)} is the replica {key.replica!r}'s to write: purge the text there too"
+            for key in found.refs
+            if key not in own
+        ]
+        left = [f"the name {name!r} has it: rename what has it, then purge again" for name in sorted(found.named)]
+        left += [f"{path} is damaged, so nobody can tell: repair the store first" for path in sorted(found.unread)]
+        if not self._dry_run:
+            left += [f"{locate(identity)} could not be changed" for identity in found.objects]
+            left += [f"{locate(key)} could not be changed" for key in own]
+        left += more
+        places = tuple(place for _, place in sorted(self._places.items()))
+        return PurgeReport(places, tuple(map(printable, elsewhere)), tuple(map(printable, left)), self._dry_run)
+
+    def _own(self, found: Found) -> list[RefKey]:
+        """Return the refs that this replica may write, and that are whole."""
+        own = self._repo.replica
+        return [
+            key for key, ref in found.refs.items() if key.replica == own == ref.header.replica and ref.damage is None
+        ]
+
+    # Where it stands
+
+    def _reach(self, found: Found) -> Contexts:
+        """Follow every ref, where there is anything to tell of."""
+        reach = Contexts(fresh_objects(self._repo))
+        if found.objects or found.refs:
+            for path in sorted(self._repo.backend.ref_tokens()):
+                with suppress(StoreError, KeyError):
+                    ref = parse_ref(self._repo.backend.read_ref(RefKey(path)).data, path)
+                    reach.add_ref(ref, path)
+            reach.follow()
+        return reach
+
+    def _note_places(self, found: Found, reach: Contexts) -> None:
+        paths = {key.path for key in found.refs} | reach.paths_to(found.objects)
+        names = set()
+        for path in sorted(paths):
+            with suppress(StoreError, KeyError):
+                names.add(self._repo.read(RefKey(path)).name)
+        for name in sorted(names):
+            with suppress(StoreError):
+                found_name = resolve(self._repo, name)
+                heads = [(each.label, each.head) for each in found_name.sides]
+                if not heads and found_name.tombstone is not None:
+                    heads = [(name, found_name.tombstone.head)]
+                for label, head in heads:
+                    self._places[label] = self._place(label, head)
+            self._places.setdefault(name, PurgedPlace(name, (), earlier=True, metadata=False))
+
+    def _place(self, label: str, head: State) -> PurgedPlace:
+        if head.deleted:
+            return PurgedPlace(label, (), earlier=True, metadata=False)
+        lines = enumerate(head.messages.read(head.start, head.count))
+        messages = tuple(place for place, line in lines if self._wanted.masked(line) != line)
+        metadata = self._wanted.in_metadata(head.metadata) != head.metadata
+        return PurgedPlace(label, messages, earlier=not messages and not metadata, metadata=metadata)
+
+    # Taking it out
+
+    def _move_to_objects(self, key: RefKey) -> list[ObjectId]:
+        """Write a ref anew with all its messages in objects, and without it in its metadata; return the new objects.
+
+        What was an edit in the ref is in commits then, as after every seal.
+        """
+        return retried(self._repo, partial(self._write_anew, key))
+
+    def _write_anew(self, key: RefKey) -> list[ObjectId]:
+        repo = self._repo
+        try:
+            name = repo.read(key).name
+        except KeyError:
+            return []
+        with repo.lock(*map(session_key, origins(name))), repo.backend.hold(key):
+            state = repo.read(key)
+            if state.damage is not None or state.name != name:
+                return []
+            now = repo.now()
+            link, new = state.header.commit, list[NewObject]()
+            tails = list(state.tails_around_edits())
+            for tail, edits in ((tails[0], []), (tails[-1], state.tail_edits())) if tails else ():
+                _, link, frozen = commit_tail(repo, state, tail, "seal", now, link, edits)
+                repo.objects.put(frozen)
+                new += frozen
+            base, objects = state.messages.in_objects()
+            base = replace(base, metadata=self._wanted.in_metadata(state.metadata), tags=state.tags)
+            marks = thinned(state.marks())
+            header = replace(state.header, updated=state.updated, base=base, commit=link, marks=marks)
+            publish(repo, header, [], state, objects=objects)
+            return [ObjectId(each.id) for each in (*new, *objects) if without(each.data, self._wanted) != each.data]
+
+    def _note_lines(self, found: Found) -> None:
+        """Tell others, before it is gone here, what is changed in lines and values of metadata that refs hold."""
+        for ref in found.refs.values():
+            for each in (ref.header.base.metadata, *(save.metadata for save in ref.saves)):
+                self._note_values(each)
+            for line in (line for save in ref.saves for line in save.messages):
+                self._note_line(line, self._wanted.masked(line))
+        self._record({}, {}, [])
+
+    def _note_line(self, before: bytes, after: bytes) -> None:
+        if before != after:
+            self._lines[object_id(before)] = change_of(before, after)
+
+    def _note_values(self, metadata: Metadata) -> None:
+        masked = self._wanted.in_metadata(metadata)
+        for before, after in zip(metadata.values(), masked.values(), strict=True):
+            if before.value is not None and after.value is not None:
+                self._note_line(before.value, after.value)
+
+    def _replace(self, objects: Iterable[ObjectId], reach: Contexts) -> None:
+        """Put objects without it in the place of these: they first, then the record that says so; then these go."""
+        repo, backend = self._repo, self._repo.backend
+        purged = repo.objects.purged
+        before = reach.before(objects)
+        stand_ins: dict[ObjectId, ObjectId] = {}
+        chains: dict[Chain, Chain] = {}
+        new: list[NewObject] = []
+        for identity in objects:
+            with suppress(StoreError):
+                data = backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
+                masked = without(data, self._wanted)
+                made = repo.objects.copied(object_id(masked), masked)
+                stand_ins[identity] = ObjectId(made.id)
+                new.append(made)
+                for chain in before[identity]:
+                    chains.update(_chains(chain, data, masked, purged.chains))
+                if is_commit(data):
+                    self._note_values(decode_commit(data).base.metadata)
+                else:
+                    for pair in zip(data.split(b"\n"), masked.split(b"\n"), strict=True):
+                        self._note_line(*pair)
+        self._record(stand_ins, chains, new)
+        for identity in stand_ins:
+            backend.discard_object(identity)
+
+    def _record(
+        self, stand_ins: dict[ObjectId, ObjectId], chains: dict[Chain, Chain], objects: list[NewObject]
+    ) -> None:
+        """Write objects, and a record of what is not recorded yet."""
+        repo, purged = self._repo, self._repo.objects.purged
+        lines = {line: change for line, change in self._lines.items() if purged.lines.get(line) != change}
+        record = PurgeRecord(repo.now(), stand_ins, chains, lines)
+        if purged.knows(record):
+            repo.objects.put(objects)
+            return
+        data = encode_purge_record(record)
+        repo.objects.put([*objects, NewObject(object_id(data), data)])
+        say(repo, partial(_with_record, object_id(data)))
+        purged.look(repo.backend)
+
+
+def _chains(chain: Chain, data: bytes, masked: bytes, known: dict[Chain, Chain]) -> dict[Chain, Chain]:
+    """Return what is computed of masked lines, and what it stands for, of an object that has a chain hash before it."""
+    found = {}
+    for before, after in zip(data.split(b"\n")[:-1], masked.split(b"\n")[:-1], strict=True):
+        computed, chain = chain_message(chain, after), chain_message(chain, before)
+        chain = known.get(chain, chain)
+        if before != after:
+            found[computed] = chain
+    return found
+
+
+def _with_record(record: ObjectId, said: ReplicaFile) -> ReplicaFile:
+    return said if record in said.purged else replace(said, purged=(*said.purged, record))
