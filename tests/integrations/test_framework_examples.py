@@ -19,6 +19,11 @@ _LANGCHAIN = "human: Where is it warm in March?\nai: Crete.\nhuman: How do I get
 SAYS = {
     "openai_agents_sdk": ("agents", "openai-agents", "main ['user', 'assistant']\nagain ['user', 'assistant']\n"),
     "langchain_chat": ("langchain_core", "langchain-core", _LANGCHAIN),
+    "llama_index_memory": (
+        "llama_index",
+        "llama-index-core",
+        "user: Where is it warm in March?\nassistant: text text\n",
+    ),
     "langgraph_graph": ("langgraph", "langgraph", "langgraph/ann Crete.\nlanggraph/ann/1 Madeira.\n"),
 }
 """What each needs, what that is called, and what it prints the first time."""
