@@ -102,6 +102,18 @@ PROGRAMS: dict[str, Shape] = {
         },
         [result('{"n":1}', "grep")],
     ),
+    "LlamaIndex, blocks": Shape(
+        "assistant",
+        {
+            "role": "assistant",
+            "content": [
+                {"block_type": "thinking", "content": "Hm."},
+                {"block_type": "text", "text": "hi"},
+                {"block_type": "tool_call", "tool_call_id": "c1", "tool_name": "grep", "tool_kwargs": {"x": 1}},
+            ],
+        },
+        [Part("reasoning", "Hm."), said("hi"), call()],
+    ),
     "Strands": Shape(
         "assistant",
         {

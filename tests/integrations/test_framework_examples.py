@@ -24,6 +24,11 @@ SAYS = {
         "2 sessions\nWhere is it warm? 1\nWhere is it warm? 2\n",
     ),
     "langchain_chat": ("langchain_core", "langchain-core", _LANGCHAIN),
+    "llama_index_memory": (
+        "llama_index",
+        "llama-index-core",
+        "user: Where is it warm in March?\nassistant: text text\n",
+    ),
     "langgraph_graph": ("langgraph", "langgraph", "langgraph/ann Crete.\nlanggraph/ann/1 Madeira.\n"),
 }
 """What each needs, what that is called, and what it prints the first time."""

@@ -39,7 +39,10 @@ _DEEPEST = 8
 
 _NAMES = ("name", "tool_name", "toolName", "tool", "filename", "file_name", "title")
 _IDS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "callID", "id")
-_ARGUMENTS = ("arguments", "args", "input", "parameters", "rawInput", "action", "code", "command", "queries")
+_ARGUMENTS = (
+    *("arguments", "args", "input", "parameters", "rawInput", "action"),
+    *("code", "command", "queries", "tool_kwargs"),
+)
 _OUTPUTS = ("output", "result", "outputs", "errorText", "error")
 _RESULTS = ("content", "response", *_OUTPUTS, "value", "text", "results")
 _TEXTS = ("text", "content", "value", "refusal", "prompt")
@@ -169,7 +172,7 @@ def _add(value: Any, found: list[Part], depth: int, kind: Kind | None = None) ->
 
 def _told(value: dict[str, Any]) -> tuple[Kind | None, dict[str, Any]]:
     """Return what a part says that it is, None for nothing that anybody reads, and the dict that has the rest."""
-    for key in ("type", "part_kind", "kind"):
+    for key in ("type", "part_kind", "kind", "block_type"):
         told = value.get(key)
         if isinstance(told, str):
             inner = value.get("toolInvocation")
