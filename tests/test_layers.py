@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
     "backends.verbs": ("process.", "backends.keys"),
-    "backends.machine_state": ("process.", "backends.record"),
+    "backends.machine_state": ("errors", "process.", "backends.record"),
     "backends.record": ("backends.keys",),
     "backends.spread": (),
     "backends.wrapper": BASE,
@@ -55,9 +55,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # What a list shows of messages is kept with the rest.
     "repo.index.previews": ("errors", FORMAT, "session.info", "session.shapes", "repo.content.", "repo.index."),
     "repo.index.": ("errors", "process.", FORMAT, "backends.base", "repo.notes", "repo.content.", "repo.index."),
+    "repo.listed": ("errors", FORMAT, "backends.base"),
     "repo.repository": (
         *("errors", "process.", FORMAT, "backends.base"),
-        *("repo.notes", "repo.content.", "repo.index."),
+        *("repo.listed", "repo.notes", "repo.content.", "repo.index."),
     ),
     "repo.replica_files": ("errors", FORMAT, "backends.base", "repo.repository"),
     "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
@@ -99,6 +100,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.maintenance.stats": (
         *("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     ),
+    "repo.maintenance.gc_report": (),
+    "repo.maintenance.ages": ("backends.base", "repo.notes"),
     "repo.maintenance.report": ("errors", "repo.maintenance.findings"),
     "repo.maintenance.sources": (
         *("errors", FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.repository"),
@@ -162,7 +165,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.branches.", "repo.events.", "repo.history.", "repo.maintenance.findings", "repo.sync."),
-        *("repo.maintenance.report", "repo.maintenance.replicas", "interchange.report"),
+        *("repo.maintenance.report", "repo.maintenance.replicas", "repo.maintenance.gc_report", "interchange.report"),
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.

@@ -13,6 +13,7 @@ class AsyncMaintenance(Part, Uncopied):
     replicas = verb(Maintenance.replicas)
     check = verb(Maintenance.check)
     repair = verb(Maintenance.repair, last=True)
+    gc = verb(Maintenance.gc, last=True)
 
     @property
     def _blocking(self) -> Maintenance:

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import cache
 
@@ -24,6 +24,7 @@ from .house_lock import HouseLock
 from .kept import keep, kept
 from .name_locks import ChoiceLock, NameLock
 from .own_refs import FileRecord
+from .trash import Trash
 
 _POLL_SECONDS = 0.002
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -51,6 +52,7 @@ class LocalState(MachineState):
         self._files = Files(durable=False)
         self._folder: str | None = None
         self._held: set[NameLock | LongLock] = set()
+        self._trash = Trash(self._known_folder)
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -106,6 +108,18 @@ class LocalState(MachineState):
             if "/" in topic:
                 make_folders(self._files, os.path.dirname(path))
             keep(self._files, path, data)
+
+    def keep_deleted(self, identity: str, data: bytes) -> None:
+        self._trash.keep(identity, data)
+
+    def deleted(self) -> Collection[str]:
+        return self._trash.ids()
+
+    def read_deleted(self, identity: str) -> bytes | None:
+        return self._trash.read(identity)
+
+    def drop_deleted(self, identity: str) -> None:
+        self._trash.drop(identity)
 
     def database(self, name: str) -> str | None:
         with contextlib.suppress(OSError, StoreError):
