@@ -30,5 +30,5 @@ def test_a_list_is_read_as_it_was_written() -> None:
 )
 def test_what_is_none(data: bytes) -> None:
     """A name that leads anywhere but to a file of an object is refused, as is what has none."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode_list(data)

@@ -12,10 +12,6 @@ import pytest
 from storekit import fill, lose_record, message, objects_of, open_store, ref_of, say, untouched
 
 from coda_fs_session import StoreError, StoreReadOnlyError, UnsupportedError
-from coda_fs_session.backends.base import NewObject
-from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.backends.files.backend import LocalBackend
-from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.lists import decode_list
 from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file
 from coda_fs_session.repo import replica_files
@@ -199,6 +195,48 @@ def test_a_ref_that_comes_back_after_the_deletion(
         assert manager.maintenance.check(full=True).is_whole
 
 
+def test_what_is_damaged_in_the_trash_is_not_put_back(
+    store: Path, collector: Collector, returning: tuple[Path, Path]
+) -> None:
+    """It would stand in the store as an object that is not what its name says."""
+    collector.until(lambda report: report.freed.files == 1)
+    (path,) = Path(f"{store}.state").glob("*/trash/*")
+    path.write_bytes(path.read_bytes().replace(b"message", b"massage"))
+    shutil.copy(*returning)
+    assert "is not here" in collector.run().blocked[0]
+    assert not list(store.glob(f"objects/*/{path.name}*"))
+
+
+def test_the_trash_stays_while_anything_is_in_doubt(
+    store: Path, collector: Collector, returning: tuple[Path, Path]
+) -> None:
+    """A ref comes back with a damaged first line: what it needs is kept until somebody can tell."""
+    collector.until(lambda report: report.freed.files == 1)
+    copy, path = returning
+    path.write_bytes(copy.read_bytes().replace(b"returning", b"returned!"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(9):
+            assert collector.run().blocked
+    assert len(collector.trash()) == 1
+    shutil.copy(*returning)
+    collector.run()
+    with open_store(store) as manager:
+        assert manager.load_session("returning").messages == [message(50, TEXT)]
+
+
+def test_what_was_needed_meanwhile_begins_anew(store: Path, collector: Collector, returning: tuple[Path, Path]) -> None:
+    """The grace counts from when an object was last seen needed."""
+    _, path = returning
+    for _ in range(3):
+        assert collector.run().condemned.files == 0
+    shutil.copy(*returning)
+    assert "grace" not in collector.run().kept
+    path.unlink()
+    lose_record(store)
+    assert collector.until(lambda report: report.condemned.files == 1) == 4
+
+
 @pytest.mark.parametrize("damage", ["a ref", "a header", "an object", "a missing object", "a replica file"])
 def test_nothing_goes_where_anything_is_in_doubt(store: Path, collector: Collector, damage: str) -> None:
     """Whoever cannot read all refs and lists cannot tell what is needed: it says why, and nothing happens."""
@@ -223,9 +261,43 @@ def test_nothing_goes_where_anything_is_in_doubt(store: Path, collector: Collect
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reports = [collector.run() for _ in range(9)]
+    if damage != "an object":
+        told = collector.run(dry_run=True)
+        assert (told.freed.files, told.condemned.files) == (0, 0)
     # Damage of messages is looked for once something is about to be condemned.
-    assert reports[-1].blocked or reports[-1].waiting_for
+    assert reports[-1].blocked
     assert all((report.freed.files, report.condemned.files) == (0, 0) for report in reports)
+    assert left.exists()
+
+
+def test_what_is_condemned_stays_where_anything_is_in_doubt(store: Path, collector: Collector) -> None:
+    """Damage that comes between the condemning and the deletion: the list waits."""
+    left = collector.leave(99)
+    collector.until(lambda report: report.condemned.files == 1)
+    for path in objects_of(store):
+        if path != left and path.name.endswith(".jsonl.zst"):
+            path.rename(store.with_name(path.name))
+    reports = [collector.run() for _ in range(6)]
+    assert all(report.blocked and report.freed.files == 0 for report in reports)
+    assert left.exists()
+    for path in store.parent.glob("*.jsonl.zst"):
+        path.rename(store / "objects" / path.name[:2] / path.name)
+    collector.until(lambda report: report.freed.files == 1)
+    check_whole(store)
+
+
+def test_nothing_goes_while_something_is_kept_aside(store: Path, collector: Collector) -> None:
+    """What is brought back from there may need what nothing in the store leads to now."""
+    left = collector.leave(99)
+    elsewhere = store.with_name("elsewhere")
+    with open_store(elsewhere, state_path=f"{store}.state", replica="elsewhere") as manager:
+        say(manager, manager.create_session("theirs"), 1)
+    (records,) = Path(f"{store}.state").glob("elsewhere-*/own/elsewhere")
+    (own,) = Path(f"{store}.state").glob("store-*/own")
+    shutil.move(records, own / "elsewhere.0123abcd")
+    reports = [collector.run() for _ in range(9)]
+    assert all("kept_aside()" in report.blocked[0] for report in reports)
+    assert all(report.condemned.files == 0 for report in reports)
     assert left.exists()
 
 
@@ -246,6 +318,20 @@ def test_another_replica_is_waited_for(store: Path, collector: Collector) -> Non
     assert not left.exists()
 
 
+@pytest.mark.parametrize("folder", ["laptop", "own"])
+def test_a_ref_of_another_replica_is_enough(store: Path, collector: Collector, folder: str) -> None:
+    """By its folder or by its header: that replica may have further refs that are not here yet."""
+    left = collector.leave(99)
+    other = store.with_name("other")
+    with open_store(other, replica="laptop") as manager:
+        say(manager, manager.create_session("theirs"), 1)
+    target = ref_of(store, "chat").parent if folder == "own" else store / "refs" / "laptop"
+    target.mkdir(exist_ok=True)
+    shutil.copy(ref_of(other, "theirs"), target)
+    assert {collector.run().waiting_for for _ in range(9)} == {("laptop",)}
+    assert left.exists()
+
+
 def test_one_that_comes_after_the_condemning_is_waited_for(store: Path, collector: Collector) -> None:
     """A replica that nobody knew of may need what is on the list."""
     left = collector.leave(99)
@@ -254,6 +340,24 @@ def test_one_that_comes_after_the_condemning_is_waited_for(store: Path, collecto
         repo_of(manager).backend.write_replica_file("laptop", encode_replica_file(ReplicaFile("laptop", 1)))
     assert all(collector.run().freed.files == 0 for _ in range(9))
     assert left.exists()
+    with open_store(store) as manager:
+        said = replica_files.own_said(repo_of(manager))
+        assert said is not None
+        assert (said.condemned is not None, said.done) == (True, ())
+
+
+def test_what_was_reverted_is_put_back_first(store: Path) -> None:
+    """An older copy comes to stand in the store while a manager has it open: what that lacks is no garbage."""
+    with open_store(store) as manager:
+        path = ref_of(store, "chat")
+        older = path.read_bytes()
+        session = manager.load_session("chat")
+        session.add_message(message(33, TEXT))
+        manager.save_session(session)
+        path.write_bytes(older)
+        assert manager.maintenance.gc().kept["grace"].files == 1
+        with pytest.warns(match="put back"):
+            assert "grace" not in manager.maintenance.gc(dry_run=False).kept
 
 
 def test_one_gc_at_a_time(store: Path) -> None:
@@ -280,33 +384,3 @@ def test_ages_are_of_one_store(store: Path, collector: Collector) -> None:
     store.with_name("copy").rename(store)
     assert [collector.run().condemned.files for _ in range(4)] == [0, 0, 0, 1]
     assert GRACE == 9
-
-
-@pytest.mark.parametrize("compress", [False, True])
-@pytest.mark.parametrize("large", [False, True])
-def test_names_that_are_avoided(tmp_path: Path, compress: bool, large: bool) -> None:
-    """An object gets the first name of which no form is on a list, keeps that, and is read from there."""
-    backend = LocalBackend(tmp_path / "store", files=Files(durable=False))
-    backend.prepare()
-    data = b"again and again " * 5000
-    new = NewObject(object_id(data), data, compress)
-    names: set[str] = set()
-    backend.avoid(lambda: names)
-
-    def put() -> list[str]:
-        if large:
-            backend.put_large_object(new.id, len(data), iter([data]), compress=compress)
-        else:
-            backend.put_objects([new])
-        assert backend.get_object(new.id, size=len(data), limit=len(data)) == data
-        return [path.name.removeprefix(new.id) for path in objects_of(tmp_path / "store")]
-
-    ending = ".jsonl.zst" if compress else ".jsonl"
-    assert put() == [ending]
-    names.add(f"objects/{new.id[:2]}/{new.id}{ending}")
-    assert sorted(put()) == sorted([ending, f".2{ending}"])
-    assert sorted(put()) == sorted([ending, f".2{ending}"])
-    for path in objects_of(tmp_path / "store"):
-        path.unlink()
-    names.add(f"objects/{new.id[:2]}/{new.id}.2.jsonl.zst")
-    assert put() == [f".3{ending}"]

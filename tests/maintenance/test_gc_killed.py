@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.repo import replica_files
 from coda_fs_session.repo.maintenance import gc as module
 
-from .collecting import GRACE, TEXT, Collector, repo_of
+from .collecting import GRACE, TEXT, Collector, line, repo_of
 
 CALLS = ("create", "write", "rename", "link", "unlink", "make_folder", "sync_data", "sync_folder")
 
@@ -198,8 +200,6 @@ class World:
             self.collector_leave(self.rng.randrange(8))
 
     def collector_leave(self, number: int) -> None:
-        from .collecting import line
-
         with self.collector.open() as manager:
             repo = repo_of(manager)
             repo.objects.put([repo.objects.new_chunk([line(number)])])
@@ -250,3 +250,41 @@ def test_random_histories(tmp_path: Path, seed: int, long_size: bool) -> None:
         shutil.rmtree(tmp_path / f"{number}", ignore_errors=True)
         shutil.rmtree(f"{tmp_path}/{number}/store.state", ignore_errors=True)
     assert done > 0
+
+
+def test_beside_a_saver(tmp_path: Path) -> None:
+    """A program saves just what gc condemns and deletes, at the same time: in the end every session is whole."""
+    collector = Collector(tmp_path / "store")
+    rounds, at_once = 12, threading.Barrier(2)
+
+    def save() -> list[tuple[str, int]]:
+        rng, saved = random.Random(0), []
+        with open_store(collector.store) as manager:
+            repo = repo_of(manager)
+            for turn in range(rounds):
+                at_once.wait()
+                for number in range(5):
+                    # As if it had been killed before the ref.
+                    repo.objects.put([repo.objects.new_chunk([line(turn * 10 + number)])])
+                    if turn < 3 or number % 2:
+                        continue
+                    name, old = f"s{len(saved)}", rng.randrange(max(0, turn - 9), turn - 2) * 10 + rng.randrange(5)
+                    session = manager.create_session(name)
+                    session.add_message(message(old, TEXT))
+                    manager.save_session(session)
+                    saved.append((name, old))
+        return saved
+
+    with ThreadPoolExecutor(1) as threads:
+        saver = threads.submit(save)
+        freed = 0
+        for _ in range(rounds):
+            at_once.wait(60)
+            freed += collector.run().freed.files
+        saved = saver.result()
+    assert freed > 0
+    collector.run()
+    with open_store(collector.store) as manager:
+        assert manager.maintenance.check().is_whole
+        for name, number in saved:
+            assert manager.load_session(name).messages == [message(number, TEXT)]

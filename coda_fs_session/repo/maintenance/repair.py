@@ -62,7 +62,6 @@ class _Repair:
     def run(self) -> RepairReport:
         first = self._first
         report = first.run()
-        self._from_trash(first.lost)
         for read in first.damaged:
             self._plan_ref(read)
         last = self._regain(first)

@@ -46,6 +46,8 @@ def unneeded(repo: Repository) -> Unneeded:
     report = check.run()
     found = Unneeded(missing=check.lost)
     found.blocked = [*doubts(report), *(str(error) for error in said.unread.values())]
+    # What is brought back from there may need what is in the store.
+    found.blocked += [f"something is kept aside, see kept_aside(): {each}" for each in repo.machine.record.aside()]
     there = {replica for key, header in check.headers.items() for replica in (key.replica, header.replica)}
     retired = {replica for each in said.said.values() for replica in each.retired}
     found.others = {*there, *said.said, *said.unread} - retired - {replica_files.own_id(repo)}
