@@ -64,9 +64,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
     "repo.source": ("errors", "repo.content.", "repo.repository"),
     # To tell that an older copy came back takes no look-up; to put things back does.
-    "repo.reverts.verdict": (
-        *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
-    ),
+    "repo.reverts.verdict": ("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
     "repo.lookup.": (
         *("errors", "process.loading", FORMAT, "session.", "backends.base", "repo.notes", "repo.content."),
         *("repo.ancestry.", "repo.index.", "repo.repository", "repo.reverts.verdict", "repo.lookup."),
@@ -100,15 +98,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.maintenance.stats": (
         *("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     ),
-    "repo.maintenance.gc_report": (),
-    "repo.maintenance.ages": ("backends.base", "repo.notes"),
     "repo.maintenance.report": ("errors", "repo.maintenance.findings"),
     "repo.maintenance.sources": (
         *("errors", FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.repository"),
     ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        *("repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
+        *("repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
     ),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
