@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .repo.events.watch import Watch
     from .repo.history.entries import HistoryEntry
     from .repo.maintenance.findings import CheckReport, Finding
+    from .repo.maintenance.gc_report import GcAmount, GcReport
     from .repo.maintenance.replicas import ReplicaInfo
     from .repo.maintenance.report import Lost, Mended, PurgedPlace, PurgeReport, RepairReport
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
@@ -80,6 +81,7 @@ _HOMES = {
     "History": "manager.history",
     "HistoryEntry": "repo.history.entries",
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
+    **dict.fromkeys(("GcAmount", "GcReport"), "repo.maintenance.gc_report"),
     **dict.fromkeys(("Lost", "Mended", "PurgeReport", "PurgedPlace", "RepairReport"), "repo.maintenance.report"),
     "ReplicaInfo": "repo.maintenance.replicas",
     "SessionManager": "manager.manager",
@@ -118,6 +120,8 @@ __all__ = [
     "Difference",
     "ExportError",
     "Finding",
+    "GcAmount",
+    "GcReport",
     "History",
     "HistoryEntry",
     "HistoryError",

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
     "backends.verbs": ("process.", "backends.keys"),
-    "backends.machine_state": ("process.", "backends.record"),
+    "backends.machine_state": ("errors", "process.", "backends.record"),
     "backends.record": ("backends.keys",),
     "backends.spread": (),
     "backends.wrapper": BASE,
@@ -55,17 +55,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # What a list shows of messages is kept with the rest.
     "repo.index.previews": ("errors", FORMAT, "session.info", "session.shapes", "repo.content.", "repo.index."),
     "repo.index.": ("errors", "process.", FORMAT, "backends.base", "repo.notes", "repo.content.", "repo.index."),
+    "repo.listed": ("errors", FORMAT, "backends.base"),
     "repo.repository": (
         *("errors", "process.", FORMAT, "backends.base"),
-        *("repo.notes", "repo.content.", "repo.index."),
+        *("repo.listed", "repo.notes", "repo.content.", "repo.index."),
     ),
     "repo.replica_files": ("errors", FORMAT, "backends.base", "repo.repository"),
     "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
     "repo.source": ("errors", "repo.content.", "repo.repository"),
     # To tell that an older copy came back takes no look-up; to put things back does.
-    "repo.reverts.verdict": (
-        *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
-    ),
+    "repo.reverts.verdict": ("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.repository"),
     "repo.lookup.": (
         *("errors", "process.loading", FORMAT, "session.", "backends.base", "repo.notes", "repo.content."),
         *("repo.ancestry.", "repo.index.", "repo.repository", "repo.reverts.verdict", "repo.lookup."),
@@ -105,7 +104,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        *("repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
+        *("repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
     ),
     "repo.saving": (
         *(FORMAT, "session.", "storage", "repo.late", "repo.content.", "repo.cursors", "repo.repository"),
@@ -163,7 +162,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": (
         *("errors", "format.jsonable", "session.", "storage", "hooks.", "templates", "manager.", "analytics"),
         *("repo.branches.", "repo.events.", "repo.history.", "repo.maintenance.findings", "repo.sync."),
-        *("repo.maintenance.report", "repo.maintenance.replicas", "interchange.report"),
+        *("repo.maintenance.report", "repo.maintenance.replicas", "repo.maintenance.gc_report", "interchange.report"),
         "repo.search.results",
     ),
     # The command has what a program of a user has: the public names, what a message says, and where a session is from.

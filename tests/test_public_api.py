@@ -56,7 +56,8 @@ def test_all_is_sorted_and_complete() -> None:
         *("Change", "ImportReport", "MakeStorable", "jsonable"),
         *("PendingSave", "Redact", "SessionHook", "Template", "Templates", "Transaction"),
         *("Breakdown", "SessionAnalytics", "Sharing"),
-        *("CheckReport", "Finding", "Lost", "Mended", "PurgedPlace", "PurgeReport", "RepairReport", "ReplicaInfo"),
+        *("CheckReport", "Finding", "GcAmount", "GcReport", "Lost", "Mended", "PurgedPlace", "PurgeReport"),
+        *("RepairReport", "ReplicaInfo"),
         *("History", "HistoryEntry", "HistoryError", "HistoryExpiredError"),
         *(
             "Preview",

@@ -7,7 +7,7 @@ is the backend's. To write one, subclass `Backend` and write the dozen `Verbs`; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ..errors import CorruptionError, UnsupportedError
@@ -94,6 +94,24 @@ class Backend(Verbs):
         """
         for identity, size in self.objects():
             yield StoredObject(identity, self.locate(identity), size)
+
+    def avoid(self, names: Callable[[], Container[str]]) -> None:
+        """Let objects be in no file of these names from now on: what is kept gets another name.
+
+        The default does nothing, for backends whose objects are no files that a tool may carry.
+
+        Args:
+            names: returns the paths below the store, as they are at that moment; it may raise StoreError.
+        """
+        return
+
+    def remove_object(self, stored: StoredObject) -> None:
+        """Remove what is kept of an object at one place, durably; nothing where nothing is.
+
+        Raises:
+            UnsupportedError: this backend removes nothing.
+        """
+        raise UnsupportedError(f"{type(self).__name__} removes no objects")
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         """Yield what is wrong with how the store is kept, beside its refs and objects; nothing is changed.

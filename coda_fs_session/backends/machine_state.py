@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 
+from ..errors import UnsupportedError
 from ..process.uncopied import Uncopied
 from .record import Record
 
@@ -80,6 +81,26 @@ class MachineState(Uncopied, ABC):
 
     def remember(self, topic: str, data: bytes) -> None:
         """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""
+
+    def keep_deleted(self, identity: str, data: bytes) -> None:
+        """Keep the bytes of an object that is about to be deleted, durably.
+
+        Raises:
+            UnsupportedError: nothing can be kept, as the default says.
+        """
+        raise UnsupportedError("this store has no folder in which to keep what is deleted")
+
+    def deleted(self) -> Collection[str]:
+        """Return the ids of the objects that are kept so."""
+        return ()
+
+    def read_deleted(self, identity: str) -> bytes | None:
+        """Return what was kept of an object, verified; None where there is nothing, or something else."""
+        return None
+
+    def drop_deleted(self, identity: str) -> None:
+        """Keep an object no longer."""
+        return
 
     def database(self, name: str) -> str | None:
         """Return the path of a SQLite database that costs nothing to lose, made empty if there is none.

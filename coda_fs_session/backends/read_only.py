@@ -66,6 +66,12 @@ class ReadOnlyState(MachineState):
     def remember(self, topic: str, data: bytes) -> None:
         self._inner.remember(topic, data)
 
+    def deleted(self) -> Collection[str]:
+        return self._inner.deleted()
+
+    def read_deleted(self, identity: str) -> bytes | None:
+        return self._inner.read_deleted(identity)
+
     def database(self, name: str) -> str | None:
         return self._inner.database(name)
 

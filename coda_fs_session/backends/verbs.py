@@ -56,12 +56,14 @@ class StoredObject(NamedTuple):
     Attributes:
         path: where, for people to read; bytes: what it takes up there.
         plain: True as it is, False compressed, None where that is not known.
+        name: the path of its file below the store; empty where objects are no files.
     """
 
     id: str
     path: str
     bytes: int
     plain: bool | None = None
+    name: str = ""
 
 
 class Oddity(NamedTuple):

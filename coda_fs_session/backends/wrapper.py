@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
-        *("write_refs", "renew_token", "write_replica_file", "discard_object", "scrub"),
+        *("write_refs", "renew_token", "write_replica_file", "remove_object", "discard_object", "scrub"),
     ]
 )
 """The verbs that change a store."""
@@ -81,6 +81,12 @@ class WrapperBackend(Backend):
 
     def stored_objects(self) -> Iterator[StoredObject]:
         return self.call("stored_objects", self.inner.stored_objects)
+
+    def avoid(self, names: Callable[[], Container[str]]) -> None:
+        self.inner.avoid(names)
+
+    def remove_object(self, stored: StoredObject) -> None:
+        self.call("remove_object", lambda: self.inner.remove_object(stored))
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         return self.call("oddities", lambda: self.inner.oddities(full=full))

@@ -18,6 +18,7 @@ from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Cursor, State
 from .index.index import Index
+from .listed import ListedNames
 from .notes import encode_note
 
 TRANSACTION = ".transaction"
@@ -55,6 +56,8 @@ class Repository(Uncopied):
             most_bytes=settings.max_session_bytes,
         )
         self.index = Index(backend, machine, self.read, self.horizon)
+        self.listed = ListedNames(backend)
+        backend.avoid(self.listed)
         self._replica: str | None = None
         forks.renew(self, forks.Floor.ENGINE)
 

@@ -43,6 +43,7 @@ READING = [
         "delete --dry-run *",
         "check --full",
         "repair",
+        "gc",
     ),
 ]
 """Every verb that only reads."""

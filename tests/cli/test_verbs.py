@@ -269,6 +269,17 @@ def test_what_is_wrong_with_an_earlier_state(tmp_path: Path) -> None:
     assert [command(*verb).code for verb in (("check", "--full"), ("repair",))] == [6, 6]
 
 
+def test_gc(tmp_path: Path) -> None:
+    """It says what would be deleted and what keeps the rest, and does its step with --yes."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    done = command("gc")
+    assert done.out == "0 files (0 B) would be deleted\n0 files (0 B) would be condemned\n"
+    assert command("gc", "--yes").out == "0 files (0 B) deleted\n0 files (0 B) condemned\n"
+    told = json.loads(command("gc", "--json").out)
+    assert (told["freed"], told["dry_run"]) == ({"files": 0, "bytes": 0}, True)
+
+
 def test_check_and_repair(tmp_path: Path) -> None:
     """Damage ends a check with 5; a repair only says what it would do, without --yes, and counts messages from 1."""
     command = Command(tmp_path)

@@ -104,7 +104,12 @@ class StorePaths:
 
     def object(self, identity: str) -> str:
         """Return the path of the plain form; the compressed one has `COMPRESSED` appended."""
-        return f"{self.objects}/{identity[:2]}/{identity}.jsonl"
+        return f"{self.root}/{object_name(identity)}"
+
+
+def object_name(identity: str, number: int = 1) -> str:
+    """Return the path of an object's plain form below the store; from 2 on, of the further names that it may have."""
+    return f"objects/{identity[:2]}/{identity}{'' if number == 1 else f'.{number}'}.jsonl"
 
 
 COMPRESSED = ".zst"

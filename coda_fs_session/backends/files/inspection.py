@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from ...errors import CorruptionError, StoreError
 from ...process.system import FolderEntry, permissions
@@ -16,6 +16,7 @@ from ..disk.descriptors import scan
 from ..disk.files import read_file, store_errors
 from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of
 from .object_files import verified
+from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
 
 _TEMPORARY = ".tmp-"
@@ -27,7 +28,9 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 class InspectedFiles(ReplicaFiles):
-    """The part of the files backend that looks at files which no other verb asks for."""
+    """The part of the files backend that looks at files which no other verb asks for, and removes some."""
+
+    _objects: ObjectFiles
 
     def stored_objects(self) -> Iterator[StoredObject]:
         with store_errors("list", self._paths.objects, reading=True):
@@ -37,7 +40,13 @@ class InspectedFiles(ReplicaFiles):
                         own = entry.name in _own_names(identity)
                         plain = entry.name.endswith(_PLAIN) if own else None
                         size = entry.stat(follow_symlinks=False).st_size
-                        yield StoredObject(identity, entry.path, size, plain)
+                        yield StoredObject(identity, entry.path, size, plain, f"objects/{identity[:2]}/{entry.name}")
+
+    def avoid(self, names: Callable[[], Container[str]]) -> None:
+        self._objects.avoided = names
+
+    def remove_object(self, stored: StoredObject) -> None:
+        self._objects.remove(stored.name)
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         root = self._paths.root

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import count
 
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
 from ..base import NewObject
@@ -18,7 +19,7 @@ from ..disk.files import (
 from ..disk.folders import OwnFolders
 from ..disk.new_files import NewFile, NewFiles
 from ..disk.parallel import sync_in_parallel
-from ..disk.paths import COMPRESSED, StorePaths, is_hidden, object_of
+from ..disk.paths import COMPRESSED, StorePaths, is_hidden, object_name, object_of
 from ..disk.presence import Presence
 from .object_files import PIECE_BYTES, read_object, verified, verified_pieces, write_pieces
 
@@ -31,6 +32,9 @@ class ObjectFiles:
 
     Args:
         compress: keep them compressed where the engine hints that it pays.
+
+    Attributes:
+        avoided: returns the names, below the store, of files that objects must not be in.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class ObjectFiles:
         self._folders = folders
         self._presence = presence
         self._compress = compress
+        self.avoided: Callable[[], Container[str]] = frozenset
         # Paths of files a sync of which failed, until new ones stand there.
         self._doubtful: set[str] = set()
 
@@ -94,7 +99,7 @@ class ObjectFiles:
 
     def put_large(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
         """Keep an object of any size, durably; see `Backend.put_large_object`."""
-        path = self._paths.object(identity)
+        path = self._free(identity, self.avoided())
         folder, touched = os.path.dirname(path), set[str]()
         form = path + COMPRESSED if compress and self._compress else path
         # What is there and bad is healed in the form that it has.
@@ -137,8 +142,9 @@ class ObjectFiles:
     def _put_batch(self, batch: list[NewObject], touched: set[str]) -> None:
         with NewFiles(self._files) as files:
             made: list[NewFile] = []
+            avoided = self.avoided()
             for new in batch:
-                path = self._paths.object(new.id)
+                path = self._free(new.id, avoided)
                 folder = os.path.dirname(path)
                 touched.add(folder)
                 self._folders.make(folder, touched)
@@ -157,6 +163,21 @@ class ObjectFiles:
             for file in made:
                 file.rename()
                 self._doubtful.discard(file.path)
+
+    def _free(self, identity: str, avoided: Container[str]) -> str:
+        """Return the path of the plain form under the first name of an object that may be used."""
+        for number in count(1):
+            name = object_name(identity, number)
+            if name not in avoided and name + COMPRESSED not in avoided:
+                return f"{self._paths.root}/{name}"
+        raise AssertionError("numbers do not end")
+
+    def remove(self, name: str) -> None:
+        """Remove a file; see `Backend.remove_object`."""
+        path = f"{self._paths.root}/{name}"
+        with store_errors("remove", path), contextlib.suppress(FileNotFoundError):
+            self._files.unlink(path)
+            self._files.sync_folder(os.path.dirname(path))
 
     def _secure_existing(self, new: NewObject, forms: list[str]) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 
@@ -25,6 +25,7 @@ from .house_lock import HouseLock
 from .kept import keep, kept
 from .name_locks import ChoiceLock, NameLock
 from .own_refs import FileRecord
+from .trash import Trash
 
 _MOST_BYTES = 2**31
 _POLL_SECONDS = 0.002
@@ -53,6 +54,7 @@ class LocalState(MachineState):
         self._files = Files(durable=False)
         self._folder: str | None = None
         self._held: set[NameLock | LongLock] = set()
+        self._trash = Trash(self._known_folder)
         self.record: FileRecord = FileRecord(self._known_folder, self._files)
 
     def replica(self, known: Iterable[str]) -> str | None:
@@ -109,6 +111,18 @@ class LocalState(MachineState):
                 make_folders(self._files, os.path.dirname(path))
             keep(self._files, path, data)
 
+    def keep_deleted(self, identity: str, data: bytes) -> None:
+        self._trash.keep(identity, data)
+
+    def deleted(self) -> Collection[str]:
+        return self._trash.ids()
+
+    def read_deleted(self, identity: str) -> bytes | None:
+        return self._trash.read(identity)
+
+    def drop_deleted(self, identity: str) -> None:
+        self._trash.drop(identity)
+
     def database(self, name: str) -> str | None:
         with contextlib.suppress(OSError, StoreError):
             path = f"{self.folder()}/{name}"
@@ -130,6 +144,10 @@ class LocalState(MachineState):
         below = [f"{folder}/{each}/{name}" for each in ("torn", "index") for name in _names(f"{folder}/{each}")]
         for path in (*own, *below):
             discard(self._files, path)
+        for identity in self._trash.ids():
+            data = self._trash.read(identity)
+            if data is None or holds(data):
+                self._trash.drop(identity)
         self.record.unpack()
         left = []
         live = tuple(f"{folder}/own/{each}/" for each in self.record.replicas())

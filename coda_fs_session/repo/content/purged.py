@@ -47,6 +47,10 @@ class Purged:
                         for identity in parse_replica_file(data, replica, replica).purged:
                             self._read(backend, identity)
 
+    def has_read(self, record: ObjectId) -> bool:
+        """Tell whether what a record says is known, by its id."""
+        return record in self._records
+
     def knows(self, record: PurgeRecord) -> bool:
         """Tell whether all that a record says was read in others."""
         return all(

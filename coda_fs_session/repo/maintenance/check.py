@@ -27,6 +27,7 @@ class Check:
     """One check.
 
     Attributes:
+        stored: the places at which each object is kept, by its id.
         reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
         headers: those of refs that can be read, be it in part.
         lost: the objects that are needed and cannot be had; bad: those that are damaged, needed or not.
@@ -35,6 +36,7 @@ class Check:
     def __init__(self, repo: Repository, *, full: bool) -> None:
         self.repo = repo
         self.reach = Reach(fresh_objects(repo))
+        self.stored: dict[str, list[StoredObject]] = {}
         self.damaged: list[ReadRef] = []
         self.headers: dict[RefKey, Header] = {}
         self.lost: set[ObjectId] = set()
@@ -115,7 +117,7 @@ class Check:
             self._findings.append(Finding.of("ref-replaced", read.path, what, line))
 
     def _check_objects(self) -> None:
-        stored: dict[str, list[StoredObject]] = {}
+        stored = self.stored
         try:
             for place in self._backend.stored_objects():
                 stored.setdefault(place.id, []).append(place)

@@ -93,10 +93,17 @@ class _Repair:
             check = Check(view, full=False)
             check.run()
             check.lost |= bad & check.reach.uses.keys() - self._regained.found.keys()
+            self._from_trash(check.lost - self._regained.found.keys())
             self._from_other(check.lost)
             self._from_messages(check)
             if len(self._regained.found) == known:
                 return check
+
+    def _from_trash(self, wanted: Iterable[ObjectId]) -> None:
+        for identity in wanted:
+            data = self._repo.machine.read_deleted(identity)
+            if data is not None:
+                self._regained.add(identity, "what gc had deleted", data)
 
     def _from_other(self, wanted: Iterable[ObjectId]) -> None:
         if self._other is not None:

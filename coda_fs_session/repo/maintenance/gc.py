@@ -1,0 +1,180 @@
+"""Deleting objects that nothing needs, as page 50 of the design has it; where anything is in doubt they stay.
+
+A run condemns what nothing has needed for the grace: it writes a list, and no file of that is named from then on. A run
+a grace later looks once more, deletes what is on the list, and keeps it aside for another grace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from ...backends.base import OBJECT_LIMIT, NewObject, StoredObject
+from ...errors import CorruptionError
+from ...format.ids import ObjectId, object_id
+from ...format.lists import decode_list, encode_list
+from .. import replica_files
+from ..repository import Repository
+from ..reverts.put_back import put_back
+from .ages import Ages
+from .check import Check
+from .gc_report import GcAmount, GcReport
+from .unneeded import WHY, Unneeded, doubts, unneeded
+
+_LIST_LIMIT = 64 * 1024 * 1024
+_LEAST_GRACE_DAYS = 1 / 24
+"""Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
+
+
+def gc(repo: Repository, *, grace_days: float, dry_run: bool = True) -> GcReport:
+    """Delete what nothing needs; see `Maintenance.gc`."""
+    run = _Gc(repo, grace_days)
+    return run.dry() if dry_run else run.run()
+
+
+class _Gc:
+    def __init__(self, repo: Repository, grace_days: float) -> None:
+        self._repo, self._grace = repo, max(grace_days, _LEAST_GRACE_DAYS)
+        self._store = repo.backend.place().store
+        self._ages = Ages.recall(repo.machine, self._store)
+
+    def dry(self) -> GcReport:
+        self._ages.pass_time(self._repo.settings.clock(), self._grace)
+        found = unneeded(self._repo)
+        self._ages.see(found.files)
+        return self._report(found, *self._chosen(found), dry_run=True)
+
+    def run(self) -> GcReport:
+        repo, ages = self._repo, self._ages
+        # What this machine has saved, and what a transaction of it has begun, is in the store before anything goes.
+        put_back(repo)
+        ages.pass_time(repo.settings.clock(), self._grace)
+        found = unneeded(repo)
+        if self._rescue(found):
+            found = unneeded(repo)
+        ages.see(found.files)
+        freed, condemned = self._chosen(found)
+        if self._may_delete(found):
+            self._delete(found, freed)
+        elif condemned:
+            # Lost messages may stand in what nothing needs, where a repair finds them.
+            found.blocked += doubts(Check(repo, full=True).run())
+            if found.blocked:
+                condemned = []
+            else:
+                self._condemn(condemned)
+        if not found.blocked:
+            self._empty_trash()
+        ages.keep(repo.machine, self._store)
+        return self._report(found, freed, condemned, dry_run=False)
+
+    def _condemned(self) -> tuple[ObjectId | None, frozenset[str]]:
+        """Return the list that this replica has condemned, with the names on it."""
+        said = replica_files.own_said(self._repo)
+        if said is None or said.condemned is None:
+            return None, frozenset()
+        data = self._repo.backend.get_object(said.condemned, size=None, limit=_LIST_LIMIT)
+        return said.condemned, decode_list(data)
+
+    def _may_delete(self, found: Unneeded) -> bool:
+        """Tell whether what is condemned may go now."""
+        condemned, _ = self._condemned()
+        if condemned is None or found.blocked or found.others:
+            return False
+        self._ages.condemned.setdefault(condemned, self._ages.credit)
+        return self._ages.has_passed(self._ages.condemned, condemned, self._grace)
+
+    def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
+        """Return which files are to be deleted now, and which are to be condemned."""
+        if found.blocked or found.others:
+            return [], []
+        condemned, names = self._condemned()
+        if condemned is not None:
+            # One list at a time: what is next waits until this one is done.
+            here = [place for places in found.files.values() for place in places if place.name in names]
+            return here if self._may_delete(found) else [], []
+        return [], [
+            place
+            for identity, places in found.files.items()
+            if self._ages.has_passed(self._ages.first, identity, self._grace)
+            for place in places
+            if place.name
+        ]
+
+    def _condemn(self, places: Iterable[StoredObject]) -> None:
+        data = encode_list(place.name for place in places)
+        condemned = object_id(data)
+        # The list before what names it.
+        self._repo.objects.put([NewObject(condemned, data)])
+        replica_files.say(
+            self._repo,
+            lambda said: replace(said, condemned=condemned, acknowledged=_with(said.acknowledged, condemned)),
+        )
+        self._ages.condemned[condemned] = self._ages.credit
+
+    def _delete(self, found: Unneeded, files: Iterable[StoredObject]) -> None:
+        condemned, names = self._condemned()
+        assert condemned is not None
+        for place in (place for places in found.needed.values() for place in places if place.name in names):
+            self._save_elsewhere(place)
+        for place in files:
+            with suppress(CorruptionError):
+                # What is damaged is not what its name says, and nothing can use it.
+                data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
+                self._repo.machine.keep_deleted(place.id, data)
+                self._ages.deleted[place.id] = self._ages.credit
+            self._repo.backend.remove_object(place)
+        # Last: a run that is killed before this goes on with the same list.
+        replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
+        self._ages.condemned.pop(condemned, None)
+
+    def _save_elsewhere(self, place: StoredObject) -> None:
+        """Let an object that is needed once more be in a file that is on no list, before the one on the list goes."""
+        data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
+        self._repo.objects.put([self._repo.objects.copied(place.id, data)])
+        self._repo.machine.keep_deleted(place.id, data)
+        self._ages.deleted[place.id] = self._ages.credit
+        self._repo.backend.remove_object(place)
+
+    def _rescue(self, found: Unneeded) -> bool:
+        """Put back what is needed after all, and was deleted here; False where that is nothing."""
+        back = [
+            self._repo.objects.copied(identity, data)
+            for identity in found.missing
+            if (data := self._repo.machine.read_deleted(identity)) is not None
+        ]
+        self._repo.objects.put(back)
+        return bool(back)
+
+    def _empty_trash(self) -> None:
+        """Keep no longer what was deleted a grace ago; all that is needed is here."""
+        ages, machine = self._ages, self._repo.machine
+        for identity in machine.deleted():
+            ages.deleted.setdefault(identity, ages.credit)
+            if ages.has_passed(ages.deleted, identity, self._grace):
+                machine.drop_deleted(identity)
+                del ages.deleted[identity]
+
+    def _report(
+        self, found: Unneeded, freed: list[StoredObject], condemned: list[StoredObject], *, dry_run: bool
+    ) -> GcReport:
+        gone = {place.path for place in (*freed, *condemned)}
+        young = [place for places in found.files.values() for place in places if place.path not in gone]
+        kept = {**found.needed, "grace": young}
+        return GcReport(
+            _amount(freed),
+            _amount(condemned),
+            {why: _amount(kept[why]) for why in WHY if kept.get(why)},
+            tuple(sorted(found.others)),
+            tuple(found.blocked),
+            dry_run,
+        )
+
+
+def _amount(places: Collection[StoredObject]) -> GcAmount:
+    return GcAmount(len(places), sum(place.bytes for place in places))
+
+
+def _with(ids: tuple[ObjectId, ...], more: ObjectId) -> tuple[ObjectId, ...]:
+    return (*ids, *([] if more in ids else [more]))
