@@ -27,7 +27,7 @@ def beside_their_own(lab: Lab) -> Row:
     count = lab.scale.medium
     row = Row(f"agent frameworks beside their own SQLite, {count:,} messages", {}, [])
     for module, name, verbs in FRAMEWORKS:
-        if find_spec(module) is None:
+        if not _is_there(module):
             row.notes.append(f"{name} is not installed: scripts/test --frameworks installs it")
             continue
         # One loop for each: sessions of frameworks may keep to the one that they began in.
@@ -39,6 +39,13 @@ def beside_their_own(lab: Lab) -> Row:
                 row.contenders |= milliseconds(times)
                 row.checks.append(ratio(row.contenders, ours, theirs, must=verb.must))
     return row
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _call(runner: asyncio.Runner, call: Call) -> object:
@@ -78,7 +85,44 @@ def openai_agents(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Ver
     yield Verb("branch", partial(branch, ours), partial(branch, branching), 1)
 
 
+def google_adk(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Verb]:
+    """The session service of ADK; it has neither pop nor branches."""
+    from google.adk.events.event import Event
+    from google.adk.sessions.base_session_service import GetSessionConfig
+    from google.adk.sessions.sqlite_session_service import SqliteSessionService
+    from google.genai import types
+
+    from coda_fs_session.integrations.google_adk import CodaSessionService
+
+    folder = lab.spare()
+    folder.mkdir(parents=True, exist_ok=True)
+    services = CodaSessionService(Ours(folder / "ours").manager), SqliteSessionService(str(folder / "theirs.db"))
+    key = {"app_name": "app", "user_id": "ann"}
+    last = GetSessionConfig(num_recent_events=10)
+    verbs: list[list[Call]] = []
+    for service in services:
+        session = run(service.create_session(**key, session_id="a"))
+
+        async def add(service: Any = service, session: Any = session) -> None:
+            text = lab.messages.next()["content"]
+            content = types.Content(role="user", parts=[types.Part(text=text)])
+            # What the object holds is no part of this: its list would grow in both.
+            session.events.clear()
+            await service.append_event(session, Event(author="user", content=content))
+
+        async def fill(add: Call = add) -> None:
+            for _ in range(count // 10):
+                await add()
+
+        run(fill())
+        get = partial(service.get_session, **key, session_id="a")
+        verbs.append([add, partial(get, config=last), get])
+    for name, ours, theirs in zip(("add one", "last 10", "all"), *verbs, strict=True):
+        yield Verb(name, ours, theirs, 1.5)
+
+
 FRAMEWORKS: list[tuple[str, str, Callable[[Lab, int, Callable[..., Any]], Iterator[Verb]]]] = [
     ("agents", "OpenAI Agents", openai_agents),
+    ("google.adk", "ADK", google_adk),
 ]
 """What each is imported as, what it is called, and what both do."""

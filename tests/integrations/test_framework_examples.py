@@ -30,6 +30,8 @@ SAYS = {
         "user: Where is it warm in March?\nassistant: text text\n",
     ),
     "langgraph_graph": ("langgraph", "langgraph", "langgraph/ann Crete.\nlanggraph/ann/1 Madeira.\n"),
+    "google_adk_service": ("google.adk", "google-adk", "google-adk/app/ann/trip 4\n"),
+    "strands_agents_repository": ("strands", "strands-agents", "strands-agents/trip/guide 4\n"),
 }
 """What each needs, what that is called, and what it prints the first time."""
 
@@ -39,7 +41,7 @@ def test_each_is_in_the_manual_and_here() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == SAYS.keys()
     text = MANUAL.read_text(encoding="utf-8")
     assert all(f"(examples/frameworks/{name}.py)" in text for name in SAYS)
-    assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 35 for path in EXAMPLES.glob("*.py"))
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 40 for path in EXAMPLES.glob("*.py"))
 
 
 @pytest.mark.parametrize("name", SAYS)
