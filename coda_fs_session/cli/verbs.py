@@ -53,6 +53,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong.", ""),
         "check": VerbLine(KEEPING, "Find what is wrong with the store, and say what to do.", ""),
         "repair": VerbLine(KEEPING, "Bring back what is intact of damaged files.", ""),
+        "purge": VerbLine(KEEPING, "Take a text out of every state of every session, for good.", ""),
         "help": VerbLine(KEEPING, "Show a page of the manual.", "pages"),
         "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }
