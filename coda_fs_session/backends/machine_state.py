@@ -64,10 +64,13 @@ class MachineState(Uncopied, ABC):
     def set_aside(self, key: str, data: bytes) -> None:
         """Keep the bytes of a torn write for a person to look at; failing to is not an error."""
 
-    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+    def scrub(self, holds: Callable[[bytes], bool], *, index: bool) -> list[str]:
         """Remove what is kept of messages but for the record, and what is left behind of that; see `Backend.scrub`.
 
         The default keeps nothing.
+
+        Args:
+            index: remove all of the index; otherwise what cannot be kept up to date, and what holds it.
         """
         return []
 

@@ -347,3 +347,31 @@ def test_stray_files_are_told_of(tmp_path: Path) -> None:
     left = manager.maintenance.purge_text(SECRET).left
     assert [each.partition(" ")[0] for each in sorted(left)] == [str(store / ".tmp-1"), str(store / "notes.txt")]
     assert not (store / ".tmp-2").exists()
+
+
+def shown(manager: SessionManager) -> str:
+    return str([info.preview for info in manager.list_sessions()])
+
+
+def test_lists_show_no_part_of_it(tmp_path: Path) -> None:
+    """Neither of a ref that was written anew nor of one that was not: a preview may end within it."""
+    store = tmp_path / "store"
+    before = "x" * 70
+    with open_store(store) as manager:
+        tell(manager, "talk", f"{before} {SECRET * 4}")
+        tell(manager, "other", "nothing")
+        manager.create_session("branch", branch_from="talk")
+        assert SECRET[:4] in shown(manager)
+    assert holding(store, SECRET[:4])
+    with open_store(store) as manager:
+        manager.maintenance.purge_text(SECRET)
+        assert SECRET[:4] not in shown(manager)
+        assert holding(store, SECRET[:4]) == []
+    tell(open_store(store), "other", f"{before} {SECRET}")
+    with open_store(store) as manager:
+        assert SECRET[:4] in shown(manager)
+        manager.maintenance.purge_text(SECRET)
+        assert {info.name for info in manager.list_sessions()} == {"branch", "other", "talk"}
+    assert holding(store, SECRET[:4]) == []
+    with open_store(store) as manager:
+        assert [info.message_count for info in manager.list_sessions()] == [2, 1, 1]

@@ -171,10 +171,12 @@ class FileRecord(RecordNotes):
             self._packs.forget(self._files, self._path(key))
             return True
 
-    def unpack(self) -> None:
-        """Let every record be a file of its own, so that no pack keeps what was written over; failing is no error."""
+    def unpack(self, holds: Callable[[bytes], bool]) -> None:
+        """Let records be files again that are in a pack with what `holds` says must not stay; failing is no error."""
         with self._mutex, contextlib.suppress(OSError, StoreError), alone(self._files, self._folder()):
             for folder in [each for name in self._names() for each in folders_within(self._folder(), name)]:
+                if not any(map(holds, self._packs.contents(f"{self._folder()}/{folder}"))):
+                    continue
                 for entry in self._packs.entries(f"{self._folder()}/{folder}"):
                     self._take_out(RefKey(f"{folder}/{entry.name}"))
                 discard(self._files, f"{self._folder()}/{folder}/{PACK}")

@@ -125,6 +125,12 @@ class Pack:
         found = [entry for entry in map(self._entry, self._lines(self._start, self._end)) if entry is not None]
         return [entry for entry in found if entry.name not in self._gone]
 
+    def contents(self) -> list[bytes]:
+        """Return the content of every block, with that of records that were forgotten."""
+        found = [entry for entry in map(self._entry, self._lines(self._start, self._end)) if entry is not None]
+        blocks = dict.fromkeys(entry.block for entry in found)
+        return [_unpacked(read_bytes(self.descriptor, each.length, each.offset), each.content) for each in blocks]
+
     def read(self, entry: Entry) -> bytes | None:
         """Return the bytes of a record; None where they are damaged."""
         block, known = entry.block, (self._sign, entry.block)
@@ -215,6 +221,11 @@ class Packs:
         """Return what is packed of the records right in a folder; raises as `find`."""
         with self.opened(folder) as found:
             return found.entries() if found is not None else []
+
+    def contents(self, folder: str) -> list[bytes]:
+        """Return the content of every block of the pack in a folder; raises as `find`."""
+        with self.opened(folder) as found:
+            return found.contents() if found is not None else []
 
     def forget(self, files: Files, path: str) -> None:
         """Keep a packed record no more; the lock of `packing.alone` must be held.

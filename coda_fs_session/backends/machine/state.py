@@ -138,17 +138,19 @@ class LocalState(MachineState):
             for each in (f"{name}-wal", f"{name}-shm", name):
                 discard(self._files, f"{self._known_folder()}/{each}")
 
-    def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
+    def scrub(self, holds: Callable[[bytes], bool], *, index: bool) -> list[str]:
         folder = self._known_folder()
-        own = [f"{folder}/{name}" for name in _names(folder) if name == "index.json" or ".db" in name]
-        below = [f"{folder}/{each}/{name}" for each in ("torn", "index") for name in _names(f"{folder}/{each}")]
-        for path in (*own, *below):
+        gone = [f"{folder}/{name}" for name in _names(folder) if ".db" in name]
+        gone += [f"{folder}/torn/{name}" for name in _names(f"{folder}/torn")]
+        gone += [f"{folder}/index/{name}" for name in _names(f"{folder}/index") if index or name == "listing.json"]
+        gone += [f"{folder}/index.json"] if index else []
+        for path in gone:
             discard(self._files, path)
         for identity in self._trash.ids():
             data = self._trash.read(identity)
             if data is None or holds(data):
                 self._trash.drop(identity)
-        self.record.unpack()
+        self.record.unpack(holds)
         left = []
         live = tuple(f"{folder}/own/{each}/" for each in self.record.replicas())
         for path in _files_below(folder):
@@ -156,7 +158,11 @@ class LocalState(MachineState):
                 # What is in a ref is in its record too.
                 continue
             with contextlib.suppress(OSError, StoreError):
-                if holds(read_file(path, _MOST_BYTES)):
+                if not holds(read_file(path, _MOST_BYTES)):
+                    continue
+                if path.startswith(f"{folder}/index"):
+                    self._files.unlink(path)
+                else:
                     left.append(f"{path} holds it: this machine keeps it of what was not put back into the store")
         return left
 

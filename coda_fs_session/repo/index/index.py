@@ -158,6 +158,7 @@ class Index:
     def look_again(self, keys: Iterable[RefKey]) -> None:
         """Read refs whose record has changed, or which may have been replaced."""
         with self._section:
+            self._listed.forget()
             keys = list(keys)
             tokens = self._backend.ref_tokens_in({folder_of(key.path) for key in keys})
             for key in keys:

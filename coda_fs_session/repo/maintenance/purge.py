@@ -48,6 +48,8 @@ class _Purge:
         self._places: dict[str, PurgedPlace] = {}
         # What was changed in message lines and in values of metadata, by their hashes: other replicas go by that.
         self._lines: dict[str, Change] = {}
+        self._written: list[RefKey] = []
+        self._is_in_old_objects = False
 
     def run(self) -> PurgeReport:
         repo = self._repo
@@ -61,6 +63,8 @@ class _Purge:
         while not self._dry_run and (found.objects or self._own(found)) and passes < _PASSES:
             passes += 1
             self._note_lines(found)
+            self._is_in_old_objects |= bool(found.objects)
+            self._written += self._own(found)
             moved = [made for key in self._own(found) for made in self._move_to_objects(key)]
             self._replace(dict.fromkeys([*found.objects, *moved]), self._reach(found) if moved else reach)
             found = find(repo, self._wanted)
@@ -69,9 +73,21 @@ class _Purge:
         if not self._dry_run:
             repo.objects.forget()
             # Not only after a pass: what a purge did that was killed is done, but perhaps for this.
-            left = [*repo.backend.scrub(self._wanted.is_among), *repo.machine.scrub(self._wanted.is_among)]
-            repo.index.forget()
+            left = [*repo.backend.scrub(self._wanted.is_among), *self._scrub()]
         return self._report(found, left)
+
+    def _scrub(self) -> list[str]:
+        """Leave nothing of it in what this machine keeps beside the store, and return what is left."""
+        repo = self._repo
+        # A row of the index is told by the token of a ref, which may be the same, and shows a part of a message. What a
+        # purge did that was killed is not known.
+        index = self._is_in_old_objects or (not self._written and bool(repo.objects.purged.lines))
+        if index:
+            repo.index.forget()
+        else:
+            repo.index.look_again(self._written)
+            repo.index.keep()
+        return repo.machine.scrub(self._wanted.is_among, index=index)
 
     def _report(self, found: Found, more: list[str]) -> PurgeReport:
         locate = self._repo.backend.locate
@@ -100,14 +116,13 @@ class _Purge:
     # Where it stands
 
     def _reach(self, found: Found) -> Contexts:
-        """Follow every ref, where there is anything to tell of."""
+        """Follow the refs that may lead to it: all of them only where it stands in objects."""
         reach = Contexts(fresh_objects(self._repo))
-        if found.objects or found.refs:
-            for path in sorted(self._repo.backend.ref_tokens()):
-                with suppress(StoreError, KeyError):
-                    ref = parse_ref(self._repo.backend.read_ref(RefKey(path)).data, path)
-                    reach.add_ref(ref, path)
-            reach.follow()
+        paths = self._repo.backend.ref_tokens() if found.objects else [key.path for key in found.refs]
+        for path in sorted(paths):
+            with suppress(StoreError, KeyError):
+                reach.add_ref(parse_ref(self._repo.backend.read_ref(RefKey(path)).data, path), path)
+        reach.follow()
         return reach
 
     def _note_places(self, found: Found, reach: Contexts) -> None:
