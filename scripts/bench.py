@@ -74,6 +74,7 @@ ROWS: dict[str, RowFunction] = {
     "first-list": listing.first_list,
     "stats": listing.totals,
     "check": checking.check,
+    "gc": checking.gc,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "search-build": searching.first_build,

@@ -105,8 +105,18 @@ class Backend(Verbs):
         """
         return
 
+    def condemn_objects(self, identities: Iterable[str]) -> None:
+        """Note of objects that they are to be removed; they are read as before, and `put_objects` takes the note away.
+
+        Raises:
+            UnsupportedError: this backend removes nothing, or goes by lists of files; see `avoid`.
+        """
+        raise UnsupportedError(f"{type(self).__name__} condemns no objects")
+
     def remove_object(self, stored: StoredObject) -> None:
         """Remove what is kept of an object at one place, durably; nothing where nothing is.
+
+        A backend that has `condemn_objects` removes only what is condemned.
 
         Raises:
             UnsupportedError: this backend removes nothing.

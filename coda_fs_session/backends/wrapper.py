@@ -28,7 +28,8 @@ T = TypeVar("T")
 WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
-        *("write_refs", "renew_token", "write_replica_file", "remove_object", "discard_object", "scrub"),
+        *("write_refs", "renew_token", "write_replica_file", "condemn_objects", "remove_object", "discard_object"),
+        "scrub",
     ]
 )
 """The verbs that change a store."""
@@ -84,6 +85,9 @@ class WrapperBackend(Backend):
 
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self.inner.avoid(names)
+
+    def condemn_objects(self, identities: Iterable[str]) -> None:
+        self.call("condemn_objects", lambda: self.inner.condemn_objects(identities))
 
     def remove_object(self, stored: StoredObject) -> None:
         self.call("remove_object", lambda: self.inner.remove_object(stored))

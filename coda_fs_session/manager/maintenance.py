@@ -180,22 +180,22 @@ class Maintenance(Uncopied):
         An object must have been unneeded for `gc_grace_days` before it is condemned, and again as long before its file
         is deleted; then it is kept in the state folder as long once more, from where this and `repair` bring it back if
         anything needs it. One run counts a third of the grace at most, however much time has passed by the clock. So a
-        run does one step of this. Where anything is damaged or missing, or another replica has a share in the store,
-        nothing is condemned or deleted. Interrupted anywhere, it can be called again.
+        run does one step of this. Where anything is damaged or missing, nothing is condemned or deleted; nor is it in
+        files in which another replica has a share. Interrupted anywhere, it can be called again.
 
         Args:
             dry_run: only say what would be done.
 
         Raises:
             StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
-            UnsupportedError: a storage that is not one of this package's; a store that is no folder of files, where
-                `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's; a store in memory, where `dry_run` is
+                false.
             StoreError: the store cannot be written, or another process of this machine keeps house in it.
         """
         if not dry_run:
             self._manager._refuse_if_read_only("delete what nothing needs")
-            if self._manager._config.backend != "files":
-                raise UnsupportedError(f"a store in {self._manager._config.backend} has no gc yet but a dry run")
+            if self._manager._config.backend == "memory":
+                raise UnsupportedError("what is in memory goes with the process: it has no gc but a dry run")
         repo = self._repo("collect garbage").repo
         with nullcontext() if dry_run else repo.machine.keeping_house("gc"):
             return gc(repo, grace_days=self._manager._config.gc_grace_days, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""Rows about keeping house: a check beside a loop that reads and hashes the same files."""
+"""Rows about keeping house: a check beside a loop that reads and hashes the same files, gc beside reading refs."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from .lab import Lab
 from .measure import Row, interleave, milliseconds, ratio, ready
 
 LOOP = "read and hash in a loop"
+REFS = "read every ref"
 
 
 def check(lab: Lab) -> Row:
@@ -32,6 +33,37 @@ def check(lab: Lab) -> Row:
     results = milliseconds(interleave(contenders, lab.rounds(20)))
     checks = [ratio(results, "full", LOOP, must=2), ratio(results, "quick", LOOP)]
     return Row(f"check of {number:,} sessions of {length:,} messages", results, checks)
+
+
+def gc(lab: Lab) -> Row:
+    """What nothing needs, after one session changed: a new manager each time, and so for reading every ref."""
+    number = lab.scale.sessions
+    ours = lab.new_store_of(number, 20)
+
+    def changed() -> None:
+        with SessionManager(ours.config) as manager:
+            session = manager.load_session(manager.list_sessions()[0].name)
+            session.add_message({"role": "user", "content": "one more"})
+            manager.save_session(session)
+
+    def read() -> object:
+        with SessionManager(ours.config, read_only=True) as manager:
+            engine = manager._engine
+            assert engine is not None
+            # Every line verified, and the saves folded.
+            return [engine.repo.read(key).count for key, _ in engine.repo.backend.refs()]
+
+    def looked() -> object:
+        with SessionManager(ours.config, read_only=True) as manager:
+            report = manager.maintenance.gc()
+        if report.blocked or report.freed.files:
+            raise RuntimeError(f"there is nothing to collect in a good store: {report}")
+        return report
+
+    changed()
+    contenders = {REFS: ready(read), "gc": ready(looked)}
+    results = milliseconds(interleave(contenders, lab.rounds(10)))
+    return Row(f"gc of {number:,} sessions, of which one changed", results, [ratio(results, "gc", REFS, must=2)])
 
 
 def read_and_hash(store: Path) -> list[str]:

@@ -134,6 +134,12 @@ class SqliteBackend(ReplicaFileRows):
     def object_ids(self, group: str) -> Iterator[str]:
         return self._objects.ids(group)
 
+    def condemn_objects(self, identities: Iterable[str]) -> None:
+        self._objects.condemn(identities)
+
+    def remove_object(self, stored: StoredObject) -> None:
+        self._objects.remove(stored.id)
+
     def stored_objects(self) -> Iterator[StoredObject]:
         return self._objects.stored()
 

@@ -17,6 +17,8 @@ _BYTES_AT_ONCE = 16 * 1024 * 1024
 _GROUP_DIGITS = 2
 _TAG_DIGITS = 10
 _PLAIN, _ZSTD = "plain", "zstd"
+_CONDEMNED = "condemned "
+"""What stands before the form of an object that gc has condemned: whoever puts it again takes that away."""
 _HEX = re.compile(r"[0-9a-f]*\Z")
 
 _READ = """
@@ -24,6 +26,8 @@ SELECT form, length(data), CASE WHEN length(data) <= :limit THEN data END FROM o
 """
 _PUT = "INSERT OR REPLACE INTO objects (id, tag, form, data) VALUES (:id, :tag, :form, :data)"
 _DISCARD = "DELETE FROM objects WHERE id = :key"
+_CONDEMN = "UPDATE objects SET form = :condemned || form WHERE id = :id AND form IN ('plain', 'zstd')"
+_REMOVE = "DELETE FROM objects WHERE id = :id AND substr(form, 1, length(:condemned)) = :condemned"
 _ALL = "SELECT id, length(data) FROM objects"
 _FORMS = "SELECT id, length(data), form FROM objects"
 _GROUPS = f"SELECT substr(id, 1, {_GROUP_DIGITS}), count(*), sum(tag) FROM objects GROUP BY 1"
@@ -77,7 +81,7 @@ class ObjectRows:
         if not isinstance(kept, bytes):
             actual = f"{stored} bytes" if kept is None else type(kept).__name__
             raise self._bad(identity, f"{at_most} bytes", actual)
-        return form, kept
+        return _form_of(form), kept
 
     def put_large(self, identity: str, size: int, pieces: Iterable[bytes], *, compress: bool) -> None:
         """Keep an object of any size; see `Backend.put_large_object`. What is stored of it is held in memory."""
@@ -126,7 +130,7 @@ class ObjectRows:
         with self._database.writing("write objects into", ends_hold=False) as connection:
             for new, row in zip(batch, rows, strict=True):
                 there = connection.execute(_READ, {"key": new.id, "limit": largest_frame(len(new.data))}).fetchone()
-                if there is None or not _holds(there[0], there[2], new.data):
+                if there is None or _form_of(there[0]) != there[0] or not _holds(there[0], there[2], new.data):
                     connection.execute(_PUT, row)
 
     def _row(self, new: NewObject) -> dict[str, object]:
@@ -134,6 +138,17 @@ class ObjectRows:
         if self._compress and new.compress:
             form, data = _ZSTD, compress(new.data)
         return _row(new.id, form, data)
+
+    def condemn(self, identities: Iterable[str]) -> None:
+        """Mark objects; see `Backend.condemn_objects`."""
+        with self._database.writing("condemn objects in") as connection:
+            for identity in identities:
+                connection.execute(_CONDEMN, {"id": identity, "condemned": _CONDEMNED})
+
+    def remove(self, identity: str) -> None:
+        """Remove the row of an object that is condemned; see `Backend.remove_object`."""
+        with self._database.writing("remove an object from") as connection:
+            connection.execute(_REMOVE, {"id": identity, "condemned": _CONDEMNED})
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up."""
@@ -145,7 +160,7 @@ class ObjectRows:
         """Yield each row; see `Backend.stored_objects`."""
         for identity, size, form in self._database.rows(_FORMS):
             if _is_hex(identity, 64):
-                yield StoredObject(identity, self.locate(identity), size or 0, form == _PLAIN)
+                yield StoredObject(identity, self.locate(identity), size or 0, _form_of(form) == _PLAIN)
 
     def discard(self, identity: str) -> None:
         """Remove a row; see `Backend.discard_object`."""
@@ -164,6 +179,11 @@ class ObjectRows:
         for (identity,) in self._database.rows(_IDS, {"first": group, "after": group + "g"}):
             if _is_hex(identity, 64):
                 yield identity
+
+
+def _form_of(form: object) -> object:
+    """Return in which form the bytes are, be the object condemned or not."""
+    return form.removeprefix(_CONDEMNED) if isinstance(form, str) else form
 
 
 def _row(identity: str, form: str, data: bytes) -> dict[str, object]:

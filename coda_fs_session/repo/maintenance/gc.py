@@ -6,7 +6,8 @@ a grace later looks once more, deletes what is on the list, and keeps it aside f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -29,11 +30,13 @@ _LEAST_GRACE_DAYS = 1 / 24
 
 def gc(repo: Repository, *, grace_days: float, dry_run: bool = True) -> GcReport:
     """Delete what nothing needs; see `Maintenance.gc`."""
-    run = _Gc(repo, grace_days)
+    run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days)
     return run.dry() if dry_run else run.run()
 
 
-class _Gc:
+class _Gc(ABC):
+    """One gc. Which steps it takes is told by how the store keeps its objects."""
+
     def __init__(self, repo: Repository, grace_days: float) -> None:
         self._repo, self._grace = repo, max(grace_days, _LEAST_GRACE_DAYS)
         self._store = repo.backend.place().store
@@ -55,87 +58,41 @@ class _Gc:
             found = unneeded(repo)
         ages.see(found.files)
         freed, condemned = self._chosen(found)
-        if self._may_delete(found):
-            self._delete(found, freed)
-        elif condemned:
+        if condemned:
             # Lost messages may stand in what nothing needs, where a repair finds them.
             found.blocked += doubts(Check(repo, full=True).run())
             if found.blocked:
-                condemned = []
-            else:
-                self._condemn(condemned)
+                freed, condemned = [], []
         if not found.blocked:
+            self._delete(found, freed)
+            self._condemn(condemned)
             self._empty_trash()
         ages.keep(repo.machine, self._store)
         return self._report(found, freed, condemned, dry_run=False)
 
-    def _condemned(self) -> tuple[ObjectId | None, frozenset[str]]:
-        """Return the list that this replica has condemned, with the names on it."""
-        said = replica_files.own_said(self._repo)
-        if said is None or said.condemned is None:
-            return None, frozenset()
-        data = self._repo.backend.get_object(said.condemned, size=None, limit=_LIST_LIMIT)
-        return said.condemned, decode_list(data)
-
-    def _may_delete(self, found: Unneeded) -> bool:
-        """Tell whether what is condemned may go now."""
-        condemned, _ = self._condemned()
-        if condemned is None or found.blocked or found.others:
-            return False
-        self._ages.condemned.setdefault(condemned, self._ages.credit)
-        return self._ages.has_passed(self._ages.condemned, condemned, self._grace)
-
+    @abstractmethod
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
-        """Return which files are to be deleted now, and which are to be condemned."""
-        if found.blocked or found.others:
-            return [], []
-        condemned, names = self._condemned()
-        if condemned is not None:
-            # One list at a time: what is next waits until this one is done.
-            here = [place for places in found.files.values() for place in places if place.name in names]
-            return here if self._may_delete(found) else [], []
-        return [], [
-            place
-            for identity, places in found.files.items()
-            if self._ages.has_passed(self._ages.first, identity, self._grace)
-            for place in places
-            if place.name
-        ]
+        """Return what is to be deleted now, and what is to be condemned."""
 
-    def _condemn(self, places: Iterable[StoredObject]) -> None:
-        data = encode_list(place.name for place in places)
-        condemned = object_id(data)
-        # The list before what names it.
-        self._repo.objects.put([NewObject(condemned, data)])
-        replica_files.say(
-            self._repo,
-            lambda said: replace(said, condemned=condemned, acknowledged=_with(said.acknowledged, condemned)),
-        )
-        self._ages.condemned[condemned] = self._ages.credit
+    @abstractmethod
+    def _condemn(self, places: list[StoredObject]) -> None:
+        """Condemn these, if there are any."""
 
-    def _delete(self, found: Unneeded, files: Iterable[StoredObject]) -> None:
-        condemned, names = self._condemned()
-        assert condemned is not None
-        for place in (place for places in found.needed.values() for place in places if place.name in names):
-            self._save_elsewhere(place)
-        for place in files:
-            with suppress(CorruptionError):
-                # What is damaged is not what its name says, and nothing can use it.
-                data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
-                self._repo.machine.keep_deleted(place.id, data)
-                self._ages.deleted[place.id] = self._ages.credit
-            self._repo.backend.remove_object(place)
-        # Last: a run that is killed before this goes on with the same list.
-        replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
-        self._ages.condemned.pop(condemned, None)
+    @abstractmethod
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
+        """Delete these, which were condemned a grace ago."""
 
-    def _save_elsewhere(self, place: StoredObject) -> None:
-        """Let an object that is needed once more be in a file that is on no list, before the one on the list goes."""
+    def _delete_one(self, place: StoredObject) -> None:
+        with suppress(CorruptionError):
+            # What is damaged is not what its name says, and nothing can use it.
+            self._keep_aside(place)
+        self._repo.backend.remove_object(place)
+
+    def _keep_aside(self, place: StoredObject) -> bytes:
         data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
-        self._repo.objects.put([self._repo.objects.copied(place.id, data)])
         self._repo.machine.keep_deleted(place.id, data)
         self._ages.deleted[place.id] = self._ages.credit
-        self._repo.backend.remove_object(place)
+        return data
 
     def _rescue(self, found: Unneeded) -> bool:
         """Put back what is needed after all, and was deleted here; False where that is nothing."""
@@ -170,6 +127,105 @@ class _Gc:
             tuple(found.blocked),
             dry_run,
         )
+
+
+class OfFiles(_Gc):
+    """In files, which tools carry to other machines: with lists, and only where there is no other replica."""
+
+    def _condemned(self) -> tuple[ObjectId | None, frozenset[str]]:
+        """Return the list that this replica has condemned, with the names on it."""
+        said = replica_files.own_said(self._repo)
+        if said is None or said.condemned is None:
+            return None, frozenset()
+        data = self._repo.backend.get_object(said.condemned, size=None, limit=_LIST_LIMIT)
+        return said.condemned, decode_list(data)
+
+    def _may_delete(self, found: Unneeded) -> bool:
+        """Tell whether what is condemned may go now."""
+        condemned, _ = self._condemned()
+        if condemned is None or found.blocked or found.others:
+            return False
+        self._ages.condemned.setdefault(condemned, self._ages.credit)
+        return self._ages.has_passed(self._ages.condemned, condemned, self._grace)
+
+    def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
+        if found.blocked or found.others:
+            return [], []
+        condemned, names = self._condemned()
+        if condemned is not None:
+            # One list at a time: what is next waits until this one is done.
+            here = [place for places in found.files.values() for place in places if place.name in names]
+            return here if self._may_delete(found) else [], []
+        return [], [
+            place
+            for identity, places in found.files.items()
+            if self._ages.has_passed(self._ages.first, identity, self._grace)
+            for place in places
+            if place.name
+        ]
+
+    def _condemn(self, places: list[StoredObject]) -> None:
+        if not places:
+            return
+        data = encode_list(place.name for place in places)
+        condemned = object_id(data)
+        # The list before what names it.
+        self._repo.objects.put([NewObject(condemned, data)])
+        replica_files.say(
+            self._repo,
+            lambda said: replace(said, condemned=condemned, acknowledged=_with(said.acknowledged, condemned)),
+        )
+        self._ages.condemned[condemned] = self._ages.credit
+
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
+        if not self._may_delete(found):
+            return
+        condemned, names = self._condemned()
+        assert condemned is not None
+        for place in (place for places in found.needed.values() for place in places if place.name in names):
+            self._save_elsewhere(place)
+        for place in places:
+            self._delete_one(place)
+        # Last: a run that is killed before this goes on with the same list.
+        replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
+        self._ages.condemned.pop(condemned, None)
+
+    def _save_elsewhere(self, place: StoredObject) -> None:
+        """Let an object that is needed once more be in a file that is on no list, before the one on the list goes."""
+        data = self._keep_aside(place)
+        self._repo.objects.put([self._repo.objects.copied(place.id, data)])
+        self._repo.backend.remove_object(place)
+
+
+class OfRows(_Gc):
+    """In a database: no tool carries a deletion into it or out of it, so no other replica is asked."""
+
+    def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
+        found.others.clear()
+        if found.blocked:
+            return [], []
+        ages = self._ages
+        ages.condemned = {each: since for each, since in ages.condemned.items() if each in found.files}
+        places = [place for places in found.files.values() for place in places]
+        return (
+            [place for place in places if ages.has_passed(ages.condemned, place.id, self._grace)],
+            [
+                place
+                for place in places
+                if place.id not in ages.condemned and ages.has_passed(ages.first, place.id, self._grace)
+            ],
+        )
+
+    def _condemn(self, places: list[StoredObject]) -> None:
+        if places:
+            self._repo.backend.condemn_objects([place.id for place in places])
+            self._ages.condemned |= {place.id: self._ages.credit for place in places}
+
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
+        for place in places:
+            # One that was put again since it was condemned stays.
+            self._delete_one(place)
+            del self._ages.condemned[place.id]
 
 
 def _amount(places: Collection[StoredObject]) -> GcAmount:
