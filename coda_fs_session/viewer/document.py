@@ -140,13 +140,11 @@ class Document:
         )
 
     def find(self, name: str, number: int) -> tuple[int, _Branch, int] | None:
-        """Return in which file a message is, and of which session; the last one where there are fewer."""
+        """Return in which file a message is that is a session's own; the last one where there are fewer."""
         branch = self._branches.get(name)
         if branch is None:
             return None
         number = min(max(number, 1), max(branch.info.message_count, 1))
-        while branch.parent and number <= branch.at:
-            branch = self._branches[branch.parent]
         for place, runs in enumerate(self._files):
             for run in runs:
                 if run.branch is branch and (run.start < number <= run.stop or run.start == run.stop):

@@ -122,6 +122,20 @@ def test_much_is_in_parts(manager: SessionManager, tmp_path: Path) -> None:
         assert "".join(files.values()).count(f"<p>say {number}.</p>") == 1
 
 
+def test_only_what_is_its_own_counts(manager: SessionManager) -> None:
+    """Many small branches of something large are one file with it, as what they share is there once."""
+    add(manager, "large", *range(20))
+    for number in range(5):
+        add(manager, f"way {number}", 100 + number, parent="large", at=20)
+    add(manager, "same", parent="large", at=20)
+    names = ("large", *(f"way {number}" for number in range(5)), "same")
+    document = Document([manager.load_session(name) for name in names], "a", most=1000)
+    assert document.folder == ""
+    files = files_of(document)
+    assert "7 ways on from here" in files["index"]
+    assert assert_links_lead(files, "") > 12
+
+
 def test_parts_are_files(manager: SessionManager, tmp_path: Path) -> None:
     """An index and its folder are written, or nothing where either is taken; a large message is whole."""
     session = manager.create_session("large")

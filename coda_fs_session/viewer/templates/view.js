@@ -59,6 +59,7 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   };
   const thread = document.getElementById("messages");
+  let path = location.pathname;
   const sent = new WeakMap();
   const keep = (nodes) => nodes.forEach((each) => sent.set(each, each.outerHTML));
   const anew = (page, selector) => {
@@ -96,8 +97,11 @@
     fit(page, from);
     refit(page);
     history.pushState(null, "", link.href);
-    const now = thread.children[from];
-    scrollBy({ top: placed(now) - above, behavior: "instant" });
+    path = location.pathname;
+    const now = thread.children[from], top = scrollY + placed(now) - above;
+    // A shorter way must not pull up what is above it.
+    main.style.minHeight = `${top + innerHeight}px`;
+    scrollTo({ top, behavior: "instant" });
     at = now;
     now.focus({ preventScroll: true });
     say(`Now: ${main.dataset.live}`);
@@ -127,7 +131,7 @@
       event.preventDefault();
       swap(link).catch(() => { location.href = link.href; });
     });
-    addEventListener("popstate", (event) => { if (!location.hash || event.state !== null) { location.reload(); } });
+    addEventListener("popstate", () => { if (location.pathname !== path) { location.reload(); } });
     const told = location.pathname.match(/\/at\/(\d+)$/);
     if (told && !location.hash) { document.getElementById(`m${told[1]}`)?.scrollIntoView({ block: "start", behavior: "instant" }); }
   }
