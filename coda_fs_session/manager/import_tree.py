@@ -19,6 +19,7 @@ from ..session.imported import IDENTITY, IMPORTED, MIRROR, import_note
 from ..session.session import Session
 from .branching import branch as make_branch
 from .core import Manager
+from .import_masks import Masks
 
 SOURCE = "source"
 
@@ -66,6 +67,7 @@ class TreeImport:
         known: the sessions of the store by what they were imported from; what is made is added.
         ever: hashes of all that was ever imported here: what is there and not in the store was deleted.
         deleted: names of sessions that were deleted, on whatever machine.
+        masks: what was taken out of the chat, since it was purged here.
     """
 
     def __init__(
@@ -77,12 +79,13 @@ class TreeImport:
         ever: dict[str, int],
         deleted: Collection[str],
         *,
+        masks: Masks,
         again: bool,
         dry_run: bool,
     ) -> None:
         self._manager, self._tree, self._split = manager, tree, split
         self._known, self._ever, self._deleted = known, ever, deleted
-        self._again, self._dry_run = again, dry_run
+        self._masks, self._again, self._dry_run = masks, again, dry_run
         self.is_new = self._known.get(self._key("")) is None
         self.added = self.branches = 0
         self.notes: list[str] = []
@@ -141,7 +144,8 @@ class TreeImport:
         session = self._manager._load(known.name)
         stored = [bytes(line) for line in session._state.copy.lines()]
         same = _same(stored, lines)
-        is_ours = _hash(stored) == known.note.get("sha") and len(stored) == known.note.get("messages")
+        as_imported = _hash(self._masks.as_imported(stored))
+        is_ours = as_imported == known.note.get("sha") and len(stored) == known.note.get("messages")
         if same == len(lines):
             # The source has no more than is here: what is more is of this store, or was taken out of the source.
             if same == len(stored) or (not is_ours and known.note.get("sha") != note["sha"]):

@@ -17,6 +17,7 @@ from ..interchange.sources import SourceFile
 from ..interchange.storable import make_storable
 from ..interchange.tree import Branch, MessageTree, branches, identity
 from .core import Manager
+from .import_masks import Masks
 from .import_notes import ImportNotes
 from .import_tree import Imported, TreeImport, identities
 from .outside import make_folder_outside, write_outside
@@ -59,6 +60,7 @@ class Importer:
         self.report = ImportReport()
         engine = manager._engine
         self._notes = ImportNotes(None if engine is None else engine.repo.machine)
+        self._masks = Masks({} if engine is None else engine.repo.purged_lines())
         # What makes the same files other sessions.
         self._options = f"{keep}{'' if assets is None else '+'}"
         # Looked up when the first chat is new or changed: mostly none is.
@@ -178,6 +180,7 @@ class Importer:
             report.notes += [f"{tree.format} {tree.title or tree.id}: {note}" for note in told]
             return 0
         make_storable(tree, split, self._store if self._assets is not None and not self._dry_run else None)
+        self._masks.apply(tree, split)
         whole = identity(tree.format, tree.account, tree.id)
         hashed, size = hashlib.sha256(repr((tree.title, tree.current)).encode(errors="replace")), 0
         limit = self._manager._config.max_session_bytes
@@ -200,6 +203,7 @@ class Importer:
             known = self._imported()
             work = TreeImport(
                 *(self._manager, tree, split, known, self._notes.sessions, self._deleted),
+                masks=self._masks,
                 again=self._again,
                 dry_run=self._dry_run,
             )
