@@ -26,29 +26,37 @@ class Fields:
         """Return the value at a path of keys, None where there is none, and leave it where it is."""
         value: Any = self.record
         for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
+            if not isinstance(value, dict):
+                return None
+            value = value.get(key)
         return value
 
     def take(self, *path: str) -> Any:
         """Return the value at a path of keys, None where there is none; the message has it from now on."""
-        value = self.look(*path)
+        self._take(path)
+        return self.look(*path)
+
+    def _take(self, path: tuple[str, ...]) -> None:
         taken = self._taken
         for key in path[:-1]:
             taken = taken.setdefault(key, {})
             if taken is True:
-                return value
+                return
         taken[path[-1]] = True
-        return value
 
     def text(self, *path: str) -> str:
         """Take a text; what is none is left where it is, and "" returned."""
-        return self.take(*path) if isinstance(self.look(*path), str) else ""
+        value = self.look(*path)
+        if not isinstance(value, str):
+            return ""
+        self._take(path)
+        return value
 
     def stamp(self, *path: str) -> str | None:
         """Take a time; where the form of messages does not say all of it, it is left where it is, too."""
         text, is_all = times.stamped(self.look(*path))
         if is_all:
-            self.take(*path)
+            self._take(path)
         return text
 
     def rest(self) -> dict[str, Any]:

@@ -194,7 +194,7 @@ class _Window:
             match = pattern.match(self._data, self.at + seen)
             found, size = match.end() - self.at if match else 0, len(self._data) - self.at
             # A number may go on. A text that does is looked at from its beginning: so each time twice of it is read.
-            if (not found or (found == size and not is_nested)) and self._more(max(size - seen, _STEP)):
+            if (not found or (found == size and not is_nested)) and self._more(size - seen):
                 continue
             if not found:
                 raise ValueError("it is cut, or no JSON")
@@ -208,8 +208,8 @@ class _Window:
         del self._data[: self.at]
         self.at = 0
 
-    def _more(self, size: int = _STEP) -> bool:
-        more = self._stream.read(size)
+    def _more(self, size: int = 0) -> bool:
+        more = self._stream.read(max(size, _STEP))
         self._let_go()
         self._data += more
         return bool(more)

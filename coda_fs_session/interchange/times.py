@@ -73,4 +73,6 @@ def _read(value: Any) -> datetime | None:
 
 
 def _unit(value: float) -> float:
+    if abs(value) < _UNITS[-1][0]:
+        return 1
     return next((unit for least, unit in _UNITS if abs(value) >= least), 1)

@@ -69,11 +69,33 @@ def test_nesting_without_end() -> None:
             all_of(data)
 
 
+@pytest.mark.usefixtures("_piece")
+@pytest.mark.parametrize(
+    "data", ["[1 2]", '[{"a":1}{"a":2}]', '[{"a":1};{"a":2}]', "[,1]", "[1,]", "[1,,2]", '["\x00"]']
+)
+def test_no_document(data: str) -> None:
+    """Elements stand between commas, one each, or there is nothing to import."""
+    with pytest.raises(ExportError):
+        all_of(data.encode())
+    assert all_of(b'[1,22,{"a":1},{"a":2}]') == [1, 22, {"a": 1}, {"a": 2}]
+
+
 def test_nothing_is_given_of_a_document_that_is_cut() -> None:
     """Not even the elements that are whole: what reads them would store them."""
     found = parsing.elements(io.BytesIO(b'[{"a": 1}, {"a": 2}, {"a"'), "file.json")
     with pytest.raises(ExportError):
         next(found)
+
+
+@pytest.mark.parametrize("element", [{"a": 1}, {"a": [{"a": 1}]}, 1])
+def test_only_a_part_is_in_memory(element: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When an element is given, not much more is read than it, in either form of a document."""
+    monkeypatch.setattr(parsing, "_STEP", 64)
+    stream = io.BytesIO(json.dumps([element] * 200).encode())
+    found = parsing.elements(stream, "file.json")
+    for number in range(1, 100):
+        assert next(found)[0] == element
+        assert stream.tell() <= number * (len(json.dumps(element)) + 2) + 128
 
 
 def test_what_is_skipped() -> None:
