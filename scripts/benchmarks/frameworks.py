@@ -4,22 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
+from . import graphs
 from .contenders.ours import Ours
 from .lab import Lab
 from .measure import Row, interleave, milliseconds, ratio, ready
-
-Call = Callable[[], Awaitable[object]]
-
-
-class Verb(NamedTuple):
-    """What both do, and how many times as long ours may take."""
-
-    name: str
-    ours: Call
-    theirs: Call
-    must: float
+from .verbs import Call, Verb
 
 
 def beside_their_own(lab: Lab) -> Row:
@@ -41,11 +32,12 @@ def beside_their_own(lab: Lab) -> Row:
     return row
 
 
-def _call(runner: asyncio.Runner, call: Call) -> object:
-    async def main() -> object:
-        return await call()
+def _call(runner: asyncio.Runner, call: Call) -> None:
+    async def main() -> None:
+        # Returned, it would be written out: asyncio looks at the text of a task that is done.
+        await call()
 
-    return runner.run(main())
+    runner.run(main())
 
 
 def openai_agents(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Verb]:
@@ -80,5 +72,7 @@ def openai_agents(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Ver
 
 FRAMEWORKS: list[tuple[str, str, Callable[[Lab, int, Callable[..., Any]], Iterator[Verb]]]] = [
     ("agents", "OpenAI Agents", openai_agents),
+    ("langgraph", "LangGraph", graphs.langgraph),
+    ("llama_index", "LlamaIndex", graphs.llama_index),
 ]
 """What each is imported as, what it is called, and what both do."""
