@@ -4,22 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
+from . import graphs
 from .contenders.ours import Ours
 from .lab import Lab
 from .measure import Row, interleave, milliseconds, ratio, ready
-
-Call = Callable[[], Awaitable[object]]
-
-
-class Verb(NamedTuple):
-    """What both do, and how many times as long ours may take."""
-
-    name: str
-    ours: Call
-    theirs: Call
-    must: float
+from .verbs import Call, Verb
 
 
 def beside_their_own(lab: Lab) -> Row:
@@ -48,11 +39,12 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def _call(runner: asyncio.Runner, call: Call) -> object:
-    async def main() -> object:
-        return await call()
+def _call(runner: asyncio.Runner, call: Call) -> None:
+    async def main() -> None:
+        # Returned, it would be written out: asyncio looks at the text of a task that is done.
+        await call()
 
-    return runner.run(main())
+    runner.run(main())
 
 
 def openai_agents(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Verb]:
@@ -124,5 +116,7 @@ def google_adk(lab: Lab, count: int, run: Callable[..., Any]) -> Iterator[Verb]:
 FRAMEWORKS: list[tuple[str, str, Callable[[Lab, int, Callable[..., Any]], Iterator[Verb]]]] = [
     ("agents", "OpenAI Agents", openai_agents),
     ("google.adk", "ADK", google_adk),
+    ("langgraph", "LangGraph", graphs.langgraph),
+    ("llama_index", "LlamaIndex", graphs.llama_index),
 ]
 """What each is imported as, what it is called, and what both do."""

@@ -247,6 +247,38 @@ def test_messages_that_are_gone_are_an_error(saver: CodaSaver) -> None:
         saver.get_tuple(config)
 
 
+def test_what_a_hook_takes_out_makes_no_branch(make: Opener) -> None:
+    """A list continues the session, given as before a hook changed it and as it was read; also in another saver."""
+    with make(redact=[r"sk-[\w-]+"]) as manager:
+        saver = CodaSaver(manager)
+        given = [HumanMessage("sk-sesame", id="1"), HumanMessage("", id="2", additional_kwargs={"a": (1, {2})})]
+        config = saver.put(*state(saver, thread("a"), given))
+        config = saver.put(*state(saver, config, [*given, *talk("3")]))
+        for each in (saver, CodaSaver(manager)):
+            found = each.get_tuple(config)
+            assert found is not None
+            read = found.checkpoint["channel_values"]["messages"]
+            config = each.put(*state(each, config, [*read, *talk(f"{len(read) + 1}")]))
+        assert said(saver, config)[1:] == ["", "3", "4", "5"]
+        assert len(manager.load_session("langgraph/a")) == 5
+        assert len(manager.list_sessions()) == 1
+
+
+def test_all_threads_are_listed_newest_first(saver: CodaSaver) -> None:
+    """Over namespaces and threads, with a limit, a filter, and before a state."""
+    put = [
+        saver.put(*state(saver, thread(name, ns=ns), talk("1"), who=name))
+        for name, ns in [("a", "b"), ("b", ""), ("a", "")]
+    ]
+    ids = [config["configurable"]["checkpoint_id"] for config in put]
+    assert [each.checkpoint["id"] for each in saver.list(None)] == ids[::-1]
+    assert [each.checkpoint["id"] for each in saver.list(None, limit=2)] == ids[:0:-1]
+    assert [each.checkpoint["id"] for each in saver.list({"configurable": {"thread_id": "a"}})] == [ids[2], ids[0]]
+    assert [each.checkpoint["id"] for each in saver.list(None, filter={"who": "b"})] == [ids[1]]
+    assert [each.checkpoint["id"] for each in saver.list(None, before=put[1])] == [ids[0]]
+    assert list(saver.list(None, limit=0)) == []
+
+
 class Own(HumanMessage):
     """A class that the strict list has not."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -79,7 +79,7 @@ class CodaSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Yield the states of a thread, or of all, the newest of each namespace first.
+        """Yield the states of a thread, or of all, the newest first.
 
         Args:
             filter: only those whose metadata have these values.
@@ -107,14 +107,17 @@ class CodaSaver(BaseCheckpointSaver[str]):
             for channel, (writes, *seed) in found.items()
         }
 
-    def _wanted(self, config: RunnableConfig | None, before: RunnableConfig | None) -> Iterator[tuple[Key, str]]:
+    def _wanted(self, config: RunnableConfig | None, before: RunnableConfig | None) -> Iterable[tuple[Key, str]]:
         given = config["configurable"] if config else {}
         last = get_checkpoint_id(before) if before else None
-        for key in self._states.namespaces(str(given["thread_id"]) if config else None):
-            if given.get("checkpoint_ns", key.ns) == key.ns:
-                for name in self._states.names(key):
-                    if name == (given.get("checkpoint_id") or name) and (not last or name < last):
-                        yield key, name
+        found = [
+            (key, name)
+            for key in self._states.namespaces(str(given["thread_id"]) if config else None)
+            if given.get("checkpoint_ns", key.ns) == key.ns
+            for name in self._states.names(key)
+            if name == (given.get("checkpoint_id") or name) and (not last or name < last)
+        ]
+        return sorted(found, key=lambda each: each[1], reverse=True)
 
     def _listed(self, key: Key, name: str, filter: dict[str, Any] | None) -> CheckpointTuple | None:
         if filter:

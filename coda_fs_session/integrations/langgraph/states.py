@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,12 +14,12 @@ from ... import Session, SessionConflictError, SessionExistsError, SessionManage
 from ..escapes import add
 from ..sessions import FrameworkSessions
 from .log import Log, Reader, Record
+from .recent import keep
 from .talks import Reference, Talks
 from .values import Values
 
 SHAPE = "langgraph"
 _LOG = "log"
-_KEPT = 256
 ATTEMPTS = 1000
 _FIELDS = frozenset(("v", "id", "ts", "channel_values", "channel_versions", "versions_seen"))
 WIDTH = 32
@@ -66,7 +65,7 @@ class States:
         self._manager = manager
         self._logs = FrameworkSessions(manager, SHAPE, prefix)
         self._talks = Talks(manager, prefix)
-        self._known: OrderedDict[Key, Log] = OrderedDict()
+        self._known: dict[Key, Log] = {}
         self.call = self._logs.call
 
     # Reading
@@ -271,11 +270,9 @@ class States:
             yield (Log(), None) if session is None else (self._follow(key, session), session)
 
     def _follow(self, key: Key, session: Session) -> Log:
-        log = self._known.setdefault(key, Log())
-        self._known.move_to_end(key)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+        log = self._known.get(key) or Log()
         log.follow(session)
+        keep(self._known, key, log)
         return log
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from ... import CorruptionError, Session, SessionConflictError, SessionExistsErr
 from ..escapes import add
 from ..langchain.messages import SHAPE, is_sealed
 from ..sessions import FrameworkSessions
+from .recent import keep
 from .values import Values
 
 MAIN = ("", "messages")
@@ -21,7 +21,6 @@ TALK = "langgraph"
 """Metadata key of such a session: whose list it has, and which of the branches it is."""
 _MOST_RUNS = 16
 _ATTEMPTS = 1000
-_KEPT = 256
 
 Place = tuple[str, str, str]
 """A thread, a namespace and a channel."""
@@ -85,7 +84,7 @@ class Talks:
     def __init__(self, manager: SessionManager, prefix: str) -> None:
         self.sessions = FrameworkSessions(manager, SHAPE, prefix)
         self._manager = manager
-        self._known: OrderedDict[str, _Talk] = OrderedDict()
+        self._known: dict[str, _Talk] = {}
 
     def key(self, place: Place, branch: int) -> tuple[str, ...]:
         """Return the key of the session of a list."""
@@ -261,7 +260,4 @@ class Talks:
                     talk.stored[place] = print_
 
     def _keep(self, talk: _Talk) -> None:
-        self._known[talk.session.name] = talk
-        self._known.move_to_end(talk.session.name)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+        keep(self._known, talk.session.name, talk)

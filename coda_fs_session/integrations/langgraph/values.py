@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from typing import Any
 
 import ormsgpack
@@ -26,6 +27,9 @@ _EXACT = (
 """What has no type of its own in msgpack is refused, so that no two values have one print."""
 
 
+_PRINT = 16
+
+
 def print_of(message: BaseMessage, serde: Serialiser) -> bytes:
     """Return bytes that two messages have in common only if they are equal, in every type within."""
     said: Any = message
@@ -34,7 +38,8 @@ def print_of(message: BaseMessage, serde: Serialiser) -> bytes:
         return serde.dumps_typed(message)[1]
     kind = type(message).__name__
     try:
-        return ormsgpack.packb([kind, message.__dict__, message.__pydantic_extra__], None, _EXACT)
+        told = ormsgpack.packb([kind, message.__dict__, message.__pydantic_extra__], None, _EXACT)
+        return blake2b(told, digest_size=_PRINT).digest()
     except ormsgpack.MsgpackEncodeError:
         pass
     try:

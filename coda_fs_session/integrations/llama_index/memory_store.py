@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -92,7 +93,7 @@ class CodaMemoryStore(AsyncDBChatStore):
     async def _find(self, key: str, status: MessageStatus | None) -> list[_Item]:
         def find() -> list[_Item]:
             session = self._store._sessions.find(self._store._sessions.name(key))
-            return [] if session is None else _found(session, status)
+            return [] if session is None else list(_found(session, status))
 
         return await self._store._sessions.call(find)
 
@@ -100,17 +101,18 @@ class CodaMemoryStore(AsyncDBChatStore):
         return await self._store._sessions.call(self._store._sessions.change, key, step=step, create=create)
 
 
-def _found(session: Session, status: MessageStatus | None) -> list[_Item]:
-    """Return the messages of a status, with their places."""
+def _found(session: Session, status: MessageStatus | None) -> Iterator[_Item]:
+    """Yield the messages of a status, with their places."""
     archived = session.metadata.get(ARCHIVED, 0)
     start = archived if status is MessageStatus.ACTIVE else 0
-    items = enumerate(session.get_messages(start=start), start)
     wanted = status is MessageStatus.ARCHIVED
-    return [each for each in items if status is None or (each[0] < archived or "status" in each[1]) == wanted]
+    for place, item in enumerate(session.iter_messages(start), start):
+        if status is None or (place < archived or "status" in item) == wanted:
+            yield place, item
 
 
 def _oldest(session: Session, count: int) -> list[int]:
-    return [place for place, _ in _found(session, MessageStatus.ACTIVE)[: max(count, 0)]]
+    return [place for place, _ in islice(_found(session, MessageStatus.ACTIVE), max(count, 0))]
 
 
 def _with_status(messages: Sequence[ChatMessage], status: MessageStatus) -> list[dict[str, Any]]:
