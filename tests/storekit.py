@@ -155,7 +155,7 @@ def drop_privileges() -> None:
 
 
 def import_everything(*but: str) -> None:
-    """Import what any line of the package imports, also within functions; its tools for tests and examples left out.
+    """Import what any line of the package imports, also within functions, but for adapters, examples and the kit.
 
     Args:
         but: folders of the package to leave out too.
@@ -164,7 +164,7 @@ def import_everything(*but: str) -> None:
     imported = set[str]()
     for path in package.rglob("*.py"):
         inside = path.relative_to(package).with_suffix("").parts
-        if inside[0] in ("testing", "docs", "__main__", *but):
+        if inside[0] in ("testing", "docs", "integrations", "__main__", *but):
             continue
         importlib.import_module(".".join((package.name, *inside)).removesuffix(".__init__"))
         # Found without a parser, which takes longer than the imports.
