@@ -386,7 +386,7 @@ CASES: dict[str, Callable[[], type[SessionMachine]]] = {
 def test_api_agrees_with_dicts_and_lists(case: str, long_size: bool) -> None:
     """Whatever is done with sessions in whatever order, memory and store hold what lists and dicts would."""
     size = settings(
-        max_examples=1000 if long_size else 16,
+        max_examples=1000 if long_size else 7,
         stateful_step_count=60 if long_size else 25,
         deadline=None,
         print_blob=True,

@@ -87,7 +87,7 @@ def stored_after(history: History, place: OpenPlace) -> list[dict[str, bytes]]:
 def test_the_same_history(kind: str, seed: int, long_size: bool) -> None:
     """Whatever people and sync tools do, each backend holds after it, byte for byte, what memory does."""
     kinds = set[str]()
-    for number in range(seed, seed + (400 if long_size else 10)):
+    for number in range(seed, seed + (400 if long_size else 5)):
         history = random_history(random.Random(number))
         expected, actual = stored_after(history, MemoryPlace), stored_after(history, PLACES[kind])
         assert actual == expected, f"seed {number}: {history.script()}"

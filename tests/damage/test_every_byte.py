@@ -26,7 +26,7 @@ from coda_fs_session.format.refs import Header, Save, encode_header, encode_save
 
 from .specimen import DESK, SIZES, Reading, altered, make, open_fresh, read_all, reading
 
-QUICK = 700
+QUICK = 300
 
 
 class Damage(NamedTuple):
@@ -125,7 +125,7 @@ def test_any_byte_changed_and_any_file_cut(specimen: Specimen, long_size: bool, 
     for number, damage in enumerate(every if long_size else dice.sample(every, QUICK)):
         good = damage.path.read_bytes()
         with altered(damage.path, damage.apply(good)):
-            _check(specimen, damage, good, everything=number % 50 == 0)
+            _check(specimen, damage, good, everything=number % 25 == 0)
     assert read_all(specimen.store) == specimen.before
 
 

@@ -180,7 +180,7 @@ def test_bases_that_lie(store: Path, make_base: Callable[[Path], Base]) -> None:
 
 
 @pytest.mark.usefixtures("little_memory")
-@pytest.mark.parametrize(("height", "fan_out"), [(1500, 1), (40, 2), (8, 32)])
+@pytest.mark.parametrize(("height", "fan_out"), [(1100, 1), (40, 2), (8, 32)])
 def test_towers_of_nodes(store: Path, height: int, fan_out: int) -> None:
     """Bug: totals recursed as deep as a tree said to be high, and counted a chunk as often as it was named.
 

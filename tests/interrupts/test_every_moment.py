@@ -127,7 +127,7 @@ def _sweep(make: Opener, maker: Maker, *, most: int, opcodes: bool = False, agai
 def test_a_save_at_every_moment(make: Opener, long_size: bool) -> None:
     """An interrupted save is like one that failed: saved again, each message is there once and in order, in the session
     and in the store; nobody else is kept waiting, and no file is left open."""
-    assert _sweep(make, append, most=10**9 if long_size else 250, opcodes=long_size) > 50
+    assert _sweep(make, append, most=10**9 if long_size else 120, opcodes=long_size) > 50
 
 
 @pytest.mark.parametrize("maker", EVERY, ids=lambda maker: maker.__name__)
