@@ -37,6 +37,7 @@ from .verbs import RefTakenError as RefTakenError
 from .verbs import RefWrite as RefWrite
 from .verbs import Snapshot as Snapshot
 from .verbs import StoredObject as StoredObject
+from .verbs import Unfinished as Unfinished
 from .verbs import Verbs as Verbs
 from .verbs import mismatch as mismatch
 
@@ -122,6 +123,17 @@ class Backend(Verbs):
             UnsupportedError: this backend removes nothing.
         """
         raise UnsupportedError(f"{type(self).__name__} removes no objects")
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield the files in the store that are written right now, or were when a program was killed.
+
+        The default knows of none.
+        """
+        yield from ()
+
+    def remove_unfinished(self, path: str) -> None:
+        """Remove such a file; nothing where there is none. The default does nothing."""
+        return
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         """Yield what is wrong with how the store is kept, beside its refs and objects; nothing is changed.

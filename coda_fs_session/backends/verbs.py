@@ -66,6 +66,17 @@ class StoredObject(NamedTuple):
     name: str = ""
 
 
+class Unfinished(NamedTuple):
+    """A file that somebody began to write under a temporary name: a crash leaves it.
+
+    Attributes:
+        path: where; bytes: what it takes up.
+    """
+
+    path: str
+    bytes: int
+
+
 class Oddity(NamedTuple):
     """Something about how a store is kept, rather than what is in its refs and objects.
 

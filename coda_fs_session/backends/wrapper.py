@@ -21,6 +21,7 @@ from .base import (
     Snapshot,
     StoredObject,
     Token,
+    Unfinished,
 )
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
         *("write_refs", "renew_token", "write_replica_file", "condemn_objects", "remove_object", "discard_object"),
-        "scrub",
+        *("scrub", "remove_unfinished"),
     ]
 )
 """The verbs that change a store."""
@@ -91,6 +92,12 @@ class WrapperBackend(Backend):
 
     def remove_object(self, stored: StoredObject) -> None:
         self.call("remove_object", lambda: self.inner.remove_object(stored))
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        return self.call("unfinished", self.inner.unfinished)
+
+    def remove_unfinished(self, path: str) -> None:
+        self.call("remove_unfinished", lambda: self.inner.remove_unfinished(path))
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         return self.call("oddities", lambda: self.inner.oddities(full=full))

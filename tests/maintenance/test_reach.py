@@ -7,17 +7,15 @@ from pathlib import Path
 from damage.specimen import make, open_fresh
 from storekit import ROOT
 
-from coda_fs_session.repo.maintenance.check import Check
+from coda_fs_session.repo.maintenance.unneeded import unneeded
 
 
 def unreached(store: Path) -> list[bytes]:
     engine = open_fresh(store, read_only=True)._engine
     assert engine is not None
-    check = Check(engine.repo, full=False)
-    check.run()
     backend = engine.repo.backend
-    left = {identity for identity, _ in backend.objects()} - check.reach.uses.keys()
-    return [backend.get_object(identity, size=None, limit=2**20) for identity in sorted(left)]
+    left = sorted(unneeded(engine.repo).files)
+    return [backend.get_object(identity, size=None, limit=2**20) for identity in left]
 
 
 def test_every_object_is_reached(tmp_path: Path) -> None:

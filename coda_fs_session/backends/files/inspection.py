@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Callable, Container, Iterator
 
 from ...errors import CorruptionError, StoreError
 from ...process.system import FolderEntry, permissions
-from ..base import Oddity, StoredObject
+from ..base import Oddity, StoredObject, Unfinished
 from ..disk.descriptors import scan
 from ..disk.files import read_file, store_errors
 from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of
@@ -20,6 +21,7 @@ from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
 
 _TEMPORARY = ".tmp-"
+_OURS = re.compile(r"\.tmp-[0-9a-f]{16}\Z")
 _ABANDONED = 3600
 """Seconds after which nobody writes to a temporary file any more."""
 _PLAIN = ".jsonl"
@@ -48,6 +50,18 @@ class InspectedFiles(ReplicaFiles):
     def remove_object(self, stored: StoredObject) -> None:
         self._objects.remove(stored.name)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        paths = self._paths
+        with store_errors("list", paths.root, reading=True):
+            for folder in (paths.root, paths.objects, *_folders(paths.objects)):
+                yield from _unfinished_in(folder)
+            for folder in _within(paths.refs, 0):
+                yield from _unfinished_in(folder)
+
+    def remove_unfinished(self, path: str) -> None:
+        with store_errors("remove", path), contextlib.suppress(FileNotFoundError):
+            self._files.unlink(path)
+
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         root = self._paths.root
         with store_errors("list", root, reading=True), contextlib.suppress(FileNotFoundError):
@@ -57,7 +71,7 @@ class InspectedFiles(ReplicaFiles):
             yield from _at_the_top(root)
             for folder in _folders(self._paths.objects):
                 yield from _in_objects(folder, full=full)
-            yield from _temporary_files(self._paths.refs, 0)
+            yield from _temporary_files(self._paths.refs)
 
     def discard_object(self, identity: str) -> None:
         folder = os.path.dirname(self._paths.object(identity))
@@ -151,12 +165,25 @@ def _is_good(identity: str, entry: FolderEntry, *, renamed: bool) -> bool:
     return True
 
 
-def _temporary_files(folder: str, depth: int) -> Iterator[Oddity]:
+def _temporary_files(refs: str) -> Iterator[Oddity]:
+    for folder in _within(refs, 0):
+        yield from (_temporary(entry) for entry in _entries(folder) if entry.name.startswith(_TEMPORARY))
+
+
+def _within(folder: str, depth: int) -> Iterator[str]:
+    """Yield a folder and those within it."""
+    yield folder
+    for entry in _entries(folder) if depth < 32 else ():
+        if not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield from _within(entry.path, depth + 1)
+
+
+def _unfinished_in(folder: str) -> Iterator[Unfinished]:
     for entry in _entries(folder):
-        if entry.name.startswith(_TEMPORARY):
-            yield _temporary(entry)
-        elif depth < 32 and not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
-            yield from _temporary_files(entry.path, depth + 1)
+        # Of the very form that ours have: it may be another program's.
+        if _OURS.match(entry.name) and entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(FileNotFoundError):
+                yield Unfinished(entry.path, entry.stat(follow_symlinks=False).st_size)
 
 
 def _temporary(entry: FolderEntry) -> Oddity:

@@ -7,12 +7,12 @@ a grace later looks once more, deletes what is on the list, and keeps it aside f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from ...backends.base import OBJECT_LIMIT, NewObject, StoredObject
-from ...errors import CorruptionError
+from ...backends.base import OBJECT_LIMIT, NewObject, StoredObject, Unfinished
+from ...errors import CorruptionError, StoreError
 from ...format.ids import ObjectId, object_id
 from ...format.lists import decode_list, encode_list
 from .. import replica_files
@@ -45,7 +45,7 @@ class _Gc(ABC):
     def dry(self) -> GcReport:
         self._ages.pass_time(self._repo.settings.clock(), self._grace)
         found = unneeded(self._repo)
-        self._ages.see(found.files)
+        self._ages.see(_seen(found))
         return self._report(found, *self._chosen(found), dry_run=True)
 
     def run(self) -> GcReport:
@@ -56,13 +56,15 @@ class _Gc(ABC):
         found = unneeded(repo)
         if self._rescue(found):
             found = unneeded(repo)
-        ages.see(found.files)
+        ages.see(_seen(found))
         freed, condemned = self._chosen(found)
         if condemned:
             # Lost messages may stand in what nothing needs, where a repair finds them.
             found.blocked += doubts(Check(repo, full=True).run())
             if found.blocked:
                 freed, condemned = [], []
+        for file in self._old_unfinished(found):
+            repo.backend.remove_unfinished(file.path)
         if not found.blocked:
             self._delete(found, freed)
             self._condemn(condemned)
@@ -94,6 +96,10 @@ class _Gc(ABC):
         self._ages.deleted[place.id] = self._ages.credit
         return data
 
+    def _old_unfinished(self, found: Unneeded) -> list[Unfinished]:
+        """Return what nobody can be writing any more: no ref and no object is in it, so nobody is asked."""
+        return [file for file in found.unfinished if self._ages.has_passed(self._ages.first, file.path, self._grace)]
+
     def _rescue(self, found: Unneeded) -> bool:
         """Put back what is needed after all, and was deleted here; False where that is nothing."""
         back = [
@@ -116,11 +122,15 @@ class _Gc(ABC):
     def _report(
         self, found: Unneeded, freed: list[StoredObject], condemned: list[StoredObject], *, dry_run: bool
     ) -> GcReport:
-        gone = {place.path for place in (*freed, *condemned)}
-        young = [place for places in found.files.values() for place in places if place.path not in gone]
-        kept = {**found.needed, "grace": young}
+        gone: list[StoredObject | Unfinished] = [*freed, *self._old_unfinished(found)]
+        paths = {each.path for each in (*gone, *condemned)}
+        young: list[StoredObject | Unfinished] = [*found.unfinished]
+        for places in found.files.values():
+            young += places
+        young = [each for each in young if each.path not in paths]
+        kept: dict[str, Sequence[StoredObject | Unfinished]] = {**found.needed, "grace": young}
         return GcReport(
-            _amount(freed),
+            _amount(gone),
             _amount(condemned),
             {why: _amount(kept[why]) for why in WHY if kept.get(why)},
             tuple(sorted(found.others)),
@@ -151,7 +161,12 @@ class OfFiles(_Gc):
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
         if found.blocked or found.others:
             return [], []
-        condemned, names = self._condemned()
+        try:
+            condemned, names = self._condemned()
+        except (StoreError, ValueError) as error:
+            # Whoever cannot tell what is condemned must not condemn anything else.
+            found.blocked.append(f"the list of what is condemned: {error}")
+            return [], []
         if condemned is not None:
             # One list at a time: what is next waits until this one is done.
             here = [place for places in found.files.values() for place in places if place.name in names]
@@ -228,7 +243,11 @@ class OfRows(_Gc):
             del self._ages.condemned[place.id]
 
 
-def _amount(places: Collection[StoredObject]) -> GcAmount:
+def _seen(found: Unneeded) -> list[str]:
+    return [*found.files, *(file.path for file in found.unfinished)]
+
+
+def _amount(places: Sequence[StoredObject | Unfinished]) -> GcAmount:
     return GcAmount(len(places), sum(place.bytes for place in places))
 
 

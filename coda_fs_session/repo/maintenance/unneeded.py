@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...backends.base import StoredObject
+from ...backends.base import StoredObject, Unfinished
 from ...format.ids import ObjectId
 from .. import replica_files
 from ..repository import Repository
@@ -26,6 +26,7 @@ class Unneeded:
     Attributes:
         files: the places of each object that nothing needs, by its id.
         needed: by what the others are kept, of `WHY`, with the places of each.
+        unfinished: files that were not finished, or are being written.
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
         others: the ids of the other replicas, retired ones left out: of what they need not all may be here yet.
@@ -33,6 +34,7 @@ class Unneeded:
 
     files: dict[str, list[StoredObject]] = field(default_factory=dict)
     needed: dict[str, list[StoredObject]] = field(default_factory=dict)
+    unfinished: list[Unfinished] = field(default_factory=list)
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
@@ -44,7 +46,7 @@ def unneeded(repo: Repository) -> Unneeded:
     said = replica_files.read_all(repo)
     check = Check(repo, full=False)
     report = check.run()
-    found = Unneeded(missing=check.lost)
+    found = Unneeded(missing=check.lost, unfinished=list(repo.backend.unfinished()))
     found.blocked = [*doubts(report), *(str(error) for error in said.unread.values())]
     # What is brought back from there may need what is in the store.
     found.blocked += [f"something is kept aside, see kept_aside(): {each}" for each in repo.machine.record.aside()]
