@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from storekit import ROOT
+from storekit import ROOT, open_store
 
 from coda_fs_session import Session, SessionManager, UnsupportedError
 from coda_fs_session.integrations.escapes import ESCAPES, add, escaped, restored
@@ -144,6 +144,31 @@ def test_a_step_is_done_anew_where_another_one_saved() -> None:
         assert ours.change("a", step=step) == 3
         assert tries == [1, 2]
         assert manager.load_session(ours.name("a")).get_messages() == [{"number": 0}, {"number": -1}, {"number": 2}]
+
+
+def test_a_step_that_only_looks_sees_what_is_stored(tmp_path: Path) -> None:
+    """No save tells that what is open here is not the newest, so it is read again before the step counts."""
+    with open_store(tmp_path / "store") as one, open_store(tmp_path / "store") as two:
+        ours, theirs = FrameworkSessions(one, "frame"), FrameworkSessions(two, "frame")
+        ours.change("a", step=lambda session: session.add_message({"number": 0}))
+        theirs.change("a", step=lambda session: session.add_message({"number": 1}))
+        assert ours.change("a", step=len) == 2
+        theirs.manager.delete_session(theirs.name("a"))
+        assert ours.change("a", step=len, create=False) is None
+
+
+def test_what_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    """A step on a session that was deleted, here or by another program, begins with an empty one."""
+    with open_store(tmp_path / "store") as one, open_store(tmp_path / "store") as two:
+        ours = FrameworkSessions(one, "frame")
+        for deleting in (one, two):
+            ours.change("a", step=lambda session: session.add_message({"number": 0}))
+            deleting.delete_session(ours.name("a"))
+            ours.change("a", step=lambda session: session.add_message({"number": 1}))
+            assert one.load_session(ours.name("a")).get_messages() == [{"number": 1}]
+            deleting.delete_session(ours.name("a"))
+            assert ours.change("a", step=lambda session: session.drop_last(), create=False) is None
+            assert not one.list_sessions()
 
 
 def _appended(manager: SessionManager, name: str) -> Session:
