@@ -6,6 +6,8 @@ import importlib
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,14 @@ def test_escapes_are_undone(value: Any) -> None:
         assert repr(restored(session[1])) == repr(back)
 
 
+def test_an_item_may_have_the_key_of_escapes() -> None:
+    """What a framework's item has under that key is no instruction: it comes back as it was."""
+    session = Session("a")
+    for item in ({ESCAPES: [[["text"], "int"]], "text": "0x10"}, {ESCAPES: 1}, {ESCAPES: None, "text": "\ud800"}):
+        add(session, item)
+        assert restored(session[-1]) == item
+
+
 def test_what_is_edited_stays_edited() -> None:
     """Redaction of an escaped text is not undone, be it that a place in the text is not there any more."""
     made = escaped({"a": "key \ud800", "b": [2**70], "\ud800": {"\udfff": 1}})
@@ -144,6 +154,30 @@ def test_a_step_is_done_anew_where_another_one_saved() -> None:
         assert ours.change("a", step=step) == 3
         assert tries == [1, 2]
         assert manager.load_session(ours.name("a")).get_messages() == [{"number": 0}, {"number": -1}, {"number": 2}]
+
+
+def test_steps_on_one_session_take_turns() -> None:
+    """While a step of one thread is under way, no other one of the same session begins, by another adapter neither."""
+    with SessionManager({"session": {"backend": "memory"}}) as manager:
+        under_way, go_on, seen = threading.Event(), threading.Event(), []
+
+        def slow(session: Session) -> None:
+            under_way.set()
+            seen.append(go_on.wait(30))
+            session.add_message({"who": "slow"})
+
+        def quick(session: Session) -> None:
+            seen.append("quick")
+
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(lambda: FrameworkSessions(manager, "frame").change("a", step=slow))
+            assert under_way.wait(30)
+            second = pool.submit(lambda: FrameworkSessions(manager, "frame").change("a", step=quick))
+            FrameworkSessions(manager, "frame").change("b", step=lambda session: seen.append("another session"))
+            assert not wait([second], timeout=0.05).done
+            go_on.set()
+            assert first.result() is second.result() is None
+        assert seen[:3] == ["another session", True, "quick"]
 
 
 def test_a_step_that_only_looks_sees_what_is_stored(tmp_path: Path) -> None:
