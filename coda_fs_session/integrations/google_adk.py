@@ -102,7 +102,7 @@ class CodaSessionService(BaseSessionService):
         key = session.app_name, session.user_id, session.id
         # Dumped here: what the caller holds may change while a thread is at work.
         item = event.model_dump(mode="json", exclude_none=True)
-        deltas = extract_json_safe_state_delta(event.actions.state_delta if event.actions else {})
+        deltas = extract_json_safe_state_delta(event.actions.state_delta)
         marker, moment = session._storage_update_marker, session.last_update_time
 
         def step(stored: Session) -> None:

@@ -190,12 +190,13 @@ class FrameworkSessions:
             for session, count, metadata in before:
                 try:
                     session.reload()
-                except SessionNotFoundError:
-                    continue
-                except SessionError:
-                    # Nothing can be read now. What was added is in memory alone.
+                except SessionError as error:
+                    # Nothing can be read now, or it was deleted elsewhere. What was added is in memory alone.
                     session.keep_first(count)
                     session.metadata = metadata
+                    if isinstance(error, SessionNotFoundError) and session.has_unsaved_changes:
+                        # What was taken away cannot be read again: the session has to be let go.
+                        self.manager.delete_session(session.name, missing_ok=True)
             raise
 
     @contextmanager

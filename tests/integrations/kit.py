@@ -122,6 +122,17 @@ class AdapterKit(ABC):
         for who in ("a", "b"):
             assert [text for text in found if text[0] == who] == [f"{who} {number}" for number in range(WRITES)]
 
+    def test_many_tasks(self, open_manager: Opener) -> None:
+        """Tasks of one process that add at the same time: each item is there exactly once."""
+
+        async def main(manager: SessionManager) -> None:
+            await asyncio.gather(*(self.add(manager, KEY, f"{number}") for number in range(WRITES)))
+
+        with open_manager() as manager:
+            run(self.add(manager, KEY, "first"))
+            run(main(manager))
+            assert sorted(run(self.texts(manager, KEY))) == sorted(["first", *map(str, range(WRITES))])
+
     def test_a_failed_save_and_a_retry(self, open_manager: Opener) -> None:
         """What could not be saved is not there, in memory neither; tried again, it is there once."""
         with open_manager() as manager:

@@ -6,13 +6,15 @@ import importlib
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from storekit import ROOT
+from storekit import ROOT, open_store
 
 from coda_fs_session import Session, SessionManager, UnsupportedError
 from coda_fs_session.integrations.escapes import ESCAPES, add, escaped, restored
@@ -86,6 +88,14 @@ def test_escapes_are_undone(value: Any) -> None:
         assert repr(restored(session[1])) == repr(back)
 
 
+def test_an_item_may_have_the_key_of_escapes() -> None:
+    """What a framework's item has under that key is no instruction: it comes back as it was."""
+    session = Session("a")
+    for item in ({ESCAPES: [[["text"], "int"]], "text": "0x10"}, {ESCAPES: 1}, {ESCAPES: None, "text": "\ud800"}):
+        add(session, item)
+        assert restored(session[-1]) == item
+
+
 def test_what_is_edited_stays_edited() -> None:
     """Redaction of an escaped text is not undone, be it that a place in the text is not there any more."""
     made = escaped({"a": "key \ud800", "b": [2**70], "\ud800": {"\udfff": 1}})
@@ -144,6 +154,55 @@ def test_a_step_is_done_anew_where_another_one_saved() -> None:
         assert ours.change("a", step=step) == 3
         assert tries == [1, 2]
         assert manager.load_session(ours.name("a")).get_messages() == [{"number": 0}, {"number": -1}, {"number": 2}]
+
+
+def test_steps_on_one_session_take_turns() -> None:
+    """While a step of one thread is under way, no other one of the same session begins, by another adapter neither."""
+    with SessionManager({"session": {"backend": "memory"}}) as manager:
+        under_way, go_on, seen = threading.Event(), threading.Event(), []
+
+        def slow(session: Session) -> None:
+            under_way.set()
+            seen.append(go_on.wait(30))
+            session.add_message({"who": "slow"})
+
+        def quick(session: Session) -> None:
+            seen.append("quick")
+
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(lambda: FrameworkSessions(manager, "frame").change("a", step=slow))
+            assert under_way.wait(30)
+            second = pool.submit(lambda: FrameworkSessions(manager, "frame").change("a", step=quick))
+            FrameworkSessions(manager, "frame").change("b", step=lambda session: seen.append("another session"))
+            assert not wait([second], timeout=0.05).done
+            go_on.set()
+            assert first.result() is second.result() is None
+        assert seen[:3] == ["another session", True, "quick"]
+
+
+def test_a_step_that_only_looks_sees_what_is_stored(tmp_path: Path) -> None:
+    """No save tells that what is open here is not the newest, so it is read again before the step counts."""
+    with open_store(tmp_path / "store") as one, open_store(tmp_path / "store") as two:
+        ours, theirs = FrameworkSessions(one, "frame"), FrameworkSessions(two, "frame")
+        ours.change("a", step=lambda session: session.add_message({"number": 0}))
+        theirs.change("a", step=lambda session: session.add_message({"number": 1}))
+        assert ours.change("a", step=len) == 2
+        theirs.manager.delete_session(theirs.name("a"))
+        assert ours.change("a", step=len, create=False) is None
+
+
+def test_what_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    """A step on a session that was deleted, here or by another program, begins with an empty one."""
+    with open_store(tmp_path / "store") as one, open_store(tmp_path / "store") as two:
+        ours = FrameworkSessions(one, "frame")
+        for deleting in (one, two):
+            ours.change("a", step=lambda session: session.add_message({"number": 0}))
+            deleting.delete_session(ours.name("a"))
+            ours.change("a", step=lambda session: session.add_message({"number": 1}))
+            assert one.load_session(ours.name("a")).get_messages() == [{"number": 1}]
+            deleting.delete_session(ours.name("a"))
+            assert ours.change("a", step=lambda session: session.drop_last(), create=False) is None
+            assert not one.list_sessions()
 
 
 def _appended(manager: SessionManager, name: str) -> Session:

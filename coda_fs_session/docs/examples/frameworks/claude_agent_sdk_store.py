@@ -5,14 +5,13 @@ With the real program, give the store to `ClaudeAgentOptions(session_store=store
 
 import asyncio
 import sys
-
-from claude_agent_sdk import SessionStoreEntry
+from typing import Any
 
 from coda_fs_session import SessionManager
 from coda_fs_session.integrations.claude_agent_sdk import CodaSessionStore
 
 SESSION = "11111111-1111-4111-8111-111111111111"
-ENTRIES: list[SessionStoreEntry] = [
+ENTRIES: list[Any] = [
     {"type": "user", "uuid": "a", "message": {"role": "user", "content": "Where is it warm?"}},
     {"type": "assistant", "uuid": "b", "message": {"role": "assistant", "content": "On Crete."}},
 ]
