@@ -18,7 +18,7 @@ from simulator.world import HistoryFailed, run
 LONG = 100_000
 BATCH = 100
 PLACES = {"memory": MemoryPlace, "disk": DiskPlace, "spread": partial(DiskPlace, flat_refs=1)}
-QUICK = {"memory": 120, "disk": 25, "spread": 25}
+QUICK = {"memory": 200, "disk": 25, "spread": 25}
 REVERTING = 60  # fewer do not notice that nothing is put back
 
 
