@@ -252,9 +252,8 @@ OF_A_QUICK_ONE: dict[str, set[str]] = {
     "an object flipped": set(),
     "another chain of a tail": set(),
     "an object that nothing names flipped": set(),
-    "a chunk of another count": {"object-damaged"},
 }
-"""What a quick check says of these: it reads no messages, and can tell only from the size that they are others."""
+"""What a quick check says of these: it reads no messages but where their size is wrong."""
 
 
 def test_a_good_store(store: Path) -> None:

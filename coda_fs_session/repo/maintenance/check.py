@@ -160,16 +160,18 @@ class Check:
         yield from object_rules.compressed_record(uses, places)
         if identity in self.reach.unread:
             yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
-        elif identity not in self.reach.nodes and identity not in self.reach.commits:
-            yield from object_rules.wrong_size(uses, places)
 
     def _is_to_be_read(self, identity: ObjectId, places: list[StoredObject]) -> bool:
-        """Tell whether an object is to be read that was not read on the way; under another name, only that tells."""
+        """Tell whether an object is to be read that was not read on the way.
+
+        Under another name, and where the size is wrong, only that tells what is wrong with it.
+        """
         reach = self.reach
         if identity in reach.nodes or identity in reach.commits or identity in reach.unread:
             return False
         here = self._backend.locate(ObjectId(places[0].id))
-        return self._full or any(place.plain is None and place.path != here for place in places)
+        elsewhere = any(place.plain is None and place.path != here for place in places)
+        return self._full or elsewhere or object_rules.has_wrong_size(reach.uses.get(identity, {}), places)
 
     def _of_read(self, identity: ObjectId, path: str) -> Iterator[Finding]:
         uses = self.reach.uses.get(identity, {}).values()

@@ -45,9 +45,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "base-start": Rule("damage", "the hidden messages of a base have the size that it says", _WRITER),
         "message-line": Rule("damage", "a message is a JSON object in compact form, without a tab", _WRITER),
         "object-missing": Rule("missing", "each object that a session needs is there", _COMING),
-        "object-damaged": Rule(
-            "damage", "an object has the hash that is its name, and the size that it is to have", _OBJECT
-        ),
+        "object-damaged": Rule("damage", "an object has the hash that is its name", _OBJECT),
         "object-unreadable": Rule("damage", "an object is a regular file that can be read", "see what the error says"),
         "history-missing": Rule("history", "each object that an earlier state needs is there", _COMING),
         "history-damaged": Rule("history", "an object of an earlier state has the hash that is its name", _OBJECT),
@@ -55,7 +53,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "note", "a replica file matches its id", "open the store on its machine, which then writes it again"
         ),
         "unused-damaged": Rule("note", "an object that nothing names has the hash that is its name", _LATER),
-        "object-content": Rule("damage", "an object holds as many messages as what names it says", _WRITER),
+        "object-content": Rule("damage", "an object holds as many messages, of as many bytes, as what names it says", _WRITER),
         "object-form": Rule("note", "only messages are kept compressed", "nothing: every reader reads it"),
         "node-height": Rule("damage", "a list node holds entries of one height less", _WRITER),
         "node-chain": Rule("damage", "the chain hash of a list node follows from its chunks", _WRITER),

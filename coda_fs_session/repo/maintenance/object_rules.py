@@ -13,7 +13,7 @@ from ...format.tree import Entry
 from ..content.messages import chained_over
 from .findings import Finding
 from .message_rules import bad_message
-from .reach import Reach, TailUse, Use
+from .reach import Named, Reach, TailUse, Use
 
 _OF_NOW = {"missing": "object-missing", "damaged": "object-damaged"}
 _OF_HISTORY = {"missing": "history-missing", "damaged": "history-damaged"}
@@ -41,14 +41,11 @@ def unread_object(backend: Backend, identity: ObjectId, uses: Collection[Use], e
         yield Finding.of("unused-damaged", where, "it is damaged, and nothing names it")
 
 
-def wrong_size(uses: Collection[Use], places: Sequence[StoredObject]) -> Iterator[Finding]:
-    """An object has the size that what names it says, as far as that can be told without reading it."""
-    for use in uses:
-        named = use.named
-        if named.kind != "node" and all(place.plain and place.bytes != named.bytes for place in places):
-            what = f"it has {places[0].bytes} bytes, and should have {named.bytes}: {_needed([use])}"
-            yield Finding.of(_rule("damaged", [use]), places[0].path, what)
-            return
+def has_wrong_size(uses: Collection[Named], places: Sequence[StoredObject]) -> bool:
+    """Tell whether an object has another size than what names it says, as far as that shows without reading it."""
+    return any(
+        named.kind != "node" and all(place.plain and place.bytes != named.bytes for place in places) for named in uses
+    )
 
 
 def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Finding]:
