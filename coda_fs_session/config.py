@@ -33,6 +33,7 @@ class Config(NamedTuple):
     connection_pool_size: int = 5
     retention_days: float = 30
     gc_grace_days: float = 30
+    purge_from: str | list[str] = "any"
     redact: str | list[str] | None = None
     read_only: bool = False
 
@@ -132,6 +133,14 @@ def _replica(value: Any) -> str:
     return value
 
 
+def _replicas(value: Any) -> str | list[str]:
+    if value in ("any", "none") and isinstance(value, str):
+        return value
+    if not isinstance(value, (list, tuple)):
+        raise ValueError
+    return list(map(_replica, value))
+
+
 def _patterns(value: Any) -> str | list[str]:
     from .patterns import compiled, of_option
 
@@ -158,6 +167,7 @@ _RULES: dict[str, _Rule] = {
     "connection_pool_size": _integer(1, "connections"),
     "retention_days": _number(0, "days"),
     "gc_grace_days": _number(0, "days"),
+    "purge_from": _Rule('"any", "none", or a list of ids of replicas', _replicas),
     "redact": _Rule('"keys", or a list of regular expressions', _patterns),
     "read_only": _Rule("true or false", _boolean),
 }

@@ -38,6 +38,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "connection_pool_size": [1, 5],
     "retention_days": [0, 30, 0.5],
     "gc_grace_days": [0, 30, 0.5],
+    "purge_from": ["any", "none", [], ["desk", "laptop-1"]],
     "redact": ["keys", ["sk-[a-z]+"], [r"\d{16}", "keys"], []],
     "read_only": [True, False],
 }
@@ -58,6 +59,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "connection_pool_size": ([*NOT_INTEGERS, 0], "a whole number of connections from 1"),
     "retention_days": (NOT_NUMBERS, "a number of days from 0"),
     "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
+    "purge_from": (["Any", "", 1, True, ["A"], [5], {"any": 1}], '"any", "none", or a list of ids'),
     "redact": (NOT_PATTERNS, '"keys", or a list of regular expressions'),
     "read_only": ([1, 0, "true", "yes", []], "true or false"),
 }

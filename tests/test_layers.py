@@ -16,6 +16,7 @@ DISK = "backends.disk."
 MACHINE = "backends.machine."
 BELOW_REPO = ("errors", "process.", FORMAT, "session.", "storage", "backends.base")
 ENGINE = (*BELOW_REPO, "repo.")
+LATE = ("ancestry", "lookup", "maintenance", "reverts", "writing")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -114,7 +115,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("backends.base", FORMAT, "session.", "repo.late", "repo.content.", "repo.ancestry.shown", "repo.bulk"),
         *("repo.cursors", "repo.saving"),
     ),
-    "repo.late": ("process.loading", "repo.ancestry.", "repo.lookup.", "repo.reverts.", "repo.writing."),
+    "repo.late": ("process.loading", *(f"repo.{each}." for each in LATE)),
     "repo.storage": (
         *("errors", "process.", FORMAT, "session.", "storage", "repo.content.", "repo.ancestry.", "repo.repository"),
         *("repo.source", "repo.cursors", "repo.bulk", "repo.maintenance.stats", "repo.lookup.", "repo.reverts."),

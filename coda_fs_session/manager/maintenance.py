@@ -16,7 +16,7 @@ from ..repo.maintenance.check import check
 from ..repo.maintenance.findings import CheckReport
 from ..repo.maintenance.gc import gc
 from ..repo.maintenance.gc_report import GcReport
-from ..repo.maintenance.purge import purge_text
+from ..repo.maintenance.purge import purge
 from ..repo.maintenance.repair import repair
 from ..repo.maintenance.replicas import ReplicaInfo, replicas
 from ..repo.maintenance.report import PurgeReport, RepairReport
@@ -159,14 +159,14 @@ class Maintenance(Uncopied):
             self._manager._refuse_in_transaction("purge")
         repo = self._repo("purge").repo
         if dry_run:
-            return purge_text(repo, wanted, dry_run=True)
+            return purge(repo, wanted, dry_run=True)
         sessions = self._manager._sessions
         with repo.machine.keeping_house("purge"), sessions.lock:
             for session in self._manager._unsaved():
                 self._manager._save(session)
             self._manager._forget_search()
             try:
-                return purge_text(repo, wanted)
+                return purge(repo, wanted)
             finally:
                 # Also of what failed half way: it shows what is stored, and saves nothing back that was taken out.
                 for session in list(sessions):

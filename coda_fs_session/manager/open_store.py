@@ -72,6 +72,7 @@ class OpenedStore:
         settings = Settings(
             on_conflict=self._config.on_conflict,
             diverged=self._config.diverged,
+            purge_from=self._config.purge_from,
             message_cache_size=self._config.message_cache_size,
             compress_threshold_bytes=self._config.compress_threshold_bytes,
             max_session_bytes=self._config.max_session_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +34,7 @@ class Settings(NamedTuple):
 
     on_conflict: str = "append"
     diverged: str = "shared"
+    purge_from: str | Sequence[str] = "any"
     message_cache_size: int = 1000
     compress_threshold_bytes: int = 8192
     max_session_bytes: int = NO_LIMIT

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import CorruptionError, SessionNotFoundError, warn
+from ..errors import CorruptionError, SessionNotFoundError, StoreError, warn
 from ..format.names import origins
 from ..format.records import Stamped, decode_time, encode_time
 from ..process.uncopied import Uncopied
@@ -58,6 +58,7 @@ class RepoStorage(Uncopied, Transacting):
         self._told: set[str] = set()  # names of which it was said that they mean another conversation now
         self._branches = weakref.WeakKeyDictionary()
         self._copies = weakref.WeakKeyDictionary()
+        self._was_moved = seen is not None and seen.moved != []
         if seen is None or seen.moved != []:
             late.put_back.at_open(repo, seen)
         if not repo.settings.read_only and repo.machine.record.is_planned():
@@ -377,6 +378,10 @@ class RepoStorage(Uncopied, Transacting):
             self._bulk.finish()
         if not self.repo.settings.read_only:
             late.put_back.at_close(self.repo)
+            # Of a store that is gone, whoever comes to it next is told.
+            with suppress(StoreError):
+                if self.repo.backend.replica_files():
+                    late.obeying.obey(self.repo, self.repo.settings.purge_from, again=self._was_moved)
         self.repo.index.keep()
         self.repo.backend.close()
 

@@ -15,6 +15,7 @@ class Purged:
     """What purge records say that were read so far. In a store in which nothing was purged, nothing is ever read.
 
     Attributes:
+        records: each by its id; said_by: the replica that names it, or one of several.
         objects: of each object that is gone, the one that stands for it.
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
@@ -24,7 +25,8 @@ class Purged:
         self.objects: dict[ObjectId, ObjectId] = {}
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
-        self._records: set[ObjectId] = set()
+        self.records: dict[ObjectId, PurgeRecord] = {}
+        self.said_by: dict[ObjectId, str] = {}
         self._has_looked = False
 
     def look_once(self, backend: Backend) -> None:
@@ -45,11 +47,11 @@ class Purged:
                     data = backend.read_replica_file(replica)
                     if data is not None:
                         for identity in parse_replica_file(data, replica, replica).purged:
-                            self._read(backend, identity)
+                            self._read(backend, identity, replica)
 
     def has_read(self, record: ObjectId) -> bool:
         """Tell whether what a record says is known, by its id."""
-        return record in self._records
+        return record in self.records
 
     def knows(self, record: PurgeRecord) -> bool:
         """Tell whether all that a record says was read in others."""
@@ -69,8 +71,8 @@ class Purged:
             found = after
         return found
 
-    def _read(self, backend: Backend, identity: ObjectId) -> None:
-        if identity in self._records:
+    def _read(self, backend: Backend, identity: ObjectId, replica: str) -> None:
+        if identity in self.records:
             return
         with suppress(StoreError, ValueError):
             record = decode_purge_record(backend.get_object(identity, size=None, limit=OBJECT_LIMIT))
@@ -78,4 +80,5 @@ class Purged:
             self.lines.update(record.lines)
             self.chains.update(record.chains)
             self.objects.update(record.objects)
-            self._records.add(identity)
+            self.records[identity] = record
+            self.said_by[identity] = replica

@@ -37,8 +37,8 @@ _PASSES = 8
 """How often a store is looked through: what is saved meanwhile, with the text in it, is found the next time."""
 
 
-def purge_text(repo: Repository, wanted: Wanted, *, dry_run: bool = False) -> PurgeReport:
-    """Take a text out of a store; see `Maintenance.purge_text`."""
+def purge(repo: Repository, wanted: Wanted, *, dry_run: bool = False) -> PurgeReport:
+    """Take something out of a store; see `Maintenance.purge_text`."""
     return _Purge(repo, wanted, dry_run=dry_run).run()
 
 
@@ -93,7 +93,7 @@ class _Purge:
         locate = self._repo.backend.locate
         own = set(self._own(found))
         elsewhere = [
-            f"{locate(key)} is the replica {key.replica!r}'s to write: purge the text there too"
+            f"{locate(key)} is the replica {key.replica!r}'s to write, which takes it out once it has the record"
             for key in found.refs
             if key not in own
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from ...format.tree import Entry, Spine
 from ..content.objects import Objects
 from ..repository import Repository
 from .reach import Reach
+
+_PARTS = re.compile(rb"[\t\n]")
 
 
 class Wanted(Protocol):
@@ -116,7 +119,8 @@ class ByHash:
         return False
 
     def is_among(self, data: bytes) -> bool:
-        return False
+        # Lines of objects end with a newline, and those in refs stand between tabs.
+        return any(object_id(part) in self.lines for part in _PARTS.split(data))
 
 
 @dataclass(slots=True)

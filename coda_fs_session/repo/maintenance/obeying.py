@@ -1,0 +1,82 @@
+"""Taking out here what other replicas have purged: of what this replica writes, and of what a tool has brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ...backends.base import OBJECT_LIMIT
+from ...errors import StoreError, warn
+from ...format.ids import ObjectId
+from ..content.purged import Purged
+from ..notes import decode_note, encode_note
+from ..repository import Repository
+from .purge import purge
+from .texts import ByHash
+
+_TOPIC = "purged"
+_MASKS = b"*0123456789"
+
+
+def obey(repo: Repository, purge_from: str | Sequence[str], *, again: bool = False) -> None:
+    """Take out here what others have purged, once for each of their records, and warn of the sessions that had it.
+
+    What cannot be done now is done the next time. Nothing is done where this machine has written nothing.
+
+    Args:
+        purge_from: "any", the ids of the replicas that are obeyed, or "none".
+        again: go by every record once more, our own too: a tool has changed refs of ours, perhaps back.
+    """
+    if purge_from == "none" or repo.replica is None or not repo.backend.replica_files():
+        return
+    purged = repo.objects.purged
+    purged.look(repo.backend)
+    if not purged.said_by:
+        return
+    try:
+        with repo.machine.keeping_house("purge"):
+            _obey(repo, purged, purge_from, again=again)
+    except StoreError as error:
+        warn(f"what other machines have purged is not taken out here yet ({error}); the next time does it")
+
+
+def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, again: bool) -> None:
+    own = repo.replica
+    heeded = {
+        record
+        for record, replica in purged.said_by.items()
+        if replica == own or purge_from == "any" or replica in purge_from
+    }
+    done = _recall(repo)
+    new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
+    if new:
+        lines = {line: change for record in new for line, change in purged.records[record].lines.items()}
+        report = purge(repo, ByHash(lines))
+        if report.places:
+            names = ", ".join(repr(place.session) for place in report.places)
+            others = ", ".join(sorted({purged.said_by[record] for record in new}))
+            warn(f"what {others} purged was taken out of {names} here too")
+    for record in heeded:
+        for identity in purged.records[record].objects:
+            _discard(repo, identity, purged.stand_in(identity))
+    if not heeded <= done:
+        repo.machine.remember(_TOPIC, encode_note(sorted(done | heeded)))
+
+
+def _recall(repo: Repository) -> set[ObjectId]:
+    try:
+        known = decode_note(repo.machine.recall(_TOPIC) or b"[]")
+        return {ObjectId(each) for each in known if isinstance(each, str)}
+    except (ValueError, TypeError):
+        return set()
+
+
+def _discard(repo: Repository, identity: ObjectId, stand_in: ObjectId | None) -> None:
+    """Remove an object that is gone, and that a tool has brought back, if what stands for it is here and is a mask."""
+    with suppress(StoreError):
+        before = repo.backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
+        if stand_in is None:
+            return
+        after = repo.backend.get_object(stand_in, size=len(before), limit=len(before))
+        if all(new in _MASKS for old, new in zip(before, after, strict=True) if old != new):
+            repo.backend.discard_object(identity)

@@ -1,0 +1,119 @@
+"""A purge reaches the other machines: each takes out what it has written, and what tools bring back goes again."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storekit import open_store
+
+from coda_fs_session import SessionManager, SessionWarning
+
+from .test_purge import SECRET, STARS, holding, tell
+
+SOME = f"my key is {SECRET}"
+
+
+def open_as(store: Path, replica: str, **options: Any) -> SessionManager:
+    return open_store(store, replica=replica, state_path=f"{store}.{replica}", **options)
+
+
+def fill(store: Path) -> None:
+    """Two machines that hold it: in refs of their own, in objects, in metadata."""
+    with open_as(store, "desk") as desk:
+        tell(desk, "talk", SOME, "yes")
+        tell(desk, "long", SOME, "x" * 70_000)
+    with open_as(store, "laptop") as laptop:
+        tell(laptop, "talk", "of the laptop")
+        again = tell(laptop, "again", SOME)
+        again.metadata["key"] = SECRET
+        laptop.save_session(again)
+        laptop.create_session("branch", branch_from="again")
+
+
+def purge(store: Path) -> None:
+    with open_as(store, "desk") as desk:
+        tell(desk, "note", "")
+        noted = desk.load_session("note")
+        noted.metadata["key"] = SECRET
+        desk.save_session(noted)
+        report = desk.maintenance.purge_text(SECRET)
+        assert {place.session for place in report.places} >= {"again", "long", "talk"}
+        assert report.elsewhere
+        assert desk.maintenance.check(full=True).is_whole
+
+
+def look(store: Path) -> None:
+    """What a machine shows of another one's refs it keeps until it looks at them again."""
+    with open_as(store, "desk") as desk:
+        desk.list_sessions()
+
+
+def test_another_machine(tmp_path: Path) -> None:
+    """It takes the text out when a manager that writes closes, says of which sessions once, and changes no others."""
+    store = tmp_path / "store"
+    fill(store)
+    purge(store)
+    assert holding(store, SECRET)
+    with pytest.warns(SessionWarning, match="'again'.* here too"):
+        open_as(store, "laptop").close()
+    look(store)
+    assert holding(store, SECRET) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_as(store, "laptop") as laptop:
+            assert laptop.load_session("again").messages[0]["content"] == f"my key is {STARS}"
+            assert laptop.load_session("again").metadata == {"key": STARS}
+            assert [each["content"] for each in laptop.load_session("talk")][1:] == ["yes", "of the laptop"]
+            assert {info.name for info in laptop.list_sessions()} == {"again", "branch", "long", "note", "talk"}
+            assert laptop.maintenance.check(full=True).findings == ()
+
+
+def test_what_a_tool_brings_back(tmp_path: Path) -> None:
+    """Old object files go again, and old refs of this machine are put back as they are now."""
+    store = tmp_path / "store"
+    fill(store)
+    shutil.copytree(store, tmp_path / "backup")
+    purge(store)
+    with pytest.warns(SessionWarning):
+        open_as(store, "laptop").close()
+    shutil.copytree(tmp_path / "backup", store, dirs_exist_ok=True)
+    assert holding(store, SECRET)
+    for replica in ("desk", "laptop"):
+        open_as(store, replica).close()
+    look(store)
+    assert holding(store, SECRET) == []
+    with open_as(store, "desk") as desk:
+        assert desk.maintenance.check(full=True).is_whole
+
+
+@pytest.mark.parametrize(("heeded", "obeys"), [("none", False), (["phone"], False), (["phone", "desk"], True)])
+def test_whom_a_machine_obeys(tmp_path: Path, heeded: Any, obeys: bool) -> None:
+    store = tmp_path / "store"
+    fill(store)
+    purge(store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        open_as(store, "laptop", purge_from=heeded).close()
+    look(store)
+    assert (holding(store, SECRET) == []) is obeys
+
+
+def test_an_object_stays_where_nothing_good_stands_for_it(tmp_path: Path) -> None:
+    """Whatever a record says: what is here is removed only if what stands for it is a mask of it."""
+    store = tmp_path / "store"
+    fill(store)
+    shutil.copytree(store, tmp_path / "backup")
+    purge(store)
+    shutil.copytree(tmp_path / "backup" / "objects", store / "objects", dirs_exist_ok=True)
+    for path in store.glob("objects/*/*"):
+        if STARS.encode() in path.read_bytes():
+            path.unlink()
+    before = sum(SECRET.encode() in path.read_bytes() for path in store.glob("objects/*/*"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        open_as(store, "laptop").close()
+    assert sum(SECRET.encode() in path.read_bytes() for path in store.glob("objects/*/*")) == before > 0
