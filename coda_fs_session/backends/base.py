@@ -114,8 +114,8 @@ class Backend(Verbs):
         """
         raise UnsupportedError(f"{type(self).__name__} condemns no objects")
 
-    def remove_object(self, stored: StoredObject) -> None:
-        """Remove what is kept of an object at one place, durably; nothing where nothing is.
+    def remove_object(self, stored: StoredObject) -> bool:
+        """Remove what is kept of an object at one place, durably; False where nothing was removed.
 
         A backend that has `condemn_objects` removes only what is condemned.
 

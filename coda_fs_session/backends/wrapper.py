@@ -90,8 +90,8 @@ class WrapperBackend(Backend):
     def condemn_objects(self, identities: Iterable[str]) -> None:
         self.call("condemn_objects", lambda: self.inner.condemn_objects(identities))
 
-    def remove_object(self, stored: StoredObject) -> None:
-        self.call("remove_object", lambda: self.inner.remove_object(stored))
+    def remove_object(self, stored: StoredObject) -> bool:
+        return self.call("remove_object", lambda: self.inner.remove_object(stored))
 
     def unfinished(self) -> Iterator[Unfinished]:
         return self.call("unfinished", self.inner.unfinished)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from storekit import fill, message, open_store
+from backends.databases import database
+from storekit import fill, lose_record, message, open_store
 
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.base import NewObject
@@ -79,7 +80,7 @@ def test_what_is_put_again_stays(collector: Collector, how: str) -> None:
             session = manager.create_session("again")
             session.add_message(message(98, TEXT))
             manager.save_session(session)
-    collector.run()
+    assert collector.run().freed.files == 1
     with collector.open() as manager:
         assert objects_in(manager) & LEFT == {object_id(line(98) + b"\n")}
 
@@ -96,6 +97,37 @@ def test_what_is_needed_after_all_comes_back(collector: Collector) -> None:
         assert not manager.maintenance.check().is_whole
     assert collector.run().blocked == ()
     check_whole(collector)
+
+
+def test_nothing_goes_where_anything_is_in_doubt(collector: Collector) -> None:
+    """An object that a ref needs is not in the database: what is needed below it, nobody can tell."""
+    for _ in range(3):
+        collector.run()
+    with collector.open() as manager:
+        backend = repo_of(manager).backend
+        identity = next(iter(objects_in(manager) - LEFT))
+        backend.condemn_objects([identity])
+        (place,) = (each for each in backend.stored_objects() if each.id == identity)
+        backend.remove_object(place)
+    for dry_run in (True, False):
+        report = collector.run(dry_run=dry_run)
+        assert (bool(report.blocked), report.condemned.files, report.freed.files) == (True, 0, 0)
+
+
+def test_what_was_needed_meanwhile_begins_anew(collector: Collector) -> None:
+    """An object that was needed for a while after it was condemned is condemned once more before it goes."""
+    collector.until(lambda report: report.condemned.files == 2)
+    with collector.open() as manager:
+        session = manager.create_session("again")
+        session.add_message(message(98, TEXT))
+        manager.save_session(session)
+    assert collector.run().kept["grace"].files == 1
+    with database(collector.store) as connection:
+        connection.execute("DELETE FROM refs WHERE path LIKE '%/again.jsonl'")
+    lose_record(collector.store)
+    collector.until(lambda report: report.freed.files == 1)
+    assert collector.run().condemned.files == 0
+    assert collector.until(lambda report: report.condemned.files == 1) <= 4
 
 
 def test_only_what_is_condemned_can_be_removed(collector: Collector) -> None:

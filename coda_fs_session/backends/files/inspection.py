@@ -47,8 +47,8 @@ class InspectedFiles(ReplicaFiles):
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self._objects.avoided = names
 
-    def remove_object(self, stored: StoredObject) -> None:
-        self._objects.remove(stored.name)
+    def remove_object(self, stored: StoredObject) -> bool:
+        return self._objects.remove(stored.name)
 
     def unfinished(self) -> Iterator[Unfinished]:
         paths = self._paths

@@ -172,12 +172,14 @@ class ObjectFiles:
                 return f"{self._paths.root}/{name}"
         raise AssertionError("numbers do not end")
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> bool:
         """Remove a file; see `Backend.remove_object`."""
         path = f"{self._paths.root}/{name}"
         with store_errors("remove", path), contextlib.suppress(FileNotFoundError):
             self._files.unlink(path)
             self._files.sync_folder(os.path.dirname(path))
+            return True
+        return False
 
     def _secure_existing(self, new: NewObject, forms: list[str]) -> bool:
         """Tell whether the object is there and good, and if so make it durable: a sync tool may not have."""

@@ -137,8 +137,8 @@ class SqliteBackend(ReplicaFileRows):
     def condemn_objects(self, identities: Iterable[str]) -> None:
         self._objects.condemn(identities)
 
-    def remove_object(self, stored: StoredObject) -> None:
-        self._objects.remove(stored.id)
+    def remove_object(self, stored: StoredObject) -> bool:
+        return self._objects.remove(stored.id)
 
     def stored_objects(self) -> Iterator[StoredObject]:
         return self._objects.stored()

@@ -145,10 +145,10 @@ class ObjectRows:
             for identity in identities:
                 connection.execute(_CONDEMN, {"id": identity, "condemned": _CONDEMNED})
 
-    def remove(self, identity: str) -> None:
+    def remove(self, identity: str) -> bool:
         """Remove the row of an object that is condemned; see `Backend.remove_object`."""
         with self._database.writing("remove an object from") as connection:
-            connection.execute(_REMOVE, {"id": identity, "condemned": _CONDEMNED})
+            return connection.execute(_REMOVE, {"id": identity, "condemned": _CONDEMNED}).rowcount > 0
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield each object's id and the bytes it takes up."""

@@ -66,7 +66,7 @@ class _Gc(ABC):
         for file in self._old_unfinished(found):
             repo.backend.remove_unfinished(file.path)
         if not found.blocked:
-            self._delete(found, freed)
+            freed = self._delete(found, freed)
             self._condemn(condemned)
             self._empty_trash()
         ages.keep(repo.machine, self._store)
@@ -81,14 +81,14 @@ class _Gc(ABC):
         """Condemn these, if there are any."""
 
     @abstractmethod
-    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
-        """Delete these, which were condemned a grace ago."""
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
+        """Delete these, which were condemned a grace ago, and return those that are gone."""
 
-    def _delete_one(self, place: StoredObject) -> None:
+    def _delete_one(self, place: StoredObject) -> bool:
         with suppress(CorruptionError):
             # What is damaged is not what its name says, and nothing can use it.
             self._keep_aside(place)
-        self._repo.backend.remove_object(place)
+        return self._repo.backend.remove_object(place)
 
     def _keep_aside(self, place: StoredObject) -> bytes:
         data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
@@ -192,18 +192,18 @@ class OfFiles(_Gc):
         )
         self._ages.condemned[condemned] = self._ages.credit
 
-    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
         if not self._may_delete(found):
-            return
+            return []
         condemned, names = self._condemned()
         assert condemned is not None
         for place in (place for places in found.needed.values() for place in places if place.name in names):
             self._save_elsewhere(place)
-        for place in places:
-            self._delete_one(place)
+        gone = [place for place in places if self._delete_one(place)]
         # Last: a run that is killed before this goes on with the same list.
         replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
         self._ages.condemned.pop(condemned, None)
+        return gone
 
     def _save_elsewhere(self, place: StoredObject) -> None:
         """Let an object that is needed once more be in a file that is on no list, before the one on the list goes."""
@@ -236,11 +236,11 @@ class OfRows(_Gc):
             self._repo.backend.condemn_objects([place.id for place in places])
             self._ages.condemned |= {place.id: self._ages.credit for place in places}
 
-    def _delete(self, found: Unneeded, places: list[StoredObject]) -> None:
+    def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
         for place in places:
-            # One that was put again since it was condemned stays.
-            self._delete_one(place)
             del self._ages.condemned[place.id]
+        # One that was put again since it was condemned stays.
+        return [place for place in places if self._delete_one(place)]
 
 
 def _seen(found: Unneeded) -> list[str]:
