@@ -41,7 +41,7 @@ def test_nothing_goes_while_a_purge_record_is_missing(collector: Collector) -> N
         session.add_message({"role": "user", "content": f"{SECRET} {'x' * TEXT}"})
         manager.save_session(session)
         manager.maintenance.purge_text(SECRET)
-        (record,) = repo_of(manager).objects.purged._records
+        (record,) = repo_of(manager).objects.purged.records
     collector.file(record).unlink()
     assert any(record in each for each in collector.run(dry_run=True).blocked)
 
