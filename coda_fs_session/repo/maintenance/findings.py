@@ -53,7 +53,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "note", "a replica file matches its id", "open the store on its machine, which then writes it again"
         ),
         "unused-damaged": Rule("note", "an object that nothing names has the hash that is its name", _LATER),
-        "object-content": Rule("damage", "an object holds as many messages, of as many bytes, as what names it says", _WRITER),
+        "object-content": Rule(
+            "damage", "an object holds as many messages, of as many bytes, as what names it says", _WRITER
+        ),
         "object-form": Rule("note", "only messages are kept compressed", "nothing: every reader reads it"),
         "node-height": Rule("damage", "a list node holds entries of one height less", _WRITER),
         "node-chain": Rule("damage", "the chain hash of a list node follows from its chunks", _WRITER),
