@@ -74,8 +74,10 @@ class FrameworkSessions:
             session = self.manager.load_session(name)
         except SessionNotFoundError:
             return None
-        self._refuse_others(session)
-        self._hold(session)
+        if self._held.get(name) is not session:
+            # Looked at when it was opened. To ask again would have its metadata compared with each read.
+            self._refuse_others(session)
+            self._hold(session)
         return session
 
     def new(self, *parts: str, hidden: bool = False, metadata: dict[str, Any] | None = None) -> Session:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from agents.memory.session import _CompactionSnapshot
 from agents.memory.session_settings import resolve_session_limit
 
-from ... import Session
+from ... import Session, SessionConflictError
 from ..escapes import add, restored
 from .branches import Branches
 from .conversation import Item
+
+_ATTEMPTS = 100
 
 
 class CodaSession(Branches):
@@ -89,24 +92,26 @@ class CodaSession(Branches):
         self._refuse_if_closed()
 
         def clear() -> None:
-            ours = self._sessions
-            infos = ours.infos(self.session_id)
-            names = [info.name for info in infos]
-            main = ours.name(self.session_id)
-            with ours.locked(*names, main):
+            ours, main = self._sessions, self._sessions.name(self.session_id)
+            names = [info.name for info in ours.infos(self.session_id) if info.name != main]
+            with ours.locked(main, *names):
                 session = ours.find(main)
-                if session is None and not names:
-                    return
-                kept = [] if session is None else [session]
-                with ours.all_or_nothing(*kept), ours.manager.transaction() as change:
-                    for each in kept:
+                held = [] if session is None else [session]
+                with ours.all_or_nothing(*held), ours.manager.transaction() as change:
+                    for each in held:
                         each.clear_messages()
-                        change.save_session(each)
+                        change.save_session(each, on_conflict="raise")
                     for name in names:
-                        if name != main:
-                            change.delete_session(name, missing_ok=True)
+                        change.delete_session(name, missing_ok=True)
 
-        await self._sessions.call(clear)
+        def clear_all() -> None:
+            for _ in range(_ATTEMPTS):
+                with suppress(SessionConflictError):
+                    # Where somebody adds meanwhile, that is cleared too.
+                    return clear()
+            clear()
+
+        await self._sessions.call(clear_all)
         self._branch = "main"
 
     def close(self) -> None:
