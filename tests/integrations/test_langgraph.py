@@ -14,10 +14,11 @@ from .kit import AdapterKit, framework, run
 
 framework("langgraph", "langgraph")
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -231,6 +232,32 @@ def test_what_is_pruned_is_gone_and_the_rest_whole(saver: CodaSaver) -> None:
     assert said(saver, thread("a")) == ["1", "2", "3"]
     saver.prune(["a"], strategy="delete")
     assert manager.list_sessions(hidden=True) == []
+
+
+def test_a_branch_that_is_in_use_is_kept(saver: CodaSaver) -> None:
+    """Of the branches of a thread those go that no state has any more."""
+    manager = saver._states._manager
+    first = saver.put(*state(saver, thread("a"), talk("1", "2")))
+    saver.put(*state(saver, first, talk("1", "gone")))
+    last = saver.put(*state(saver, first, talk("1", "kept")))
+    saver.prune(["a"])
+    assert said(saver, last) == ["1", "kept"]
+    assert [info.name for info in manager.list_sessions(order="name")] == ["langgraph/a", "langgraph/a/2"]
+
+
+def test_only_what_is_no_json_is_sealed(saver: CodaSaver) -> None:
+    """Of a message with a set beside it, as tools give, people and hooks see all the rest."""
+    manager = saver._states._manager
+    given = ToolMessage("found", id="1", tool_call_id="2", artifact={"rows": {(1, 2)}}, additional_kwargs={"a": (1,)})
+    config = saver.put(*state(saver, thread("a"), [given]))
+    (item,) = manager.load_session("langgraph/a").get_messages()
+    assert item["lc_serde"].keys() == {"artifact"}
+    assert (item["content"], item["tool_call_id"], item["additional_kwargs"]) == ("found", "2", {"a": [1]})
+    found = saver.get_tuple(config)
+    assert found is not None
+    (read,) = found.checkpoint["channel_values"]["messages"]
+    assert read == InMemorySaver().serde.loads_typed(saver.serde.dumps_typed(given))
+    assert CodaChatMessageHistory("a", manager, prefix="langgraph/").messages == [read]
 
 
 def test_messages_that_are_gone_are_an_error(saver: CodaSaver) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from storekit import ROOT, open_store
@@ -14,6 +15,8 @@ from storekit import ROOT, open_store
 from .kit import framework
 
 framework("langgraph", "langgraph")
+
+from langgraph.checkpoint.base.id import uuid6
 
 from coda_fs_session.integrations.langgraph import CodaSaver
 
@@ -38,6 +41,49 @@ def test_another_saver_sees_what_was_taken_out(tmp_path: Path, backend: str) -> 
             found = there.get_tuple(config)
             assert found == here.get_tuple(config)
         assert len(list(there.list(thread("a")))) == 4
+
+
+def test_a_log_that_was_changed_is_read_anew(tmp_path: Path) -> None:
+    """Where a record stands in the place of another one, or another one follows, though there are as many as before."""
+    opened = partial(open_store, tmp_path / "store", backend="files")
+    with opened() as one, opened() as two:
+        here, there = CodaSaver(one), CodaSaver(two)
+        first = here.put(*state(here, thread("a"), talk("1"), value="shared"))
+        found = here.get_tuple(first)
+        assert found is not None
+        last = {**found.checkpoint, "id": str(uuid6())}
+        config = here.put(first, last, {"source": "loop", "step": 2, "parents": {}}, {})
+        assert len(list(there.list(thread("a")))) == 2
+        here.prune(["a"])
+        assert len(one.load_session("langgraph/a/log")) == 2
+        assert [each.checkpoint for each in there.list(thread("a"))] == [last]
+        one.history("langgraph/a/log").undo()
+        one.history("langgraph/a/log").undo()
+        other = here.put(*state(here, first, talk("1", "2")))
+        assert [each.config for each in there.list(thread("a"))] == [other, first]
+        assert there.get_tuple(config) is None
+
+
+def test_states_that_are_put_while_others_are_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them is lost, and its branch is kept."""
+    opened = partial(open_store, tmp_path / "store", backend="files")
+    with opened() as one, opened() as two:
+        here, there = CodaSaver(one), CodaSaver(two)
+        first = here.put(*state(here, thread("a"), talk("1", "2")))
+        here.put(*state(here, first, talk("1", "2", "3")))
+        put: list[object] = []
+        choose = CodaSaver._latest
+
+        def latest(saver: CodaSaver, log: Any, reader: Any) -> set[str]:
+            chosen = choose(saver, log, reader)
+            if not put:
+                put.append(there.put(*state(there, first, talk("1", "other"))))
+            return chosen
+
+        monkeypatch.setattr(CodaSaver, "_latest", latest)
+        here.prune(["a"])
+        assert [each.config for each in here.list(thread("a"))] == put
+        assert said(here, thread("a")) == said(there, thread("a")) == ["1", "other"]
 
 
 def test_threads_at_once(saver: CodaSaver) -> None:

@@ -51,7 +51,7 @@ _ROLES |= {FunctionMessage: "tool"}
 _ROLE = "lc_role"
 """Where a field `role` stands that is not what says who speaks."""
 _SEALED = "lc_serde"
-"""What only a serialiser can write, such as a class of the program's own: its kind, and its bytes in base64."""
+"""What only a serialiser can write: by field its kind and its bytes in base64, or so the whole of an own class."""
 
 
 class Serialiser(Protocol):
@@ -84,22 +84,21 @@ def item_of(
     """
     kind = type(message)
     if _KINDS.get(message.type) is kind:
+        fields = _item(message, kind)
         try:
-            made = json.loads(json.dumps(_item(message, kind)))
-            if same is None or same(message_of(dict(made)), message):
+            made = json.loads(json.dumps(fields))
+            if serde is None or same is None or same(message_of(dict(made)), message):
                 return made
         except (TypeError, ValueError, RecursionError):
             pass
+        if serde is not None:
+            return _sealed_in_part(message, fields, serde)
     if serde is None:
         raise InvalidMessageError(
             "message", f"{kind.__qualname__} holds values that are no JSON, or is a class of your own: give its fields"
         )
-    return {
-        "role": _role(message),
-        "content": str(message.text),
-        "type": message.type,
-        _SEALED: sealed(message, serde),
-    }
+    said = {"role": _role(message), "content": str(message.text), "type": message.type}
+    return {**said, _SEALED: sealed(message, serde)}
 
 
 def message_of(item: dict[str, Any], serde: Serialiser | None = None) -> BaseMessage:
@@ -109,8 +108,11 @@ def message_of(item: dict[str, Any], serde: Serialiser | None = None) -> BaseMes
         SessionError: it is none of LangChain's.
     """
     fields = restored(item)
-    if _SEALED in fields:
-        return unsealed(fields[_SEALED], serde or _strict())
+    hidden = fields.pop(_SEALED, {})
+    if isinstance(hidden, list):
+        return unsealed(hidden, serde or _strict())
+    for name, data in hidden.items():
+        fields[name] = unsealed(data, serde or _strict())
     told = fields.get("type")
     kind = _KINDS.get(told) if isinstance(told, str) else None
     if kind is None:
@@ -126,9 +128,21 @@ def message_of(item: dict[str, Any], serde: Serialiser | None = None) -> BaseMes
         raise SessionError(f"this message is none of LangChain's: {error}") from error
 
 
-def is_sealed(item: dict[str, Any]) -> bool:
-    """Tell whether an item has what only a serialiser could write."""
-    return _SEALED in item
+def _sealed_in_part(message: BaseMessage, fields: dict[str, Any], serde: Serialiser) -> dict[str, Any]:
+    """Return an item whose fields are JSON but for those that JSON has not, which a serialiser writes."""
+    hidden = {name for name, value in fields.items() if not _is_json(value)}
+    dumped = message.model_dump(include=hidden) if hidden else {}
+    made: dict[str, Any] = json.loads(json.dumps({name: fields[name] for name in fields if name not in hidden}))
+    return {**made, _SEALED: {name: sealed(dumped[name], serde) for name in sorted(hidden)}} if hidden else made
+
+
+def _is_json(value: Any) -> bool:
+    """Tell whether JSON gives a value back; a tuple as a list, as LangGraph's serialiser does."""
+    if type(value) in (list, tuple):
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(each) for key, each in value.items())
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def _item(message: BaseMessage, kind: type[BaseMessage]) -> dict[str, Any]:

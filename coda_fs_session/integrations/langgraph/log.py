@@ -73,9 +73,7 @@ class Log:
         if "writes" in record:
             of_state = self._writes.setdefault(record["writes"], {})
             for number, (index, _, _) in enumerate(record["items"]):
-                key = record["task"], index
-                if index < 0 or key not in of_state:
-                    of_state[key] = record["path"], position, number
+                of_state[record["task"], index] = record["path"], position, number
 
     def added(self, record: Record) -> None:
         """Take in the record that was saved just now at the end of the session."""

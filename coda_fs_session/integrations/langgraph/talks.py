@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from ... import CorruptionError, Session, SessionConflictError, SessionExistsError, SessionManager
 from ..escapes import add
-from ..langchain.messages import SHAPE, is_sealed
+from ..langchain.messages import SHAPE
 from ..sessions import FrameworkSessions
 from .recent import keep
 from .values import Values
@@ -231,7 +231,7 @@ class Talks:
                 session = change.create_session(name, branch_from=parent.session.name, at=shared)
                 session.metadata = notes
                 items = [values.item_of(message) for message in messages[shared:]]
-                for item in items:
+                for item, _ in items:
                     add(session, item)
             stored = {at: print_ for at, print_ in parent.stored.items() if at < shared}
             talk = _Talk(session, branch, session.revision, list(prints), stored)
@@ -244,17 +244,18 @@ class Talks:
         session, start = talk.session, len(talk.prints)
         items = [values.item_of(message) for message in messages]
         with self.sessions.all_or_nothing(session):
-            for item in items:
+            for item, _ in items:
                 add(session, item)
             self._manager.save_session(session, on_conflict="raise")
         talk.prints += prints
         talk.revision = session.revision
         self._look_back(talk, start, items, values)
 
-    def _look_back(self, talk: _Talk, start: int, items: list[dict[str, Any]], values: Values) -> None:
+    def _look_back(self, talk: _Talk, start: int, items: list[tuple[dict[str, Any], bool]], values: Values) -> None:
         """Note what is stored: a hook may have changed it, and what is no JSON is not read as it was given."""
-        for place, (item, stored) in enumerate(zip(items, talk.session.get_messages(start=start), strict=True), start):
-            if stored != item or is_sealed(item):
+        found = talk.session.get_messages(start=start)
+        for place, ((item, exact), stored) in enumerate(zip(items, found, strict=True), start):
+            if stored != item or not exact:
                 print_ = values.print_of(values.message_of(stored))
                 if print_ != talk.prints[place]:
                     talk.stored[place] = print_

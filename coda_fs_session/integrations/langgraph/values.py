@@ -66,9 +66,16 @@ class Values:
         """Return what only an equal message has."""
         return print_of(message, self._serde)
 
-    def item_of(self, message: BaseMessage) -> dict[str, Any]:
-        """Return a message in the form in which a session has it."""
-        return item_of(message, self._serde, same=self._same)
+    def item_of(self, message: BaseMessage) -> tuple[dict[str, Any], bool]:
+        """Return a message in the form in which a session has it, and whether it is read back as it was given."""
+        exact = False
+
+        def same(one: BaseMessage, other: BaseMessage) -> bool:
+            nonlocal exact
+            exact = self.print_of(one) == self.print_of(other)
+            return exact
+
+        return item_of(message, self._serde, same=same), exact
 
     def message_of(self, item: dict[str, Any]) -> BaseMessage:
         """Return the message of an item, which is used up."""
@@ -94,7 +101,7 @@ class Values:
         if kind is Interrupt and value.response_schema is None:
             return {"$interrupt": [value.id, self.packed(value.value)]}
         if isinstance(value, BaseMessage):
-            return {"$message": self.item_of(value)}
+            return {"$message": self.item_of(value)[0]}
         return {"$serde": sealed(value, self._serde)}
 
     def unpacked(self, value: Any) -> Any:
@@ -128,6 +135,3 @@ class Values:
         if key == "$interrupt":
             return Interrupt(value=self.unpacked(inner[1]), id=inner[0])
         raise SessionError(f"a value of the form {key!r} is not known: it is of a later version of this package")
-
-    def _same(self, one: BaseMessage, other: BaseMessage) -> bool:
-        return self.print_of(one) == self.print_of(other)
