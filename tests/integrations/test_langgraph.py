@@ -54,7 +54,7 @@ class TestSaver(AdapterKit):
         return values
 
     # Two runs of one thread go on from one state, and neither has what the other said: see test_langgraph_beside.
-    test_two_processes = None  # type: ignore[assignment]
+    test_two_processes = test_many_tasks = None  # type: ignore[assignment]
 
 
 async def put_message(saver: CodaSaver, key: str, message: BaseMessage, value: Any = None) -> RunnableConfig:
@@ -199,7 +199,7 @@ def test_a_thread_is_copied_as_branches(saver: CodaSaver) -> None:
     assert said(saver, thread("b", first["configurable"]["checkpoint_id"])) == ["1", "2", long]
     saver.delete_thread("b")
     assert manager.list_sessions(hidden=True) == []
-    assert said(saver, saver.put(*state(saver, thread("b"), talk("new")))) == ["new"]
+    assert said(saver, saver.put(*state(saver, thread("b"), talk("1", "2")))) == ["1", "2"]
     assert len(list(saver.list(thread("b")))) == 1
     saver.delete_thread("b")
     assert list(saver.list(None)) == []
@@ -278,7 +278,7 @@ def test_what_a_hook_takes_out_makes_no_branch(make: Opener) -> None:
     """A list continues the session, given as before a hook changed it and as it was read; also in another saver."""
     with make(redact=[r"sk-[\w-]+"]) as manager:
         saver = CodaSaver(manager)
-        given = [HumanMessage("sk-sesame", id="1"), HumanMessage("", id="2", additional_kwargs={"a": (1, {2})})]
+        given = [HumanMessage("sk-sesame", id="1"), HumanMessage("", id="2", additional_kwargs={"a": (1, 2)})]
         config = saver.put(*state(saver, thread("a"), given))
         config = saver.put(*state(saver, config, [*given, *talk("3")]))
         for each in (saver, CodaSaver(manager)):
@@ -316,6 +316,9 @@ def test_classes_of_a_program(saver: CodaSaver, caplog: pytest.LogCaptureFixture
     config = saver.put(
         *state(saver, thread("a"), [Own("mine", id="1"), HumanMessage("", id="2", additional_kwargs={"a": {1}})])
     )
+    strict = saver.get_tuple(config)
+    assert strict is not None
+    assert type(strict.checkpoint["channel_values"]["messages"][0]) is dict
     wide = CodaSaver(manager, serde=JsonPlusSerializer(allowed_msgpack_modules=[Own]))
     found = wide.get_tuple(config)
     assert found is not None
@@ -375,6 +378,14 @@ def test_plain_values_of_every_form(saver: CodaSaver) -> None:
     assert found.checkpoint["channel_values"]["value"] == list(value)
     assert found.checkpoint["channel_versions"] == versions
     assert found.checkpoint["versions_seen"] == {"node": versions}
+
+
+def test_a_value_is_stored_whether_it_is_said_to_be_new(saver: CodaSaver) -> None:
+    """As when the states of another saver are put here, one by one."""
+    config, made, metadata, _ = state(saver, thread("a"), talk("1"), value=5)
+    found = saver.get_tuple(saver.put(config, made, metadata, {}))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"messages": talk("1"), "value": 5}
 
 
 def test_a_log_of_another_is_refused(saver: CodaSaver) -> None:
