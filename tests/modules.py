@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "coda_fs_session"
@@ -41,6 +42,12 @@ def modules(root: Path = PACKAGE) -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(root.rglob("*.py")):
         name = ".".join(path.relative_to(root).with_suffix("").parts)
         yield name.removesuffix(".__init__"), ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def parsed() -> list[tuple[str, ast.Module]]:
+    """Return what `modules` yields, parsed once."""
+    return list(modules())
 
 
 def imports(name: str, module: ast.Module, *, package: bool) -> Iterator[tuple[int, str, bool]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-from modules import PACKAGE, PACKAGES, file_changes, imports, impurities, modules, questions_of_system, ref_changes
+from modules import PACKAGE, PACKAGES, file_changes, imports, impurities, parsed, questions_of_system, ref_changes
 
 FORMAT = "format."
 BASE = tuple(f"backends.{each}" for each in ("base", "verbs", "keys", "record", "machine_state"))
@@ -216,14 +215,14 @@ def upward_imports(name: str, module: ast.Module) -> list[str]:
     ]
 
 
-@cache
-def _parsed() -> list[tuple[str, ast.Module]]:
-    return list(modules())
+def teardown_module() -> None:
+    """Let half a million objects go, which each later test that asks for garbage would go through."""
+    parsed.cache_clear()
 
 
 def broken(rule: Callable[[str, ast.Module], Iterable[str]], within: str | None = None) -> list[str]:
     """Return what is wrong by a rule, in all modules or within one layer."""
-    chosen = [each for each in _parsed() if within is None or matches(each[0], within)]
+    chosen = [each for each in parsed() if within is None or matches(each[0], within)]
     assert len(chosen) > 10
     return [problem for name, module in chosen for problem in rule(name, module)]
 
@@ -235,7 +234,7 @@ def outside_packages(name: str, module: ast.Module) -> set[str]:
 
 def test_the_package_is_found() -> None:
     """The tests below look at something: every layer is there."""
-    names = {name for name, _ in _parsed()}
+    names = {name for name, _ in parsed()}
     assert {"errors", "backends.disk.files", "repo.writing.save", "format.refs", "manager.manager"} <= names
     assert {"backends", "format", "repo", "repo.writing", "testing"} <= PACKAGES <= names
 
@@ -260,7 +259,7 @@ def test_no_two_modules_import_each_other() -> None:
     """There is an order in which the modules can be read, each knowing only those before it."""
     known = {
         name: {target for _, target, own in imports(name, module, package=name in PACKAGES) if own}
-        for name, module in _parsed()
+        for name, module in parsed()
         if name != "__init__"
     }
     # The registry and what it opens late are one thing; a folder's own imports are those of its modules.
@@ -331,7 +330,7 @@ def test_frameworks_are_imported_by_their_adapters() -> None:
     """What adapters share, and the rest of the package, imports none: each adapter needs its own framework alone."""
     frameworks = {"agents", "claude_agent_sdk", "google", "langchain_core", "langgraph", "llama_index", "openai"}
     frameworks |= {"pydantic_ai", "strands"}
-    for name, module in _parsed():
+    for name, module in parsed():
         used = outside_packages(name, module) & frameworks
         if name.rpartition(".")[0] == "docs.examples.frameworks":
             continue
