@@ -196,10 +196,9 @@ class World:
                 act(manager, name)
 
     def leave(self) -> None:
-        if self.expected:
-            self.collector_leave(self.rng.randrange(8))
+        self.leave_one(self.rng.randrange(8))
 
-    def collector_leave(self, number: int) -> None:
+    def leave_one(self, number: int) -> None:
         with self.collector.open() as manager:
             repo = repo_of(manager)
             repo.objects.put([repo.objects.new_chunk([line(number)])])
@@ -241,6 +240,10 @@ def test_random_histories(tmp_path: Path, seed: int, long_size: bool) -> None:
     done = 0
     for number in range(seed, seed + (LONG if long_size else QUICK)):
         world = World(tmp_path / f"{number}", number)
+        world.save()
+        # Some that no session is going to have, so that something goes in any case.
+        for unlike in range(100, 103):
+            world.leave_one(unlike)
         try:
             for _ in range(60):
                 world.step()
