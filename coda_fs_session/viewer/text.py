@@ -44,6 +44,8 @@ def visible(text: str) -> str:
     r"""Return a text in which what nobody sees is written out: ``\u{202e}`` for a mark that turns the direction."""
     if text.isascii() and text.isprintable():
         return text
+    if _UNSEEN.search(text) is None:
+        return text
     return _UNSEEN.sub(lambda match: f"\\u{{{ord(match.group()):x}}}", text.replace("\r\n", "\n"))
 
 
@@ -56,7 +58,7 @@ def linked(text: str) -> Markup:
         address = match.group().rstrip(_ENDS)
         made += (escape(text[end : match.start()]), link(address, address))
         end = match.start() + len(address)
-    return Markup("").join((*map(Markup, made), escape(text[end:])))
+    return Markup("".join((*made, escape(text[end:])))) if made else escape(text)
 
 
 def link(address: str, shown: str) -> Markup:
@@ -99,7 +101,7 @@ def markdown(text: str) -> Markup:
     """Return a text that is Markdown; HTML in it is text, and images in it are links."""
     if len(text) > LONGEST_MARKDOWN:
         return plain(text)
-    return Markup(_markdown().render(visible(text)))
+    return Markup(visible(_markdown().render(text)))
 
 
 def plain(text: str) -> Markup:
@@ -151,8 +153,8 @@ def _language(token: Token) -> str:
 
 def _text(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
     said = tokens[place].content
-    # A link in a link is none.
-    return str(escape(visible(said)) if env.get("links") else linked(said))
+    # A link in a link is none, and most texts have no address.
+    return escape(said) if env.get("links") or ":" not in said else linked(said)
 
 
 def _link_open(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
