@@ -125,13 +125,14 @@ def _markdown() -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     # The allowed list of this package, in place of a list of what is forbidden. Of images `image` decides.
     reader.validateLink = lambda url: is_allowed(url) or _IMAGE.match(url[:40] + "AA") is not None  # type: ignore[method-assign]
+    # Plain texts, all of them: what is added to a Markup is escaped.
     rules: dict[str, Any] = {
         "text": _text,
         "link_open": _link_open,
         "link_close": _link_close,
         "image": _image,
-        "fence": lambda tokens, place, options, env: code(tokens[place].content, _language(tokens[place])),
-        "code_block": lambda tokens, place, options, env: code(tokens[place].content),
+        "fence": lambda tokens, place, options, env: str(code(tokens[place].content, _language(tokens[place]))),
+        "code_block": lambda tokens, place, options, env: str(code(tokens[place].content)),
         "table_open": lambda *_: '<div class="table" tabindex="0"><table>\n',
         "table_close": lambda *_: "</table></div>\n",
         # No style attribute: the page forbids these.
@@ -154,7 +155,7 @@ def _language(token: Token) -> str:
 def _text(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
     said = tokens[place].content
     # A link in a link is none, and most texts have no address.
-    return escape(said) if env.get("links") or ":" not in said else linked(said)
+    return str(escape(said) if env.get("links") or ":" not in said else linked(said))
 
 
 def _link_open(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
@@ -162,7 +163,7 @@ def _link_open(tokens: Sequence[Token], place: int, options: Any, env: MutableMa
     env.setdefault("links", []).append(is_allowed(address))
     if not env["links"][-1]:
         return ""
-    return Markup('<a href="{}" rel="noopener noreferrer">').format(address)
+    return str(Markup('<a href="{}" rel="noopener noreferrer">').format(address))
 
 
 def _link_close(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
