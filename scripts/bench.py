@@ -30,6 +30,7 @@ from benchmarks import (
     searching,
     syncing,
     tasks,
+    viewing,
     watching,
 )
 from benchmarks.lab import FULL, LONG, QUICK, Lab
@@ -51,6 +52,8 @@ ROWS: dict[str, RowFunction] = {
     "count": counting.after_one_message,
     "print10": processes.print_last_messages,
     "cli-show": commands.show,
+    "view-page": viewing.first_page,
+    "view-file": viewing.file,
     "fork": forking.time_of_a_fork,
     "undo": going_back.time_of_an_undo,
     "restore": going_back.time_of_a_restore,
@@ -103,6 +106,8 @@ ROWS: dict[str, RowFunction] = {
     "cli-start": commands.start,
     "cli-list": commands.list_sessions,
     "cli-memory": commands.memory,
+    "view-list": viewing.list_of_sessions,
+    "view-memory": viewing.memory,
 }
 
 

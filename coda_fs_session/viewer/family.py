@@ -54,6 +54,11 @@ class Family:
         # What these came from was renamed, or is gone.
         self._has_orphans = any(name not in self.infos for name in self._below)
 
+    def newest(self) -> list[SessionInfo]:
+        """Return all of them, the one that changed last first."""
+        # A list of the manager comes in this order.
+        return list(self.infos.values())
+
     def path(self, name: str) -> list[tuple[SessionInfo, int]]:
         """Return the sessions that a session came from, the oldest first and itself last.
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ..session.shapes import Part, model, parts, role, time
 from ..session.shapes import preview as first_words
-from .text import code, image, linked, markdown, plain
+from .text import code, image, linked, markdown, plain, visible
 
 LONGEST = 100_000
 """Characters of a part that a served page shows; the page of the message alone shows all."""
@@ -110,7 +110,7 @@ def _passage(part: Part, said_by: str, most: int | None) -> Passage:
 def _file(part: Part) -> Markup:
     if part.kind == "image":
         return Markup('<p class="file">{}</p>').format(image(part.text, part.name))
-    name = f"{part.kind}: {part.name or 'unnamed'}"
+    name = visible(f"{part.kind}: {part.name or 'unnamed'}")
     return Markup('<p class="file">[{}] {}</p>').format(name, linked(part.text))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +19,7 @@ from markupsafe import Markup
 from .text import visible
 
 _HERE = Path(__file__).parent
+_PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 _DOTS = (".", "..")
 _END = "\0"
 _IN_FILE = (
@@ -67,7 +69,7 @@ def command_for(name: str, verb: str = "show", place: str = "") -> str:
     if given != visible(given):
         inner = json.dumps(given)[1:-1].replace('\\"', '"').replace("'", "\\'")
         shown = f"$'{inner}'"
-    elif all(sign.isalnum() or sign in "_@%+=:,./-" for sign in given) and given.isascii():
+    elif _PLAIN.fullmatch(given):
         shown = given
     else:
         shown = "'" + given.replace("'", "'\"'\"'") + "'"
@@ -92,8 +94,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        # Whatever a page shows passes here, so that no template can forget it.
-        finalize=lambda value: type(value)(visible(value)) if isinstance(value, str) else value,
+        # Every text passes here, so that no template can forget it; of what is HTML already, `Passage` has seen to it.
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters |= {"moment": _moment, "iso": _iso, "count": _count, "in_address": in_address, "size": _size}
     environment.globals |= {

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
@@ -116,32 +116,37 @@ class Site:
             text = text.replace(place, "…")
         return text
 
-    def _list(self, after: str = "") -> Answer:
-        infos = self._manager.list_sessions(after=after or None, limit=PAGE + 1)
-        everything = self.family().infos.values()
-        rows = [row_of(info) | {"when": info.updated.astimezone().strftime("%Y-%m-%d %H:%M")} for info in infos[:PAGE]]
+    def _list(self, start: str = "0") -> Answer:
+        everything = [info for info in self.family().newest() if not info.metadata.get(HIDDEN)]
+        first = _number(start)
+        infos = everything[first : first + PAGE]
+        rows = [row_of(info) | {"when": info.updated.astimezone().strftime("%Y-%m-%d %H:%M")} for info in infos]
         return _page(
             "list.html",
             to=Links(),
             rows=rows,
-            total=sum(not info.metadata.get(HIDDEN) for info in everything),
+            total=len(everything),
             damaged=sum(info.error is not None for info in everything),
-            after=quote(infos[PAGE - 1].cursor, safe="") if len(infos) > PAGE else "",
+            after=first + PAGE if len(everything) > first + PAGE else 0,
         )
 
     def _rows(self) -> Answer:
-        to = Links()
-        infos = sorted(self.family().infos.values(), key=lambda info: info.updated_at, reverse=True)
-        rows = [row_of(info) | {"href": to.session(info.name)} for info in infos]
-        return Answer(200, _escaped(orjson.dumps(rows)), "application/json")
+        infos = self.family().newest()
+        written: list[bytes] = []
+        for start in range(0, len(infos), PAGE):
+            # Some at a time: all of them as dicts take much room.
+            rows = [row_of(info) for info in infos[start : start + PAGE]]
+            written.append(_escaped(orjson.dumps(rows)[1:-1]))
+        return Answer(200, b"[%b]" % b",".join(written), "application/json")
 
     def _search(self, q: str = "") -> Answer:
         result = self._manager.search(q[:500], limit=MOST_HITS)
         return _page("search.html", to=Links(), query=q, hits=result.hits, total=result.total, complete=result.complete)
 
     def _session(self, name: str, part: str = "", number: str = "1") -> Answer:
-        if part not in _PARTS or not (number.isascii() and number.isdecimal() and len(number) < 12):
+        if part not in _PARTS:
             raise LookupError
+        wanted = _number(number)
         family = self.family()
         if name not in family.infos:
             # One that came a moment ago, or goes by a name that is written otherwise.
@@ -153,10 +158,10 @@ class Site:
         if part == "about":
             return self._about(family, name, head)
         if part == "whole":
-            place = int(number)
+            place = wanted
             (message,) = self._manager.load_session(name).get_messages(start=place - 1, stop=place)
             return _page("whole.html", to=Links(), shown=shown(place, message, most=None), name=name)
-        return self._messages(family, name, int(number), head)
+        return self._messages(family, name, wanted, head)
 
     def _name(self, name: str) -> str:
         from .. import SessionNotFoundError
@@ -250,8 +255,14 @@ def _page(template: str, **values: Any) -> Answer:
     return Answer(200, render(template, **values).encode())
 
 
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        raise LookupError
+    return int(text)
+
+
 def _asked(query: str, route: str) -> dict[str, str]:
-    wanted = {"": ("after",), "search": ("q",)}.get(route, ())
+    wanted = {"": ("start",), "search": ("q",)}.get(route, ())
     return {key: values[0] for key, values in parse_qs(query).items() if key in wanted}
 
 

@@ -44,6 +44,8 @@ def visible(text: str) -> str:
     r"""Return a text in which what nobody sees is written out: ``\u{202e}`` for a mark that turns the direction."""
     if text.isascii() and text.isprintable():
         return text
+    if _UNSEEN.search(text) is None:
+        return text
     return _UNSEEN.sub(lambda match: f"\\u{{{ord(match.group()):x}}}", text.replace("\r\n", "\n"))
 
 
@@ -56,7 +58,7 @@ def linked(text: str) -> Markup:
         address = match.group().rstrip(_ENDS)
         made += (escape(text[end : match.start()]), link(address, address))
         end = match.start() + len(address)
-    return Markup("").join((*map(Markup, made), escape(text[end:])))
+    return Markup("".join((*made, escape(text[end:])))) if made else escape(text)
 
 
 def link(address: str, shown: str) -> Markup:
@@ -99,7 +101,7 @@ def markdown(text: str) -> Markup:
     """Return a text that is Markdown; HTML in it is text, and images in it are links."""
     if len(text) > LONGEST_MARKDOWN:
         return plain(text)
-    return Markup(_markdown().render(visible(text)))
+    return Markup(visible(_markdown().render(text)))
 
 
 def plain(text: str) -> Markup:
@@ -123,13 +125,14 @@ def _markdown() -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     # The allowed list of this package, in place of a list of what is forbidden. Of images `image` decides.
     reader.validateLink = lambda url: is_allowed(url) or _IMAGE.match(url[:40] + "AA") is not None  # type: ignore[method-assign]
+    # Plain texts, all of them: what is added to a Markup is escaped.
     rules: dict[str, Any] = {
         "text": _text,
         "link_open": _link_open,
         "link_close": _link_close,
         "image": _image,
-        "fence": lambda tokens, place, options, env: code(tokens[place].content, _language(tokens[place])),
-        "code_block": lambda tokens, place, options, env: code(tokens[place].content),
+        "fence": lambda tokens, place, options, env: str(code(tokens[place].content, _language(tokens[place]))),
+        "code_block": lambda tokens, place, options, env: str(code(tokens[place].content)),
         "table_open": lambda *_: '<div class="table" tabindex="0"><table>\n',
         "table_close": lambda *_: "</table></div>\n",
         # No style attribute: the page forbids these.
@@ -151,8 +154,8 @@ def _language(token: Token) -> str:
 
 def _text(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
     said = tokens[place].content
-    # A link in a link is none.
-    return str(escape(visible(said)) if env.get("links") else linked(said))
+    # A link in a link is none, and most texts have no address.
+    return str(escape(said) if env.get("links") or ":" not in said else linked(said))
 
 
 def _link_open(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:
@@ -160,7 +163,7 @@ def _link_open(tokens: Sequence[Token], place: int, options: Any, env: MutableMa
     env.setdefault("links", []).append(is_allowed(address))
     if not env["links"][-1]:
         return ""
-    return Markup('<a href="{}" rel="noopener noreferrer">').format(address)
+    return str(Markup('<a href="{}" rel="noopener noreferrer">').format(address))
 
 
 def _link_close(tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]) -> str:

@@ -182,20 +182,15 @@ _MARKS: dict[str, Callable[[HistoryEntry], str]] = {
 
 def row_of(info: SessionInfo) -> dict[str, Any]:
     """Return what the list knows of a session, in the words that its script knows."""
-    metadata = info.metadata
-    return {
-        "name": info.name,
-        "title": title_of(info),
-        "count": info.message_count,
-        "updated": info.updated.isoformat(timespec="seconds"),
-        "source": source_of(info),
-        "parent": info.parent,
-        # What branches begin with is that of the session they came from.
-        "words": (info.preview.last if info.parent else info.preview.first) or info.preview.last or "",
-        "flags": [flag for flag, _ in flags(info)],
-        "hidden": bool(metadata.get(HIDDEN)),
-        "more": _searched(metadata),
-    }
+    metadata, preview = info.metadata, info.preview
+    # What branches begin with is that of the session they came from.
+    words = (preview.last if info.parent else preview.first) or preview.last or ""
+    row = {"name": info.name, "count": info.message_count, "updated": info.updated_at, "words": words}
+    told = flags(info)
+    if metadata or told:
+        row |= {"title": title_of(info), "source": source_of(info), "more": _searched(metadata)}
+        row |= {"flags": [flag for flag, _ in told], "hidden": bool(metadata.get(HIDDEN))}
+    return row
 
 
 def _searched(metadata: dict[str, Any]) -> str:

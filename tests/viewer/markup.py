@@ -52,7 +52,7 @@ ALLOWED = frozenset(
 
 
 _LEADS = re.compile(
-    r"https?://|mailto:|#|/s/|/compare/|/search|/\?after=|/$|([\w%]+_files/)?\d+\.html#[\w-]+$|\.\./[\w%]+\.html$"
+    r"https?://|mailto:|#|/s/|/compare/|/search|/\?start=|/$|([\w%]+_files/)?\d+\.html#[\w-]+$|\.\./[\w%]+\.html$"
 )
 
 

@@ -79,6 +79,7 @@ def manager(tmp_path: Path) -> Iterator[SessionManager]:
         add(manager, "trip", *(f"message {number}" for number in range(1, 8)))
         add(manager, "ship", "by ship", parent="trip", at=3)
         add(manager, "train", "by train", "and on foot", parent="trip", at=3)
+        add(manager, "..", "a name of dots")
         add(manager, "late", "much later", parent="trip", at=7)
         add(manager, "long", *(f"number {number} of many" for number in range(1, 431)))
         session = manager.create_session(NAME)
@@ -122,13 +123,17 @@ def browser(chrome: webdriver.Chrome, manager: SessionManager, tmp_path: Path) -
 def test_the_link_opens_the_list(browser: Browser) -> None:
     """The token leaves the address; typing filters the rows, and a row leads to its session."""
     assert browser.chrome.current_url == f"http://127.0.0.1:{browser.viewer.port}/"
-    browser.until("return document.querySelectorAll('#rows.virtual .row').length === 6")
+    browser.until("return document.querySelectorAll('#rows.virtual .row').length === 7")
     browser.press("/", *"TRAIN")
     browser.until("return document.querySelectorAll('.row').length === 1")
     assert browser.texts(".row-name") == ["train"]
-    assert browser.texts("#shown") == ["1 of 6 sessions"]
+    assert browser.texts("#shown") == ["1 of 7 sessions"]
     browser.chrome.find_element(By.CSS_SELECTOR, ".row a").click()
     browser.until("return document.title === 'train'")
+    browser.open("/")
+    browser.until("return document.querySelector('#rows.virtual .row')")
+    next(each for each in browser.chrome.find_elements(By.CSS_SELECTOR, ".row a") if "dots" in each.text).click()
+    browser.until("return document.title === '..'")
 
 
 def test_forks_by_keyboard(browser: Browser) -> None:
@@ -243,10 +248,7 @@ def test_without_script(browser: Browser) -> None:
 def test_nothing_shifts_while_a_long_list_is_filtered(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 10,000 sessions only the rows in sight are in the page, and typing moves nothing else."""
     row = {"title": "", "updated": "2026-11-30T12:00:00+00:00", "source": "", "parent": None, "words": "w", "flags": []}
-    rows = [
-        row | {"name": f"session {number}", "href": f"/s/{number}", "count": 1, "hidden": False, "more": ""}
-        for number in range(10_000)
-    ]
+    rows = [row | {"name": f"session {number}", "count": 1, "hidden": False, "more": ""} for number in range(10_000)]
     answer = Answer(200, json.dumps(rows).encode(), "application/json")
     monkeypatch.setitem(browser.viewer.site._routes, "sessions.json", lambda: answer)
     browser.open("/")

@@ -12,7 +12,7 @@ from hostile_store import damaged_store
 from storekit import fill, message, open_store, untouched
 
 from coda_fs_session import SessionManager
-from coda_fs_session.viewer.rendering import command_for
+from coda_fs_session.viewer.rendering import command_for, in_address
 from coda_fs_session.viewer.site import PAGE, Site
 
 from .hostile import NAME, TITLE, messages
@@ -74,9 +74,10 @@ def test_any_name_has_an_address(manager: SessionManager, name: str) -> None:
     site = Site(manager)
     (row,) = json.loads(site.answer("/sessions.json").body)
     assert row["name"] == name
-    assert row["href"].split("/")[2].replace("%2e", ".") not in (".", "..")
-    assert numbers(page(site, row["href"])) == [1, 2]
-    assert numbers(page(site, f"{row['href']}/at/2")) == [1, 2]
+    (address,) = [each for each in Tags(page(site, "/")).attributes("href") if each.startswith("/s/")]
+    assert address.split("/")[2].replace("%2e", ".") not in (".", "..")
+    assert numbers(page(site, address)) == [1, 2]
+    assert numbers(page(site, f"{address}/at/2")) == [1, 2]
 
 
 def test_a_page_has_200_messages(manager: SessionManager) -> None:
@@ -91,6 +92,19 @@ def test_a_page_has_200_messages(manager: SessionManager) -> None:
     assert numbers(page(site, "/s/long/at/99999999")) == list(range(2 * PAGE + 1, 2 * PAGE + 6))
     for bad in ("0x1", "-1", "٣", "1" * 30, "1.5"):
         page(site, f"/s/long/at/{bad}", 404)
+
+
+def test_the_list_without_script(manager: SessionManager) -> None:
+    """It has 200 sessions a page, the newest first, and a link to the older ones."""
+    with manager.bulk():
+        for number in range(PAGE + 3):
+            fill(manager, f"session {number:03}", 1)
+    site = Site(manager)
+    names = [re.findall(r'class="row-name"[^>]*>([^<]+)<', page(site, address)) for address in ("/", f"/?start={PAGE}")]
+    assert [name for shown in names for name in shown] == [info.name for info in manager.list_sessions()]
+    assert len(names[1]) == 3
+    assert f'href="/?start={PAGE}"' in page(site, "/")
+    page(site, "/?start=-1", 404)
 
 
 def test_forks_are_told_on_each_way(manager: SessionManager) -> None:
@@ -180,7 +194,7 @@ def test_the_state_of_sessions(manager: SessionManager, tmp_path: Path) -> None:
     ref.write_bytes(ref.read_bytes().replace(b'"name":"bad"', b'"name":"bed"'))
     damaged = open_store(store)
     site = Site(damaged)
-    rows = {row["name"]: row["flags"] for row in json.loads(site.answer("/sessions.json").body)}
+    rows = {row["name"]: row.get("flags", []) for row in json.loads(site.answer("/sessions.json").body)}
     assert rows == {"good": [], "bad": ["damaged"]}
     text = page(site, "/s/bad")
     assert "Not all of it can be read." in text
@@ -217,13 +231,13 @@ def test_hidden_and_diverged(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "there" / "objects", tmp_path / "here" / "objects", dirs_exist_ok=True)
     site = Site(open_store(tmp_path / "here"))
     rows: list[dict[str, Any]] = json.loads(site.answer("/sessions.json").body)
-    assert {row["name"]: row["hidden"] for row in rows}["kept out"]
+    assert {row["name"]: row.get("hidden") for row in rows}["kept out"]
     assert "kept out" not in page(site, "/")
-    sides = [row for row in rows if row["flags"] == ["diverged"]]
+    sides = [row["name"] for row in rows if row.get("flags") == ["diverged"]]
     assert len(sides) == 2
-    text = page(site, sides[0]["href"])
+    text = page(site, f"/s/{in_address(sides[0])}")
     assert "continued apart" in text
-    assert f'href="{sides[1]["href"]}/at/3#m3"' in text
+    assert f'href="/s/{in_address(sides[1])}/at/3#m3"' in text
     assert "hidden" in page(site, "/s/kept%20out")
 
 

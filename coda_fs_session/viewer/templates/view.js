@@ -167,7 +167,8 @@
     const title = element("span", "row-name", info.title || info.name), words = element("span", "words", info.words);
     title.dir = words.dir = "auto";
     const link = element("a", "", "", [title, ...info.flags.map((each) => element("span", "flag", each)), words]);
-    link.href = info.href;
+    // Names of dots: see in_address.
+    link.href = `/s/${encodeURIComponent(/^\.\.?$/.test(info.name) ? `${info.name}\0` : info.name)}`;
     const facts = [info.count.toLocaleString("en"), when(new Date(info.updated)), info.source].filter(Boolean);
     const made = element("li", "row", "", [link, element("span", "facts", "", facts.map((each) => element("span", "", each)))]);
     made.style.transform = `translateY(${place * height}px)`;
@@ -190,7 +191,8 @@
     draw();
   };
   const list = async () => {
-    known = (await (await fetch("/sessions.json")).json()).map((info) => ({ ...info, text: [info.name, info.title, info.source, info.words, info.more, ...info.flags].join(" ").toLowerCase() }));
+    known = (await (await fetch("/sessions.json")).json()).map((info) => ({ flags: [], ...info }));
+    known.forEach((info) => { info.text = [info.name, info.title, info.source, info.words, info.more, ...info.flags].join(" ").toLowerCase(); });
     rows.classList.add("virtual");
     all(".alone > .more").forEach((each) => each.remove());
     box.disabled = hidden.disabled = false;
