@@ -80,6 +80,7 @@ ROWS: dict[str, RowFunction] = {
     "stats": listing.totals,
     "check": checking.check,
     "gc": checking.gc,
+    "purge": checking.purge,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "search-build": searching.first_build,

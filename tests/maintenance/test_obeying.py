@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 from storekit import open_store
 
 from coda_fs_session import SessionManager, SessionWarning
+from coda_fs_session.backends.base import NewObject
+from coda_fs_session.format.ids import ObjectId, object_id
+from coda_fs_session.format.purge_records import PurgeRecord, encode_purge_record
+from coda_fs_session.repo.replica_files import say
 
 from .test_purge import SECRET, STARS, holding, tell
 
@@ -117,3 +122,23 @@ def test_an_object_stays_where_nothing_good_stands_for_it(tmp_path: Path) -> Non
         warnings.simplefilter("ignore")
         open_as(store, "laptop").close()
     assert sum(SECRET.encode() in path.read_bytes() for path in store.glob("objects/*/*")) == before > 0
+
+
+def test_a_record_that_lies(tmp_path: Path) -> None:
+    """An object stays that what is said to stand for it is no mask of; what others have is not for one to take away."""
+    store = tmp_path / "store"
+    with open_as(store, "desk") as desk:
+        tell(desk, "talk", SOME)
+        desk.create_session("branch", branch_from="talk")
+        engine = desk._engine
+        assert engine is not None
+        ((gone, _),) = engine.repo.backend.objects()
+        data = engine.repo.backend.get_object(gone, size=None, limit=1000)
+        other = data.replace(b"my key", b"no key")
+        record = encode_purge_record(PurgeRecord(engine.repo.now(), {ObjectId(gone): object_id(other)}))
+        engine.repo.objects.put([NewObject(object_id(each), each) for each in (other, record)])
+        say(engine.repo, lambda said: replace(said, purged=(object_id(record),)))
+    with open_as(store, "laptop") as laptop:
+        tell(laptop, "own", "yes")
+    with open_as(store, "laptop") as laptop:
+        assert laptop.load_session("branch").messages[0]["content"] == SOME

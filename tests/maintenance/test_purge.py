@@ -276,6 +276,20 @@ def test_a_program_that_has_it_open(tmp_path: Path, kind: str) -> None:
         assert again.maintenance.check(full=True).findings == ()
 
 
+def test_a_program_that_has_looked_before(tmp_path: Path) -> None:
+    """What another one makes of masked messages can be read by who has read objects before there was a purge."""
+    store = tmp_path / "store"
+    first, second = (open_store(store) for _ in range(2))
+    tell(first, "talk", f"my key is {SECRET}", "yes")
+    first.create_session("branch", branch_from="talk")
+    assert len(second.load_session("branch").messages) == 2
+    first.maintenance.purge_text(SECRET)
+    tell(first, "branch", "more")
+    first.create_session("of it", branch_from="branch")
+    assert [each["content"] for each in second.load_session("of it").messages] == [f"my key is {STARS}", "yes", "more"]
+    assert second.maintenance.check(full=True).findings == ()
+
+
 def test_a_sync_brings_nothing_back(tmp_path: Path) -> None:
     """Neither what was purged here, from a store that has it still, nor what was purged there."""
     here, there = tmp_path / "here", tmp_path / "there"
