@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ...backends.base import Backend, NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
@@ -58,14 +59,17 @@ class Objects:
         self.purged.look_once(self.backend)
         try:
             return self.backend.get_object(identity, size=size, limit=limit)
-        except ObjectNotYetHereError:
-            stand_in = self.purged.stand_in(identity)
-            if stand_in is None:
+        except ObjectNotYetHereError as error:
+            missing = error
+        for read_again in (False, True):
+            # What stands for it may be gone in turn, since another process has purged something else meanwhile.
+            if read_again:
                 self.purged.look(self.backend)
-                stand_in = self.purged.stand_in(identity)
-            if stand_in is None:
-                raise
-        return self.backend.get_object(stand_in, size=size, limit=limit)
+            stand_in = self.purged.stand_in(identity)
+            if stand_in is not None:
+                with suppress(ObjectNotYetHereError):
+                    return self.backend.get_object(stand_in, size=size, limit=limit)
+        raise missing
 
     def chunk(self, entry: Entry) -> list[bytes]:
         """Return the message lines of a chunk, without newlines."""
