@@ -35,8 +35,6 @@ from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Fault, FaultyBackend
 
-from .collecting import repo_of
-
 SECRET = "sk-ant-api03-Ab1"
 STARS = "*" * len(SECRET)
 SAID = re.compile(r"(desk|laptop)-[0-9]+ [0-9]+")
@@ -276,21 +274,6 @@ def test_a_program_that_has_it_open(tmp_path: Path, kind: str) -> None:
         assert [each["content"] for each in again.load_session("edited").messages][1:] == ["changed", "no"]
         assert {each.name for each in again.list_sessions()} == {"branch", "edited", "talk"}
         assert again.maintenance.check(full=True).findings == ()
-
-
-@pytest.mark.parametrize("kind", ["files", "sqlite"])
-def test_a_program_that_knows_of_an_earlier_purge(tmp_path: Path, kind: str) -> None:
-    """What stands for an object may be purged in turn by another program: both are found all the same."""
-    store = tmp_path / "store"
-    first, second = (open_store(store, backend=kind) for _ in range(2))
-    tell(first, "talk", f"my key is {SECRET}, and my word is hunter2 {'x' * 70_000}")
-    first.maintenance.purge_text(SECRET)
-    assert second.load_session("talk").messages[0]["content"].startswith(f"my key is {STARS}")
-    first.maintenance.purge_text("hunter2")
-    repo_of(second).objects.forget()
-    branch = second.create_session("branch", branch_from="talk")
-    assert branch.messages[0]["content"].startswith(f"my key is {STARS}, and my word is ******* x")
-    assert second.maintenance.check(full=True).findings == ()
 
 
 def test_a_sync_brings_nothing_back(tmp_path: Path) -> None:

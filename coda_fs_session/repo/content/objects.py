@@ -50,6 +50,7 @@ class Objects:
         self._chunk_bytes = 0
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
         self._section = Section(self._clear)
+        self._heeded = 0
 
     def get(self, identity: ObjectId, *, size: int | None, limit: int) -> bytes:
         """Return the bytes of an object, or of what stands for it since something in it was purged.
@@ -190,6 +191,13 @@ class Objects:
         """Keep nothing that was read: it may have been purged since."""
         with self._section:
             self._clear()
+
+    def heed_purges(self) -> None:
+        """Forget what was read if something was purged since: what is to be written may be made of it."""
+        self.purged.look(self.backend)
+        if len(self.purged.objects) != self._heeded:
+            self.forget()
+            self._heeded = len(self.purged.objects)
 
     def _clear(self) -> None:
         self._chunks.clear()
