@@ -58,6 +58,7 @@ class Repository(Uncopied):
             most_bytes=settings.max_session_bytes,
         )
         self.index = Index(backend, machine, self.read, self.horizon)
+        self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
         self._replica: str | None = None

@@ -254,6 +254,7 @@ class RepoStorage(Uncopied, Transacting):
         if parent.has_unsaved_changes and not self.repo.has(head):
             # What it stands on may be gone from the store; otherwise it was read just now.
             head.messages.secure()
+            head = head.without_purged()
         metadata = late.refs.merged(self.repo, head, change)
         # A side's name that was made up for a list is not written down; a rename that came meanwhile is.
         origin = head.name if head.name in origins(parent.name) else parent.name

@@ -125,6 +125,7 @@ class MessageList:
         Raises:
             StoreError: one is missing or damaged, and not in memory.
         """
+        self.objects.heed_purges()
         self.objects.backend.put_objects(self._objects())
         self._tail_lines()
 
@@ -189,8 +190,10 @@ class MessageList:
     def draft(self, position: int | None = None) -> Draft:
         """Return a draft that goes on after the first `position` messages (default: all); every cut in them is made."""
         position = self.count if position is None else position
-        whole = self.base.spine
-        spine = whole if position >= whole.messages else self.prefix(position).spine
+        spine = self.base.spine
+        if position < spine.messages:
+            self.objects.heed_purges()
+            spine = self.prefix(position).spine
         uncut = min(position, self.base.messages) if self.base.tail else position
         draft = Draft(self.objects, self.sizes, spine, self.read(spine.messages, uncut))
         draft.extend(self.read(uncut, position))

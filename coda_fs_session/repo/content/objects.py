@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ...backends.base import Backend, NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
@@ -49,6 +50,7 @@ class Objects:
         self._chunk_bytes = 0
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
         self._section = Section(self._clear)
+        self._heeded = 0
 
     def get(self, identity: ObjectId, *, size: int | None, limit: int) -> bytes:
         """Return the bytes of an object, or of what stands for it since something in it was purged.
@@ -58,14 +60,17 @@ class Objects:
         self.purged.look_once(self.backend)
         try:
             return self.backend.get_object(identity, size=size, limit=limit)
-        except ObjectNotYetHereError:
-            stand_in = self.purged.stand_in(identity)
-            if stand_in is None:
+        except ObjectNotYetHereError as error:
+            missing = error
+        for read_again in (False, True):
+            # What stands for it may be gone in turn, since another process has purged something else meanwhile.
+            if read_again:
                 self.purged.look(self.backend)
-                stand_in = self.purged.stand_in(identity)
-            if stand_in is None:
-                raise
-        return self.backend.get_object(stand_in, size=size, limit=limit)
+            stand_in = self.purged.stand_in(identity)
+            if stand_in is not None:
+                with suppress(ObjectNotYetHereError):
+                    return self.backend.get_object(stand_in, size=size, limit=limit)
+        raise missing
 
     def chunk(self, entry: Entry) -> list[bytes]:
         """Return the message lines of a chunk, without newlines."""
@@ -186,6 +191,13 @@ class Objects:
         """Keep nothing that was read: it may have been purged since."""
         with self._section:
             self._clear()
+
+    def heed_purges(self) -> None:
+        """Forget what was read if something was purged since: what is to be written may be made of it."""
+        self.purged.look(self.backend)
+        if len(self.purged.objects) != self._heeded:
+            self.forget()
+            self._heeded = len(self.purged.objects)
 
     def _clear(self) -> None:
         self._chunks.clear()

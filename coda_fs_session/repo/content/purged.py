@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, Backend
 from ...errors import StoreError
-from ...format.ids import Chain, ObjectId
-from ...format.purge_records import Change, PurgeRecord, decode_purge_record
+from ...format.ids import Chain, ObjectId, object_id
+from ...format.purge_records import Change, PurgeRecord, changed, decode_purge_record
 from ...format.replica_file import parse_replica_file
 
 
@@ -70,6 +70,12 @@ class Purged:
         while (after := self.objects.get(found or identity)) is not None:
             found = after
         return found
+
+    def masked(self, lines: list[bytes]) -> list[bytes]:
+        """Return message lines without what was purged in just these lines."""
+        if not self.lines:
+            return lines
+        return [changed(line, self.lines.get(object_id(line), ())) for line in lines]
 
     def _read(self, backend: Backend, identity: ObjectId, replica: str) -> None:
         if identity in self.records:

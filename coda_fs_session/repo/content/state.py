@@ -117,6 +117,17 @@ class State:
         ref = Ref(header, (), (commit.line,), 0)
         return State.of(self.key, NO_TOKEN, ref, self.messages.objects, self.messages.sizes)
 
+    def without_purged(self) -> State:
+        """Return the state without what was purged in its lines and metadata since it was read, as far as is known."""
+        old, purged = self.messages, self.messages.objects.purged
+        messages = MessageList(old.objects, old.sizes, old.base, purged.masked(old.lines))
+        values = ((key, item, item.value) for key, item in self.metadata.items())
+        metadata = {
+            key: item if value is None else item._replace(value=purged.masked([value])[0])
+            for key, item, value in values
+        }
+        return replace(self, messages=messages, metadata=metadata)
+
     def after(self, saves: Sequence[Save], last_id: str, size: int, token: Token) -> State:
         """Return the state that more saves lead to.
 

@@ -16,6 +16,7 @@ from ...process.interrupts import Section
 from ..content.state import State
 from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness
+from .last_purge import LastPurge
 from .listed import Listed, Listing, most_changed
 from .parts import Names, Part, keep_parts, load_part
 from .reader import Reader
@@ -43,6 +44,7 @@ class Index:
         self.reader = Reader(backend, machine.record, read)
         self._horizon_now = horizon
         self.freshness = Freshness(backend, machine.record)  # of the names
+        self.last_purge = LastPurge(machine)
         self._making = threading.local()
         self._section = Section(self._forget_all)
         self.forget = self._section.renew  # all that is known: words may be in it that are to be nowhere
@@ -100,14 +102,13 @@ class Index:
         """Return the names, also former ones, that begin with a text, and how many names there are in all."""
         with self._section:
             self._refresh_names()
-            return self._names.starting(prefix, self._parts, self._part, self.keep)
+            return self._names.starting(prefix, self._parts, self._part, lambda: self.keep(forget=False))
 
     def _named(self, *names: str) -> list[Row]:
         for folder in self._kept.folders_of(names):
             if folder in self._parts:
                 self._part(folder)
-        parts = self._parts.values()
-        found = dict.fromkeys(path for name in names for path in self._names.paths(name, parts))
+        found = dict.fromkeys(path for name in names for path in self._names.paths(name, self._parts.values()))
         unreadable = [row for path in self._unreadable if (row := self._row(path)) is not None]
         if unreadable:
             # Those are known by their keys alone.
@@ -155,11 +156,10 @@ class Index:
                 self._read_row(key, token)
             return token is not None and self._row(key.path) is not None
 
-    def look_again(self, keys: Iterable[RefKey]) -> None:
+    def look_again(self, keys: Collection[RefKey]) -> None:
         """Read refs whose record has changed, or which may have been replaced."""
         with self._section:
             self._listed.forget()
-            keys = list(keys)
             tokens = self._backend.ref_tokens_in({folder_of(key.path) for key in keys})
             for key in keys:
                 if key.path in tokens:
@@ -206,9 +206,11 @@ class Index:
             paths = self._part("").rows or {} if len(self._parts.get("", ())) else {}
             return {folder.partition("/")[0] for folder, part in self._parts.items() if folder and len(part)} | {*paths}
 
-    def keep(self) -> None:
-        """Keep what changed for the next process."""
+    def keep(self, *, forget: bool = True) -> None:
+        """Keep what changed for the next process; if another one has purged something since it was read, forget it."""
         with self._section:
+            if self._opened and self.last_purge.is_past():
+                return self._forget_all() if forget else None
             self._listed.keep(self._horizon)
             states = self.freshness.states
             if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
@@ -289,8 +291,7 @@ class Index:
         """Bring every row up to date."""
         self._open()
         tokens = self._backend.ref_tokens()
-        folders = dict.fromkeys(chain(self._parts, map(folder_of, tokens)))
-        self._doubt(self._compare(tokens, folders))
+        self._doubt(self._compare(tokens, dict.fromkeys(chain(self._parts, map(folder_of, tokens)))))
 
     def _doubt(self, paths: Iterable[str]) -> None:
         """Look again into the folders of refs that were found to have changed."""
@@ -337,14 +338,13 @@ class Index:
             few = _FEW + sum(map(len, map(self._part, changed))) * _SHARE
             if len(read) > few or (look.is_first and len(changed) > _FEW):
                 # Not everybody closes a manager, or lists: the next program need not read, or look at, all this again.
-                self.keep()
+                self.keep(forget=False)
 
     def _read_row(self, key: RefKey, token: Token, recorded: Collection[str] | None = None) -> None:
         self._suspect.discard(key.path)
         found = self.reader.read(key, token, self._row(key.path), recorded)
         if found.row is None:
-            self._forget(key.path)
-            return
+            return self._forget(key.path)
         self._set(found.row)
         if found.may_pass:
             self._suspect.add(key.path)
@@ -375,8 +375,7 @@ class Index:
             self._views.pop(paths, None)
 
     def _forget_part(self, folder: str) -> None:
-        part = self._parts.get(folder)
-        for path in list(part.rows or ()) if part is not None else ():
+        for path in list(self._parts.get(folder, Part()).rows or ()):
             self._forget(path)
         self._parts.pop(folder, None)
         self._gone.add(folder)
@@ -386,6 +385,7 @@ class Index:
         if self._opened:
             return
         self._opened = True
+        self.last_purge.look()
         self._horizon = self._horizon or self._horizon_now()
         self._kept = decode_summary(self._machine.recall(SUMMARY))
         self._parts = {folder: Part(part) for folder, part in self._kept.parts.items()}

@@ -55,6 +55,7 @@ class _Purge:
         repo = self._repo
         if not self._dry_run:
             finish(repo)
+            repo.index.last_purge.note()
         repo.objects.purged.look(repo.backend)
         found = find(repo, self._wanted)
         reach = self._reach(found)
@@ -81,6 +82,8 @@ class _Purge:
         repo = self._repo
         # A row of the index is told by the token of a ref, which may be the same, and shows a part of a message. What a
         # purge did that was killed is not known.
+        # Once more: a process that was started meanwhile may have read what is to go.
+        repo.index.last_purge.note()
         index = self._is_in_old_objects or (not self._written and bool(repo.objects.purged.lines))
         if index:
             repo.index.forget()

@@ -103,6 +103,7 @@ class RefSource:
         self._listed: _Listed | None = None
 
     def sessions(self) -> list[Shown]:
+        self._repo.objects.heed_purges()
         listing = self._repo.index.listing()
         if listing is not None:
             listed = self._listed

@@ -142,16 +142,20 @@ def keep_edits(repo: Repository, head: State, now: str) -> CommitLink | None:
 
 def spliced(head: State, splice: Splice) -> Content:
     """Apply a change to a head's messages; the objects of the result are written."""
-    old = head.messages
+    old, lines = head.messages, splice.lines
+    if splice.keep < splice.saved:
+        # A program that has a session open since before a purge takes what it shows still for a change.
+        old.objects.heed_purges()
+        lines = old.objects.purged.masked(lines)
     if splice.drop == splice.saved and not splice.appends:
         draft = Draft(old.objects, old.sizes)
-        draft.extend(splice.lines)
+        draft.extend(lines)
         draft.finish()
         return Content(draft.base(), draft.loose)
     start = head.start + splice.drop
     start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
     draft = old.draft(head.start + splice.keep)
-    draft.extend(splice.lines)
+    draft.extend(lines)
     if splice.resume < splice.saved:
         draft.splice(old, head.start + splice.resume)
     draft.finish()

@@ -231,6 +231,7 @@ def _branch_off(
             raise
     if not repo.has(head):
         head.messages.secure()
+        head = head.without_purged()
     change = merged(repo, head, metadata)
     child = fork(
         *(repo, head, splice, name),
@@ -300,7 +301,10 @@ def _append(
     lines = splice.lines
     if not splice.appends:
         position = head.start + splice.keep
-        lines = [*lines, *head.messages.lines[head.start + splice.resume - head.header.base.messages :]]
+        lines = [
+            *repo.objects.purged.masked(lines),
+            *head.messages.lines[head.start + splice.resume - head.header.base.messages :],
+        ]
     new = Save(
         head.last_id, time or repo.now(), lines, position, stamped(repo, head, metadata) if metadata else {}, tags
     )
