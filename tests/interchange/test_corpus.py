@@ -113,7 +113,8 @@ def test_deleted_and_imported_again(name: str, tmp_path: Path) -> None:
         for note in (tmp_path / "store.state").rglob("imports*"):
             note.unlink()
         if name != "coda":
-            assert manager.import_sessions(tmp_path / name).messages == 0
+            report = manager.import_sessions(tmp_path / name)
+            assert (report.new, report.grew, report.messages) == (0, 0, 0)
             assert sessions(manager) == {}
         manager.import_sessions(tmp_path / name, again=True)
         assert ways(sessions(manager).values()) == expected

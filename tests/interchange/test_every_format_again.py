@@ -11,6 +11,7 @@ from storekit import open_store, tree
 
 from coda_fs_session import Redact
 
+from .chats import chatgpt, put
 from .corpus import CORPUS, found
 from .databases import database
 from .test_corpus import sessions, written
@@ -86,3 +87,16 @@ def test_with_redaction(name: str, tmp_path: Path) -> None:
         stores.append(tree(tmp_path / "store"))
     assert stores[0] == stores[1]
     assert not found(repr(stores[0]).encode())
+
+
+def test_what_is_said_of_sessions(tmp_path: Path) -> None:
+    """The first session has what the messages have not; without a time of its own it has those of its messages."""
+    (chat,) = json.loads(chatgpt({"u1": None, "a1": "u1", "a2": "u1"}))
+    del chat["create_time"]
+    put(tmp_path, "c.json", json.dumps([chat | {"plugin_ids": ["p"]}]).encode())
+    with open_store(tmp_path / "store") as manager:
+        manager.import_sessions(tmp_path / "c.json")
+        found = {bool(info.parent): info for info in manager.list_sessions()}
+    assert found[False].metadata["source"] == {"plugin_ids": ["p"]}
+    assert "source" not in found[True].metadata
+    assert {info.created_at.timestamp() for info in found.values()} == {1695326273.5}
