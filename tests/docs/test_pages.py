@@ -21,6 +21,8 @@ ELSEWHERE = {
     ("text-tools.md", "endless"): "does not end: test_text_tools.py runs it",
     ("text-tools.md", "clone"): "a script of the repository: test_text_tools.py runs it",
     ("command-line.md", "endless"): "needs fzf, and a person",
+    ("command-line.md", "elsewhere"): "needs the extra, and a person at a browser: tests/cli/test_view.py runs it",
+    ("viewer.md", "elsewhere"): "needs the extra, another machine, and a person: tests/cli/test_view.py runs it",
     ("figures.md", "clone"): "tests/test_bench.py runs it",
 }
 """Blocks that an empty home cannot run, by page and by the note after their language: why, and what runs them."""
