@@ -44,6 +44,24 @@ def framework(module: str, package: str) -> ModuleType:
     return found
 
 
+def run_two(*command: str) -> None:
+    """Run a program twice, with "a" and with "b" as its last argument; both go on once both are ready."""
+    both = [
+        subprocess.Popen([*command, who], cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for who in ("a", "b")
+    ]
+    for each in both:
+        assert each.stdout is not None
+        assert each.stdout.readline() == b"ready\n"
+    for each in both:
+        assert each.stdin is not None
+        each.stdin.close()
+    assert [each.wait(LIMIT) for each in both] == [0, 0]
+    for each in both:
+        assert each.stdout is not None
+        each.stdout.close()
+
+
 class AdapterKit(ABC):
     """The tests; what is abstract an adapter's own test class gives."""
 
@@ -102,20 +120,7 @@ class AdapterKit(ABC):
         """Two processes add to one conversation at the same time: each item is there exactly once, in its order."""
         place = str(tmp_path / "store"), open_manager.keywords["backend"]  # type: ignore[attr-defined]
         command = [sys.executable, "-c", _PROGRAM, type(self).__module__, type(self).__qualname__, *place]
-        both = [
-            subprocess.Popen([*command, who], cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            for who in ("a", "b")
-        ]
-        for each in both:
-            assert each.stdout is not None
-            assert each.stdout.readline() == b"ready\n"
-        for each in both:
-            assert each.stdin is not None
-            each.stdin.close()
-        assert [each.wait(LIMIT) for each in both] == [0, 0]
-        for each in both:
-            assert each.stdout is not None
-            each.stdout.close()
+        run_two(*command)
         with open_manager() as manager:
             found = run(self.texts(manager, KEY))
         assert sorted(found) == sorted(f"{who} {number}" for who in ("a", "b") for number in range(WRITES))

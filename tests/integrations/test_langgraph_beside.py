@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from functools import partial
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import ROOT, open_store
+from storekit import open_store
 
-from .kit import framework
+from .kit import framework, run_two
 
 framework("langgraph", "langgraph")
 
@@ -142,17 +141,7 @@ def put_many(store: str, backend: str, who: str) -> None:
 @pytest.mark.parametrize("backend", ["files", "sqlite"])
 def test_two_processes_on_one_thread(tmp_path: Path, backend: str) -> None:
     """Each state that one of them put is there once, with its very messages and what was written to it."""
-    command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "store"), backend]
-    both = [
-        subprocess.Popen([*command, who], cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for who in ("a", "b")
-    ]
-    for each in both:
-        assert each.stdout is not None
-        assert each.stdout.readline() == b"ready\n"
-    for each in both:
-        each.communicate()
-    assert [each.returncode for each in both] == [0, 0]
+    run_two(sys.executable, "-c", _PROGRAM, str(tmp_path / "store"), backend)
     with open_store(tmp_path / "store", backend=backend) as manager:
         found = list(CodaSaver(manager).list(thread("a")))
     told: dict[str, str] = {}
