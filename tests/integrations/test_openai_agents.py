@@ -14,6 +14,7 @@ from .kit import KEY, AdapterKit, framework, run
 framework("agents", "openai-agents")
 
 from agents import Agent, Runner, SessionSettings
+from agents.extensions.memory.advanced_sqlite_session import AdvancedSQLiteSession
 from agents.memory import OpenAIResponsesCompactionSession
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tool import function_tool
@@ -142,6 +143,46 @@ def test_branches(manager: SessionManager) -> None:
                 await session.delete_branch(wrong)
         with pytest.raises(ValueError, match="does not exist"):
             await session.switch_to_branch("nowhere")
+
+    run(main())
+
+
+def test_tools_as_the_own_store_of_the_sdk_counts_them(manager: SessionManager) -> None:
+    """The tools of each turn, and the types of its items, are those that `AdvancedSQLiteSession` tells."""
+    items: list[Any] = [
+        {"type": "web_search_call", "id": "0"},
+        user("first"),
+        {"type": "function_call", "name": "weather", "arguments": "{}", "call_id": "1"},
+        {"type": "function_call", "name": "weather", "arguments": "{}", "call_id": "2"},
+        {"type": "function_call", "name": "find", "namespace": "files", "arguments": "{}", "call_id": "3"},
+        {"type": "function_call", "name": "alone", "namespace": "alone", "arguments": "{}", "call_id": "4"},
+        {"type": "function_call_output", "call_id": "1", "output": "sunny"},
+        {"type": "mcp_call", "server_label": "notes", "name": "read", "id": "5", "arguments": "{}"},
+        {"type": "mcp_approval_request", "server_label": "notes", "id": "6", "arguments": "{}"},
+        {"type": "mcp_call", "server_label": "", "name": "read", "id": "7", "arguments": "{}"},
+        {"type": "tool_search_output", "id": "8"},
+        {"role": "assistant", "content": "Sunny."},
+        user("second"),
+        {"type": "tool_search_call", "id": "9"},
+        {"type": "tool_search_output", "id": "10"},
+        *({"type": kind, "id": kind} for kind in ("shell_call", "apply_patch_call", "computer_call")),
+        {"type": "custom_tool_call", "name": "mine", "input": "", "call_id": "11"},
+        {"type": "reasoning", "id": "12", "summary": []},
+        {"content": "of no type"},
+    ]
+
+    async def main() -> None:
+        ours, theirs = CodaSession("a", manager), AdvancedSQLiteSession(session_id="a", create_tables=True)
+        assert await ours.get_tool_usage() == []
+        assert await ours.get_conversation_by_turns() == {}
+        for session in (ours, theirs):
+            await session.add_items(items)
+        assert await ours.get_tool_usage() == sorted(await theirs.get_tool_usage(), key=lambda use: (use[2], use[0]))
+        assert await ours.get_conversation_by_turns() == await theirs.get_conversation_by_turns()
+        await ours.create_branch_from_turn(2, "early")
+        assert {turn for _, _, turn in await ours.get_tool_usage()} == {0, 1}
+        assert {turn for _, _, turn in await ours.get_tool_usage("main")} == {0, 1, 2}
+        theirs.close()
 
     run(main())
 

@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from ... import Session
-from .conversation import MAIN, Conversation
+from ..escapes import restored
+from .conversation import MAIN, Conversation, Item
+from .tools import tool_of, type_of, used_tools
 
 _COUNTS = ("requests", "input_tokens", "output_tokens", "total_tokens")
 _DETAILS = ("input_tokens_details", "output_tokens_details")
@@ -72,6 +74,32 @@ class Usage(Conversation):
         if not turns:
             return None
         return {**{key: sum(usage[key] for usage in turns) for key in _COUNTS}, "total_turns": len(turns)}
+
+    async def get_tool_usage(self, branch_id: str | None = None) -> list[tuple[str, int, int]]:
+        """Return how often each turn called each tool: its name, how often, and the number of the turn.
+
+        Args:
+            branch_id: of this branch, not of the current one.
+        """
+        return used_tools(await self._items(branch_id))
+
+    async def get_conversation_by_turns(self, branch_id: str | None = None) -> dict[int, list[dict[str, str | None]]]:
+        """Return of each turn, by its number, the ``type`` of each item and the ``tool_name`` that it calls."""
+        turn, turns = 0, dict[int, list[dict[str, str | None]]]()
+        for item in await self._items(branch_id):
+            kind = type_of(item)
+            turn += kind == "user"
+            turns.setdefault(turn, []).append({"type": kind, "tool_name": tool_of(item)})
+        return turns
+
+    async def _items(self, branch: str | None) -> list[Item]:
+        self._refuse_if_closed()
+
+        def read() -> list[Item]:
+            session = self._find(branch)
+            return [] if session is None else list(map(restored, session.get_messages()))
+
+        return await self._sessions.call(read)
 
     def _usage(self, branch: str) -> dict[int, dict[str, Any]]:
         """Return what is known of the turns of a branch, but of those that are not there any more."""
