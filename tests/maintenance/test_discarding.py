@@ -167,3 +167,48 @@ def test_a_database_has_no_files(tmp_path: Path) -> None:
         fill(manager, "chat", 1)
         with pytest.raises((UnsupportedError, ValueError)):
             manager.maintenance.discard(tmp_path / "store" / "stray")
+
+
+def test_each_kind_of_file(store: Path) -> None:
+    """What is in a wrong folder, unfinished, or damaged and needed by nothing or by history alone, can go."""
+    with open_store(store) as manager:
+        manager.rename_session("chat", "talk")
+        unused = repo_of(manager).objects.new_chunk([b'{"role":"user","content":"unused"}'])
+        repo_of(manager).objects.put([unused])
+    (commit,) = (path for path in store.glob("objects/*/*") if b'"commit"' in path.read_bytes())
+    (spare,) = store.glob(f"objects/*/{unused.id}*")
+    commit.write_bytes(commit.read_bytes()[:-1])
+    spare.write_bytes(b"x")
+    wrong = store / "objects" / "00" / f"{'f' * 64}.jsonl"
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_bytes(b"{}\n")
+    temporary = store / "refs" / ".tmp-0123456789abcdef"
+    temporary.write_bytes(b"half")
+    with open_store(store) as manager:
+        rules = {path: rule for rule, path in found(manager)}
+        wanted = {
+            wrong: "object-place",
+            commit: "history-damaged",
+            spare: "unused-damaged",
+            temporary: "temporary-file",
+        }
+        assert rules == {str(path): rule for path, rule in wanted.items()}
+        for path in wanted:
+            manager.maintenance.discard(path, dry_run=False)
+            assert not path.exists()
+        assert [rule for rule, _ in found(manager)] == ["history-missing"]
+
+
+def test_what_is_lost_is_of_that_file(store: Path) -> None:
+    """Of several damaged refs the report tells of the one that is to go, and what of it is intact."""
+    shutil.rmtree(f"{store}.state")
+    with open_store(store) as manager:
+        fill(manager, "another", 2)
+    for name in ("another", "chat"):
+        path = ref_of(store, name)
+        path.write_bytes(path.read_bytes().rstrip(b"\n") + b"?\n")
+    shutil.rmtree(f"{store}.state")
+    with open_store(store) as manager:
+        told = [manager.maintenance.discard(ref_of(store, name)).lost for name in ("chat", "another")]
+        assert [lost and (lost.session, lost.count) for lost in told] == [("chat", 0), ("another", 0)]
+        assert all("repair()" in lost.why for lost in told if lost)

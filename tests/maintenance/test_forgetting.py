@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,26 @@ def gone(tmp_path: Path) -> Path:
         manager.delete_session("old")
     (tmp_path / "disk").rename(tmp_path / "drawer")
     return store
+
+
+def test_nothing_of_messages_stays(tmp_path: Path, gone: Path) -> None:
+    """The index, the index of searches and the trash hold words too: they go with the records, of that store alone."""
+    (tmp_path / "drawer").rename(tmp_path / "disk")
+    with open_store(gone, state_path=str(tmp_path / "state")) as manager:
+        assert manager.search("message").hits
+        assert len(manager.list_sessions()) == 2
+        repo_of(manager).machine.keep_deleted(sha256(b"deleted").hexdigest(), b"deleted")
+    (tmp_path / "disk").rename(tmp_path / "drawer")
+    (state,) = (tmp_path / "state").glob("*")
+    with here(tmp_path) as manager:
+        fill(manager, "chat", 3)
+        assert manager.search("message").hits
+        manager.maintenance.forget(gone, dry_run=False)
+        left = {path.relative_to(state).parts[0] for path in state.rglob("*") if path.is_file()}
+        assert left <= {"locks", "own", "replica"}
+        assert not [path for path in (state / "own").rglob("*.jsonl") if path.is_file()]
+        (own,) = (path for path in (tmp_path / "state").glob("*") if path != state)
+        assert list(own.glob("*.db"))
 
 
 def recorded(tmp_path: Path) -> list[Path]:
