@@ -22,6 +22,7 @@ from coda_fs_session import CorruptionError, SessionManager, SessionWarning
 from coda_fs_session.integrations.langgraph import CodaSaver
 
 from .test_langgraph import said, state, talk, thread
+from .test_langgraph_delta import CONFIG, graph, say
 
 pytestmark = pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
 
@@ -46,7 +47,7 @@ class Apart:
         saver = CodaSaver(manager)
         before = said(saver, config) if "checkpoint_id" in config["configurable"] else []
         texts = (*before, *texts)
-        config = saver.put(*state(saver, config, talk(*texts), value=texts[-1]))
+        config = saver.put(*state(saver, config, talk(*texts), value=texts[-1], run_id=f"run {texts[-1]}"))
         saver.put_writes(config, [("value", texts[-1])], "task")
         self.put.append((config, list(texts)))
         return config
@@ -139,35 +140,72 @@ def test_a_copy_has_the_messages_of_its_states(apart: Apart) -> None:
         found = [(each.config["configurable"]["checkpoint_id"], each) for each in saver.list(thread("b"))]
         expected = {config["configurable"]["checkpoint_id"]: texts for config, texts in apart.put}
         assert len(found) >= 2
+        assert not [info.name for info in manager.list_sessions(prefix="langgraph/b", hidden=True) if "~" in info.name]
         for name, _ in found:
             assert said(saver, thread("b", name)) == expected[name]
 
 
-def test_states_that_are_taken_out(apart: Apart) -> None:
+def test_states_that_are_taken_out(apart: Apart, tmp_path: Path) -> None:
     """What another machine put while it was apart stays when a thread is rid of all but its newest state."""
+    with apart.open_here() as here, apart.open_there() as there:
+        for manager, who in ((here, "here"), (there, "there")):
+            # A branch, of which the side of the log alone may know.
+            apart.add(manager, apart.put[0][0], f"{who} again")
+        here.sync(tmp_path / "there")
     with apart.open_here() as manager:
         saver = CodaSaver(manager)
         newest = saver.get_tuple(thread("a"))
         assert newest is not None
+        named = {record["state"] for record in manager.load_session("langgraph/a/log") if "state" in record}
         saver.prune(["a"])
         left = {each.config["configurable"]["checkpoint_id"] for each in saver.list(thread("a"))}
-        assert newest.config["configurable"]["checkpoint_id"] in left
-        for config, texts in apart.put:
-            if config["configurable"]["checkpoint_id"] in left:
-                assert said(saver, config) == texts
-        assert {apart.here["configurable"]["checkpoint_id"], apart.there["configurable"]["checkpoint_id"]} <= left
+        every = {config["configurable"]["checkpoint_id"]: texts for config, texts in apart.put}
+        assert left >= every.keys() - named
+        records = manager.load_session("langgraph/a/log").get_messages()
+        assert [record["state"] for record in records if "state" in record] == [
+            newest.config["configurable"]["checkpoint_id"]
+        ]
+        for name in left:
+            assert said(saver, thread("a", name)) == every[name]
 
 
 def test_states_of_a_run_are_deleted_on_all_sides(apart: Apart) -> None:
     """None of them is left in a side, and the others can be read."""
     with apart.open_here() as manager:
         saver = CodaSaver(manager)
-        gone = []
-        for config in (apart.here, apart.there):
-            gone.append(saver.put(*state(saver, config, [*talk("1", "2", "of a run")], run_id="r")))
-        saver.delete_for_runs(["r"])
-        assert [saver.get_tuple(config) for config in gone] == [None, None]
+        saver.delete_for_runs(["run here 0", "run there 0"])
+        gone = [each for each in apart.put if each[1][-1] in ("here 0", "there 0")]
+        assert [saver.get_tuple(config) for config, _ in gone] == [None, None]
+        apart.put = [each for each in apart.put if each not in gone]
         apart.check(saver)
+
+
+def test_channels_that_keep_what_was_written(tmp_path: Path) -> None:
+    """A channel that is made of writes is made of those of whichever side, also where a run goes on in another one."""
+    stores = [tmp_path / "0", tmp_path / "1"]
+    with open_store(stores[0]) as here:
+        say(graph(CodaSaver(here)), CONFIG, "first")
+        here.sync(stores[1])
+    newest: list[tuple[RunnableConfig, list[str]]] = []
+    for store in stores:
+        with open_store(store) as manager:
+            made = graph(CodaSaver(manager))
+            said_there = say(made, CONFIG, f"in {store.name}")
+            newest.append((made.get_state(CONFIG).config, said_there))
+    with open_store(stores[0]) as here:
+        here.sync(stores[1])
+        for config, before in newest:
+            made = graph(CodaSaver(here))
+            assert [str(each.content) for each in made.get_state(config).values["messages"]] == before
+            after = say(made, config, "on")
+            assert after[:-2] == before
+            last = max(made.get_state_history(CONFIG), key=lambda each: each.config["configurable"]["checkpoint_id"])
+            assert [str(each.content) for each in last.values["messages"]] == after
+            assert last.values["words"][-1] == "answer to on"
+            assert len(last.values["words"]) == 3
+            # What a person reads is what was said, of one side alone.
+            talks = [here.load_session(info.name).get_messages() for info in here.list_sessions()]
+            assert after in [[message["content"] for message in each] for each in talks]
 
 
 def test_messages_without_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,10 +250,11 @@ def test_random_histories(tmp_path: Path, seed: int, request: pytest.FixtureRequ
     opened: list[Any] = [partial(open_store, store, backend="files") for store in stores]
     known: list[dict[str, list[str]]] = [{}, {}]
     managers = [each() for each in opened]
+    savers = [CodaSaver(manager) for manager in managers]
     try:
         for step in range(60):
             who = chosen.randrange(2)
-            manager, saver = managers[who], CodaSaver(managers[who])
+            saver = savers[who]
             kind = chosen.random()
             if kind < 0.75:
                 parent = chosen.choice([None, *known[who]]) if chosen.random() < 0.3 else max(known[who], default=None)
@@ -228,10 +267,11 @@ def test_random_histories(tmp_path: Path, seed: int, request: pytest.FixtureRequ
                 managers[0].sync(stores[1])
                 known = [known[0] | known[1], known[0] | known[1]]
             else:
-                manager.close()
+                managers[who].close()
                 managers[who] = opened[who]()
+                savers[who] = CodaSaver(managers[who])
             for name in chosen.sample(sorted(known[who]), min(4, len(known[who]))):
-                assert said(CodaSaver(managers[who]), thread("a", name)) == known[who][name]
+                assert said(savers[who], thread("a", name)) == known[who][name]
         for manager, states in zip(managers, known, strict=True):
             saver = CodaSaver(manager)
             assert len(list(saver.list(thread("a")))) == len(states)

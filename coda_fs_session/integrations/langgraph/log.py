@@ -105,10 +105,6 @@ class Reader:
         self.log, self.session, self._shared = log, session, shared
         self._read: dict[int, Record] = {}
 
-    def anew(self) -> Reader:
-        """Return a reader for another answer."""
-        return Reader(self.log, self.session, self._shared and self._shared.anew())
-
     def record(self, position: int) -> Record:
         """Return a record."""
         found = self._read.get(position)

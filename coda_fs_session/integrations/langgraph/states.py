@@ -155,6 +155,10 @@ class States:
                 if channel in changed or not log.has_value(channel, versions.get(channel))
             }
             shown = self._shown(key, parent, changed - told.keys(), before, values)
+            if before is not reader:
+                # This side knows nothing of the versions of another one.
+                unchanged = versions.keys() - changed - told.keys()
+                shown |= {each: found for each in unchanged if (found := before.reference(parent, each))}
             return {
                 "state": fields["id"],
                 "from": parent,
@@ -255,7 +259,6 @@ class States:
                 reader = reader if current and reader.has_state(current) else self._with_state(key, log, current)
                 if reader is None or current is None:
                     break
-                reader = reader.anew()
                 for task, channel, value in reversed(reader.writes(current)):
                     if channel in writes and channel not in seeds:
                         writes[channel].append((task, channel, values.unpacked(value)))

@@ -78,7 +78,7 @@ class Threads(States):
                         raise
 
     def _thin_out(self, key: Key, kept: dict[Reader, set[str]]) -> None:
-        records = {reader: without(reader.anew(), keep) for reader, keep in kept.items()}
+        records = {reader: without(reader, keep) for reader, keep in kept.items()}
         used = {(channel, each[0]) for side in records.values() for channel, each in references(side)}
         is_empty = not any(kept.values())
         logs = {
