@@ -128,8 +128,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("backends.base", "backends.written_refs", "repo.reverts.marker", "repo.repository", "repo.storage"),
     ),
     "repo.sync.": (
-        *("errors", FORMAT, "storage", "backends.base", "repo.notes", "repo.content.", "repo.ancestry."),
-        *("repo.replica_files", "repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run"),
+        *("errors", "process.parallel", FORMAT, "storage", "backends.base", "backends.wrapper", "repo.notes"),
+        *("repo.content.", "repo.ancestry.", "repo.maintenance.reach", "repo.replica_files", "repo.repository"),
+        *("repo.reverts.marker", "repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run"),
         *("repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.

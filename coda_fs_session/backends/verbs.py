@@ -110,12 +110,14 @@ class Capabilities(NamedTuple):
         shared: several processes may use one store at once.
         whole: no ref can be put back to an older state without all that was written later, in any ref, going too.
         together: `Backend.write_refs` writes all or none.
+        costly: every verb is a request over a network: worth making several at a time, and none for nothing.
     """
 
     persistent: bool
     shared: bool
     whole: bool = False
     together: bool = False
+    costly: bool = False
 
 
 class RefWrite(NamedTuple):
