@@ -195,6 +195,17 @@ class Backend(Verbs):
         """
         raise UnsupportedError(f"{type(self).__name__} keeps no replica files")
 
+    def address(self) -> str:
+        """Return the path of `place`, where that takes no look at the store."""
+        return self.place().path
+
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        """Return the token of every ref by its path, and of every replica file what changes when it does.
+
+        The default looks twice, and cannot tell whether a replica file was changed; override it where one look does.
+        """
+        return {key.path: token for key, token in self.refs()}, dict.fromkeys(self.replica_files())
+
     def discard_object(self, identity: str) -> None:
         """Remove an object for good, at every place where it is kept; nothing where it is not. Durable on return.
 

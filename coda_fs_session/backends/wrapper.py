@@ -126,6 +126,12 @@ class WrapperBackend(Backend):
     def write_replica_file(self, replica: str, data: bytes) -> None:
         self.call("write_replica_file", lambda: self.inner.write_replica_file(replica, data))
 
+    def address(self) -> str:
+        return self.inner.address()
+
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        return self.call("look", self.inner.look)
+
     def ref_tokens(self) -> dict[str, Token]:
         return self.call("ref_tokens", self.inner.ref_tokens)
 
