@@ -35,7 +35,7 @@ class Config(NamedTuple):
     retention_days: float = 30
     gc_grace_days: float = 30
     purge_from: str | list[str] = "any"
-    hub: Mapping[str, Any] = {}
+    hub: Mapping[str, Any] | None = None
     redact: str | list[str] | None = None
     read_only: bool = False
 

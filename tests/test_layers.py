@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The one that parses refs: a row of its table tells what a ref says.
     "backends.sqlite.sessions": ("errors", FORMAT, "backends.sqlite."),
     "backends.sqlite.": ("errors", "process.", *BASE, "backends.spread", DISK, MACHINE, "backends.sqlite."),
+    "backends.bucket.": ("errors", "process.", *BASE, DISK, "backends.bucket."),
     "backends": ("errors", "process.system", "backends."),
     # The engine, from the lowest room up.
     "repo.notes": (),
@@ -130,8 +131,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.sync.": (
         *("errors", "process.parallel", FORMAT, "storage", "backends.base", "backends.wrapper", "repo.notes"),
         *("repo.content.", "repo.ancestry.", "repo.maintenance.reach", "repo.replica_files", "repo.repository"),
-        *("repo.reverts.marker", "repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run"),
-        *("repo.events.", "repo.sync."),
+        *("repo.reverts.", "repo.writing.refs", "repo.storage", "repo.dry_run", "repo.events.", "repo.sync."),
     ),
     # What sessions say, be it kept by the engine or by a storage of four methods.
     "repo.search.": (

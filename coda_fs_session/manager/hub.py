@@ -24,4 +24,4 @@ def open_hub(url: str, config: Config, options: Mapping[str, Any] | None) -> Rep
     """
     from ..repo.sync.hub import storage_of
 
-    return storage_of(open_bucket(url, {**config.hub, **(options or {})}, compress=config.compress_messages))
+    return storage_of(open_bucket(url, {**(config.hub or {}), **(options or {})}, compress=config.compress_messages))

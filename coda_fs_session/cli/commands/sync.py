@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 @verb(
     "sync",
     "coda-session sync /media/stick/chats",
-    "coda-session sync desk:chats --pull",
     "coda-session sync s3://my-chats/home",
 )
 @click.argument("target")
