@@ -14,6 +14,8 @@ class AsyncMaintenance(Part, Uncopied):
     check = verb(Maintenance.check)
     repair = verb(Maintenance.repair, last=True)
     purge_text = verb(Maintenance.purge_text, last=True)
+    discard = verb(Maintenance.discard, last=True)
+    forget = verb(Maintenance.forget, last=True)
     gc = verb(Maintenance.gc, last=True)
 
     @property

@@ -30,7 +30,7 @@ WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
         *("write_refs", "renew_token", "write_replica_file", "condemn_objects", "remove_object", "discard_object"),
-        *("scrub", "remove_unfinished"),
+        *("scrub", "remove_unfinished", "remove_file"),
     ]
 )
 """The verbs that change a store."""
@@ -92,6 +92,15 @@ class WrapperBackend(Backend):
 
     def remove_object(self, stored: StoredObject) -> bool:
         return self.call("remove_object", lambda: self.inner.remove_object(stored))
+
+    def spare_copies(self) -> Iterator[StoredObject]:
+        return self.call("spare_copies", self.inner.spare_copies)
+
+    def read_file(self, path: str) -> bytes:
+        return self.call("read_file", lambda: self.inner.read_file(path))
+
+    def remove_file(self, path: str, data: bytes) -> None:
+        self.call("remove_file", lambda: self.inner.remove_file(path, data))
 
     def unfinished(self) -> Iterator[Unfinished]:
         return self.call("unfinished", self.inner.unfinished)

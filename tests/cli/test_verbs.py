@@ -71,6 +71,8 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.chdir(tmp_path)
     command.fill("gone")
     assert command("delete", "gone").code == 0
+    if name == "discard":
+        (command.store / "notes.txt").write_bytes(b"stray")
     found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
     for example in found.examples:
         before, _, line = example.rpartition(" | ")
@@ -313,6 +315,44 @@ def test_check_and_repair(tmp_path: Path) -> None:
     assert command("check", "-s", str(lost), "--full").code == 0
     assert command("show", "-s", str(lost), "trip").code == 0
     assert command("repair", "-s", str(lost), "--from", str(lost)).code == 2
+
+
+def test_discard(tmp_path: Path) -> None:
+    """A file that a check has named goes with --yes; every other path is an error of usage."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    (path,) = command.store.glob("refs/*/trip.jsonl")
+    assert command("discard", str(path)).code == 2
+    stray = command.store / "stray"
+    stray.write_bytes(b"x")
+    done = command("discard", str(stray))
+    assert done.out == f"would discard  {stray}: the store knows no such file\n"
+    assert (done.err, stray.exists()) == ("nothing was done: --yes does it\n", True)
+    done = command("discard", str(stray), "--yes")
+    assert (done.code, done.out.split()[0], stray.exists()) == (0, "discarded", False)
+    assert Path(done.err.split()[-1]).read_bytes() == b"x"
+    backup = path.read_bytes()
+    path.write_bytes(b"{}" + backup)
+    done = command("discard", str(path))
+    assert done.out.splitlines()[1].startswith("lost  trip: nobody can tell how many messages: ")
+    assert "`coda-session repair`" in done.out
+
+
+def test_forget(tmp_path: Path) -> None:
+    """It tells what only the record has of a store that is gone, and forgets it with --yes, beside a store or none."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    gone = command.store.rename(tmp_path / "drawer").parent / command.store.name
+    done = command("forget", str(gone))
+    assert (done.code, done.out) == (0, "would forget  trip: only the record has the last 2 of 2 messages\n")
+    assert "--yes does it" in done.err
+    done = command("forget", str(gone), "--yes", "-s", str(tmp_path / "drawer"))
+    assert (done.code, done.out) == (0, "forgot  trip: 2 messages, none of which only the record has\n")
+    assert (
+        command("forget", str(gone), "-s", str(tmp_path / "drawer")).err
+        == f"nothing is recorded of a store that was at {gone}\n"
+    )
+    assert command("forget", "https://example.org/x").code == 2
 
 
 def test_purge(command: Command) -> None:
