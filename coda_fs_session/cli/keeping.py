@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _COMMANDS = (
     ("repair(from_store=...)", "`coda-session repair --from STORE`"),
     ("repair()", "`coda-session repair`"),
+    ("discard(path)", "`coda-session discard PATH`"),
     ("call retire(force=True)", "add `--force`"),
     ("replicas()", "`coda-session replicas`"),
     ("load_session(partial=True)", "`coda-session show --partial`"),

@@ -89,6 +89,7 @@ def test_discard(tmp_path: Path) -> None:
     assert command("discard", str(path)).code == 2
     stray = command.store / "stray"
     stray.write_bytes(b"x")
+    assert "or `coda-session discard PATH` throws it away" in command("check").out
     done = command("discard", str(stray))
     assert done.out == f"would discard  {stray}: the store knows no such file\n"
     assert (done.err, stray.exists()) == ("nothing was done: --yes does it\n", True)

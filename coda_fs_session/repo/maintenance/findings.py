@@ -32,6 +32,7 @@ _OBJECT = "repair() looks for its messages here, and repair(from_store=...) in a
 _COMING = "if a sync is under way wait for it; otherwise repair(), or repair(from_store=...) with another store"
 _WRITER = "the program that wrote it did not keep to FORMAT.md: what is named can be read no better than it is"
 _LATER = "nothing needs to be done"
+_SPARE = f"{_LATER}; discard(path) throws it away"
 _LISTED = "a tool has brought it back: gc deletes it again, if nothing needs it"
 _PURGED = "a tool has brought it back: open the store to write, which removes it unless `purge_from` says otherwise"
 
@@ -39,7 +40,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "ref-header": Rule("damage", "the first line of a ref is a header that matches its id", _BACK),
         "ref-line": Rule("damage", "each line of a ref matches its id and follows the line before", _BACK),
-        "ref-replaced": Rule("note", "a damaged ref is left where another ref has what is intact of it", _LATER),
+        "ref-replaced": Rule("note", "a damaged ref is left where another ref has what is intact of it", _SPARE),
         "ref-torn": Rule("note", "a last line that was not written whole is a save that never happened", "nothing"),
         "ref-unreadable": Rule("damage", "a ref is a regular file that can be read", "see what the error says"),
         "newer-version": Rule("missing", "a record needs no version that is newer", "upgrade coda-fs-session"),
@@ -67,11 +68,17 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "node-chain": Rule("damage", "the chain hash of a list node follows from its chunks", _WRITER),
         "tail-chain": Rule("damage", "the chain hash of a base follows from its tail", _WRITER),
         "commit-skip": Rule("damage", "the skip of a commit goes as far back as FORMAT.md says", _WRITER),
-        "object-copy": Rule("note", "an object has one file", _LATER),
-        "object-place": Rule(
-            "note", "an object is in the folder of its first two digits", "move it there, or delete it"
+        "object-copy": Rule(
+            "note", "an object has one file", f"{_LATER}: gc deletes it in time, and discard(path) at once"
         ),
-        "stray-file": Rule("note", "a store has no files that it does not know", "move it elsewhere"),
+        "object-place": Rule(
+            "note",
+            "an object is in the folder of its first two digits",
+            "move it there, or discard(path) throws it away",
+        ),
+        "stray-file": Rule(
+            "note", "a store has no files that it does not know", "move it elsewhere, or discard(path) throws it away"
+        ),
         "temporary-file": Rule("note", "a file that is being written is finished soon", _LATER),
         "constant-file": Rule(
             "note",
