@@ -41,6 +41,11 @@ MATTERS = {
     "backends": "tests/backends tests/testing tests/repo tests/damage tests/test_hostile_folders.py "
     "tests/test_read_only.py tests/processes tests/faults tests/crash",
 }
+BESIDE = {
+    # room of the package: the small tests of what its modules do together, which run first
+    "maintenance": "tests/maintenance/test_check.py tests/maintenance/test_repair.py "
+    "tests/maintenance/test_superseded.py tests/maintenance/test_replica_rules.py tests/compat/test_corrupt.py",
+}
 ELSEWHERE = "tests/test_manager.py tests/repo tests/backends"
 
 
@@ -55,6 +60,7 @@ def stages(path: str, root: Path, count: int) -> Iterator[list[str]]:
     named += [each for each in files if imports.search((root / each).read_text(encoding="utf-8"))]
     # Those beside it are small; a test of the whole engine may import it too.
     first = list(dict.fromkeys(each for each in named if each.startswith(f"tests/{floor}/"))) or named[:1]
+    first += [each for each in BESIDE.get(folder, "").split() if each not in first]
     second = [each for each in dict.fromkeys(named) if each not in first]
     for each in MATTERS.get(floor, ELSEWHERE).split():
         second += [file for file in files if file.startswith(each) and file not in first + second]

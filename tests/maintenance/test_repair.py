@@ -350,3 +350,21 @@ def test_another_store_has_less(tmp_path: Path) -> None:
     flip(ref(store, "talk"))
     repair(store, from_store=older)
     assert open_fresh(store).load_session("talk").messages == [message(0), message(1)]
+
+
+def test_a_damaged_save_without_messages(tmp_path: Path) -> None:
+    """A save of metadata alone is damaged: nobody can tell what it had, so the loss is named without places."""
+    store = tmp_path / "store"
+    with open_store(store) as manager:
+        session = manager.create_session("talk")
+        say(manager, session, 0)
+        session.update_metadata({"colour": "teal"})
+        manager.save_session(session)
+        say(manager, session, 1)
+    shutil.rmtree(f"{store}.state")
+    (path,) = store.glob("refs/*/talk.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"teal", b"tail"))
+    with open_store(store) as manager:
+        (lost,) = manager.maintenance.repair(dry_run=False).lost
+        assert (lost.session, lost.messages, lost.why) == ("talk", (), "they stood in the lines that are damaged")
+        assert [each["content"] for each in manager.load_session("talk").messages] == ["message 0 ", "message 1 "]
