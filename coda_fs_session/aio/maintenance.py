@@ -14,6 +14,7 @@ class AsyncMaintenance(Part, Uncopied):
     check = verb(Maintenance.check)
     repair = verb(Maintenance.repair, last=True)
     purge_text = verb(Maintenance.purge_text, last=True)
+    purge = verb(Maintenance.purge, last=True)
     gc = verb(Maintenance.gc, last=True)
 
     @property

@@ -331,6 +331,22 @@ def test_purge(command: Command) -> None:
     assert command("purge", "--regex", "--yes", stdin="k[e]y").out.startswith("purged  pasted")
 
 
+def test_purge_of_sessions(command: Command) -> None:
+    """By their names, also of one that was deleted; they go only with --yes, and others stay."""
+    for name in ("draft", "old", "other"):
+        command.fill(name, HELLO)
+    command("delete", "old")
+    assert command("purge", "tale", "--yes").code == 3
+    assert command("purge", "draft", "--regex", "--yes").code == 2
+    assert command("purge", "draft").code == 4
+    done = command("purge", "draft", "--dry-run")
+    assert (done.code, done.out) == (0, "would purge  draft: messages 1\n")
+    done = command("purge", "draft", "old", "--yes")
+    assert (done.code, done.out) == (0, "purged  draft: messages 1\npurged  old: earlier states\n")
+    assert command("list").out.split()[0] == "other"
+    assert "old" not in command("list", "--deleted").out
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names(tmp_path: Path, name: str) -> None:
     """Every verb takes any name, after --."""
