@@ -15,6 +15,8 @@ class AsyncMaintenance(Part, Uncopied):
     repair = verb(Maintenance.repair, last=True)
     purge_text = verb(Maintenance.purge_text, last=True)
     purge = verb(Maintenance.purge, last=True)
+    discard = verb(Maintenance.discard, last=True)
+    forget = verb(Maintenance.forget, last=True)
     gc = verb(Maintenance.gc, last=True)
 
     @property

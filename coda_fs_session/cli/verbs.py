@@ -54,7 +54,9 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "check": VerbLine(KEEPING, "Find what is wrong with the store, and say what to do.", ""),
         "repair": VerbLine(KEEPING, "Bring back what is intact of damaged files.", ""),
         "gc": VerbLine(KEEPING, "Delete files of objects that nothing needs.", ""),
-        "purge": VerbLine(KEEPING, "Take a text, or sessions, out of every state of the store, for good.", ""),
+        "discard": VerbLine(KEEPING, "Throw a file away that a check has named.", "files"),
+        "forget": VerbLine(KEEPING, "Forget what is recorded of a store that is gone.", "files"),
+        "purge": VerbLine(KEEPING, "Take a text, or sessions, out of every state of the store, for good."),
         "help": VerbLine(KEEPING, "Show a page of the manual.", "pages"),
         "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }

@@ -142,11 +142,8 @@ class CodaSessionService(BaseSessionService):
     def _store(self, session: Session, key: tuple[str, str, str], deltas: dict[str, dict[str, Any]]) -> None:
         """Store a session together with what changes in the states that it shares with others."""
         ours = self._sessions
-        shared = [
-            (parts, deltas[of])
-            for parts, of in zip(_shared(key[0], key[1]), ("user", "app"), strict=True)
-            if deltas[of]
-        ]
+        told = zip(_shared(key[0], key[1]), (deltas["user"], deltas["app"]), strict=True)
+        shared = [(parts, delta) for parts, delta in told if delta]
         for attempt in range(_ATTEMPTS):
             states = [(ours.find(ours.name(*parts)) or ours.new(*parts, hidden=True), delta) for parts, delta in shared]
             try:

@@ -80,6 +80,12 @@ class FrameworkSessions:
             self._hold(session)
         return session
 
+    def sides(self, name: str) -> list[Session]:
+        """Return the other sides of a session, where it was continued on several machines. Looks at the store."""
+        info = self.manager.get_session_info(name)
+        found = () if info is None else info.sides
+        return [session for side in found if side != name and (session := self.find(side)) is not None]
+
     def new(self, *parts: str, hidden: bool = False, metadata: dict[str, Any] | None = None) -> Session:
         """Return a session for a key that is not stored yet."""
         name = self.name(*parts)

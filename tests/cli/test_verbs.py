@@ -71,6 +71,8 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.chdir(tmp_path)
     command.fill("gone")
     assert command("delete", "gone").code == 0
+    if name == "discard":
+        (command.store / "notes.txt").write_bytes(b"stray")
     found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
     for example in found.examples:
         before, _, line = example.rpartition(" | ")
@@ -314,37 +316,42 @@ def test_check_and_repair(tmp_path: Path) -> None:
     assert command("repair", "-s", str(lost), "--from", str(lost)).code == 2
 
 
-def test_purge(command: Command) -> None:
-    """The text comes from stdin, is printed nowhere, and messages are counted from 1; it goes only with --yes."""
-    command.fill("pasted", HELLO, {"role": "user", "content": "My key is sk-1."}, note="sk-1")
-    assert command("purge", "--yes").code == 2
-    assert command("purge", "--regex", "--yes", stdin="(").code == 2
-    assert command("purge", "--regex", "--yes", stdin="x*").code == 2
-    done = command("purge", "--dry-run", stdin="sk-1\n")
-    assert (done.code, done.out) == (0, "would purge  pasted: messages 2, metadata\n")
-    assert command("purge", stdin="sk-1").code == 4
-    assert texts(command, "pasted")[1] == "My key is sk-1."
-    done = command("purge", "--yes", stdin="sk-1\r\n")
-    assert (done.code, done.out) == (0, "purged  pasted: messages 2, metadata\n")
-    assert texts(command, "pasted")[1] == "My key is ****."
-    assert command("purge", "--yes", stdin="sk-1").err == "it stands nowhere in this store\n"
-    assert command("purge", "--regex", "--yes", stdin="k[e]y").out.startswith("purged  pasted")
+def test_discard(tmp_path: Path) -> None:
+    """A file that a check has named goes with --yes; every other path is an error of usage."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    (path,) = command.store.glob("refs/*/trip.jsonl")
+    assert command("discard", str(path)).code == 2
+    stray = command.store / "stray"
+    stray.write_bytes(b"x")
+    done = command("discard", str(stray))
+    assert done.out == f"would discard  {stray}: the store knows no such file\n"
+    assert (done.err, stray.exists()) == ("nothing was done: --yes does it\n", True)
+    done = command("discard", str(stray), "--yes")
+    assert (done.code, done.out.split()[0], stray.exists()) == (0, "discarded", False)
+    assert Path(done.err.split()[-1]).read_bytes() == b"x"
+    backup = path.read_bytes()
+    path.write_bytes(b"{}" + backup)
+    done = command("discard", str(path))
+    assert done.out.splitlines()[1].startswith("lost  trip: nobody can tell how many messages: ")
+    assert "`coda-session repair`" in done.out
 
 
-def test_purge_of_sessions(command: Command) -> None:
-    """By their names, also of one that was deleted; they go only with --yes, and others stay."""
-    for name in ("draft", "old", "other"):
-        command.fill(name, HELLO)
-    command("delete", "old")
-    assert command("purge", "tale", "--yes").code == 3
-    assert command("purge", "draft", "--regex", "--yes").code == 2
-    assert command("purge", "draft").code == 4
-    done = command("purge", "draft", "--dry-run")
-    assert (done.code, done.out) == (0, "would purge  draft: messages 1\n")
-    done = command("purge", "draft", "old", "--yes")
-    assert (done.code, done.out) == (0, "purged  draft: messages 1\npurged  old: earlier states\n")
-    assert command("list").out.split()[0] == "other"
-    assert "old" not in command("list", "--deleted").out
+def test_forget(tmp_path: Path) -> None:
+    """It tells what only the record has of a store that is gone, and forgets it with --yes, beside a store or none."""
+    command = Command(tmp_path)
+    command.fill("trip")
+    gone = command.store.rename(tmp_path / "drawer").parent / command.store.name
+    done = command("forget", str(gone))
+    assert (done.code, done.out) == (0, "would forget  trip: only the record has the last 2 of 2 messages\n")
+    assert "--yes does it" in done.err
+    done = command("forget", str(gone), "--yes", "-s", str(tmp_path / "drawer"))
+    assert (done.code, done.out) == (0, "forgot  trip: 2 messages, none of which only the record has\n")
+    assert (
+        command("forget", str(gone), "-s", str(tmp_path / "drawer")).err
+        == f"nothing is recorded of a store that was at {gone}\n"
+    )
+    assert command("forget", "https://example.org/x").code == 2
 
 
 @pytest.mark.parametrize("name", HOSTILE)

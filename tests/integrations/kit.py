@@ -72,6 +72,9 @@ class AdapterKit(ABC):
     depth = 300
     """How deep they may be nested."""
 
+    merges = True
+    """Whether a conversation goes on with what a merge has brought into its session."""
+
     @abstractmethod
     async def add(self, manager: SessionManager, key: str, text: str) -> None:
         """Add an item of the user that says a text to the conversation of a key, by a new adapter."""
@@ -126,6 +129,47 @@ class AdapterKit(ABC):
         assert sorted(found) == sorted(f"{who} {number}" for who in ("a", "b") for number in range(WRITES))
         for who in ("a", "b"):
             assert [text for text in found if text[0] == who] == [f"{who} {number}" for number in range(WRITES)]
+
+    def test_two_machines_take_turns(self, open_manager: Opener, tmp_path: Path) -> None:
+        """A conversation goes on on another machine after a sync, and back: each has all of it, in order."""
+        other = partial(open_store, tmp_path / "other")
+        said = []
+        for turn in range(4):
+            with (open_manager, other)[turn % 2]() as manager:
+                run(self.add(manager, KEY, f"turn {turn}"))
+                said.append(f"turn {turn}")
+                assert run(self.texts(manager, KEY)) == said
+            with open_manager() as manager:
+                manager.sync(tmp_path / "other")
+
+    @pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+    def test_two_machines_apart(self, open_manager: Opener, tmp_path: Path) -> None:
+        """Both go on before they sync: one side keeps the name on both, the other stands beside, and both go on."""
+        other = partial(open_store, tmp_path / "other")
+        with open_manager() as here:
+            run(self.add(here, KEY, "first"))
+            here.sync(tmp_path / "other")
+            with other() as there:
+                run(self.add(there, KEY, "there"))
+                run(self.add(here, KEY, "here"))
+                here.sync(tmp_path / "other")
+                said = run(self.texts(there, KEY))
+                assert said in (["first", "here"], ["first", "there"])
+            for text in ("first", "here", "there"):
+                assert here.search(text).hits
+            assert run(self.texts(here, KEY)) == said
+            run(self.add(here, KEY, "on"))
+            here.sync(tmp_path / "other")
+        with other() as there:
+            assert run(self.texts(there, KEY)) == [*said, "on"]
+            info = there.get_session_info(self.name(there, KEY))
+            assert info is not None
+            (side,) = info.sides
+            there.branches.merge(side, info.name)
+            merged = run(self.texts(there, KEY))
+            assert sorted(merged) == sorted(["first", "here", "there", "on"] if self.merges else [*said, "on"])
+            run(self.add(there, KEY, "last"))
+            assert run(self.texts(there, KEY)) == [*merged, "last"]
 
     def test_many_tasks(self, open_manager: Opener) -> None:
         """Tasks of one process that add at the same time: each item is there exactly once."""

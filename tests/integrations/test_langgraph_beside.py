@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from storekit import open_store
 
-from .kit import framework, run_two
+from .kit import framework, run, run_two
 
 framework("langgraph", "langgraph")
 
 from langgraph.checkpoint.base.id import uuid6
 
+from coda_fs_session import SessionError
 from coda_fs_session.integrations.langgraph import CodaSaver
 
 from .test_langgraph import said, saver, state, talk, thread
@@ -78,8 +79,8 @@ def test_states_that_are_put_while_others_are_taken_out(tmp_path: Path, monkeypa
         put: list[object] = []
         choose = CodaSaver._latest
 
-        def latest(saver: CodaSaver, log: Any, reader: Any) -> set[str]:
-            chosen = choose(saver, log, reader)
+        def latest(saver: CodaSaver, reader: Any) -> set[str]:
+            chosen = choose(saver, reader)
             if not put:
                 put.append(there.put(*state(there, first, talk("1", "other"))))
             return chosen
@@ -152,3 +153,15 @@ def test_two_processes_on_one_thread(tmp_path: Path, backend: str) -> None:
         told[texts[-1]] = one.config["configurable"]["checkpoint_id"]
     assert len(found) == 2 * _WRITES
     assert sorted(told) == sorted(f"{who} {number}" for who in ("a", "b") for number in range(_WRITES))
+
+
+def test_a_log_of_another_is_refused(saver: CodaSaver) -> None:
+    """A session under the name of a log that no saver has written is left alone."""
+    manager = saver._states._manager
+    session = manager.create_session("langgraph/a/log")
+    session.add_message({"role": "user", "content": "mine"})
+    manager.save_session(session)
+    with pytest.raises(SessionError, match="no adapter"):
+        saver.put(*state(saver, thread("a"), talk("1")))
+    with pytest.raises(SessionError, match="no adapter"):
+        run(saver.aget_tuple(thread("a")))

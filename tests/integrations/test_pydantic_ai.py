@@ -28,6 +28,9 @@ from coda_fs_session.integrations.pydantic_ai import CodaConversationStore
 
 class TestKit(AdapterKit):
     shape = "pydantic-ai"
+
+    # Each entry says which one it follows, and a merge leaves that.
+    merges = False
     # What pydantic itself refuses to write, the framework cannot store in JSON.
     given: ClassVar[Any] = {key: value for key, value in VALUES.items() if key != "keys"}
     depth = 240

@@ -95,36 +95,40 @@ class Log:
 
 
 class Reader:
-    """Reads the records of a log for one answer; each is read once, and none is given to two answers."""
+    """Reads the records of a log for one answer; each is read once, and none is given to two answers.
 
-    def __init__(self, log: Log, session: Session) -> None:
-        self._log, self._session = log, session
+    Args:
+        shared: the log that goes by the name, where this one is another side of it: tasks write there.
+    """
+
+    def __init__(self, log: Log, session: Session, shared: Reader | None = None) -> None:
+        self.log, self.session, self._shared = log, session, shared
         self._read: dict[int, Record] = {}
 
     def record(self, position: int) -> Record:
         """Return a record."""
         found = self._read.get(position)
         if found is None:
-            found = self._read[position] = restored(self._session[position])
+            found = self._read[position] = restored(self.session[position])
         return found
 
     def state(self, name: str) -> Record:
         """Return the record of a state."""
-        return self.record(self._log.states[name])
+        return self.record(self.log.states[name])
 
     def has_state(self, name: str) -> bool:
         """Tell whether there is a record of a state."""
-        return name in self._log.states
+        return name in self.log.states
 
     def reference(self, name: str | None, channel: str) -> list[Any] | None:
         """Return what stands for the messages that a channel has, or shows, in a state; None where it has none."""
-        if name not in self._log.states:
+        if name not in self.log.states:
             return None
         record = self.state(name)
         version = channel, record["versions"].get(channel)
-        if version in self._log._shown:
-            return self._log._shown[version]
-        place = self._log._values.get(version)
+        if version in self.log._shown:
+            return self.log._shown[version]
+        place = self.log._values.get(version)
         value = record["values"].get(channel) if place is None else self._value(channel, *place)
         if isinstance(value, dict) and "$snapshot" in value:
             value = value["$snapshot"]
@@ -135,7 +139,7 @@ class Reader:
         own = self.state(name)
         found = dict(own["values"])
         for channel, version in own["versions"].items():
-            place = self._log._values.get((channel, version))
+            place = self.log._values.get((channel, version))
             if place is not None and channel not in found:
                 found[channel] = self._value(channel, *place)
         return found
@@ -146,16 +150,20 @@ class Reader:
 
     def writes(self, name: str) -> list[tuple[str, str, Any]]:
         """Return what tasks wrote to a state, packed, in the order in which it is to be applied."""
-        found = self._log._writes.get(name, {})
-        keys = sorted(found, key=lambda key: writes_sort_key(found[key][0], *key))
-        items = ((key[0], self.record(found[key][1])["items"][found[key][2]]) for key in keys)
-        return [(task, channel, value) for task, (_, channel, value) in items]
+        found = [
+            (writes_sort_key(path, *key), key[0], reader.record(position)["items"][number])
+            for key, (reader, (path, position, number)) in self._written(name).items()
+        ]
+        return [(task, channel, value) for _, task, (_, channel, value) in sorted(found, key=lambda each: each[0])]
+
+    def _written(self, name: str) -> dict[Write, tuple[Reader, tuple[str, int, int]]]:
+        found = {} if self._shared is None else self._shared._written(name)
+        return found | {key: (self, place) for key, place in self.log._writes.get(name, {}).items()}
 
 
-def without(log: Log, session: Session, keep: Iterable[str]) -> list[Record]:
+def without(reader: Reader, keep: Iterable[str]) -> list[Record]:
     """Return the records of a log with these states alone, and with every value that they have."""
-    keep = set(keep)
-    reader = Reader(log, session)
+    keep, log = set(keep), reader.log
     needed = {
         log._values.get((channel, version))
         for name in keep
@@ -163,7 +171,7 @@ def without(log: Log, session: Session, keep: Iterable[str]) -> list[Record]:
         if channel not in reader.state(name)["values"]
     }
     kept = []
-    for position, stored in enumerate(session.iter_messages()):
+    for position, stored in enumerate(reader.session.iter_messages()):
         if stored.get("state") in keep or stored.get("writes", "") in keep:
             kept.append(stored)
             continue

@@ -22,7 +22,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ... import SessionManager
-from .log import Log, Reader
+from .log import Reader
 from .states import SHAPE, WIDTH, Found, Key
 from .threads import Threads
 from .values import Values
@@ -173,9 +173,10 @@ class CodaSaver(BaseCheckpointSaver[str]):
         for key in self._states.namespaces():
             self._states.thin_out(
                 key,
-                lambda log, reader: {
-                    name for name in log.states if self._metadata(reader, name).get("run_id") not in gone
+                lambda reader: {
+                    name for name in reader.log.states if self._metadata(reader, name).get("run_id") not in gone
                 },
+                sides=True,
             )
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
@@ -189,7 +190,8 @@ class CodaSaver(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete the states of threads, or all but the newest of each namespace, with the messages only those have.
 
-        States before the newest stay as far as a delta channel is made of what was written to them.
+        States before the newest stay as far as a delta channel is made of what was written to them, and so do those
+        that another machine put while it was apart.
 
         Raises:
             ValueError: there is no such strategy.
@@ -208,8 +210,9 @@ class CodaSaver(BaseCheckpointSaver[str]):
         before = 0 if current is None else int(str(current).partition(".")[0])
         return f"{before + 1:0{WIDTH}}.{secrets.token_hex(8)}"
 
-    def _latest(self, log: Log, reader: Reader) -> set[str]:
+    def _latest(self, reader: Reader) -> set[str]:
         """Return the newest state, and those that its delta channels need."""
+        log = reader.log
         name = log.latest()
         if name is None:
             return set()

@@ -65,30 +65,29 @@ class States:
         self._manager = manager
         self._logs = FrameworkSessions(manager, SHAPE, prefix)
         self._talks = Talks(manager, prefix)
-        self._known: dict[Key, Log] = {}
+        self._known: dict[str, Log] = {}
         self.call = self._logs.call
 
     # Reading
 
     def find(self, key: Key, name: str | None, values: Values) -> Found | None:
-        """Return a state, or the newest one; None where there is none."""
-        with self._log(key) as (log, session):
-            if session is None:
-                return None
-            name = name or log.latest()
-            return None if name not in log.states else self._found(key, name, Reader(log, session), values)
+        """Return a state, or the newest one of the side that goes by the name; None where there is none."""
+        with self._log(key) as log:
+            name = name or (None if log is None else log.log.latest())
+            reader = self._with_state(key, log, name)
+            return None if reader is None or name is None else self._found(key, name, reader, values)
 
     def names(self, key: Key) -> list[str]:
         """Return the states of a namespace, the newest first."""
-        with self._log(key) as (log, _):
-            return sorted(log.states, reverse=True)
+        with self._log(key) as log:
+            readers = [] if log is None else [log, *self._sides(key, log)]
+            return sorted({name for reader in readers for name in reader.log.states}, reverse=True)
 
     def metadata(self, key: Key, name: str, values: Values) -> dict[str, Any]:
         """Return the metadata of a state that is there."""
-        with self._log(key) as (log, session):
-            if session is None or name not in log.states:
-                return {}
-            told: dict[str, Any] = values.unpacked(Reader(log, session).state(name)["metadata"])
+        with self._log(key) as log:
+            reader = self._with_state(key, log, name)
+            told: dict[str, Any] = {} if reader is None else values.unpacked(reader.state(name)["metadata"])
             return told
 
     def namespaces(self, thread: str | None = None) -> list[Key]:
@@ -149,12 +148,17 @@ class States:
         changed = set(changed)
 
         def record(log: Log, reader: Reader) -> Record:
+            before = self._with_state(key, reader, parent) or reader
             told = {
-                channel: self._packed(key, channel, value, reader.reference(parent, channel), values)
+                channel: self._packed(key, channel, value, before.reference(parent, channel), values)
                 for channel, value in fields["channel_values"].items()
                 if channel in changed or not log.has_value(channel, versions.get(channel))
             }
-            shown = self._shown(key, parent, changed - told.keys(), reader, values)
+            shown = self._shown(key, parent, changed - told.keys(), before, values)
+            if before is not reader:
+                # This side knows nothing of the versions of another one.
+                unchanged = versions.keys() - changed - told.keys()
+                shown |= {each: found for each in unchanged if (found := before.reference(parent, each))}
             return {
                 "state": fields["id"],
                 "from": parent,
@@ -186,14 +190,15 @@ class States:
     def _append(self, key: Key, make: Callable[[Log, Reader], Record | None]) -> None:
         """Add a record to a log; made anew where another process has changed the log meanwhile."""
         parts = log_of(key)
-        with self._logs.locked(self._logs.name(*parts)):
+        name = self._logs.name(*parts)
+        with self._logs.locked(name):
             for attempt in range(ATTEMPTS):
                 # At first without a look at the store: where that has more, the save is refused.
-                log = self._known.get(key)
-                session = log.session if log is not None and not attempt else None
-                if session is None or not session.is_stored:
-                    session = self._logs.find(self._logs.name(*parts)) or self._logs.new(*parts, hidden=True)
-                log = self._follow(key, session)
+                known = self._known.get(name)
+                session = known.session if known is not None and not attempt else None
+                if session is None or not session.is_stored or session.name != name:
+                    session = self._logs.find(name) or self._logs.new(*parts, hidden=True)
+                log = self._follow(session)
                 try:
                     with self._logs.all_or_nothing(session):
                         record = make(log, Reader(log, session))
@@ -244,35 +249,49 @@ class States:
         Returns:
             For each channel the writes, and the value where there is one.
         """
-        with self._log(key) as (log, session):
+        with self._log(key) as log:
             writes: dict[str, list[tuple[str, str, Any]]] = {channel: [] for channel in channels}
             seeds: dict[str, tuple[Any, ...]] = {}
-            current = log.parents.get(name or log.latest() or "")
-            while session is not None and current in log.states and len(seeds) < len(writes):
-                reader = Reader(log, session)
+            current = name or (None if log is None else log.log.latest())
+            reader = self._with_state(key, log, current)
+            while reader is not None and len(seeds) < len(writes):
+                current = reader.log.parents[current or ""]
+                reader = reader if current and reader.has_state(current) else self._with_state(key, log, current)
+                if reader is None or current is None:
+                    break
                 for task, channel, value in reversed(reader.writes(current)):
                     if channel in writes and channel not in seeds:
                         writes[channel].append((task, channel, values.unpacked(value)))
                 told = reader.values(current)
                 for channel in writes.keys() & told.keys() - seeds.keys():
                     seeds[channel] = (self._value(key, channel, told[channel], values),)
-                current = log.parents[current]
             return {channel: (found[::-1], *seeds.get(channel, ())) for channel, found in writes.items()}
 
     # Logs
 
     @contextmanager
-    def _log(self, key: Key) -> Iterator[tuple[Log, Session | None]]:
+    def _log(self, key: Key) -> Iterator[Reader | None]:
         """Give the log of a namespace, in its newest state, which nobody changes in the block."""
         name = self._logs.name(*log_of(key))
         with self._logs.locked(name):
             session = self._logs.find(name)
-            yield (Log(), None) if session is None else (self._follow(key, session), session)
+            yield None if session is None else Reader(self._follow(session), session)
 
-    def _follow(self, key: Key, session: Session) -> Log:
-        log = self._known.get(key) or Log()
+    def _with_state(self, key: Key, log: Reader | None, name: str | None) -> Reader | None:
+        """Return a log, or the other side of it, that has a state; None where none has."""
+        if log is None or name is None or log.has_state(name):
+            return log if name is not None else None
+        return next((side for side in self._sides(key, log) if side.has_state(name)), None)
+
+    def _sides(self, key: Key, log: Reader) -> Iterator[Reader]:
+        """Yield the other sides of a log, where machines put states to one thread while they were apart."""
+        for session in self._logs.sides(self._logs.name(*log_of(key))):
+            yield Reader(self._follow(session), session, log)
+
+    def _follow(self, session: Session) -> Log:
+        log = self._known.get(session.name) or Log()
         log.follow(session)
-        keep(self._known, key, log)
+        keep(self._known, session.name, log)
         return log
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -25,7 +27,7 @@ _ATTEMPTS = 1000
 Place = tuple[str, str, str]
 """A thread, a namespace and a channel."""
 Reference = list[Any]
-"""The number of a branch, then where each part of it begins and ends."""
+"""The number of a branch, what tells its messages from those of another side, and where each part begins and ends."""
 
 
 @dataclass(eq=False)
@@ -36,9 +38,19 @@ class _Talk:
     branch: int
     revision: str = ""
     prints: list[bytes] = field(default_factory=list)
+    marks: list[bytes] = field(default_factory=list)
     stored: dict[int, bytes] = field(default_factory=dict)
     _places: dict[bytes, int] = field(default_factory=dict)
     _placed: int = 0
+
+    def reference(self, bounds: Sequence[int]) -> Reference:
+        """Return what stands for parts of this session."""
+        parts = zip(bounds[::2], bounds[1::2], strict=True)
+        return [self.branch, _mark(mark for start, stop in parts for mark in self.marks[start:stop]), *bounds]
+
+    def is_at(self, mark: str, bounds: Sequence[int]) -> bool:
+        """Tell whether these parts of this session are those that were meant, and its end is the end of the last."""
+        return (bounds[-1:] or [0]) == [len(self.prints)] and self.reference(bounds)[1] == mark
 
     def has(self, position: int, print_: bytes) -> bool:
         return self.prints[position] == print_ or self.stored.get(position) == print_
@@ -116,13 +128,13 @@ class Talks:
         self, place: Place, reference: Reference | None, messages: Sequence[BaseMessage], values: Values
     ) -> Reference:
         """Store messages that follow a list, or begin one; return what stands for all."""
-        branch, *bounds = reference or [0]
+        branch, mark, *bounds = reference or [0, _mark(())]
         with self.sessions.locked(self.sessions.name(*self.key(place, branch))):
             talk = self._talk(place, branch, values)
-            if talk is not None and (bounds[-1:] or [0]) == [len(talk.prints)]:
+            if talk is not None and talk.is_at(mark, bounds):
                 try:
                     self._add(talk, messages, [values.print_of(each) for each in messages], values)
-                    return [branch, *(bounds[:-1] or [0]), len(talk.prints)]
+                    return talk.reference([*(bounds[:-1] or [0]), len(talk.prints)])
                 except SessionConflictError:
                     pass
         before = self.get(place, reference, values) if reference else []
@@ -134,19 +146,34 @@ class Talks:
         Raises:
             CorruptionError: the session lacks some of the messages.
         """
-        branch, *bounds = reference
+        branch, mark, *bounds = reference
         name = self.sessions.name(*self.key(place, branch))
         session = self.sessions.find(name)
-        count = -1 if session is None else len(session)
-        if session is None or max(bounds, default=0) > count:
+        items = _items(session, bounds)
+        if items is None or _mark(map(_mark_of, items)) != mark:
+            # Another machine's side may have the name now.
+            sides = [_items(side, bounds) for side in self.sessions.sides(name)]
+            meant = [each for each in sides if each is not None and _mark(map(_mark_of, each)) == mark]
+            # Where there is one side alone, its messages were edited.
+            items = meant[0] if meant else None if sides else items
+        if items is None:
+            count = "is not there" if session is None else f"has {len(session)} messages"
             raise CorruptionError(
-                f"session {name!r} {'is not there' if count < 0 else f'has {count} messages'}, and a state of a graph "
-                f"has {max(bounds, default=0)} of it: history({name!r}) can bring them back"
+                f"session {name!r} {count}, and none of its sides has the {max(bounds, default=0)} that a state of a "
+                f"graph was put with: history({name!r}) can bring them back"
             )
-        parts = zip(bounds[::2], bounds[1::2], strict=True)
-        return [
-            values.message_of(item) for start, stop in parts for item in session.get_messages(start=start, stop=stop)
-        ]
+        return [values.message_of(item) for item in items]
+
+    def meant(self, name: str, wanted: Sequence[Reference]) -> str:
+        """Return the side of a session that has most of the lists that were stored."""
+
+        def fitting(session: Session) -> int:
+            found = ((_items(session, bounds), mark) for _, mark, *bounds in wanted)
+            return sum(items is not None and _mark(map(_mark_of, items)) == mark for items, mark in found)
+
+        found = self.sessions.find(name)
+        sides = [*([found] if found is not None else []), *self.sessions.sides(name)]
+        return max(sides, key=fitting).name
 
     # Storing
 
@@ -171,11 +198,11 @@ class Talks:
                     self._add(talk, messages[found:], prints[found:], values)
                     runs, found = [*(runs[:-1] or [0]), len(talk.prints)], len(prints)
                 if found == len(prints):
-                    return [branch, *runs]
+                    return talk.reference(runs)
                 shared = talk.common(prints)
                 if best is None or shared > best[0]:
                     best = shared, talk
-        return [self._branch(place, best, messages, prints, values), 0, len(prints)]
+        return self._branch(place, best, messages, prints, values).reference([0, len(prints)])
 
     def _talk(self, place: Place, branch: int, values: Values, *, look: bool = True) -> _Talk | None:
         """Return what is known of a session; None where there is none.
@@ -192,7 +219,9 @@ class Talks:
             talk = talk if talk is not None and talk.session is session else _Talk(session, branch)
         if not talk.revision or talk.revision != talk.session.revision:
             talk = _Talk(talk.session, branch, talk.session.revision)
-            talk.prints = [values.print_of(values.message_of(item)) for item in talk.session.iter_messages()]
+            for item in talk.session.iter_messages():
+                talk.marks.append(_mark_of(item))
+                talk.prints.append(values.print_of(values.message_of(item)))
         self._keep(talk)
         return talk
 
@@ -203,8 +232,8 @@ class Talks:
         messages: Sequence[BaseMessage],
         prints: list[bytes],
         values: Values,
-    ) -> int:
-        """Make a session for a list, of what it has in common with another one and the rest; return which branch it is.
+    ) -> _Talk:
+        """Make a session for a list, of what it has in common with another one and the rest.
 
         Args:
             best: the session that it has most in common with, and how much that is.
@@ -234,10 +263,10 @@ class Talks:
                 for item, _ in items:
                     add(session, item)
             stored = {at: print_ for at, print_ in parent.stored.items() if at < shared}
-            talk = _Talk(session, branch, session.revision, list(prints), stored)
+            talk = _Talk(session, branch, session.revision, list(prints), parent.marks[:shared], stored)
             self._look_back(talk, shared, items, values)
         self._keep(talk)
-        return branch
+        return talk
 
     def _add(self, talk: _Talk, messages: Sequence[BaseMessage], prints: Sequence[bytes], values: Values) -> None:
         """Add messages to a session and save it."""
@@ -255,6 +284,7 @@ class Talks:
         """Note what is stored: a hook may have changed it, and what is no JSON is not read as it was given."""
         found = talk.session.get_messages(start=start)
         for place, ((item, exact), stored) in enumerate(zip(items, found, strict=True), start):
+            talk.marks.append(_mark_of(stored))
             if stored != item or not exact:
                 print_ = values.print_of(values.message_of(stored))
                 if print_ != talk.prints[place]:
@@ -262,3 +292,23 @@ class Talks:
 
     def _keep(self, talk: _Talk) -> None:
         keep(self._known, talk.session.name, talk)
+
+
+def _items(session: Session | None, bounds: Sequence[int]) -> list[dict[str, Any]] | None:
+    """Return the messages in these parts of a session; None where it is shorter."""
+    if session is None or max(bounds, default=0) > len(session):
+        return None
+    parts = zip(bounds[::2], bounds[1::2], strict=True)
+    return [item for start, stop in parts for item in session.get_messages(start=start, stop=stop)]
+
+
+def _mark_of(item: dict[str, Any]) -> bytes:
+    """Return what tells a stored message from others: its id, which an edit leaves, or all of it."""
+    told = item.get("id")
+    if not isinstance(told, str):
+        return blake2b(json.dumps(item, sort_keys=True).encode(), digest_size=8).digest()
+    return f"{item.get('role')}\0{told}".encode("utf-8", "surrogatepass")
+
+
+def _mark(marks: Iterable[bytes]) -> str:
+    return blake2b(b"\n".join(marks), digest_size=6).hexdigest()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ... import Session, SessionConflictError, SessionExistsError, SessionInfo
+from ... import SessionConflictError, SessionExistsError, SessionInfo
 from ..sessions import FrameworkSessions
-from .log import REWRITTEN, Log, Reader, Record, without
+from .log import REWRITTEN, Reader, Record, without
 from .states import ATTEMPTS, Key, States, log_of
-from .talks import TALK
+from .talks import TALK, Reference
 
 
 class Threads(States):
@@ -25,50 +25,72 @@ class Threads(States):
             raise SessionExistsError(f"thread {target!r} has sessions already: copy to another one, or delete it first")
         with self._manager.transaction() as change:
             for sessions, info in found:
+                if info.diverged_from is not None:
+                    continue
                 parts = (target, *(sessions.key(info) or ())[1:])
-                child = change.create_session(sessions.name(*parts), branch_from=info.name)
+                child = change.create_session(sessions.name(*parts), branch_from=self._meant(source, info))
                 told = child.metadata.get(TALK)
                 child.update_metadata(
                     {**sessions.notes(*parts), **({TALK: {**told, "thread": target}} if told else {})}
                 )
 
+    def _meant(self, thread: str, info: SessionInfo) -> str:
+        """Return the side of a session that the states of its thread were put with."""
+        told = info.metadata.get(TALK)
+        log = self._logs.find(self._logs.name(*log_of(Key(thread, told["ns"])))) if told and info.sides else None
+        if told is None or log is None:
+            return info.name
+        wanted = [
+            each
+            for channel, each in references(log.iter_messages())
+            if (channel, each[0]) == (told["channel"], told["branch"])
+        ]
+        return self._talks.meant(info.name, wanted)
+
     def delete(self, thread: str) -> None:
-        """Delete all sessions of a thread, if there are any."""
+        """Delete all sessions of a thread, if there are any, on all their sides."""
         with self._manager.transaction() as change:
             for _, info in self._family(thread):
                 change.delete_session(info.name, missing_ok=True)
 
-    def thin_out(self, key: Key, choose: Callable[[Log, Reader], set[str]]) -> None:
+    def thin_out(self, key: Key, choose: Callable[[Reader], set[str]], *, sides: bool = False) -> None:
         """Take states out of a log, and delete the branches of messages that no state has any more.
 
         Args:
             choose: returns the states that stay.
+            sides: of the other sides of the log too.
         """
-        parts = log_of(key)
-        with self._logs.locked(self._logs.name(*parts)):
+        name = self._logs.name(*log_of(key))
+        with self._logs.locked(name):
             for attempt in range(ATTEMPTS):
-                session = self._logs.find(self._logs.name(*parts))
+                session = self._logs.find(name)
                 if session is None:
                     return
-                log = self._follow(key, session)
-                keep = choose(log, Reader(log, session))
-                if keep == log.states.keys():
-                    return
+                log = Reader(self._follow(session), session)
+                others = list(self._sides(key, log))
+                kept = {each: choose(each) if sides or each is log else {*each.log.states} for each in (log, *others)}
                 try:
-                    self._thin_out(key, session, without(log, session, keep))
+                    if any(keep != each.log.states.keys() for each, keep in kept.items()):
+                        self._thin_out(key, kept)
                     return
                 except SessionConflictError:
                     if attempt == ATTEMPTS - 1:
                         raise
 
-    def _thin_out(self, key: Key, session: Session, records: list[Record]) -> None:
-        used = set(references(records))
-        is_empty = not any("state" in record for record in records)
-        expected = session.revision
-        with self._logs.all_or_nothing(session), self._manager.transaction() as change:
-            session.messages = records
-            session.update_metadata({REWRITTEN: session.metadata.get(REWRITTEN, 0) + 1})
-            change.save_session(session, expected=expected)
+    def _thin_out(self, key: Key, kept: dict[Reader, set[str]]) -> None:
+        records = {reader: without(reader, keep) for reader, keep in kept.items()}
+        used = {(channel, each[0]) for side in records.values() for channel, each in references(side)}
+        is_empty = not any(kept.values())
+        logs = {
+            reader.session: (made, reader.session.revision)
+            for reader, made in records.items()
+            if kept[reader] != reader.log.states.keys()
+        }
+        with self._logs.all_or_nothing(*logs), self._manager.transaction() as change:
+            for session, (made, expected) in logs.items():
+                session.messages = made
+                session.update_metadata({REWRITTEN: session.metadata.get(REWRITTEN, 0) + 1})
+                change.save_session(session, expected=expected)
             for sessions, info in self._family(key.thread):
                 told = info.metadata.get(TALK) if sessions is self._talks.sessions else None
                 if not told or told["ns"] != key.ns or (told["channel"], told["branch"]) in used:
@@ -77,18 +99,23 @@ class Threads(States):
                     change.delete_session(info.name, missing_ok=True)
 
     def _family(self, thread: str) -> list[tuple[FrameworkSessions, SessionInfo]]:
-        """Return the sessions of a thread."""
-        return [(each, info) for each in (self._talks.sessions, self._logs) for info in each.infos(thread)]
+        """Return the sessions of a thread, and all their sides."""
+        found = {info.name: (each, info) for each in (self._talks.sessions, self._logs) for info in each.infos(thread)}
+        for each, info in list(found.values()):
+            for side in info.sides:
+                # The name of a side may be as a name of another thread.
+                if side not in found and (other := self._manager.get_session_info(side)) is not None:
+                    found[side] = each, other
+        return list(found.values())
 
 
-def references(records: Iterable[Record]) -> Iterator[tuple[str, int]]:
-    """Yield the channel and the branch of every list of messages that records have."""
+def references(records: Iterable[Record]) -> Iterator[tuple[str, Reference]]:
+    """Yield the channel of every list of messages that records have, and what stands for the list."""
     for record in records:
         told = [*record.get("values", {}).items(), *((channel, value) for channel, _, value in record.get("kept", ()))]
         for channel, value in told:
             if type(value) is dict and "$snapshot" in value:
                 value = value["$snapshot"]
             if type(value) is dict and "$of" in value:
-                yield channel, value["$of"][0]
-        for channel, reference in record.get("shown", {}).items():
-            yield channel, reference[0]
+                yield channel, value["$of"]
+        yield from record.get("shown", {}).items()
