@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         PurgedPlace,
         PurgeReport,
         RepairReport,
+        RetireReport,
     )
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
@@ -92,7 +93,7 @@ _HOMES = {
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
     **dict.fromkeys(("GcAmount", "GcReport"), "repo.maintenance.gc_report"),
     **dict.fromkeys(("DiscardReport", "ForgetReport", "Forgotten", "Lost", "Mended"), "repo.maintenance.report"),
-    **dict.fromkeys(("PurgeReport", "PurgedPlace", "RepairReport"), "repo.maintenance.report"),
+    **dict.fromkeys(("PurgeReport", "PurgedPlace", "RepairReport", "RetireReport"), "repo.maintenance.report"),
     "ReplicaInfo": "repo.maintenance.replicas",
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
@@ -156,6 +157,7 @@ __all__ = [
     "Redact",
     "RepairReport",
     "ReplicaInfo",
+    "RetireReport",
     "SearchHit",
     "SearchPlace",
     "SearchProgress",

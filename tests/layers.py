@@ -92,7 +92,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.maintenance.stats": (
         *("errors", FORMAT, "session.", "storage", "repo.content.", "repo.lookup.", "repo.repository"),
     ),
-    "repo.maintenance.report": ("errors", "repo.maintenance.findings"),
+    "repo.maintenance.report": ("errors", "repo.maintenance.findings", "repo.maintenance.replicas"),
     "repo.maintenance.sources": (
         *("errors", FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.repository"),
     ),

@@ -69,7 +69,7 @@ def test_all_is_sorted_and_complete() -> None:
             "PurgedPlace",
             "PurgeReport",
         ),
-        *("RepairReport", "ReplicaInfo"),
+        *("RepairReport", "ReplicaInfo", "RetireReport"),
         *("History", "HistoryEntry", "HistoryError", "HistoryExpiredError"),
         *(
             "Preview",

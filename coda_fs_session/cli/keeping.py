@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _COMMANDS = (
     ("repair(from_store=...)", "`coda-session repair --from STORE`"),
     ("repair()", "`coda-session repair`"),
+    ("call retire(force=True)", "add `--force`"),
+    ("replicas()", "`coda-session replicas`"),
     ("load_session(partial=True)", "`coda-session show --partial`"),
 )
 
@@ -26,7 +28,7 @@ def as_command(text: str) -> str:
 
 
 @contextmanager
-def named_file() -> Iterator[None]:
+def usage() -> Iterator[None]:
     """Let it be an error of usage where what was named cannot be meant.
 
     Raises:

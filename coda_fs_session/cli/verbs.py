@@ -50,6 +50,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "watch": VerbLine(KEEPING, "Tell what happens to sessions from now on."),
         "stats": VerbLine(KEEPING, "Show how much there is.", ""),
         "replicas": VerbLine(KEEPING, "Show which machines have written into the store.", ""),
+        "retire": VerbLine(KEEPING, "Let nobody wait for a machine that is gone.", ""),
         "doctor": VerbLine(KEEPING, "Say where everything is, and what is wrong.", ""),
         "check": VerbLine(KEEPING, "Find what is wrong with the store, and say what to do.", ""),
         "repair": VerbLine(KEEPING, "Bring back what is intact of damaged files.", ""),

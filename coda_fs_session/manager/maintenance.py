@@ -21,7 +21,8 @@ from ..repo.maintenance.gc_report import GcReport
 from ..repo.maintenance.purge import purge
 from ..repo.maintenance.repair import repair
 from ..repo.maintenance.replicas import ReplicaInfo, replicas
-from ..repo.maintenance.report import DiscardReport, ForgetReport, PurgeReport, RepairReport
+from ..repo.maintenance.report import DiscardReport, ForgetReport, PurgeReport, RepairReport, RetireReport
+from ..repo.maintenance.retiring import retire
 from ..repo.maintenance.texts import ByText
 from ..repo.storage import RepoStorage
 from ..repo.sync.exchange import refuse_overlap
@@ -64,7 +65,7 @@ class Maintenance(Uncopied):
 
     @operation
     def replicas(self) -> list[ReplicaInfo]:
-        """Return which replicas have refs in the store, by their ids: one is a store folder on a machine for a user.
+        """Return which replicas have written into the store, by their ids: each a store folder on a machine for a user.
 
         Copies of the store on machines that have written nothing do not show. As a list does, it reads only refs that
         changed since the last one.
@@ -260,6 +261,31 @@ class Maintenance(Uncopied):
         )
         with closing(gone.backend), nullcontext() if dry_run else gone.machine.keeping_house("forget"):
             return forget(gone, here, dry_run=dry_run)
+
+    @operation
+    def retire(self, replica: str, *, force: bool = False, dry_run: bool = True) -> RetireReport:
+        """Let nobody wait for a replica any more that is gone for good: a machine that was sold, a folder that is lost.
+
+        Its refs and objects stay, and count as those of any other. It is only asked no longer whether it needs what is
+        to be deleted. All replicas learn of it by a file in the store, and nobody takes it back. Should it write here
+        after all, it goes on under a new id.
+
+        Args:
+            replica: its id, as `replicas` tells it.
+            force: also one that has written within 30 days, or of which nothing tells when it last wrote.
+            dry_run: only tell of it.
+
+        Raises:
+            ValueError: no such replica has written here, it is this one, or it may be active.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's, or a backend that keeps no replica files.
+            StoreError: the store cannot be read or written, or another process of this machine keeps house in it.
+        """
+        if not dry_run:
+            self._manager._refuse_if_read_only("retire a replica")
+        repo = self._repo("retire a replica").repo
+        with nullcontext() if dry_run else repo.machine.keeping_house("retire"):
+            return retire(repo, replica, force=force, dry_run=dry_run)
 
     def _open(self, path: str | os.PathLike[str], own: str) -> RepoStorage:
         folder = local_path(path)

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from .proxy import Proxy, proxy_of
 from .servers import Server, moto
 
 _numbers = count(1)
@@ -24,3 +25,10 @@ def server() -> Iterator[Server]:
 def url(server: Server) -> str:
     """A place in a bucket that no other test has."""
     return f"{server.make_bucket(f'bucket-{next(_numbers)}')}/chats"
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """The server behind a proxy that spoils requests."""
+    with proxy_of(server) as running:
+        yield running

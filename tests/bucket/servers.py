@@ -35,11 +35,11 @@ class Server:
         self.request("PUT", f"/{name}")
         return f"s3://{name}"
 
-    def request(self, verb: str, path: str) -> int:
+    def request(self, verb: str, path: str, body: bytes = b"") -> int:
         """Make a request of one's own, and return the status."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
         try:
-            connection.request(verb, path)
+            connection.request(verb, path, body)
             return connection.getresponse().status
         finally:
             connection.close()

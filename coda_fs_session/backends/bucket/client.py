@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +10,16 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ...errors import ConfigError, StoreError, UnsupportedError
+from ...errors import ConfigError, CorruptionError, StoreError, UnsupportedError
 
 SCHEMES = ("s3", "gs", "az")
 _OURS = {"retries": 5, "retry_seconds": 30.0, "request_seconds": 10.0, "allow_http": False}
 """Options that are no settings of the storage, with their defaults."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PAGE = 1000
+_READS = 3
+_HASH = "sha256"
+"""Attribute of each value that we put: nobody else would notice a bit that is another one."""
 _MOST_SAID = 300
 _SHORTEST_SECRET = 8
 
@@ -91,20 +95,27 @@ class Client:
         self._process = os.getpid()
 
     def get(self, key: str) -> Value:
-        """Return a value.
+        """Return a value; one that came damaged is asked for again.
 
         Raises:
             KeyError: there is none.
+            CorruptionError: it was put with another hash.
             StoreError: it cannot be read.
         """
-        try:
-            found = self._here().get(key)
-            data = bytes(found.bytes())
-        except Exception as error:
-            if self._is_missing(error):
-                raise KeyError(key) from None
-            raise self._translated(error, "read", key) from error
-        return Value(data, _tag(found.meta), found.meta["last_modified"].timestamp())
+        for _ in range(_READS):
+            try:
+                found = self._here().get(key)
+                data = bytes(found.bytes())
+            except Exception as error:
+                if self._is_missing(error):
+                    raise KeyError(key) from None
+                raise self._translated(error, "read", key) from error
+            wanted = found.attributes.get(_HASH)
+            # What a tool has copied into the bucket may have none.
+            if wanted is None or wanted == _hash(data):
+                return Value(data, _tag(found.meta), found.meta["last_modified"].timestamp())
+        where = self.locate(key)
+        raise CorruptionError(f"{where} is damaged", where, expected=f"sha256 {wanted}", actual=_hash(data))
 
     def put(self, key: str, data: bytes) -> str:
         """Let a key have a value, whatever it had; return its tag. Durable on return."""
@@ -128,7 +139,8 @@ class Client:
 
     def _put(self, key: str, data: bytes, mode: Any) -> str:
         try:
-            return _tag(self._here().put(key, data, mode=mode, use_multipart=False))
+            hashed = {_HASH: _hash(data)}
+            return _tag(self._here().put(key, data, mode=mode, use_multipart=False, attributes=hashed))
         except Exception as error:
             if mode == "overwrite" or not self._is_refusal(error):
                 raise self._translated(error, "write", key) from error
@@ -191,7 +203,9 @@ class Client:
         if isinstance(error, (StoreError, ChangedError)):
             return error
         where, said, raw = self.locate(key), self._said(error), str(error)
-        if isinstance(error, (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError)):
+        if isinstance(error, (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError)) or (
+            _FORBIDDEN.search(raw)
+        ):
             return StoreError(f"cannot {verb} {where}: no right to. Look at the credentials and their rights: {said}")
         if _NO_BUCKET.search(raw):
             return StoreError(f"cannot {verb} {where}: there is no such bucket. Make it, or name another: {said}")
@@ -218,6 +232,7 @@ class Client:
 
 
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|The specified bucket does not exist", re.I)
+_FORBIDDEN = re.compile("403 Forbidden|401 Unauthorized|AccessDenied", re.I)
 _THROTTLED = re.compile("SlowDown|429 Too Many|503 Service|TooManyRequests|ServerBusy", re.I)
 
 
@@ -255,6 +270,10 @@ def _is_plain(endpoint: str, *, allowed: bool) -> bool:
     if not allowed and parts.hostname not in _LOOPBACK:
         raise ConfigError(f"endpoint {endpoint!r} is not encrypted: use https://, or set allow_http")
     return True
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _tag(meta: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..keeping import as_command, named_file, places
+from ..keeping import as_command, places, usage
 from ..run import Run
 from ..safe import safe_line
 from ..verb import verb
@@ -21,7 +21,7 @@ def command(run: Run, path: str, yes: bool) -> None:
     state folder until gc has counted a grace.
     """
     manager = run.writing() if yes else run.reading()
-    with named_file():
+    with usage():
         report = manager.maintenance.discard(path, dry_run=not yes)
     for finding in report.findings:
         run.out.write(f"{'discarded' if yes else 'would discard'}  {safe_line(f'{finding.path}: {finding.what}')}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..keeping import named_file
+from ..keeping import usage
 from ..run import Run
 from ..safe import safe_line
 from ..times import size
@@ -22,7 +22,7 @@ def command(run: Run, path: str, yes: bool) -> None:
     back. It also forgets what is kept aside of another store that stood at the place.
     """
     manager = run.writing(create=True) if yes else run.reading(new=True)
-    with named_file():
+    with usage():
         report = manager.maintenance.forget(path, dry_run=not yes)
     for each in report.sessions:
         if each.problem:

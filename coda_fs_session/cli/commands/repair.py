@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..exits import DAMAGED
-from ..keeping import as_command, code_of_findings, named_file, places
+from ..keeping import as_command, code_of_findings, places, usage
 from ..run import Run
 from ..safe import safe_line
 from ..verb import verb
@@ -24,7 +24,7 @@ def command(context: click.Context, source: str | None, without_lost: bool, yes:
     """
     run: Run = context.obj
     manager = run.writing() if yes else run.reading()
-    with named_file():
+    with usage():
         report = manager.maintenance.repair(dry_run=not yes, from_store=source, without_lost=without_lost)
     for mended in report.mended:
         run.out.write(f"{'mended' if yes else 'would mend'}  {safe_line(mended.path)}: {safe_line(mended.what)}\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .findings import Finding
+from .replicas import ReplicaInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +165,19 @@ class DiscardReport:
     findings: tuple[Finding, ...]
     lost: Lost | None
     kept: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetireReport:
+    """Which replica nobody waits for any more, or would.
+
+    Attributes:
+        replica: what the store holds of it, as it was before; its refs stay.
+        last_session: the name of the session that it changed last; None where none of its refs can be read.
+        dry_run: it is still waited for.
+    """
+
+    replica: ReplicaInfo
+    last_session: str | None
     dry_run: bool
