@@ -138,8 +138,15 @@ class BucketBackend(Backend):
         for stored in self.stored_objects():
             yield stored.id, stored.bytes
 
+    def object_ids(self, group: str) -> Iterator[str]:
+        for stored in self._stored(f"objects/{group}"):
+            yield stored.id
+
     def stored_objects(self) -> Iterator[StoredObject]:
-        for found in self.client.keys_below("objects"):
+        return self._stored("objects")
+
+    def _stored(self, folder: str) -> Iterator[StoredObject]:
+        for found in self.client.keys_below(folder):
             name = found.key.rpartition("/")[2]
             identity = object_of(name)
             if identity is not None and not is_hidden(name):
