@@ -48,8 +48,8 @@ class CodaSessionStore(SessionStore):
 
     def __init__(self, manager: SessionManager, *, prefix: str = "claude-agent-sdk/") -> None:
         self._sessions = FrameworkSessions(manager, "claude-agent-sdk", prefix)
-        # Of a session: how many messages were looked at, the last one's uuid, and all of theirs.
-        self._known: dict[str, tuple[int, object, set[str]]] = {}
+        # Of a session: how many messages there are up to the last one with a uuid, that uuid, and all of them.
+        self._known: dict[str, tuple[int, str, set[str]]] = {}
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         if not entries:
@@ -151,14 +151,15 @@ class CodaSessionStore(SessionStore):
 
     def _uuids(self, session: Session) -> set[str]:
         """Return the uuids of all entries; only what others have added since the last time is read."""
-        count, last, known = self._known.get(session.name, (0, None, set()))
+        count, last, known = self._known.get(session.name, (0, "", set()))
         if count > len(session) or (count and session[count - 1].get("uuid") != last):
             count, known = 0, set()
-        for message in session.iter_messages(count):
-            name = last = message.get("uuid")
+        for place, message in enumerate(session.iter_messages(count), count + 1):
+            name = message.get("uuid")
             if isinstance(name, str):
+                count, last = place, name
                 known.add(name)
-        self._known[session.name] = len(session), last, known
+        self._known[session.name] = count, last, known
         return known
 
 

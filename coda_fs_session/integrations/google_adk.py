@@ -22,10 +22,11 @@ except ModuleNotFoundError as error:
 
 from .. import Session, SessionConflictError, SessionExistsError, SessionInfo, SessionManager
 from .escapes import add, escaped, restored
+from .names import name_of
 from .sessions import FrameworkSessions
 
-STATE = "coda_fs_session.adk_state"
-"""Metadata key with the state of a session, of a user or of an app."""
+STATE = "coda_fs_session.adk_state/"
+"""Metadata keys begin so that have a name and its value in the state of a session, of a user or of an app."""
 CHANGED = "coda_fs_session.adk_time"
 """Metadata key with the time of the last event."""
 _ATTEMPTS = 100
@@ -51,14 +52,13 @@ class CodaSessionService(BaseSessionService):
     ) -> AdkSession:
         key = app_name, user_id, (session_id or "").strip() or str(uuid4())
         deltas = extract_json_safe_state_delta(state or {})
-        moment = time.time()
 
         def create() -> AdkSession:
             ours = self._sessions
-            with ours.locked(ours.name(*key), *(ours.name(*parts) for parts in _shared(key[0], key[1]))):
+            with ours.locked(ours.name(*key), *(ours.name(*parts) for parts in _shared(*key[:2]).values())):
                 if ours.name(*key) in ours.manager:
                     raise AlreadyExistsError(f"session {key[2]!r} exists already")
-                session = ours.new(*key, metadata={STATE: escaped(deltas["session"]), CHANGED: moment})
+                session = ours.new(*key, metadata={**_written(deltas["session"]), CHANGED: time.time()})
                 try:
                     self._store(session, key, deltas)
                 except SessionExistsError:
@@ -87,12 +87,11 @@ class CodaSessionService(BaseSessionService):
         return ListSessionsResponse(sessions=await self._sessions.call(read))
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
-        ours = self._sessions
-        name = ours.name(app_name, user_id, session_id.strip())
-        await ours.call(ours.manager.delete_session, name, missing_ok=True)
+        name = self._sessions.name(app_name, user_id, session_id.strip())
+        await self._sessions.call(self._sessions.manager.delete_session, name, missing_ok=True)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
-        return await self._sessions.call(self._state, _shared(app_name, user_id)[0])
+        return await self._sessions.call(self._state, _shared(app_name, user_id)["user"])
 
     async def append_event(self, session: AdkSession, event: Event) -> Event:
         if event.partial:
@@ -111,15 +110,14 @@ class CodaSessionService(BaseSessionService):
                     f"session {key[2]!r} has another event since it was read: get it again, and append to that"
                 )
             add(stored, item)
-            state = _told(stored.metadata) | deltas["session"]
-            stored.update_metadata({STATE: escaped(state), CHANGED: event.timestamp})
+            stored.update_metadata({**_written(deltas["session"]), CHANGED: event.timestamp})
 
         def append() -> str:
             ours = self._sessions
             if not deltas["app"] and not deltas["user"]:
                 ours.change(*key, step=step, create=False)
             else:
-                with ours.locked(ours.name(*key), *(ours.name(*parts) for parts in _shared(key[0], key[1]))):
+                with ours.locked(ours.name(*key), *(ours.name(*parts) for parts in _shared(*key[:2]).values())):
                     stored = ours.find(ours.name(*key))
                     if stored is not None:
                         with ours.all_or_nothing(stored):
@@ -142,15 +140,14 @@ class CodaSessionService(BaseSessionService):
     def _store(self, session: Session, key: tuple[str, str, str], deltas: dict[str, dict[str, Any]]) -> None:
         """Store a session together with what changes in the states that it shares with others."""
         ours = self._sessions
-        told = zip(_shared(key[0], key[1]), (deltas["user"], deltas["app"]), strict=True)
-        shared = [(parts, delta) for parts, delta in told if delta]
+        shared = [(parts, deltas[of]) for of, parts in _shared(*key[:2]).items() if deltas[of]]
         for attempt in range(_ATTEMPTS):
             states = [(ours.find(ours.name(*parts)) or ours.new(*parts, hidden=True), delta) for parts, delta in shared]
             try:
                 with ours.all_or_nothing(*(state for state, _ in states)), ours.manager.transaction() as change:
                     change.save_session(session, on_conflict="raise")
                     for state, delta in states:
-                        state.update_metadata({STATE: escaped(_told(state.metadata) | delta)})
+                        state.update_metadata(_written(delta))
                         change.save_session(state, on_conflict="raise")
                 return
             except (SessionConflictError, SessionExistsError):
@@ -168,7 +165,7 @@ class CodaSessionService(BaseSessionService):
         self, session: Session | SessionInfo, key: tuple[str, str, str], config: GetSessionConfig | None
     ) -> AdkSession:
         """Return a session as ADK has it; without events where there is no `config`."""
-        user, app = map(self._state, _shared(key[0], key[1]))
+        user, app = map(self._state, _shared(*key[:2]).values())
         state = _told(session.metadata)
         state |= {State.APP_PREFIX + name: value for name, value in app.items()}
         state |= {State.USER_PREFIX + name: value for name, value in user.items()}
@@ -187,11 +184,16 @@ class CodaSessionService(BaseSessionService):
         return made
 
 
-def _shared(app: str, user: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _shared(app: str, user: str) -> dict[str, tuple[str, ...]]:
     """Return the keys of the states of a user and of an app. No session has an empty id."""
-    return (app, user, "", "state"), (app, "", "", "", "state")
+    return {"user": (app, user, "", "state"), "app": (app, "", "", "", "state")}
+
+
+def _written(delta: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata for names in a state. Each has a key of its own: so what several machines set is merged."""
+    return {name_of(STATE, name): escaped({name: value}) for name, value in delta.items()}
 
 
 def _told(metadata: dict[str, Any]) -> dict[str, Any]:
-    told = metadata.get(STATE)
-    return dict(restored(dict(told))) if isinstance(told, dict) else {}
+    told = [each for key, each in metadata.items() if key.startswith(STATE) and isinstance(each, dict)]
+    return {name: value for each in told for name, value in restored(dict(each)).items()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from .extras import not_installed
@@ -19,7 +21,7 @@ try:
 except ModuleNotFoundError as error:
     raise not_installed(error, "pydantic-ai-slim", "pydantic_ai", "pydantic", extra="pydantic-ai") from error
 
-from .. import Session, SessionManager
+from .. import CorruptionError, Session, SessionInfo, SessionManager
 from .escapes import add, escaped, restored
 from .sessions import FrameworkSessions
 
@@ -60,7 +62,7 @@ class CodaConversationStore(ConversationStore):
         def read() -> list[ConversationRecord]:
             where: dict[str | tuple[str, ...], Any] = {} if scope is None else {(RECORD, "scope"): scope}
             infos = self._sessions.infos(where=where)
-            records = [record for info in infos if (record := _record(info.metadata)) is not None]
+            records = [record for info in infos if (record := self._record(info)) is not None]
             records.sort(key=lambda record: record.updated_at, reverse=True)
             return records[:limit]
 
@@ -89,7 +91,7 @@ class CodaConversationStore(ConversationStore):
             names = [info.name for info in ours.infos(conversation_id)]
             with ours.locked(name, *names):
                 session = ours.find(name)
-                stored = None if session is None else _record(session.metadata)
+                stored = None if session is None else self._record(session)
                 if session is None or stored is None or stored.revision != expected_revision:
                     raise ConversationConflict(conversation_id)
                 with ours.manager.transaction() as change:
@@ -112,15 +114,27 @@ class CodaConversationStore(ConversationStore):
 
     def _stored_record(self, conversation_id: str) -> ConversationRecord | None:
         session = self._sessions.find(self._sessions.name(conversation_id))
-        record = None if session is None else _record(session.metadata)
+        record = None if session is None else self._record(session)
         if session is not None and record is not None and record.head_id is not None:
             self._seen[record.head_id] = session.name, len(session) - 1
         return record
 
+    def _record(self, session: Session | SessionInfo) -> ConversationRecord | None:
+        """Return the record of a conversation, whose id the name of its session tells."""
+        told, key = session.metadata.get(RECORD), self._sessions.key(session)
+        if not isinstance(told, dict) or not key:
+            return None
+        # The side of another machine, or one that somebody has renamed, is a conversation of its own.
+        return replace(_RECORDS.validate_python(restored(dict(told))), conversation_id=key[0])
+
     def _history(self, head: str, limit: int | None) -> list[ConversationEntry]:
         session, place = self._place(head)
         start = 0 if limit is None else max(place + 1 - limit, 0)
-        rows = [restored(message) for message in session.get_messages(start=start, stop=place + 1)]
+        rows = session.get_messages(start=start, stop=place + 1)
+        if any(_parent(row) != _id(before) for before, row in pairwise(rows)):
+            # A merge has put in what others said, which is not what this entry goes on from.
+            rows = _line_to(head, session, place + 1)[-(limit or 0) :]
+        rows = list(map(restored, rows))
         entries = [row.pop(ENTRY) for row in rows]
         messages = _MESSAGES.validate_python(rows)
         return [
@@ -172,7 +186,7 @@ class CodaConversationStore(ConversationStore):
             return
 
         def step(session: Session) -> str | None:
-            stored = _record(session.metadata)
+            stored = self._record(session)
             if (stored.revision if stored is not None else None) != expected:
                 raise ConversationConflict(key)
             if source is not None and (count > len(source) or _id(source[count - 1]) != base):
@@ -192,7 +206,7 @@ class CodaConversationStore(ConversationStore):
             return left
 
         session = ours.find(ours.name(key))
-        stored = None if session is None else _record(session.metadata)
+        stored = None if session is None else self._record(session)
         if (stored.revision if stored is not None else None) != expected:
             raise ConversationConflict(key)
         if session is not None and len(session) and (source is not session or count < len(session)):
@@ -219,14 +233,34 @@ class CodaConversationStore(ConversationStore):
             ours.branch(session, *key, hidden=True, metadata={RECORD: None, TIP: tip})
 
 
-def _record(metadata: dict[str, Any]) -> ConversationRecord | None:
-    told = metadata.get(RECORD)
-    return _RECORDS.validate_python(restored(dict(told))) if isinstance(told, dict) else None
-
-
 def _id(message: dict[str, Any]) -> object:
     entry = message.get(ENTRY)
     return entry.get("id") if isinstance(entry, dict) else None
+
+
+def _parent(message: dict[str, Any]) -> object:
+    entry = message.get(ENTRY)
+    return entry.get("parent") if isinstance(entry, dict) else None
+
+
+def _line_to(head: str, session: Session, stop: int) -> list[dict[str, Any]]:
+    """Return the messages that an entry goes on from, and its own, in order.
+
+    Raises:
+        CorruptionError: one is not there.
+    """
+    wanted: object = head
+    found = []
+    for row in reversed(session.get_messages(start=0, stop=stop)):
+        if _id(row) == wanted:
+            found.append(row)
+            wanted = _parent(row)
+    if wanted is not None:
+        raise CorruptionError(
+            f"session {session.name!r} lacks the entry {wanted!r}, which a later one goes on from: "
+            f"history({session.name!r}) can bring it back"
+        )
+    return found[::-1]
 
 
 def _tip(session: Session) -> Any:

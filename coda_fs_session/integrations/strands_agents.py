@@ -99,7 +99,7 @@ class CodaSessionRepository(SessionRepository):
         session, place = self._agent(session_id, agent_id), _place(message_id)
         if session is None or place >= len(session):
             return None
-        return SessionMessage.from_dict(restored(session[place]))
+        return _message(session[place], place)
 
     def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
         place = _place(session_message.message_id)
@@ -125,7 +125,7 @@ class CodaSessionRepository(SessionRepository):
         if session is None:
             raise _missing(f"agent {agent_id!r} of session {session_id!r}")
         found = session.get_messages(start=offset, stop=None if limit is None else offset + limit)
-        return [SessionMessage.from_dict(restored(message)) for message in found]
+        return [_message(item, place) for place, item in enumerate(found, offset)]
 
     def create_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
         key = session_id, multi_agent.id, "multi-agent"
@@ -162,6 +162,11 @@ def _place(message_id: object) -> int:
     if not isinstance(message_id, int) or message_id < 0:
         raise ValueError(f"the id of a message must be a whole number, 0 or more, not {message_id!r}")
     return message_id
+
+
+def _message(item: dict[str, Any], place: int) -> SessionMessage:
+    # A merge may have moved it from the place that it was given.
+    return SessionMessage.from_dict({**restored(item), "message_id": place})
 
 
 def _missing(what: str) -> SessionException:

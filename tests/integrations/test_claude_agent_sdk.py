@@ -99,6 +99,53 @@ def test_an_entry_is_added_once(manager: SessionManager) -> None:
     run(main())
 
 
+def test_an_entry_that_was_taken_away_is_added_again(manager: SessionManager) -> None:
+    """What a store remembers of a transcript counts only as long as the transcript still has it."""
+
+    async def main() -> None:
+        one, two = CodaSessionStore(manager), CodaSessionStore(manager)
+        first, other = said("first"), said("other")
+        mode: Any = {"type": "mode", "value": "plan"}
+        await one.append(key_of("s"), [mode])
+        await one.append(key_of("s"), [first, mode])
+        await one.append(key_of("s"), [first])
+        manager.history("claude-agent-sdk/-home-ann/s").undo()
+        await two.append(key_of("s"), [other, mode])
+        await one.append(key_of("s"), [first, other])
+        assert await one.load(key_of("s")) == [mode, other, mode, first]
+
+    run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+def test_an_entry_is_added_once_also_after_a_merge(tmp_path: Path) -> None:
+    """An entry that machines have appended to a transcript while apart is there once when that is one again."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        stores = CodaSessionStore(one), CodaSessionStore(two)
+
+        async def main() -> None:
+            await stores[0].append(key_of("s"), [said("first")])
+            one.sync(tmp_path / "1")
+            entries = [said("here"), said("there")]
+            for store, entry in zip(stores, entries, strict=True):
+                await store.append(key_of("s"), [entry])
+            one.sync(tmp_path / "1")
+            listed = await stores[0].list_sessions("-home-ann")
+            loaded = [await stores[0].load(key_of(each["session_id"])) for each in listed]
+            assert sorted(str(each[-1]) for each in loaded if each) == sorted(map(str, entries))
+            info = one.get_session_info("claude-agent-sdk/-home-ann/s")
+            assert info is not None
+            one.branches.merge(info.sides[0], info.name)
+            for store in stores:
+                await store.append(key_of("s"), entries)
+                one.sync(tmp_path / "1")
+            for store in stores:
+                found: list[Any] = await store.load(key_of("s")) or []
+                assert sorted(each["message"]["content"] for each in found) == ["first", "here", "there"]
+
+        run(main())
+
+
 def test_odd_keys(manager: SessionManager) -> None:
     """Keys that are long, or differ only in how their parts are put together, are different transcripts."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from storekit import Opener
+from storekit import Opener, open_store
 
 from coda_fs_session import SessionManager
 
@@ -157,3 +158,42 @@ def test_who_read_an_older_state_is_refused(manager: SessionManager) -> None:
             await service.append_event(again, said("gone"))
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+def test_states_that_two_machines_have_set(tmp_path: Path) -> None:
+    """States of users and apps have what either machine has set; of one name, what was set last."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        services = CodaSessionService(one), CodaSessionService(two)
+
+        async def main() -> None:
+            await services[0].create_session(**OURS, session_id="1", state={"user:a": 0, "app:a": 0, "a": 0})
+            one.sync(tmp_path / "1")
+            for number, service in enumerate(services):
+                names = {f"user:{number}": number, "user:a": number, f"app:{number}": number, f"{number}": number}
+                session = await service.get_session(**OURS, session_id="1")
+                assert session is not None
+                await service.append_event(
+                    session, said(f"{number}", **names, **{"user:" + "é/" * 200: 2**70 + number})
+                )
+                # A state that both begin.
+                await service.create_session(app_name="b", user_id="b", state={f"app:{number}": number})
+            one.sync(tmp_path / "1")
+            for service in services:
+                told = await service.get_user_state(**OURS)
+                assert told == {"a": 1, "0": 0, "1": 1, "é/" * 200: 2**70 + 1}
+                listed = (await service.list_sessions(app_name="app")).sessions
+                assert [each.state["app:0"] for each in listed] == [0, 0]
+                assert sorted("0" in each.state for each in listed) == [False, True]
+                for each in (await service.list_sessions(app_name="b")).sessions:
+                    assert each.state == {"app:0": 0, "app:1": 1}
+            info = one.get_session_info("google-adk/app/ann/1")
+            assert info is not None
+            one.branches.merge(info.sides[0], info.name)
+            merged = await services[0].get_session(**OURS, session_id="1")
+            assert merged is not None
+            assert {name: merged.state[name] for name in ("a", "0", "1")} == {"a": 0, "0": 0, "1": 1}
+            assert len(merged.events) == 2
+            await services[0].append_event(merged, said("on"))
+
+        run(main())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import Opener
+from storekit import Opener, open_store
 
 from coda_fs_session import SessionError, SessionManager
 from coda_fs_session.session.shapes import parts, role
@@ -138,6 +139,43 @@ def test_active_and_archived(make: Opener) -> None:
 
     with make() as manager:
         run(main(CodaMemoryStore(manager)))
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+def test_what_two_machines_have_archived(tmp_path: Path) -> None:
+    """Archiving is no side of its own; where both archive and go on, each message is there once after a merge."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        stores = CodaMemoryStore(one), CodaMemoryStore(two)
+
+        async def main() -> None:
+            await stores[0].add_messages("a", [say(f"{number}") for number in range(6)])
+            one.sync(tmp_path / "1")
+            await stores[0].archive_oldest_messages("a", 2)
+            await stores[1].add_message("a", say("there"))
+            one.sync(tmp_path / "1")
+            for store in stores:
+                assert await store.get_keys() == ["a"]
+                assert texts(await store.get_messages("a")) == ["2", "3", "4", "5", "there"]
+                assert texts(await store.get_messages("a", ARCHIVED)) == ["0", "1"]
+            for number, store in enumerate(stores):
+                await store.add_message("a", say(f"of {number}"))
+                await store.archive_oldest_messages("a", 1 + number)
+            one.sync(tmp_path / "1")
+            for store in stores:
+                found = {key: texts(await store.get_messages(key)) for key in await store.get_keys()}
+                assert sorted(found.values()) == [["3", "4", "5", "there", "of 0"], ["4", "5", "there", "of 1"]]
+            info = one.get_session_info("llama-index/a")
+            assert info is not None
+            one.branches.merge(info.sides[0], info.name)
+            one.sync(tmp_path / "1")
+            for store in stores:
+                archived = texts(await store.get_messages("a", ARCHIVED))
+                assert archived in (["0", "1", "2"], ["0", "1", "2", "3"])
+                every = [*archived, *texts(await store.get_messages("a"))]
+                assert every == texts(await store.get_messages("a", None))
+                assert sorted(every) == sorted([*map(str, range(6)), "there", "of 0", "of 1"])
+
+        run(main())
 
 
 def test_a_memory(make: Opener) -> None:

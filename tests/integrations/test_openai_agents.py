@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from storekit import Opener
+from storekit import Opener, open_store
 
 from coda_fs_session import SessionManager
 
@@ -18,6 +20,7 @@ from agents.extensions.memory.advanced_sqlite_session import AdvancedSQLiteSessi
 from agents.memory import OpenAIResponsesCompactionSession
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tool import function_tool
+from agents.usage import Usage
 
 from coda_fs_session.integrations.openai_agents import CodaSession
 
@@ -222,6 +225,52 @@ def test_a_run_with_tools_and_its_usage(manager: SessionManager) -> None:
         assert await again.get_session_usage("nowhere") is None
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+@pytest.mark.parametrize("number", range(3))
+def test_usage_and_branches_of_two_machines(tmp_path: Path, number: int) -> None:
+    """Which machine's side has a name is decided for each session alone: usage is found, and no branch is lost."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+
+        async def say(manager: SessionManager, text: str, tokens: int, branch: str | None = None) -> None:
+            session = CodaSession("a", manager)
+            if branch is not None:
+                await session.create_branch_from_turn(1, branch)
+            await session.add_items([user(text), {"role": "assistant", "content": "Fine."}])
+            usage = Usage(requests=1, input_tokens=tokens, output_tokens=0, total_tokens=tokens)
+            await session.store_run_usage(SimpleNamespace(context_wrapper=SimpleNamespace(usage=usage)))
+
+        async def main() -> None:
+            await say(one, "first", 1)
+            one.sync(tmp_path / "1")
+            for tokens, manager in ((10, one), (100, two)):
+                await say(manager, f"of {tokens}", tokens)
+                await say(manager, f"aside of {tokens}", 2 * tokens, "aside")
+            one.sync(tmp_path / "1")
+            for manager in (one, two):
+                session = CodaSession("a", manager)
+                for branch, factor in (("main", 1), ("aside", 2)):
+                    items = await session.get_items(branch_id=branch)
+                    told = await session.get_turn_usage(len(items) // 2, branch)
+                    assert isinstance(told, dict)
+                    assert told["input_tokens"] == factor * int(items[-2]["content"].split()[-1])
+                branches = [each["branch_id"] for each in await session.list_branches()]
+                assert len(branches) == 3
+                texts = [(await session.get_items(branch_id=each))[-2]["content"] for each in branches]
+                assert {"aside of 10", "aside of 100"} < set(texts)
+                for each in branches:
+                    await session.switch_to_branch(each)
+            info = two.get_session_info("openai-agents/a")
+            assert info is not None
+            two.branches.merge(info.sides[0], info.name)
+            total = await CodaSession("a", two).get_session_usage("main")
+            assert total is not None
+            assert (total["input_tokens"], total["total_turns"]) == (111, 3)
+            one.sync(tmp_path / "1")
+            assert await CodaSession("a", one).get_session_usage("main") == total
+
+        run(main())
 
 
 def test_compaction(manager: SessionManager) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from storekit import Opener
+from storekit import Opener, open_store
 
-from coda_fs_session import SessionManager
+from coda_fs_session import CorruptionError, SessionManager
 
 from .kit import VALUES, AdapterKit, framework, run
 
@@ -201,3 +202,80 @@ def test_what_is_left_is_hidden(manager: SessionManager) -> None:
         assert manager.list_sessions(hidden=True) == []
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+def test_two_machines(tmp_path: Path) -> None:
+    """What both have saved while apart are two conversations on both; a save over one that came in is refused."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        stores = CodaConversationStore(one), CodaConversationStore(two)
+
+        async def main() -> None:
+            await stores[0].save(Conversation(conversation_id="a", messages=[said("first")]))
+            one.sync(tmp_path / "1")
+            held = []
+            for number, store in enumerate(stores):
+                conversation = await store.load("a")
+                assert conversation is not None
+                conversation.messages += [said(f"{number}"), said(f"{number} more")]
+                await store.save(conversation)
+                held.append(conversation)
+            one.sync(tmp_path / "1")
+            for store in stores:
+                records = await store.list_conversations()
+                assert len({record.conversation_id for record in records}) == 2
+                assert {record.revision for record in records} == {each.revision for each in held}
+                for record in records:
+                    loaded = await store.load(record.conversation_id)
+                    assert loaded is not None
+                    (same,) = (each for each in held if each.revision == loaded.revision)
+                    assert loaded.messages == same.messages
+            loaded = await stores[0].load("a")
+            assert loaded is not None
+            (lost,) = (each for each in held if each.revision != loaded.revision)
+            lost.messages.append(said("on"))
+            with pytest.raises(ConversationConflict):
+                await stores[held.index(lost)].save(lost)
+            (side,) = (each for each in await stores[0].list_conversations() if each.conversation_id != "a")
+            other = await stores[0].load(side.conversation_id)
+            assert other is not None
+            other.messages.append(said("on"))
+            await stores[0].save(other)
+            again = await stores[0].load(side.conversation_id)
+            assert again is not None
+            assert again.messages == lost.messages
+
+        run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+@pytest.mark.parametrize("limit", [None, 1, 2, 3])
+def test_what_a_merge_has_put_in_between(tmp_path: Path, limit: int | None) -> None:
+    """An entry has the history that it was saved with, also where the session has others before it now."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        stores = CodaConversationStore(one), CodaConversationStore(two)
+
+        async def main() -> None:
+            await stores[0].save(Conversation(conversation_id="a", messages=[said("first")]))
+            one.sync(tmp_path / "1")
+            heads = {}
+            for number, store in enumerate(stores):
+                conversation = await store.load("a")
+                assert conversation is not None
+                conversation.messages += [said(f"{number}"), said(f"{number} more")]
+                heads[(await store.save(conversation))[-1].id] = conversation.messages
+            one.sync(tmp_path / "1")
+            info = one.get_session_info("pydantic-ai/a")
+            assert info is not None
+            one.branches.merge(info.sides[0], info.name)
+            assert len(one.load_session(info.name)) == 5
+            for head, messages in heads.items():
+                found = await stores[0].read_history(head, limit=limit)
+                assert [entry.message for entry in found] == messages[-(limit or 0) :]
+            session = one.load_session(info.name)
+            session.messages = session.messages[1:]
+            one.save_session(session)
+            with pytest.raises(CorruptionError, match="lacks the entry"):
+                await stores[0].read_history(session[-1]["coda_fs_session.entry"]["id"])
+
+        run(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storekit import Opener
+from storekit import Opener, open_store
 
 from coda_fs_session import SessionManager
 
@@ -202,3 +202,45 @@ def test_an_agent_goes_on(manager: SessionManager) -> None:
         assert len(manager.load_session("strands-agents/trip/guide")) == 4
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::coda_fs_session.SessionWarning")
+def test_agents_of_two_machines(tmp_path: Path) -> None:
+    """The id of a message is its place, on both machines and after a merge: so an agent goes on from what is there."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        model = Scripted()
+
+        async def ask(manager: SessionManager, question: str) -> None:
+            keeper = RepositorySessionManager("trip", CodaSessionRepository(manager))
+            await Agent(model=model, session_manager=keeper, agent_id="guide", callback_handler=None).invoke_async(
+                question
+            )
+
+        def ids(manager: SessionManager) -> list[int]:
+            return [each.message_id for each in CodaSessionRepository(manager).list_messages("trip", "guide")]
+
+        async def main() -> None:
+            await ask(one, "Where?")
+            one.sync(tmp_path / "1")
+            await ask(one, "When?")
+            await ask(two, "Why?")
+            await ask(two, "Who?")
+            one.sync(tmp_path / "1")
+            for manager in (one, two):
+                count = len(ids(manager))
+                await ask(manager, "And?")
+                assert ids(manager) == list(range(count + 2))
+                one.sync(tmp_path / "1")
+            info = two.get_session_info("strands-agents/trip/guide")
+            assert info is not None
+            two.branches.merge(info.sides[0], info.name)
+            await ask(two, "So?")
+            assert ids(two) == list(range(14))
+            repository = CodaSessionRepository(two)
+            assert [repository.read_message("trip", "guide", place) for place in range(14)] == (
+                repository.list_messages("trip", "guide")
+            )
+            assert [each.message_id for each in repository.list_messages("trip", "guide", 3, 9)] == [9, 10, 11]
+            assert model.seen == [1, 3, 3, 5, *model.seen[4:6], 13]
+
+        run(main())

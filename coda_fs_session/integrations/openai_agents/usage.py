@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import chain
 from typing import Any
 
 from ... import Session
@@ -103,15 +104,20 @@ class Usage(Conversation):
 
     def _usage(self, branch: str) -> dict[int, dict[str, Any]]:
         """Return what is known of the turns of a branch, but of those that are not there any more."""
-        session = self._find(branch)
-        log = self._sessions.find(self._sessions.name(*self._log(branch)))
+        session, name = self._find(branch), self._sessions.name(*self._log(branch))
+        log = self._sessions.find(name)
         found: dict[int, dict[str, Any]] = {}
         if session is None or log is None:
             return found
         turns = self._turns(session)
-        for record in log.get_messages():
-            turn, at = record["user_turn_number"], record["at"]
-            if turn <= len(turns) and turns[turn - 1] == at and _print_of(session[at]) == record["item"]:
+        prints = [_print_of(session[at]) for at in turns]
+        # Of the machines that the conversation went on on, another one may have the name of the log.
+        for record in chain(*(each.get_messages() for each in (*self._sessions.sides(name), log))):
+            turn, told = record["user_turn_number"], record["item"]
+            if turns[turn - 1 : turn] != [record["at"]] or prints[turn - 1] != told:
+                # A merge or a compaction has moved it.
+                turn = prints.index(told) + 1 if prints.count(told) == 1 else 0
+            if turn:
                 found[turn] = {key: record[key] for key in (*_COUNTS, *_DETAILS)}
         return found
 

@@ -81,6 +81,7 @@ class State:
     tags: Final[Tags]
     torn: Final[bytes] = b""
     damage: Final[CorruptionError | None] = None
+    _revision: str = field(default="", init=False)  # worked out when it is asked for
 
     @classmethod
     def of(cls, key: RefKey, token: Token, ref: Ref, objects: Objects, sizes: Sizes) -> State:
@@ -121,10 +122,9 @@ class State:
         """Return the state without what was purged in its lines and metadata since it was read, as far as is known."""
         old, purged = self.messages, self.messages.objects.purged
         messages = MessageList(old.objects, old.sizes, old.base, purged.masked(old.lines))
-        values = ((key, item, item.value) for key, item in self.metadata.items())
         metadata = {
-            key: item if value is None else item._replace(value=purged.masked([value])[0])
-            for key, item, value in values
+            key: item if item.value is None else item._replace(value=purged.masked([item.value])[0])
+            for key, item in self.metadata.items()
         }
         return replace(self, messages=messages, metadata=metadata)
 
@@ -177,9 +177,8 @@ class State:
         shared.append(save)
         if len(shared) != count:
             shared = [*shared[: count - 1], save]
-        tags = self.tags
         return State(
-            self.key, token, self.header, messages, self.metadata, save.time, size, line_id, shared, count, tags
+            self.key, token, self.header, messages, self.metadata, save.time, size, line_id, shared, count, self.tags
         )
 
     @property
@@ -344,7 +343,8 @@ class State:
     def revision(self) -> str:
         """Return what tells this state from others of the session: see `Session.revision`."""
         told = f"{self.header.generation_id} {self.start} {self.count} {self.chain}"
-        return revision_of((told.encode(),), self.values())
+        self._revision = self._revision or revision_of((told.encode(),), self.values())
+        return self._revision
 
     def with_tail(self, tail: PastTail) -> MessageList:
         """Return the message list as it was with another tail."""
