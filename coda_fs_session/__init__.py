@@ -45,7 +45,17 @@ if TYPE_CHECKING:
     from .repo.maintenance.findings import CheckReport, Finding
     from .repo.maintenance.gc_report import GcAmount, GcReport
     from .repo.maintenance.replicas import ReplicaInfo
-    from .repo.maintenance.report import Lost, Mended, PurgedPlace, PurgeReport, RepairReport
+    from .repo.maintenance.report import (
+        DiscardReport,
+        ForgetReport,
+        Forgotten,
+        Lost,
+        Mended,
+        PurgedPlace,
+        PurgeReport,
+        RepairReport,
+        RetireReport,
+    )
     from .repo.search.results import SearchHit, SearchPlace, SearchProgress, SearchResult
     from .repo.sync.report import SyncProgress, SyncReport, SyncTransfer
     from .session.info import Preview, SessionInfo
@@ -82,7 +92,8 @@ _HOMES = {
     "HistoryEntry": "repo.history.entries",
     **dict.fromkeys(("CheckReport", "Finding"), "repo.maintenance.findings"),
     **dict.fromkeys(("GcAmount", "GcReport"), "repo.maintenance.gc_report"),
-    **dict.fromkeys(("Lost", "Mended", "PurgeReport", "PurgedPlace", "RepairReport"), "repo.maintenance.report"),
+    **dict.fromkeys(("DiscardReport", "ForgetReport", "Forgotten", "Lost", "Mended"), "repo.maintenance.report"),
+    **dict.fromkeys(("PurgeReport", "PurgedPlace", "RepairReport", "RetireReport"), "repo.maintenance.report"),
     "ReplicaInfo": "repo.maintenance.replicas",
     "SessionManager": "manager.manager",
     "Transaction": "manager.transaction",
@@ -118,8 +129,11 @@ __all__ = [
     "CorruptionError",
     "Diff",
     "Difference",
+    "DiscardReport",
     "ExportError",
     "Finding",
+    "ForgetReport",
+    "Forgotten",
     "GcAmount",
     "GcReport",
     "History",
@@ -143,6 +157,7 @@ __all__ = [
     "Redact",
     "RepairReport",
     "ReplicaInfo",
+    "RetireReport",
     "SearchHit",
     "SearchPlace",
     "SearchProgress",

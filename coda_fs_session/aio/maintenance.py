@@ -13,7 +13,10 @@ class AsyncMaintenance(Part, Uncopied):
     replicas = verb(Maintenance.replicas)
     check = verb(Maintenance.check)
     repair = verb(Maintenance.repair, last=True)
+    retire = verb(Maintenance.retire, last=True)
     purge_text = verb(Maintenance.purge_text, last=True)
+    discard = verb(Maintenance.discard, last=True)
+    forget = verb(Maintenance.forget, last=True)
     gc = verb(Maintenance.gc, last=True)
 
     @property

@@ -124,6 +124,32 @@ class Backend(Verbs):
         """
         raise UnsupportedError(f"{type(self).__name__} removes no objects")
 
+    def spare_copies(self) -> Iterator[StoredObject]:
+        """Yield each place of an object that another place of it, which is good, does without; these are read.
+
+        The default knows one place of each object.
+        """
+        yield from ()
+
+    def read_file(self, path: str) -> bytes:
+        """Return what a file holds, by where it is, whatever it is: a ref, an object, or one that no store has.
+
+        Raises:
+            CorruptionError: it is no regular file.
+            StoreError: there is none, or it is larger than an object may be.
+            UnsupportedError: this backend keeps no files.
+        """
+        raise UnsupportedError(f"{type(self).__name__} keeps no files that could be read one by one")
+
+    def remove_file(self, path: str, data: bytes) -> None:
+        """Remove such a file durably, if it holds these bytes.
+
+        Raises:
+            StoreError: it holds others by now, and stays.
+            UnsupportedError: this backend keeps no files.
+        """
+        raise UnsupportedError(f"{type(self).__name__} keeps no files that could be removed one by one")
+
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the files in the store that are written right now, or were when a program was killed.
 
@@ -167,6 +193,17 @@ class Backend(Verbs):
             UnsupportedError: this backend keeps none.
         """
         raise UnsupportedError(f"{type(self).__name__} keeps no replica files")
+
+    def address(self) -> str:
+        """Return the path of `place`, where that takes no look at the store."""
+        return self.place().path
+
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        """Return the token of every ref by its path, and of every replica file what changes when it does.
+
+        The default looks twice, and cannot tell whether a replica file was changed; override it where one look does.
+        """
+        return {key.path: token for key, token in self.refs()}, dict.fromkeys(self.replica_files())
 
     def discard_object(self, identity: str) -> None:
         """Remove an object for good, at every place where it is kept; nothing where it is not. Durable on return.

@@ -85,8 +85,8 @@ class MachineState(Uncopied, ABC):
     def remember(self, topic: str, data: bytes) -> None:
         """Keep something that saves work next time, and that costs nothing to lose; failing to is not an error."""
 
-    def keep_deleted(self, identity: str, data: bytes) -> None:
-        """Keep the bytes of an object that is about to be deleted, durably.
+    def keep_deleted(self, identity: str, data: bytes) -> str:
+        """Keep the bytes of an object that is about to be deleted, durably, and return where.
 
         Raises:
             UnsupportedError: nothing can be kept, as the default says.

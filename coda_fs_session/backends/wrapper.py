@@ -30,7 +30,7 @@ WRITING = frozenset(
     [
         *("prepare", "put_objects", "put_large_object", "create_ref", "create_refs", "append_ref", "replace_ref"),
         *("write_refs", "renew_token", "write_replica_file", "condemn_objects", "remove_object", "discard_object"),
-        *("scrub", "remove_unfinished"),
+        *("scrub", "remove_unfinished", "remove_file"),
     ]
 )
 """The verbs that change a store."""
@@ -93,6 +93,15 @@ class WrapperBackend(Backend):
     def remove_object(self, stored: StoredObject) -> bool:
         return self.call("remove_object", lambda: self.inner.remove_object(stored))
 
+    def spare_copies(self) -> Iterator[StoredObject]:
+        return self.call("spare_copies", self.inner.spare_copies)
+
+    def read_file(self, path: str) -> bytes:
+        return self.call("read_file", lambda: self.inner.read_file(path))
+
+    def remove_file(self, path: str, data: bytes) -> None:
+        self.call("remove_file", lambda: self.inner.remove_file(path, data))
+
     def unfinished(self) -> Iterator[Unfinished]:
         return self.call("unfinished", self.inner.unfinished)
 
@@ -116,6 +125,12 @@ class WrapperBackend(Backend):
 
     def write_replica_file(self, replica: str, data: bytes) -> None:
         self.call("write_replica_file", lambda: self.inner.write_replica_file(replica, data))
+
+    def address(self) -> str:
+        return self.inner.address()
+
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        return self.call("look", self.inner.look)
 
     def ref_tokens(self) -> dict[str, Token]:
         return self.call("ref_tokens", self.inner.ref_tokens)

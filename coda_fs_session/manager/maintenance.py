@@ -13,13 +13,16 @@ from ..format.masks import Sieve, of_pattern, of_text
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..repo.maintenance.check import check
+from ..repo.maintenance.discarding import discard
 from ..repo.maintenance.findings import CheckReport
+from ..repo.maintenance.forgetting import forget
 from ..repo.maintenance.gc import gc
 from ..repo.maintenance.gc_report import GcReport
 from ..repo.maintenance.purge import purge
 from ..repo.maintenance.repair import repair
 from ..repo.maintenance.replicas import ReplicaInfo, replicas
-from ..repo.maintenance.report import PurgeReport, RepairReport
+from ..repo.maintenance.report import DiscardReport, ForgetReport, PurgeReport, RepairReport, RetireReport
+from ..repo.maintenance.retiring import retire
 from ..repo.maintenance.texts import ByText
 from ..repo.storage import RepoStorage
 from ..repo.sync.exchange import refuse_overlap
@@ -62,7 +65,7 @@ class Maintenance(Uncopied):
 
     @operation
     def replicas(self) -> list[ReplicaInfo]:
-        """Return which replicas have refs in the store, by their ids: one is a store folder on a machine for a user.
+        """Return which replicas have written into the store, by their ids: each a store folder on a machine for a user.
 
         Copies of the store on machines that have written nothing do not show. As a list does, it reads only refs that
         changed since the last one.
@@ -200,11 +203,96 @@ class Maintenance(Uncopied):
         with nullcontext() if dry_run else repo.machine.keeping_house("gc"):
             return gc(repo, grace_days=self._manager._config.gc_grace_days, dry_run=dry_run)
 
+    @operation
+    def discard(self, path: str | os.PathLike[str], *, dry_run: bool = True) -> DiscardReport:
+        """Throw a file of the store away that a check has named: a damaged one, a stray one, or a spare copy.
+
+        Only what a full check finds now can go, and no good object but where it has another copy. Call `repair` first:
+        then the report tells of nothing that is lost. The bytes are kept in the state folder until gc has counted a
+        grace. What this machine has recorded of a ref of its own is put into the store again.
+
+        Args:
+            path: the file, as `Finding.path` has it, or relative to the working directory.
+            dry_run: only say what would be lost.
+
+        Raises:
+            ValueError: a full check does not name it, or it is to stay; the error tells what to do instead.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's, or one that keeps no files.
+            CorruptionError: it is no regular file.
+            StoreError: it cannot be read or removed, or another process of this machine keeps house in the store.
+        """
+        if not dry_run:
+            self._manager._refuse_if_read_only("throw a file of the store away")
+        repo = self._repo("throw files away").repo
+        with nullcontext() if dry_run else repo.machine.keeping_house("discard"):
+            return discard(repo, os.path.abspath(path), dry_run=dry_run)
+
+    @operation
+    def forget(self, path: str | os.PathLike[str], *, dry_run: bool = True) -> ForgetReport:
+        """Forget what this machine has recorded of a store that is gone for good, and had its place at `path`.
+
+        Of each ref that this machine writes it keeps a copy in the state folder, to put back what a sync tool or a
+        backup takes away. An unplugged disk looks like a store that is gone, so that only this call forgets. Where
+        another store stands at the place by now, its own records stay; what is kept aside there goes.
+
+        Args:
+            path: the folder that the store had.
+            dry_run: only say which messages nothing else has: the store of this manager is looked at too.
+
+        Raises:
+            ValueError: `path` is no folder of this machine.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            StoreFormatError: something else is at the place.
+            StoreError: what is there cannot be read, or another process of this machine keeps house in it.
+        """
+        if not dry_run:
+            self._manager._refuse_if_read_only("forget what is recorded")
+        folder = local_path(path)
+        options = self._manager._config._replace(
+            backend=_kind_at(folder), storage_path=folder, replica=None, read_only=dry_run
+        )
+        gone = OpenedStore(options, new=True).repository()
+        engine = self._manager._engine
+        here = (
+            engine.repo
+            if engine is not None and engine.repo.backend.place().path != gone.backend.place().path
+            else None
+        )
+        with closing(gone.backend), nullcontext() if dry_run else gone.machine.keeping_house("forget"):
+            return forget(gone, here, dry_run=dry_run)
+
+    @operation
+    def retire(self, replica: str, *, force: bool = False, dry_run: bool = True) -> RetireReport:
+        """Let nobody wait for a replica any more that is gone for good: a machine that was sold, a folder that is lost.
+
+        Its refs and objects stay, and count as those of any other. It is only asked no longer whether it needs what is
+        to be deleted. All replicas learn of it by a file in the store, and nobody takes it back. Should it write here
+        after all, it goes on under a new id.
+
+        Args:
+            replica: its id, as `replicas` tells it.
+            force: also one that has written within 30 days, or of which nothing tells when it last wrote.
+            dry_run: only tell of it.
+
+        Raises:
+            ValueError: no such replica has written here, it is this one, or it may be active.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: a storage that is not one of this package's, or a backend that keeps no replica files.
+            StoreError: the store cannot be read or written, or another process of this machine keeps house in it.
+        """
+        if not dry_run:
+            self._manager._refuse_if_read_only("retire a replica")
+        repo = self._repo("retire a replica").repo
+        with nullcontext() if dry_run else repo.machine.keeping_house("retire"):
+            return retire(repo, replica, force=force, dry_run=dry_run)
+
     def _open(self, path: str | os.PathLike[str], own: str) -> RepoStorage:
         folder = local_path(path)
         refuse_overlap(own, os.path.realpath(folder))
-        kind = "sqlite" if os.path.exists(os.path.join(folder, "sessions.db")) else "files"
-        options = self._manager._config._replace(backend=kind, storage_path=folder, replica=None, read_only=True)
+        options = self._manager._config._replace(
+            backend=_kind_at(folder), storage_path=folder, replica=None, read_only=True
+        )
         storage = OpenedStore(options).storage()
         if storage.repo.backend.place().store is None:
             storage.close()
@@ -217,6 +305,10 @@ class Maintenance(Uncopied):
             storage = type(self._manager._storage).__name__
             raise UnsupportedError(f"{storage} is not one of this package's, which cannot {what} of another one")
         return engine
+
+
+def _kind_at(folder: str) -> str:
+    return "sqlite" if os.path.exists(os.path.join(folder, "sessions.db")) else "files"
 
 
 def _wanted(pattern: str | re.Pattern[str]) -> ByText:

@@ -13,6 +13,7 @@ from ..process.loading import loading
 from ..repo.reverts.marker import Look, look
 
 if TYPE_CHECKING:
+    from ..repo.repository import Repository
     from ..repo.storage import RepoStorage
 
 
@@ -66,8 +67,13 @@ class OpenedStore:
         """Return the engine over this store."""
         # Late: a store is opened in a fraction of the time that it takes to load what reads and writes it.
         with loading():
-            from ..repo.repository import Repository, Settings
             from ..repo.storage import RepoStorage
+        return RepoStorage(self.repository(), seen=self._seen)
+
+    def repository(self) -> Repository:
+        """Return what the engine works on: nothing that the store lacks is looked for, or put back."""
+        with loading():
+            from ..repo.repository import Repository, Settings
 
         settings = Settings(
             on_conflict=self._config.on_conflict,
@@ -78,4 +84,4 @@ class OpenedStore:
             max_session_bytes=self._config.max_session_bytes,
             read_only=self._config.read_only,
         )
-        return RepoStorage(Repository(self._backend, self._machine, settings), seen=self._seen)
+        return Repository(self._backend, self._machine, settings)

@@ -50,12 +50,16 @@ class DryBackend(WrittenRefs):
         self._source = source
         self._sizes: dict[str, int] = {}
         self._objects: dict[str, bytes] = {}
+        self._listed: dict[str, Token] = {}
 
     def prepare(self) -> None:
         return
 
     def place(self) -> Place:
         return self.inner.place()
+
+    def address(self) -> str:
+        return self.inner.address()
 
     def locate(self, key: RefKey | str) -> str:
         return self.inner.locate(key)
@@ -99,8 +103,15 @@ class DryBackend(WrittenRefs):
     def ref_tokens(self) -> dict[str, Token]:
         return self.inner.ref_tokens() | {key.path: written.token for key, written in self._refs.items()}
 
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        self._listed, files = self.inner.look()
+        written = {key.path: each.token for key, each in self._refs.items()}
+        return self._listed | written, files | dict.fromkeys(self._replica_files)
+
     def create_ref(self, key: RefKey, data: bytes) -> Token:
-        if self.ref_token(key) is not None:
+        # Where a look is a request, one tells of all refs.
+        known = key.path in self._listed if self.capabilities.costly else self.ref_token(key) is not None
+        if known or key in self._refs:
             raise RefTakenError(key)
         return self._keep(key, data)
 

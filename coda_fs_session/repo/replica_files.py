@@ -6,7 +6,7 @@ machine before it is in the store, and is put back where the file is an older on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -36,8 +36,13 @@ def read_all(repo: Repository) -> ReplicaFiles:
     Raises:
         StoreError: they cannot be listed.
     """
+    return read_some(repo, sorted(repo.backend.replica_files()))
+
+
+def read_some(repo: Repository, replicas: Iterable[str]) -> ReplicaFiles:
+    """Return what these replicas say."""
     found = ReplicaFiles({}, {})
-    for replica in sorted(repo.backend.replica_files()):
+    for replica in replicas:
         try:
             said = read_said(repo, replica)
         except StoreError as error:

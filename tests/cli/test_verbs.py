@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import stat
 import sys
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from coda_fs_session import SessionManager
+from coda_fs_session import Session, SessionManager
 from coda_fs_session.cli.verbs import ALIASES, VERBS, module_of
 
 from .command import ANSWER, HELLO, Command, nothing_changes
@@ -71,6 +71,12 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.chdir(tmp_path)
     command.fill("gone")
     assert command("delete", "gone").code == 0
+    if name == "discard":
+        (command.store / "notes.txt").write_bytes(b"stray")
+    if name == "retire":
+        long_ago = datetime(2024, 3, 2)
+        with command.manager(replica="desk-1b2c3d4e", state_path=str(tmp_path / "desk")) as desk:
+            desk.save_session(Session("old", [HELLO], created_at=long_ago, updated_at=long_ago))
     found = import_module(f"coda_fs_session.cli.{module_of(name)}").command
     for example in found.examples:
         before, _, line = example.rpartition(" | ")
@@ -254,81 +260,6 @@ def test_stats_and_doctor(command: Command, tmp_path: Path) -> None:
     none = command("doctor", "-s", str(tmp_path / "none"))
     assert none.code == 10
     assert f"none yet at {tmp_path}/none" in none.out
-
-
-def test_what_is_wrong_with_an_earlier_state(tmp_path: Path) -> None:
-    """It counts: a check ends with 5 where a commit is damaged, with 6 where one is not here, and so does a repair."""
-    command = Command(tmp_path)
-    command.fill("trip")
-    assert command("rename", "trip", "journey").code == 0
-    (commit,) = (path for path in command.store.glob("objects/*/*") if b'"commit"' in path.read_bytes())
-    good = commit.read_bytes()
-    commit.write_bytes(good + b" ")
-    assert [command(*verb).code for verb in (("check", "--full"), ("repair",), ("repair", "--yes"))] == [5, 5, 5]
-    commit.unlink()
-    assert [command(*verb).code for verb in (("check", "--full"), ("repair",))] == [6, 6]
-
-
-def test_gc(tmp_path: Path) -> None:
-    """It says what would be deleted and what keeps the rest, and does its step with --yes."""
-    command = Command(tmp_path)
-    command.fill("trip")
-    done = command("gc")
-    assert done.out == "0 files (0 B) would be deleted\n0 files (0 B) would be condemned\n"
-    assert command("gc", "--yes").out == "0 files (0 B) deleted\n0 files (0 B) condemned\n"
-    told = json.loads(command("gc", "--json").out)
-    assert (told["freed"], told["dry_run"]) == ({"files": 0, "bytes": 0}, True)
-
-
-def test_check_and_repair(tmp_path: Path) -> None:
-    """Damage ends a check with 5; a repair only says what it would do, without --yes, and counts messages from 1."""
-    command = Command(tmp_path)
-    command.fill("trip")
-    assert command("check").code == 0
-    assert command("repair").err == "there is nothing to repair\n"
-    (path,) = command.store.glob("refs/*/trip.jsonl")
-    good = path.read_bytes()
-    path.write_bytes(good.replace(b"March", b"Marsh"))
-    done = command("check")
-    assert (done.code, done.out.split()[0]) == (5, "damage")
-    assert "`coda-session repair`" in done.out
-    assert json.loads(command("check", "--json").out)["rule"] == "ref-line"
-    with nothing_changes(command.store):
-        done = command("repair")
-    assert done.out.startswith(f"would mend  {path}: ")
-    assert done.err == "nothing was done: --yes does it\n"
-    backup = command.store.rename(tmp_path / "backup")
-    (backup / path.relative_to(command.store)).write_bytes(good)
-    lost = tmp_path / "lost"
-    shutil.copytree(backup, lost)
-    (lost / path.relative_to(command.store)).write_bytes(good.replace(b"March", b"Marsh"))
-    done = command("repair", "-s", str(lost))
-    assert (done.code, done.out.splitlines()[1]) == (
-        5,
-        "lost  trip: messages 1 to 2: they stood in the lines that are damaged",
-    )
-    done = command("repair", "-s", str(lost), "--from", str(backup), "--yes")
-    assert (done.code, done.out.split()[0]) == (0, "mended")
-    assert command("check", "-s", str(lost), "--full").code == 0
-    assert command("show", "-s", str(lost), "trip").code == 0
-    assert command("repair", "-s", str(lost), "--from", str(lost)).code == 2
-
-
-def test_purge(command: Command) -> None:
-    """The text comes from stdin, is printed nowhere, and messages are counted from 1; it goes only with --yes."""
-    command.fill("pasted", HELLO, {"role": "user", "content": "My key is sk-1."}, note="sk-1")
-    assert command("purge", "--yes").code == 2
-    assert command("purge", "--regex", "--yes", stdin="(").code == 2
-    assert command("purge", "--regex", "--yes", stdin="x*").code == 2
-    done = command("purge", "--dry-run", stdin="sk-1\n")
-    assert (done.code, done.out) == (0, "would purge  pasted: messages 2, metadata\n")
-    assert command("purge", stdin="sk-1").code == 4
-    assert texts(command, "pasted")[1] == "My key is sk-1."
-    done = command("purge", "--yes", stdin="sk-1\r\n")
-    assert (done.code, done.out) == (0, "purged  pasted: messages 2, metadata\n")
-    assert texts(command, "pasted")[1] == "My key is ****."
-    assert command("purge", "--yes", stdin="sk-1").err == "it stands nowhere in this store\n"
-    assert command("purge", "--regex", "--yes", stdin="k[e]y").out.startswith("purged  pasted")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

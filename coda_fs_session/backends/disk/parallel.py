@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ...process.parallel import in_parallel as in_parallel
 from .files import Files
-
-_WORTH_THREADS = 4
-_THREADS = 8
 
 _T = TypeVar("_T")
 
@@ -19,51 +15,3 @@ def sync_in_parallel(files: Files, sync: Callable[[_T], None], items: Sequence[_
     """Make each item durable with a call, where that was not declined: threads for nothing take as long as the rest."""
     if files.durable:
         in_parallel(sync, items)
-
-
-def in_parallel(call: Callable[[_T], None], items: Sequence[_T]) -> None:
-    """Call for each item, several at a time if there are many and threads can be started.
-
-    This thread takes items too. So all calls are made without any other thread: a container may be at its limit,
-    and a program that ends may start none. A thread pool would be of no use then: it refuses work.
-
-    Raises:
-        BaseException: what the first call that failed has raised. Calls that had not begun by then are not made.
-    """
-    left = list(reversed(items))
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        while not failures:
-            try:
-                item = left.pop()
-            except IndexError:
-                return
-            try:
-                call(item)
-            except BaseException as error:
-                failures.append(error)
-
-    helpers: list[threading.Thread] = []
-    try:
-        if len(items) >= _WORTH_THREADS:
-            _start(work, min(len(items), _THREADS) - 1, helpers)
-        work()
-    finally:
-        # Not left alone: the caller closes the descriptors next.
-        for helper in helpers:
-            helper.join()
-    if failures:
-        raise failures[0]
-
-
-def _start(work: Callable[[], None], count: int, started: list[threading.Thread]) -> None:
-    """Start up to `count` threads, as many as there may be, and note each in `started`."""
-    # A thread that begins while the interpreter is taken down never reports that it has begun, in Python 3.11.
-    while len(started) < count and not sys.is_finalizing():
-        thread = threading.Thread(target=work, name="coda_fs_session sync", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return
-        started.append(thread)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Container, Iterator
 
 from ...errors import CorruptionError, StoreError
 from ...process.system import FolderEntry, permissions
-from ..base import Oddity, StoredObject, Unfinished
+from ..base import OBJECT_LIMIT, Oddity, StoredObject, Unfinished
 from ..disk.descriptors import scan
-from ..disk.files import read_file, store_errors
-from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of
-from .object_files import verified
+from ..disk.files import publish, read_file, store_errors
+from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of, temporary
+from .object_files import verified, verified_pieces
 from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
 
@@ -43,6 +43,38 @@ class InspectedFiles(ReplicaFiles):
                         plain = entry.name.endswith(_PLAIN) if own else None
                         size = entry.stat(follow_symlinks=False).st_size
                         yield StoredObject(identity, entry.path, size, plain, f"objects/{identity[:2]}/{entry.name}")
+
+    def spare_copies(self) -> Iterator[StoredObject]:
+        places: dict[str, list[StoredObject]] = {}
+        for stored in self.stored_objects():
+            places.setdefault(stored.id, []).append(stored)
+        for identity, found in places.items():
+            if len(found) < 2:
+                continue
+            # Under its own names first, as readers look for it.
+            found.sort(key=lambda each: (each.plain is None, each.plain is False, each.name))
+            good = next((each for each in found if _is_verified(identity, each)), None)
+            if good is not None:
+                yield from (each for each in found if each is not good)
+
+    def read_file(self, path: str) -> bytes:
+        with store_errors("read", path, reading=True):
+            if os.lstat(path).st_size > OBJECT_LIMIT:
+                raise StoreError(f"{path} has more than {OBJECT_LIMIT} bytes: move it out of the store yourself", path)
+            return read_file(path, OBJECT_LIMIT)
+
+    def remove_file(self, path: str, data: bytes) -> None:
+        folder = os.path.dirname(path)
+        scratch = temporary(folder)
+        with store_errors("remove", path):
+            # Another one may have come to stand there right now, which nothing but a look at what was removed tells.
+            self._files.rename(path, scratch)
+            if read_file(scratch, OBJECT_LIMIT) != data:
+                with contextlib.suppress(FileExistsError):
+                    publish(self._files, scratch, path)
+                raise StoreError("it was changed meanwhile, and stays: check the store again", path)
+            self._files.unlink(scratch)
+            self._files.sync_folder(folder)
 
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self._objects.avoided = names
@@ -153,6 +185,15 @@ def _copy(identity: str, entry: FolderEntry, *, full: bool) -> Iterator[Oddity]:
         yield Oddity("object-copy", entry.path, "one of several copies of the object, and it is damaged")
     elif entry.name != own[0]:
         yield Oddity("object-copy", entry.path, "a further copy of an object")
+
+
+def _is_verified(identity: str, stored: StoredObject) -> bool:
+    try:
+        for _ in verified_pieces(identity, stored.path):
+            pass
+    except (OSError, StoreError):
+        return False
+    return True
 
 
 def _is_good(identity: str, entry: FolderEntry, *, renamed: bool) -> bool:

@@ -111,8 +111,8 @@ class LocalState(MachineState):
                 make_folders(self._files, os.path.dirname(path))
             keep(self._files, path, data)
 
-    def keep_deleted(self, identity: str, data: bytes) -> None:
-        self._trash.keep(identity, data)
+    def keep_deleted(self, identity: str, data: bytes) -> str:
+        return self._trash.keep(identity, data)
 
     def deleted(self) -> Collection[str]:
         return self._trash.ids()

@@ -28,12 +28,13 @@ class Trash:
         self._files = Files()
         self._made = False
 
-    def keep(self, identity: str, data: bytes) -> None:
-        """Keep an object, durably."""
+    def keep(self, identity: str, data: bytes) -> str:
+        """Keep an object, durably, and return where."""
         path = self._path(identity)
         with store_errors("keep what is deleted in", path):
             self._make(os.path.dirname(path))
             write_file(self._files, path, data, replace=True)
+        return path
 
     def _make(self, folder: str) -> None:
         if not self._made:

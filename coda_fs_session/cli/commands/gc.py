@@ -47,7 +47,10 @@ def command(context: click.Context, yes: bool) -> None:
         for why, amount in report.kept.items():
             run.out.write(f"{_files(amount)} {_KEPT[why]}\n")
     for replica in report.waiting_for:
-        run.out.note(f"nothing is deleted as long as another machine writes here: {safe_line(replica)}")
+        told = "nothing is deleted as long as another machine writes here"
+        run.out.note(
+            f"{told}: {safe_line(replica)}; if it is gone for good, `coda-session retire {safe_line(replica)}`"
+        )
     for what in report.blocked:
         run.out.note(f"nothing is deleted as long as this is so: {safe_line(what)}")
     context.exit(DAMAGED if report.blocked else 0)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from ..exits import DAMAGED, USAGE, CommandError
-from ..keeping import as_command, code_of_findings
+from ..exits import DAMAGED
+from ..keeping import as_command, code_of_findings, places, usage
 from ..run import Run
 from ..safe import safe_line
 from ..verb import verb
-
-if TYPE_CHECKING:
-    from ... import Lost
 
 
 @verb("repair", "coda-session repair", "coda-session repair --yes")
@@ -27,21 +22,14 @@ def command(context: click.Context, source: str | None, without_lost: bool, yes:
     What is lost is named by session and message. Nothing that is good is overwritten, and damaged files stay as they
     are. It may be interrupted and run again.
     """
-    from ... import SessionError
-
     run: Run = context.obj
     manager = run.writing() if yes else run.reading()
-    try:
+    with usage():
         report = manager.maintenance.repair(dry_run=not yes, from_store=source, without_lost=without_lost)
-    except ValueError as error:
-        if isinstance(error, SessionError):
-            raise
-        # The store that was named is none.
-        raise CommandError(str(error), USAGE) from error
     for mended in report.mended:
         run.out.write(f"{'mended' if yes else 'would mend'}  {safe_line(mended.path)}: {safe_line(mended.what)}\n")
     for lost in report.lost:
-        run.out.write(f"lost  {safe_line(f'{run.named(lost.session)}: {_places(lost)}: {as_command(lost.why)}')}\n")
+        run.out.write(f"lost  {safe_line(f'{run.named(lost.session)}: {places(lost)}: {as_command(lost.why)}')}\n")
     for finding in report.left:
         run.out.write(f"left  {safe_line(f'{finding.path}: {finding.what}; {as_command(finding.remedy)}')}\n")
     if not (report.mended or report.lost or report.left):
@@ -49,9 +37,3 @@ def command(context: click.Context, source: str | None, without_lost: bool, yes:
     elif not yes:
         run.out.note("nothing was done: --yes does it")
     context.exit(DAMAGED if report.lost else code_of_findings(report.left))
-
-
-def _places(lost: Lost) -> str:
-    """Say which messages are lost; people count from 1."""
-    places = [f"{each.start + 1} to {each.stop}" if len(each) > 1 else str(each.stop) for each in lost.messages]
-    return f"messages {', '.join(places)}" if places else "nobody can tell how many messages"

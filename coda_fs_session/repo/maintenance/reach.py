@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal, NamedTuple
 
 from ...errors import CorruptionError, StoreError
@@ -74,6 +75,9 @@ class Frozen(NamedTuple):
 class Reach:
     """What refs need: give it every ref, then `follow`.
 
+    Args:
+        known: of what these objects name, nothing is to be told.
+
     Attributes:
         uses: of each object, each thing that is said of it, and where first.
         tails: of each tail object, what bases use of it.
@@ -81,8 +85,9 @@ class Reach:
         spines: each list tree that has list nodes, with the path of the ref that led there.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, known: Container[ObjectId] = ()) -> None:
         self.objects = objects
+        self._known = known
         self.uses: dict[ObjectId, dict[Named, Use]] = {}
         self.tails: dict[ObjectId, dict[TailUse, str]] = {}
         self.nodes: dict[ObjectId, list[Entry]] = {}
@@ -109,8 +114,20 @@ class Reach:
             else:
                 self._follow_commit(*self._commits.pop())
 
+    def follow_once(self) -> bool:
+        """Read those list nodes and commits that are known by now; False where there are none."""
+        nodes, self._nodes = self._nodes, []
+        commits, self._commits = self._commits, []
+        for node in nodes:
+            self._follow_node(*node)
+        for commit in commits:
+            self._follow_commit(*commit)
+        return bool(nodes or commits)
+
     def _add(self, named: Named, by: str, *, now: bool) -> bool:
         """Note a use; False where it is known."""
+        if named.id in self._known:
+            return False
         uses = self.uses.setdefault(named.id, {})
         if named in uses:
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from .. import replica_files
 from ..lookup.answers import local_moment
 from ..repository import Repository
 
@@ -19,6 +20,7 @@ class ReplicaInfo:
         refs: how many refs it has, those of deleted sessions included; bytes: their size.
         updated: the latest change of a session that it wrote, in local time. None where none of its refs can be read.
         unreadable: how many of its refs cannot be read.
+        retired: nobody waits for it any more, as `Maintenance.retire` was told.
     """
 
     id: str
@@ -27,14 +29,18 @@ class ReplicaInfo:
     bytes: int = 0
     updated: datetime | None = None
     unreadable: int = 0
+    retired: bool = False
 
 
 def replicas(repo: Repository) -> list[ReplicaInfo]:
-    """Return what the refs tell of each replica, by its id; see `Maintenance.replicas`."""
+    """Return what refs and replica files tell of each replica, by its id; see `Maintenance.replicas`."""
+    said = replica_files.read_all(repo)
+    retired = {each for one in said.said.values() for each in one.retired}
     rows = repo.index.rows()
     repo.index.keep()
-    own = repo.replica
-    found: dict[str, ReplicaInfo] = {}
+    own = replica_files.own_id(repo)
+    there = (*said.said, *said.unread)
+    found = {each: ReplicaInfo(each, is_own=each == own, retired=each in retired) for each in there}
     latest: dict[str, int] = {}
     for row in rows:
         # Of one that cannot be read the folder tells.
@@ -49,5 +55,6 @@ def replicas(repo: Repository) -> list[ReplicaInfo]:
             bytes=before.bytes + row.token.size,
             updated=local_moment(latest[replica]) if replica in latest else None,
             unreadable=before.unreadable + (row.updated is None),
+            retired=replica in retired,
         )
     return [found[replica] for replica in sorted(found)]

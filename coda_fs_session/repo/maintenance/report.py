@@ -1,10 +1,12 @@
-"""What a repair or a purge has done, or would do."""
+"""What verbs that keep house have done, or would do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from .findings import Finding
+from .replicas import ReplicaInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +107,77 @@ class PurgeReport:
     places: tuple[PurgedPlace, ...]
     elsewhere: tuple[str, ...]
     left: tuple[str, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A session that this machine has a record of, which was in a store that is gone.
+
+    Attributes:
+        session: its name; messages: how many it had.
+        only: the places, from 0, of those that stand in the record, and are not in the store of the manager.
+        updated: its last change, in local time; None where the record is damaged.
+        problem: what is wrong with the record, or empty.
+    """
+
+    session: str
+    messages: int
+    only: range
+    updated: datetime | None
+    problem: str = ""
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"session {self.session!r}: {self.problem}"
+        count = len(self.only)
+        if not count:
+            return f"session {self.session!r}, {self.messages} messages: nothing that only the record has"
+        return f"session {self.session!r}, {self.messages} messages: only the record has the last {count}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReport:
+    """What is forgotten of a store that is gone, or would be.
+
+    Attributes:
+        sessions: those of which there is a record, by name; deleted ones are left out.
+        bytes: what all records hold.
+        dry_run: nothing was forgotten yet.
+    """
+
+    sessions: tuple[Forgotten, ...]
+    bytes: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardReport:
+    """What became of a file that a check had named, or would.
+
+    Attributes:
+        findings: what is wrong with it.
+        lost: the session that has messages in this file alone, as far as it can be read; None where there is none.
+        kept: where its bytes are kept, in the state folder, until gc has counted a grace.
+        dry_run: it is still where it was.
+    """
+
+    findings: tuple[Finding, ...]
+    lost: Lost | None
+    kept: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetireReport:
+    """Which replica nobody waits for any more, or would.
+
+    Attributes:
+        replica: what the store holds of it, as it was before; its refs stay.
+        last_session: the name of the session that it changed last; None where none of its refs can be read.
+        dry_run: it is still waited for.
+    """
+
+    replica: ReplicaInfo
+    last_session: str | None
     dry_run: bool

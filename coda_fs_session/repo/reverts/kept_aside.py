@@ -36,14 +36,14 @@ def _infos(repo: Repository, entries: Iterable[tuple[RefKey, State | SessionErro
         if isinstance(found, State):
             rows.append((found.name, row_of(found), found.damage))
         else:
-            name = _name_of(key, found)
+            name = name_recorded(key, found)
             rows.append((name, Row(key.path, NO_TOKEN, name, name, replica=ref_of(key).replica), found))
     return infos_of_rows(rows)
 
 
 def bring_back(repo: Repository, name: str | None = None) -> list[SessionInfo]:
     """Put into the store what is kept aside; returns as `SessionManager.bring_back`."""
-    if name is not None and not any(_name_of(*each) == name for each in _entries(repo)):
+    if name is not None and not any(name_recorded(*each) == name for each in _entries(repo)):
         raise SessionNotFoundError(
             name,
             f"nothing called {name!r} is kept aside: kept_aside() shows what is, list_sessions() what is in the store",
@@ -65,7 +65,7 @@ def _bring_back(repo: Repository, name: str | None, brought: dict[RefKey, str]) 
     problem: SessionError | None = None
     with repo.machine.lock(".bring-back"):
         for key, found in _entries(repo):
-            if name is not None and _name_of(key, found) != name:
+            if name is not None and name_recorded(key, found) != name:
                 continue
             if not isinstance(found, State) or found.damage is not None:
                 problem = problem or (found.damage if isinstance(found, State) else found)
@@ -111,11 +111,21 @@ def _place(repo: Repository, key: RefKey, head: State) -> RefKey:
     """Put a state into a ref of ours, and return that; or the ref of whatever kind that has the state already."""
     data = (repo.machine.record.read(key) or b"")[: head.size]
     with repo.machine.lock(session_key(head.name)):
-        for other in read_refs(repo, related(repo.index, head.name)).heads:
-            if _has_it(other, head):
-                return other.key
+        other = _that_has(repo, head)
+        if other is not None:
+            return other.key
         with repo.writing() as replica:
             return put_beside(repo, replica, head.name, data)
+
+
+def is_in_store(repo: Repository, head: State) -> bool:
+    """Tell whether a ref of a store, of whatever kind, has the state."""
+    return _that_has(repo, head) is not None
+
+
+def _that_has(repo: Repository, head: State) -> State | None:
+    heads = read_refs(repo, related(repo.index, head.name)).heads
+    return next((other for other in heads if _has_it(other, head)), None)
 
 
 def _has_it(other: State, head: State) -> bool:
@@ -125,7 +135,7 @@ def _has_it(other: State, head: State) -> bool:
         return False
 
 
-def _name_of(key: RefKey, found: State | SessionError) -> str:
+def name_recorded(key: RefKey, found: State | SessionError) -> str:
     """Return the name of a session; of one whose header cannot be read, the key in the name of its file."""
     return found.name if isinstance(found, State) else key_of_ref(ref_of(key).path) or key.path
 

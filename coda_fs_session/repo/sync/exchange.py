@@ -7,24 +7,27 @@ Where neither does, a replica was reverted or cloned: each side keeps its own, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
-from typing import Literal, NamedTuple
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
 
-from ...backends.base import NewObject, RefChangedError, RefKey, Token
-from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, UnsupportedError
+from ...backends.base import RefChangedError, RefKey, Token
+from ...errors import ObjectNotYetHereError, StoreError, UnsupportedError
 from ...storage import SessionStorage
 from ..ancestry.ancestors import covers, same_life
 from ..content.state import State
 from ..dry_run import dry
 from ..reverts.plans import finish
 from ..storage import RepoStorage, engine_of
-from . import replica_files
-from .memory import Memory, pair_of, short
-from .report import Direction, ProgressCallback, SyncProgress, SyncReport
-from .side import Found, Side
+from . import hub, replica_files
+from .chosen import chosen
+from .memory import Memory, hash_of, pair_of
+from .named import NamedObjects
+from .objects import AllObjects, ObjectExchange
+from .report import Direction, ProgressCallback, SyncReport
+from .side import AT_ONCE, Found, Side
+from .telling import Notes
 
-_LARGE = 4 * 1024 * 1024
+_TURNED: dict[Direction, Direction] = {"both": "both", "push": "pull", "pull": "push"}
 _REFS_AT_ONCE = 256
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _TRIES = 8
@@ -37,17 +40,23 @@ def sync(
     direction: Direction = "both",
     progress: ProgressCallback | None = None,
     dry_run: bool = False,
+    names: Sequence[str] | None = None,
 ) -> SyncReport:
     """Copy what is missing or further on from one store to the other; see `SessionManager.sync`."""
+    if ours.repo.backend.capabilities.costly:
+        if theirs.repo.backend.capabilities.costly:
+            raise UnsupportedError("two stores in buckets are not synced with each other: sync both with one on a disk")
+        report = sync(*(theirs, ours), direction=_TURNED[direction], progress=progress, dry_run=dry_run, names=names)
+        return SyncReport(report.pulled, report.pushed, report.problems)
     if dry_run:
         ours, theirs = dry(ours, theirs), dry(theirs, ours)
-    return _Sync(ours, theirs, direction, progress).run()
+    return _Sync(ours, theirs, direction, Notes(progress)).run(names)
 
 
 def take_refs(ours: RepoStorage, theirs: RepoStorage) -> None:
     """Bring refs here to what those of another store have more, or keep both; their objects are all here."""
     theirs.repo.objects = ours.repo.objects
-    _Sync(ours, theirs, "pull", None).take_refs()
+    _Sync(ours, theirs, "pull", Notes(None)).take_refs()
 
 
 def syncable(storage: SessionStorage) -> RepoStorage:
@@ -75,64 +84,68 @@ def refuse_overlap(one: str, other: str) -> None:
         raise ValueError(f"a store cannot be synced with itself or with a folder within: {one} and {other}")
 
 
-class _Looked(NamedTuple):
-    """A good object: its size, and its bytes where they were asked for and are not too many."""
-
-    size: int
-    data: bytes | None
-
-
 class _Sync:
-    def __init__(
-        self, ours: RepoStorage, theirs: RepoStorage, direction: Direction, progress: ProgressCallback | None
-    ) -> None:
-        self._problems: dict[str, StoreError] = {}
-        self._ours = Side(ours, receives=direction != "push", problem=self._note_problem)
-        self._theirs = Side(theirs, receives=direction != "pull", problem=self._note_problem)
+    def __init__(self, ours: RepoStorage, theirs: RepoStorage, direction: Direction, notes: Notes) -> None:
+        self._ours = Side(ours, receives=direction != "push", notes=notes)
+        self._theirs = Side(theirs, receives=direction != "pull", notes=notes)
         self._sides = (self._ours, self._theirs)
-        self._callback = progress
-        self._counts = {"objects": [0, 0], "refs": [0, 0]}
+        self._notes = notes
         self._memory = Memory()
-        # The tokens of refs that say the same on both sides, and by group the objects that are good on both.
+        self._objects: ObjectExchange = AllObjects(self._sides, self._memory, notes)
+        # The tokens of refs that say the same on both sides; those that lack objects are looked at again.
         self._same: dict[str, tuple[Token, Token]] = {}
-        self._good: dict[str, set[str]] = {}
+        self._lacking: set[str] = set()
+        # Where looking is costly, what refs there are by now.
+        self._there: dict[str, list[Any]] = {}
+        # Where several are written at a time, what is to go there.
+        self._waiting: list[tuple[Found, Found]] = []
 
-    def run(self) -> SyncReport:
+    def run(self, names: Sequence[str] | None) -> SyncReport:
         ours, theirs = self._sides
-        refuse_overlap(ours.backend.place().path, theirs.backend.place().path)
-        self._memory = Memory.recall(ours.repo.machine, ours.backend.place(), theirs.backend.place())
-        if theirs.backend.place().store is None:
+        refuse_overlap(ours.backend.address(), theirs.backend.address())
+        self._recall(all_objects=names is None and not theirs.costly)
+        if not theirs.costly and theirs.backend.place().store is None:
             self._make(theirs)
         # Refs before objects: what a ref names was there before it.
-        ours.refs, theirs.refs = ours.list_refs(), theirs.list_refs()
-        paths = self._differing()
-        self._exchange_objects()
+        ours.look()
+        theirs.look()
+        if theirs.costly:
+            self._objects.memory = self._memory = hub.begin(ours, theirs, self._memory)
+            if not theirs.refs and not theirs.receives:
+                self._make(theirs)
+        paths = self._differing(None if names is None else chosen(names, ours, theirs))
+        self._objects.before_refs()
         self._exchange_refs(paths)
-        replica_files.exchange(ours, theirs)
-        self._remember()
-        return SyncReport(theirs.transfer(), ours.transfer(), tuple(self._problems.values()))
+        said = replica_files.exchange(ours, theirs)
+        self._objects.after_refs()
+        self._remember(said)
+        return SyncReport(theirs.transfer(), ours.transfer(), self._notes.problems)
+
+    def _recall(self, *, all_objects: bool) -> None:
+        ours, theirs = self._sides
+        self._memory = Memory.recall(ours.repo.machine, ours.backend.place(), hub.place_of(theirs))
+        exchange = AllObjects if all_objects else NamedObjects
+        self._objects = exchange(self._sides, self._memory, self._notes)
 
     def take_refs(self) -> None:
         ours, theirs = self._sides
-        ours.refs, theirs.refs = ours.list_refs(), theirs.list_refs()
+        ours.look()
+        theirs.look()
         self._exchange_refs(sorted(theirs.refs))
 
     def _make(self, target: Side) -> None:
         if target.receives:
-            target.backend.prepare()
+            target.prepare()
             finish(target.repo)
         elif not target.list_refs() and not any(target.backend.object_groups()):
             path = target.backend.place().path
             raise StoreError(f"there is no store at {path} to pull from: is the disk there?", path)
 
-    def _note_problem(self, error: StoreError) -> None:
-        self._problems[str(error)] = error
-
     def _other(self, side: Side) -> Side:
         return self._theirs if side is self._ours else self._ours
 
-    def _differing(self) -> list[str]:
-        """Return the paths of refs that may have to go somewhere."""
+    def _differing(self, chosen: Container[str] | None) -> list[str]:
+        """Return the paths of refs that may have to go somewhere, of those that were chosen if only some were."""
         known, there = self._memory.refs, self._theirs.refs
         paths = []
         for path, token in self._ours.refs.items():
@@ -144,103 +157,18 @@ class _Sync:
                 paths.append(path)
         if self._ours.receives:
             paths += there.keys() - self._ours.refs.keys()
-        return sorted(paths)
-
-    # Objects
-
-    def _exchange_objects(self) -> None:
-        """Bring every object to the sides that receive; one that both have is read once, as writers never trust it."""
-        ours, theirs = self._sides
-        wanted: dict[Side, list[str]] = {ours: [], theirs: []}
-        here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
-        purged = ours.purged() | theirs.purged()
-        for group in sorted(here.keys() | there.keys()):
-            known = self._memory.groups.get(group)
-            if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
-                continue
-            left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            wanted[ours] += sorted(right - left - purged)
-            wanted[theirs] += sorted(left - right - purged)
-            verified, good = self._memory.verified_in(group), self._good.setdefault(group, set())
-            good |= {each for each in left & right if short(each) in verified}
-            for identity in sorted((left & right) - good):
-                bad = [side for side in self._sides if self._look_at(side, identity) is None]
-                if not bad:
-                    good.add(identity)
-                elif len(bad) == 1:
-                    wanted[bad[0]].append(identity)
-        receiving = [side for side in self._sides if side.receives and wanted[side]]
-        self._counts["objects"][1] += sum(len(wanted[side]) for side in receiving)
-        for side in receiving:
-            side.backend.prepare()
-            large: list[tuple[str, int]] = []
-            side.backend.put_objects(self._objects_for(side, wanted[side], large))
-            for identity, size in large:
-                self._copy_large(side, identity, size)
-
-    def _objects_for(self, side: Side, identities: list[str], large: list[tuple[str, int]]) -> Iterator[NewObject]:
-        """Yield objects to be written; those that memory is not to hold go to `large`, with their sizes."""
-        for identity in identities:
-            found = self._look_at(self._other(side), identity, keep=_LARGE)
-            if found is not None and found.data is None:
-                large.append((identity, found.size))
-                continue
-            if found is not None and found.data is not None:
-                yield side.repo.objects.copied(identity, found.data)
-                self._note_copy(side, identity, found.size)
-            self._tell("objects", 1)
-
-    def _copy_large(self, side: Side, identity: str, size: int) -> None:
-        pieces = self._other(side).backend.object_pieces(identity)
-        try:
-            first = next(pieces, b"")
-            compress = side.repo.objects.copied(identity, first).compress
-            side.backend.put_large_object(identity, size, chain([first], pieces), compress=compress)
-        except (ObjectNotYetHereError, CorruptionError) as error:
-            # It was there, and good, a moment ago.
-            self._note_problem(error)
-        else:
-            self._note_copy(side, identity, size)
-        self._tell("objects", 1)
-
-    def _note_copy(self, side: Side, identity: str, size: int) -> None:
-        self._good[identity[:2]].add(identity)
-        side.objects_in += 1
-        side.object_bytes += size
-
-    def _look_at(self, side: Side, identity: str, *, keep: int = 0) -> _Looked | None:
-        """Verify an object, None where it is damaged or gone since it was listed.
-
-        Args:
-            keep: return its bytes if it has no more than this.
-        """
-        size = 0
-        kept: list[bytes] = []
-        try:
-            for piece in side.backend.object_pieces(identity):
-                size += len(piece)
-                if size <= keep:
-                    kept.append(piece)
-                else:
-                    kept.clear()
-        except ObjectNotYetHereError:
-            return None
-        except StoreError as error:
-            self._note_problem(error)
-            return None
-        return _Looked(size, b"".join(kept) if size <= keep else None)
+        return sorted(paths) if chosen is None else sorted(path for path in paths if path in chosen)
 
     # Refs
 
     def _exchange_refs(self, paths: list[str]) -> None:
-        self._counts["refs"][1] += len(paths)
+        self._notes.expect("refs", len(paths))
         missing = [[path for path in paths if path not in side.refs] for side in self._sides]
         both = [path for path in paths if all(path in side.refs for side in self._sides)]
         for side, new in zip(self._sides, missing, strict=True):
             self._create(side, new)
-        for path in both:
-            self._reconcile(path)
-            self._tell("refs", 1)
+        for start in range(0, len(both), _REFS_AT_ONCE):
+            self._reconcile_all(both[start : start + _REFS_AT_ONCE])
 
     def _create(self, side: Side, paths: list[str]) -> None:
         """Write the refs that a side does not have."""
@@ -251,34 +179,62 @@ class _Sync:
                 if found.path in taken or found.path not in alone:
                     self._bring(side, found)
                 elif found.path in side.seen:
-                    self._note_same(found.path)
-            self._tell("refs", len(batch))
+                    self._note_same(found)
+            self._notes.tell("refs", len(batch))
 
     def _batches(self, source: Side, paths: list[str]) -> Iterator[list[Found]]:
         """Read good refs, some at a time, the objects of which have arrived."""
         batch: list[Found] = []
         size = 0
-        for path in paths:
-            found = source.read(path)
-            if found is None or found.head is None:
-                self._tell("refs", 1)
-                continue
-            batch.append(found)
-            size += len(found.data)
-            if len(batch) == _REFS_AT_ONCE or size >= _BYTES_AT_ONCE:
-                self._catch_up(source, batch)
+        for start in range(0, len(paths), AT_ONCE):
+            for found in source.read_many(paths[start : start + AT_ONCE]).values():
+                if found is None or found.head is None:
+                    self._notes.tell("refs", 1)
+                    continue
+                batch.append(found)
+                size += len(found.data)
+            if len(batch) >= _REFS_AT_ONCE or size >= _BYTES_AT_ONCE:
+                self._bring_objects(source, batch)
                 yield batch
                 batch, size = [], 0
         if batch:
-            self._catch_up(source, batch)
+            self._bring_objects(source, batch)
             yield batch
 
-    def _catch_up(self, source: Side, batch: list[Found]) -> None:
-        """Bring the objects of refs that moved on after the objects were listed."""
-        moved = {found.path: found.token for found in batch if source.refs.get(found.path) != found.token}
-        if moved:
-            source.refs |= moved
-            self._exchange_objects()
+    def _bring_objects(self, source: Side, found: Sequence[Found]) -> None:
+        self._lacking |= self._objects.bring(source, found)
+
+    def _reconcile_all(self, paths: Sequence[str]) -> None:
+        """Bring refs that both sides have to the newer of their two states."""
+        if self._theirs.costly:
+            paths = self._reconcile_at_once(paths)
+        for path in paths:
+            self._reconcile(path)
+            self._notes.tell("refs", 1)
+
+    def _reconcile_at_once(self, paths: Sequence[str]) -> list[str]:
+        """Reconcile many refs where every look is a request; return those that were written to meanwhile."""
+        ours, theirs = self._sides
+        left = ours.read_many(paths)
+        right, known = hub.read(theirs, left, self._memory)
+        pairs = [(mine, found) for path in paths if (mine := left[path]) and (found := right[path])]
+        if ours.receives:
+            # Before they are compared, as that may take some of them.
+            self._bring_objects(theirs, [found for _, found in pairs if found.head and found.path not in known])
+        changed = []
+        for mine, found in pairs:
+            try:
+                self._decide(mine, found)
+            except RefChangedError:
+                changed.append(mine.path)
+        waiting, self._waiting = self._waiting, []
+        self._bring_objects(ours, [new for _, new in waiting])
+        refused = theirs.advance_all(waiting)
+        for _, new in waiting:
+            if theirs.refs[new.path] == theirs.seen[new.path] and new.path not in refused:
+                self._note_same(new)
+        self._notes.tell("refs", len(paths) - len(changed) - len(refused))
+        return [*changed, *sorted(refused)]
 
     def _reconcile(self, path: str) -> None:
         """Bring a ref that both sides have to the newer of its two states."""
@@ -292,11 +248,11 @@ class _Sync:
                 # A writer was faster.
                 continue
         where = self._ours.backend.locate(RefKey(path))
-        self._note_problem(StoreError(f"{where} was written to again and again: sync once more", where))
+        self._notes.note_problem(StoreError(f"{where} was written to again and again: sync once more", where))
 
     def _decide(self, left: Found, right: Found) -> None:
         if left.data == right.data:
-            return self._note_same(left.path)
+            return self._note_same(left)
         newer: Found | None = None
         if left.head and right.head:
             forward, backward = self._contains(left, right), self._contains(right, left)
@@ -309,10 +265,13 @@ class _Sync:
         for side, own, incoming in ((self._ours, left, right), (self._theirs, right, left)):
             if not side.receives or incoming.head is None or newer is own:
                 continue
-            self._catch_up(self._other(side), [incoming])
+            if newer is incoming and side.costly:
+                self._waiting.append((own, incoming))
+                continue
+            self._bring_objects(self._other(side), [incoming])
             if newer is incoming:
                 side.advance(own, incoming)
-                self._note_same(own.path)
+                self._note_same(incoming)
             else:
                 self._bring(side, incoming)
 
@@ -336,43 +295,41 @@ class _Sync:
         try:
             return newer.data.startswith(older.data) or _is_ahead(newer.head, older.head)
         except ObjectNotYetHereError as error:
-            self._note_problem(error)
+            self._notes.note_problem(error)
             return None
         except StoreError as error:
-            self._note_problem(error)
+            self._notes.note_problem(error)
             return False
 
-    def _note_same(self, path: str) -> None:
-        """Note that the states that were last read or written at a path say the same."""
-        self._same[path] = (self._ours.seen[path], self._theirs.seen[path])
+    def _note_same(self, found: Found) -> None:
+        """Note that the states that were last read or written at a path are this one."""
+        ours, theirs = self._sides
+        self._same[found.path] = (ours.seen[found.path], theirs.seen[found.path])
+        if theirs.costly:
+            self._there[found.path] = hash_of(theirs.seen[found.path], found.data)
 
-    def _remember(self) -> None:
+    def _remember(self, said: dict[str, list[Any]]) -> None:
         """Keep for the next time what is the same on both sides, as far as it still is."""
-        if not self._same and not self._good:
-            return
         ours, theirs = self._sides
         old = self._memory
-        here, there = ours.list_refs(), theirs.list_refs()
-        refs = {path: pair for path, pair in old.refs.items() if path in here and path in there}
+        if not self._same and not self._objects.has_news() and said == old.said:
+            return
+        # What was written is known: where looking is costly nothing is looked at twice.
+        here, there = ours.list_refs(), theirs.refs if theirs.costly else theirs.list_refs()
+        new = Memory(ready=theirs.costly and theirs.ready)
+        new.refs = {path: pair for path, pair in old.refs.items() if path in here and path in there}
         for path, tokens in self._same.items():
             # Not of a file so young that another change could hide behind its time: its token equals no other.
-            if (here.get(path), there.get(path)) == tokens:
-                refs[path] = pair_of(tokens[0].numbers(), tokens[1].numbers())
-        new = Memory(refs, dict(old.groups), dict(old.verified))
-        left, right = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
-        for group, good in self._good.items():
-            both = group in left and group in right
-            same = both and good == set(ours.backend.object_ids(group)) == set(theirs.backend.object_ids(group))
-            new.note_group(group, (left[group], right[group]) if same else None, good)
+            if (here.get(path), there.get(path)) == tokens and path not in self._lacking:
+                new.refs[path] = pair_of(tokens[0].numbers(), tokens[1].numbers())
+        if theirs.costly:
+            new.said = said
+            new.there = {**old.there, **self._there}
+            for path in self._lacking:
+                new.there.pop(path, None)
+        self._objects.remember(new)
         if new != old:
-            new.remember(ours.repo.machine, ours.backend.place(), theirs.backend.place())
-
-    def _tell(self, phase: Literal["objects", "refs"], done: int) -> None:
-        counts = self._counts[phase]
-        counts[0] += done
-        if self._callback is not None:
-            moved = sum(side.object_bytes if phase == "objects" else side.ref_bytes for side in self._sides)
-            self._callback(SyncProgress(phase, counts[0], counts[1], moved))
+            new.remember(ours.repo.machine, ours.backend.place(), hub.place_of(theirs))
 
 
 def _is_ahead(newer: State, older: State) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from ...backends.base import MachineState, Place, Sign
+from ...backends.base import MachineState, Place, Sign, Token
 from ..notes import decode_note, encode_note
 
-_VERSION = 1
+_VERSION = 2
 _DIGITS = 16
 
 Pair = list[int]
@@ -23,29 +24,36 @@ class Memory:
     Attributes:
         refs: by path, of refs that said the same on both sides.
         groups: by the first two digits, of objects that were on both sides.
-        verified: by the first two digits, the next 16 of the id of each object that was found good on both sides.
+        verified: by the first two digits, the next 16 of the id of each object that was found good on both sides; where
+            looking is costly, of each that is there with all that it names.
+        there: of each ref of theirs where reading is costly, its token, size and a hash.
+        said: where reading is costly, by replica, the sign of its file there and a hash of the one here.
+        ready: where writing is costly, that the store there was made.
     """
 
     refs: dict[str, Pair] = field(default_factory=dict)
     groups: dict[str, Pair] = field(default_factory=dict)
     verified: dict[str, str] = field(default_factory=dict)
+    there: dict[str, list[Any]] = field(default_factory=dict)
+    said: dict[str, list[Any]] = field(default_factory=dict)
+    ready: bool = False
 
     @classmethod
     def recall(cls, machine: MachineState, here: Place, there: Place) -> Memory:
         """Return what was remembered of these two stores, nothing if one of them is another one now."""
         data = machine.recall(_topic(there))
         try:
-            version, stores, refs, groups, verified = decode_note(data or b"")
+            version, stores, *content = decode_note(data or b"")
         except (ValueError, TypeError):
             return cls()
         known = version == _VERSION and stores == _stores(here, there)
-        return cls(refs, groups, verified) if known else cls()
+        return cls(*content) if known else cls()
 
     def remember(self, machine: MachineState, here: Place, there: Place) -> None:
         stores = _stores(here, there)
         if stores is None:
             return
-        content = [_VERSION, stores, self.refs, self.groups, self.verified]
+        content = [_VERSION, stores, *(getattr(self, each.name) for each in fields(self))]
         machine.remember(_topic(there), encode_note(content))
 
     def verified_in(self, group: str) -> set[str]:
@@ -61,6 +69,14 @@ class Memory:
             self.groups.pop(group, None)
         self.verified[group] = "".join(sorted(map(short, ids)))
 
+    def front_of(self, path: str, token: Token, data: bytes) -> int | None:
+        """Return how many bytes a ref of theirs has, if these begin with it; None where that is not known."""
+        known = self.there.get(path)
+        if known is None or known[0] != token.numbers():
+            return None
+        size: int = known[1]
+        return size if len(data) >= size and digest(data[:size]) == known[2] else None
+
 
 def short(identity: str) -> str:
     """Return the digits of an object's id by which it is remembered, without those of its group."""
@@ -69,6 +85,16 @@ def short(identity: str) -> str:
 
 def pair_of(ours: Iterable[int], theirs: Iterable[int]) -> Pair:
     return [*ours, *theirs]
+
+
+def hash_of(token: Token, data: bytes) -> list[Any]:
+    """Return what to remember of a ref of theirs."""
+    return [token.numbers(), len(data), digest(data)]
+
+
+def digest(data: bytes) -> str:
+    """Return what equal bytes have in common, and others have not."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _topic(there: Place) -> str:

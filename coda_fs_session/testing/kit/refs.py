@@ -106,6 +106,10 @@ class RefTests(BackendCase):
         """It is a change all the same: who holds the old token has not seen it."""
         backend.prepare()
         token = backend.create_ref(KEY, b"one\n")
+        if backend.capabilities.content_tokens:
+            # The same bytes are the same state there.
+            assert backend.replace_ref(KEY, token, b"one\n") == token
+            return
         assert backend.replace_ref(KEY, token, b"one\n") != token
         with pytest.raises(RefChangedError):
             backend.append_ref(KEY, token, b"lost\n")
@@ -274,7 +278,7 @@ class RefTests(BackendCase):
         seen, alone = [backend.ref_tokens()[KEY.path]], [backend.ref_token(KEY)]
         verbs: list[Callable[[RefKey, Token, bytes], Token]] = [backend.append_ref, backend.replace_ref]
         for verb in verbs * 3:
-            token = verb(KEY, token, b"four")
+            token = verb(KEY, token, f"four {len(seen)}".encode() if backend.capabilities.content_tokens else b"four")
             seen.append(backend.ref_tokens()[KEY.path])
             alone.append(backend.ref_token(KEY))
         assert len(set(seen)) == len(seen)

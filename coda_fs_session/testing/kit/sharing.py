@@ -86,7 +86,7 @@ class SharingTests(BackendCase):
 
     def test_processes_that_append(self, backend: Backend) -> None:
         """Every line that several processes append to one ref is in it once, each process's in its order."""
-        self.need(backend, "shared")
+        self.need(backend, "shared", "forks")
         backend.prepare()
         backend.create_ref(KEY, b"")
         backend.close()
@@ -106,7 +106,7 @@ class SharingTests(BackendCase):
 
     def test_processes_that_replace(self, backend: Backend) -> None:
         """Of several that replace the same state one gets through: nobody's change is overwritten unseen."""
-        self.need(backend, "shared")
+        self.need(backend, "shared", "forks")
         backend.prepare()
         backend.create_ref(KEY, b"0")
         backend.close()
@@ -122,7 +122,7 @@ class SharingTests(BackendCase):
 
     def test_processes_that_create(self, backend: Backend) -> None:
         """Of several that create the same refs in a store that is not there yet, each ref is one's, and whole."""
-        self.need(backend, "shared")
+        self.need(backend, "shared", "forks")
         keys = [RefKey(f"here-00000001/chat{number}.jsonl") for number in range(10)]
 
         def work(number: int) -> None:
@@ -211,7 +211,7 @@ class LastingTests(BackendCase):
 
     def _kill(self, backend: Backend, steps: int, part: float, step: Callable[[Backend, int, Token], Token]) -> int:
         """Let another process write, kill it within the step after `steps`, and return the last it acknowledged."""
-        self.need(backend, "persistent")
+        self.need(backend, "persistent", "forks")
         backend.prepare()
         backend.create_ref(KEY, b"")
         backend.close()

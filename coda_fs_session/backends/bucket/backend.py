@@ -1,0 +1,266 @@
+"""The backend over a bucket: refs are values that change under a condition, objects are put once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ...errors import CorruptionError, ObjectNotYetHereError, StoreFormatError, UnsupportedError
+from ..base import (
+    Backend,
+    Capabilities,
+    NewObject,
+    Place,
+    RefKey,
+    RefRefusedError,
+    RefTakenError,
+    Sign,
+    Snapshot,
+    StoredObject,
+    Token,
+    mismatch,
+)
+from ..disk import zstd
+from ..disk.parallel import in_parallel
+from ..disk.paths import COMPRESSED, FORMAT_FILE, is_hidden, object_of
+from .client import ChangedError, Client, Listed
+
+REPLICA_FILE = "replica.json"
+_PROBE = ".probe"
+_LARGE = 64 * 1024
+"""An object of so many bytes is looked for in its compressed form first."""
+_MOST_SEEN = 256
+
+_T = TypeVar("_T")
+
+
+class BucketBackend(Backend):
+    """A store below a prefix of a bucket. Its keys are the paths of a store in a folder, and its values the files.
+
+    Args:
+        url, options: see `Client`.
+        compress: keep objects with large messages compressed.
+    """
+
+    capabilities = Capabilities(persistent=True, shared=True, content_tokens=True, forks=False)
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, compress: bool = True) -> None:
+        self.client = Client(url, options)
+        self._compress = compress
+        self._prepared = False
+        self._store: Sign | None = None
+        # What refs were when they were last read or written, so that an open session is saved with one request.
+        self._seen: OrderedDict[str, tuple[Snapshot, str]] = OrderedDict()
+        self._forms: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        if self._prepared:
+            return
+        if self.place().store is None:
+            self._refuse_others()
+            self._probe()
+            try:
+                self.client.create("FORMAT", FORMAT_FILE)
+            except ChangedError:
+                # Another machine was faster, and may be of a newer version.
+                self.place()
+        self._prepared = True
+
+    def place(self) -> Place:
+        if self._store is None:
+            try:
+                found = self.client.get("FORMAT")
+            except KeyError:
+                pass
+            else:
+                if found.data != FORMAT_FILE:
+                    raise StoreFormatError(
+                        f"{self.client.url} is a store of another version of coda_fs_session: update the package"
+                    )
+                self._store = Sign((int(found.modified),))
+        return Place(self.client.url, self._store)
+
+    def locate(self, key: RefKey | str) -> str:
+        return self.client.locate(_ref(key) if isinstance(key, RefKey) else _object(key))
+
+    # Objects
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        plain = _object(identity)
+        forms = [plain, plain + COMPRESSED]
+        if self._forms.get(identity, COMPRESSED if (size or 0) >= _LARGE else "") == COMPRESSED:
+            forms.reverse()
+        problem: CorruptionError | None = None
+        for form in forms:
+            try:
+                return self._verified(identity, form, size=size, limit=limit)
+            except KeyError:
+                continue
+            except CorruptionError as error:
+                problem = problem or error
+        raise problem or ObjectNotYetHereError(identity, self.client.locate(plain))
+
+    def _verified(self, identity: str, form: str, *, size: int | None, limit: int) -> bytes:
+        data, where = self.client.get(form).data, self.client.locate(form)
+        if form.endswith(COMPRESSED):
+            try:
+                data = zstd.decompress(data, size=size, limit=limit)
+            except ValueError as error:
+                raise CorruptionError(f"{where} is damaged: {error}", where) from error
+        if wrong := mismatch(identity, data, size=size, limit=limit):
+            expected, actual = wrong
+            raise CorruptionError(f"{where} is damaged", where, expected=expected, actual=actual)
+        self._forms[identity] = COMPRESSED if form.endswith(COMPRESSED) else ""
+        return data
+
+    def put_objects(self, objects: Iterable[NewObject]) -> None:
+        # Without a look at what is there: the same bytes once more do no harm, and a damaged object is healed.
+        in_parallel(self._put_object, list(objects))
+
+    def _put_object(self, new: NewObject) -> None:
+        packed = self._compress and new.compress
+        key = _object(new.id) + (COMPRESSED if packed else "")
+        self.client.put(key, zstd.compress(new.data) if packed else new.data)
+        self._forms[new.id] = COMPRESSED if packed else ""
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        for stored in self.stored_objects():
+            yield stored.id, stored.bytes
+
+    def stored_objects(self) -> Iterator[StoredObject]:
+        for found in self.client.keys_below("objects"):
+            name = found.key.rpartition("/")[2]
+            identity = object_of(name)
+            if identity is not None and not is_hidden(name):
+                plain = not name.endswith(COMPRESSED)
+                yield StoredObject(identity, self.client.locate(found.key), found.size, plain, found.key)
+
+    def discard_object(self, identity: str) -> None:
+        self.client.delete([_object(identity), _object(identity) + COMPRESSED])
+
+    def remove_object(self, stored: StoredObject) -> bool:
+        self.client.delete([stored.name])
+        return True
+
+    # Refs
+
+    def refs(self) -> Iterator[tuple[RefKey, Token]]:
+        for found in self._listed():
+            yield RefKey(found.key.removeprefix("refs/")), _token(found.etag, found.size)
+
+    def ref_tokens(self) -> dict[str, Token]:
+        return {key.path: token for key, token in self.refs()}
+
+    def ref_token(self, key: RefKey) -> Token | None:
+        try:
+            return self.read_ref(key).token
+        except KeyError:
+            return None
+
+    def read_ref(self, key: RefKey) -> Snapshot:
+        return self._read(key)[0]
+
+    def create_ref(self, key: RefKey, data: bytes) -> Token:
+        try:
+            return self._saw(key, data, self.client.create(_ref(key), data))
+        except ChangedError:
+            raise RefTakenError(key) from None
+
+    def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        before, etag = self._expected(key, expected)
+        return self._write(key, before.data + data, etag)
+
+    def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
+        return self._write(key, data, self._expected(key, expected)[1])
+
+    def has_refs(self, replica: str) -> bool:
+        return any(not found.key.endswith(f"/{REPLICA_FILE}") for found in self.client.keys_below(f"refs/{replica}"))
+
+    def _write(self, key: RefKey, data: bytes, etag: str) -> Token:
+        try:
+            return self._saw(key, data, self.client.replace(_ref(key), data, etag))
+        except ChangedError:
+            self._seen.pop(key.path, None)
+            raise RefRefusedError(key) from None
+
+    def _expected(self, key: RefKey, expected: Token) -> tuple[Snapshot, str]:
+        """Return a ref that has this token, as it was seen last or as it is."""
+        seen = self._seen.get(key.path)
+        if seen is None or seen[0].token != expected:
+            try:
+                seen = self._read(key)
+            except KeyError:
+                raise RefRefusedError(key) from None
+            if seen[0].token != expected:
+                raise RefRefusedError(key)
+        return seen
+
+    def _read(self, key: RefKey) -> tuple[Snapshot, str]:
+        found = self.client.get(_ref(key))
+        self._saw(key, found.data, found.etag)
+        return Snapshot(found.data, _token(found.etag, len(found.data))), found.etag
+
+    def _saw(self, key: RefKey, data: bytes, etag: str) -> Token:
+        token = _token(etag, len(data))
+        self._seen.pop(key.path, None)
+        self._seen[key.path] = Snapshot(data, token), etag
+        while len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+        return token
+
+    # What replicas say
+
+    def replica_files(self) -> Collection[str]:
+        keys = (found.key.split("/") for found in self.client.keys_below("refs"))
+        return [parts[1] for parts in keys if len(parts) == 3 and parts[2] == REPLICA_FILE]
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        try:
+            return self.client.get(f"refs/{replica}/{REPLICA_FILE}").data
+        except KeyError:
+            return None
+
+    def write_replica_file(self, replica: str, data: bytes) -> None:
+        self.client.put(f"refs/{replica}/{REPLICA_FILE}", data)
+
+    def _listed(self) -> Iterator[Listed]:
+        for found in self.client.keys_below("refs"):
+            parts = found.key.split("/")
+            if len(parts) > 2 and parts[-1] != REPLICA_FILE and not any(is_hidden(part) for part in parts):
+                yield found
+
+    # Which place this is
+
+    def _refuse_others(self) -> None:
+        for found in self.client.keys_below():
+            name = found.key.partition("/")[0]
+            if name not in ("refs", "objects", "FORMAT", "README.txt") and not is_hidden(name):
+                raise StoreFormatError(f"{self.client.url} holds something else ({name}...): name another prefix")
+            return
+
+    def _probe(self) -> None:
+        """Make sure that a value is written under a condition where one is given: some servers pass that over."""
+        for _ in range(2):
+            try:
+                self.client.create(_PROBE, os.urandom(8).hex().encode())
+            except ChangedError:
+                return
+        raise UnsupportedError(
+            f"{self.client.url}: the storage passes over the conditions of writes, so two machines "
+            "would overwrite each other's: take another storage"
+        )
+
+
+def _ref(key: RefKey) -> str:
+    return f"refs/{key.path}"
+
+
+def _object(identity: str) -> str:
+    return f"objects/{identity[:2]}/{identity}.jsonl"
+
+
+def _token(etag: str, size: int) -> Token:
+    return Token(int.from_bytes(hashlib.sha256(etag.encode()).digest()[:7]), size)

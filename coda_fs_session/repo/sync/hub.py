@@ -1,0 +1,127 @@
+"""A store in a bucket as one side of a sync: what is known of it without asking, as every look is a request.
+
+It has no machine of its own. What the last sync left in the state folder tells what its refs were then. Refs are never
+taken away, so where one is gone that was there it is another store, and nothing is believed of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+
+from ...backends.base import Backend, MachineState, Place, Sign, Snapshot
+from ...backends.wrapper import WrapperBackend
+from ...errors import StoreError, UnsupportedError
+from ...process.parallel import in_parallel
+from ..content.state import State
+from ..repository import Repository, Settings
+from ..reverts.marker import Look
+from ..storage import RepoStorage
+from .memory import Memory
+from .replica_files import hashes
+from .side import AT_ONCE, Found, Side
+
+_NOBODY = "nobody-00000000"
+
+
+class HubState(MachineState):
+    """That of no machine: it keeps nothing, and nothing is put back."""
+
+    def replica(self, known: Iterable[str]) -> str | None:
+        return None
+
+    def choose_replica(self) -> str:
+        return _NOBODY
+
+    def lock(self, *keys: str) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def set_aside(self, key: str, data: bytes) -> None:
+        return
+
+
+class LocalFirst(WrapperBackend):
+    """Reads of objects what is here, and only what is not from there.
+
+    Args:
+        inner: what is there; here: what is here.
+        files: the replica files there that are news.
+    """
+
+    def __init__(self, inner: Backend, here: Backend, files: Sequence[str]) -> None:
+        super().__init__(inner)
+        self._here = here
+        self._files = files
+        self._read: dict[str, bytes | None] = {}
+
+    def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        with suppress(StoreError):
+            return self._here.get_object(identity, size=size, limit=limit)
+        return self.inner.get_object(identity, size=size, limit=limit)
+
+    def replica_files(self) -> Sequence[str]:
+        return self._files
+
+    def read_replica_file(self, replica: str) -> bytes | None:
+        if replica not in self._read:
+            self._read[replica] = self.inner.read_replica_file(replica)
+        return self._read[replica]
+
+
+def storage_of(backend: Backend) -> RepoStorage:
+    """Return the engine over a backend that no machine owns."""
+    return RepoStorage(Repository(backend, HubState(), Settings(read_only=True)), seen=Look(None, []))
+
+
+def place_of(side: Side) -> Place:
+    """Return where a store is; of one that is costly to ask without asking."""
+    return Place(side.backend.address(), Sign((0,))) if side.costly else side.backend.place()
+
+
+def begin(ours: Side, theirs: Side, memory: Memory) -> Memory:
+    """Go by what is remembered of the store there, as far as it still is that."""
+    if any(path not in theirs.refs for path in memory.there):
+        memory = Memory()
+    # Once it is seen whether it is of this version.
+    theirs.ready = memory.ready or theirs.backend.place().store is not None
+    here = hashes(ours)
+    theirs.known = {
+        replica
+        for replica, sign in theirs.files.items()
+        if sign is not None and memory.said.get(replica) == [list(sign), here.get(replica)]
+    }
+    files = sorted(theirs.files.keys() - theirs.known)
+    theirs.repo.objects.backend = LocalFirst(theirs.backend, ours.backend, files)
+    return memory
+
+
+def read(theirs: Side, left: Mapping[str, Found | None], memory: Memory) -> tuple[dict[str, Found | None], set[str]]:
+    """Return refs there beside those that are here.
+
+    Returns:
+        Those too that need no reading, as what is here begins with them; and the paths of these.
+    """
+    fronts: dict[str, Found | None] = {}
+    for path, mine in left.items():
+        token = theirs.refs[path]
+        size = memory.front_of(path, token, mine.data) if mine is not None and mine.head is not None else None
+        if mine is not None and mine.head is not None and size is not None:
+            head: State = replace(mine.head, torn=b"", token=token, size=size)
+            fronts[path] = Found(path, Snapshot(mine.data[:size], token), head)
+            theirs.seen[path] = token
+    return {**theirs.read_many([path for path in left if path not in fronts]), **fronts}, set(fronts)
+
+
+def discard(theirs: Side, identities: Iterable[str]) -> None:
+    """Remove there what this machine has purged, as far as it may; what stands for it is there."""
+
+    def remove(identity: str) -> None:
+        try:
+            theirs.backend.discard_object(identity)
+        except UnsupportedError:
+            return
+        except StoreError as error:
+            theirs.note_problem(error)
+
+    in_parallel(remove, sorted(identities), threads=AT_ONCE)
