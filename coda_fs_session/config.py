@@ -12,6 +12,7 @@ _MEGABYTE = 1024 * 1024
 _NO_LIMIT = 2**62
 # As rsync and scp tell them: a colon before the first slash. A Path has made one slash of two.
 _ELSEWHERE = re.compile(r"[^/:]*:")
+_BUCKETS = ("s3://", "gs://", "az://")
 _REPLICA = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -34,6 +35,7 @@ class Config(NamedTuple):
     retention_days: float = 30
     gc_grace_days: float = 30
     purge_from: str | list[str] = "any"
+    hub: Mapping[str, Any] | None = None
     redact: str | list[str] | None = None
     read_only: bool = False
 
@@ -127,6 +129,11 @@ def remote_path(path: str | os.PathLike[str]) -> tuple[str, str] | None:
     return host, folder.removeprefix("~/").rstrip("/") or "/"
 
 
+def hub_url(path: str | os.PathLike[str]) -> str | None:
+    """Return the URL of a place in a bucket, None for any other place; what its scheme is tells."""
+    return path if isinstance(path, str) and path.startswith(_BUCKETS) else None
+
+
 def _replica(value: Any) -> str:
     if not isinstance(value, str) or not _REPLICA.match(value):
         raise ValueError
@@ -139,6 +146,14 @@ def _replicas(value: Any) -> str | list[str]:
     if not isinstance(value, (list, tuple)):
         raise ValueError
     return list(map(_replica, value))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    if not all(isinstance(name, str) and isinstance(each, (str, int, float)) for name, each in value.items()):
+        raise ValueError
+    return dict(value)
 
 
 def _patterns(value: Any) -> str | list[str]:
@@ -168,6 +183,7 @@ _RULES: dict[str, _Rule] = {
     "retention_days": _number(0, "days"),
     "gc_grace_days": _number(0, "days"),
     "purge_from": _Rule('"any", "none", or a list of ids of replicas', _replicas),
+    "hub": _Rule("a table of texts, numbers, true and false", _table),
     "redact": _Rule('"keys", or a list of regular expressions', _patterns),
     "read_only": _Rule("true or false", _boolean),
 }

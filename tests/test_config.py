@@ -39,6 +39,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "retention_days": [0, 30, 0.5],
     "gc_grace_days": [0, 30, 0.5],
     "purge_from": ["any", "none", [], ["desk", "laptop-1"]],
+    "hub": [{}, {"endpoint": "https://s3.example.org", "retries": 3, "allow_http": True}],
     "redact": ["keys", ["sk-[a-z]+"], [r"\d{16}", "keys"], []],
     "read_only": [True, False],
 }
@@ -60,6 +61,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "retention_days": (NOT_NUMBERS, "a number of days from 0"),
     "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
     "purge_from": (["Any", "", 1, True, ["A"], [5], {"any": 1}], '"any", "none", or a list of ids'),
+    "hub": (["s3://chats", 1, [], {"region": ["eu"]}, {1: "a"}], "a table of texts, numbers, true and false"),
     "redact": (NOT_PATTERNS, '"keys", or a list of regular expressions'),
     "read_only": ([1, 0, "true", "yes", []], "true or false"),
 }

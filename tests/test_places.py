@@ -62,7 +62,7 @@ def test_a_place_that_is_no_folder_here(
     monkeypatch.chdir(tmp_path)
     with open_store(tmp_path / "store") as manager:
         fill(manager, "chat")
-        if make is Path or place not in ("host:chats", "me@host:chats", "host:/chats"):
+        if make is Path or place not in ("host:chats", "me@host:chats", "host:/chats", "s3://chats/home"):
             with pytest.raises(ValueError, match=r"a folder of this machine is needed.*'\./"):
                 manager.sync(make(place))  # type: ignore[arg-type]
     for option in ("storage_path", "state_path"):

@@ -1,7 +1,7 @@
 """Drivers that keep bytes under keys and know nothing of sessions, and the registry of them."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..process.system import RENAMES_OPEN_FILES
@@ -98,3 +98,15 @@ def open_backend(kind: str, options: BackendOptions) -> tuple[Backend, MachineSt
     from .read_only import ReadOnlyBackend, ReadOnlyState
 
     return ReadOnlyBackend(backend), ReadOnlyState(machine, backend.place().path)
+
+
+def open_bucket(url: str, options: Mapping[str, Any], *, compress: bool) -> Backend:
+    """Open a store in a bucket, or the place where one is to be made; nothing is asked of it yet.
+
+    Raises:
+        ConfigError: the extra ``bucket`` is not installed, or an option is none.
+        ValueError: the URL names no bucket, or has options in it.
+    """
+    from .bucket.backend import BucketBackend
+
+    return BucketBackend(url, options, compress=compress)

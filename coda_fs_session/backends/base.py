@@ -124,12 +124,13 @@ class Backend(Verbs):
         """
         raise UnsupportedError(f"{type(self).__name__} removes no objects")
 
-    def spare_copies(self) -> Iterator[StoredObject]:
-        """Yield each place of an object that another place of it, which is good, does without; these are read.
+    def spare_copies(self, places: Sequence[StoredObject]) -> Sequence[StoredObject]:
+        """Return which places of an object can go, since another one of them is good; they are read to tell.
 
-        The default knows one place of each object.
+        Args:
+            places: of one object, as `stored_objects` yields them. The default knows one of each.
         """
-        yield from ()
+        return ()
 
     def read_file(self, path: str) -> bytes:
         """Return what a file holds, by where it is, whatever it is: a ref, an object, or one that no store has.

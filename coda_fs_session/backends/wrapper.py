@@ -93,8 +93,8 @@ class WrapperBackend(Backend):
     def remove_object(self, stored: StoredObject) -> bool:
         return self.call("remove_object", lambda: self.inner.remove_object(stored))
 
-    def spare_copies(self) -> Iterator[StoredObject]:
-        return self.call("spare_copies", self.inner.spare_copies)
+    def spare_copies(self, places: Sequence[StoredObject]) -> Sequence[StoredObject]:
+        return self.call("spare_copies", lambda: self.inner.spare_copies(places))
 
     def read_file(self, path: str) -> bytes:
         return self.call("read_file", lambda: self.inner.read_file(path))

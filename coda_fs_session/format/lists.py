@@ -28,12 +28,20 @@ def decode_list(data: bytes) -> frozenset[str]:
     return names
 
 
+def can_list(name: str) -> bool:
+    """Tell whether a list can have the name of a file: what a tool has made of it may be no UTF-8, or too long."""
+    try:
+        return _NAME.match(name) is not None and len(name.encode()) <= _MOST_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
 def _name(line: bytes) -> str:
     if not line.endswith(b"\n"):
         raise ValueError("a list ends with a newline")
     entry = orjson.loads(line)
     name = entry[0] if isinstance(entry, list) and entry else None
-    if not isinstance(name, str) or not _NAME.match(name) or len(name.encode()) > _MOST_BYTES:
+    if not isinstance(name, str) or not can_list(name):
         raise ValueError(f"{name!r} is no file of an object")
     return name
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from .generations import GenerationId
 from .ids import Chain, ObjectId, is_hex64
 from .records import FORMAT_NAME, FORMAT_VERSION, check_format, count, decode_time, typed
 
@@ -26,17 +27,21 @@ class PurgeRecord:
         objects: of each object that is gone, the one that stands for it now, which has as many bytes.
         chains: what is computed of lines as they are now, and the chain hash that it stands for.
         lines: what was changed in message lines, and in values of metadata, by their hashes.
+        sessions: of each session that was taken out whole its name, by the id of the delete that ended it.
     """
 
     time: str
     objects: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     chains: Mapping[Chain, Chain] = field(default_factory=dict)
     lines: Mapping[str, Change] = field(default_factory=dict)
+    sessions: Mapping[GenerationId, str] = field(default_factory=dict)
 
 
 def encode_purge_record(record: PurgeRecord) -> bytes:
     """Return the bytes of the record's object: a JSON line an item."""
-    items: list[dict[str, Any]] = [{FORMAT_NAME: FORMAT_VERSION, "purge": "text", "time": record.time}]
+    what = "session" if record.sessions else "text"
+    items: list[dict[str, Any]] = [{FORMAT_NAME: FORMAT_VERSION, "purge": what, "time": record.time}]
+    items += [{"session": name, "step": step} for step, name in sorted(record.sessions.items())]
     items += [{"object": identity, "to": to} for identity, to in sorted(record.objects.items())]
     items += [{"chain": chain, "from": computed} for computed, chain in sorted(record.chains.items())]
     items += [{"line": line, "put": [list(put) for put in change]} for line, change in sorted(record.lines.items())]
@@ -62,6 +67,7 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
         objects: dict[ObjectId, ObjectId] = {}
         chains: dict[Chain, Chain] = {}
         lines: dict[str, Change] = {}
+        sessions: dict[GenerationId, str] = {}
         for item in items:
             if "object" in item:
                 objects[ObjectId(_hash(item["object"]))] = ObjectId(_hash(item["to"]))
@@ -69,7 +75,9 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
                 chains[Chain(_hash(item["from"]))] = Chain(_hash(item["chain"]))
             elif "line" in item:
                 lines[_hash(item["line"])] = tuple((count(start), _ascii(text)) for start, text in item["put"])
-        return PurgeRecord(first["time"], objects, chains, lines)
+            elif "session" in item:
+                sessions[GenerationId(_hash(item["step"]))] = typed(item["session"], str, "a session's name")
+        return PurgeRecord(first["time"], objects, chains, lines, sessions)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the object is no purge record: {error!r}") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
-from ..config import local_path, remote_path
+from ..config import hub_url, local_path, remote_path
+from ..errors import UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import operation
 from . import late
@@ -266,8 +267,10 @@ class Carrying(Manager):
         target: str | os.PathLike[str] | Manager,
         *,
         direction: late.Direction = "both",
+        names: Iterable[str] | None = None,
         progress: late.ProgressCallback | None = None,
         dry_run: bool = False,
+        hub_options: Mapping[str, Any] | None = None,
     ) -> late.SyncReport:
         """Bring this store and another one to hold the same sessions, with their whole history.
 
@@ -277,24 +280,29 @@ class Carrying(Manager):
 
         Args:
             target: the folder of another store, such as one on a USB stick or a network disk, made if it is absent or
-                empty; or ``host:path``, a folder that rsync reaches, usually by ssh; or another manager.
+                empty; or ``host:path``, a folder that rsync reaches, usually by ssh; or another manager; or a place in
+                a bucket: ``s3://bucket/prefix``, ``gs://…`` or ``az://…``, which needs the extra ``bucket``.
             direction: "push" writes only to the target, "pull" only here.
+            names: bring only these sessions, None for all.
             progress: is called with a `SyncProgress` after every object and every few refs; an error in it ends the
                 sync, which loses nothing.
             dry_run: write nothing on either side. The report is of what would be done; with another host it counts
                 files alone.
+            hub_options: endpoint, region, credentials and timeouts of a bucket, beside and before the option ``hub``.
 
         Returns:
             What went where, and what was damaged and left alone.
 
         Raises:
-            ValueError: the target is this store, or one of them lies within the other; or it is a URL, as
-                ``s3://chats``. A folder whose name looks like a host is ``./host:chats``.
+            ValueError: the target is this store, or one of them lies within the other; or it is a URL of another kind,
+                or one with credentials in it. A folder whose name looks like a host is ``./host:chats``.
+            SessionNotFoundError: one of `names` is on neither side; nothing was done.
+            ConfigError: the extra ``bucket`` is not installed, or an option of the bucket is none.
             StoreFormatError: the target is a folder of something else, or a store of a newer version.
             StoreError: a side cannot be read or written; what had arrived by then stays. With "pull", also where
                 there is no store.
             UnsupportedError: a storage that is not one of this package's cannot be synced; with another host only
-                one of files can, and rsync must be installed.
+                one of files can, as a whole, and rsync must be installed.
         """
         if direction not in ("both", "push", "pull"):
             raise ValueError(f'direction takes "both", "push" or "pull", not {direction!r}')
@@ -305,8 +313,24 @@ class Carrying(Manager):
 
         ours = syncable(self._storage)
         told = progress and self._operations.pausing(progress)
+        if isinstance(names, str):
+            raise ValueError(f"names takes a list of names, not one: [{names!r}]")
+        chosen = None if names is None else [checked_name(name) for name in names]
+        hub = None if isinstance(target, Manager) else hub_url(target)
+        if hub is not None:
+            from .hub import open_hub
+
+            theirs = open_hub(hub, self._config, hub_options)
+            try:
+                return sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run, names=chosen)
+            finally:
+                theirs.close()
+        if hub_options is not None:
+            raise ValueError(f"hub_options are for a bucket, and {target!r} is none")
         remote = None if isinstance(target, Manager) else remote_path(target)
         if remote is not None:
+            if chosen is not None:
+                raise UnsupportedError("rsync brings whole stores: a sync of a few sessions takes a folder or a bucket")
             from .remote import RemotePlace, RemoteSync
 
             return RemoteSync(ours, self._config, RemotePlace(*remote), progress=told, dry_run=dry_run).run(direction)
@@ -316,13 +340,15 @@ class Carrying(Manager):
             theirs = syncable(target._storage)
             refuse_overlap(ours.repo.backend.place().path, theirs.repo.backend.place().path)
             told = told and target._operations.pausing(told)
-            return target._within(lambda: sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run))
+            return target._within(
+                lambda: sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run, names=chosen)
+            )
         folder = local_path(target)
         refuse_overlap(ours.repo.backend.place().path, os.path.realpath(folder))
         options = self._config._replace(backend="files", storage_path=folder, replica=None, read_only=dry_run)
         theirs = OpenedStore(options, new=True).storage()
         try:
-            return sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run)
+            return sync(ours, theirs, direction=direction, progress=told, dry_run=dry_run, names=chosen)
         finally:
             theirs.close()
 

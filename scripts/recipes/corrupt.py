@@ -15,7 +15,9 @@ from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.format.chunks import Sizes
-from coda_fs_session.format.ids import line_id
+from coda_fs_session.format.ids import ObjectId, line_id, object_id
+from coda_fs_session.format.lists import encode_list
+from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 
@@ -25,6 +27,7 @@ from .tree import write_json
 
 SESSION, OTHER = "talk", "other"
 _ONE_CUT = Sizes(minimum=2000, spread=2**40, large=2**20, full=2000)
+_LISTED = f"objects/ab/{'ab' * 32}.jsonl"
 _REF = "refs/desk-11111111/talk.jsonl"
 
 
@@ -176,6 +179,67 @@ def _file(name: str) -> Callable[[Path], str]:
     return damage
 
 
+def _said(root: Path, said: ReplicaFile) -> None:
+    (root / "refs" / said.replica / "replica.json").write_bytes(encode_replica_file(said))
+
+
+def _list(root: Path) -> Path:
+    """Let a list be done that names a file which is gone; return the file of the list."""
+    data = encode_list([_LISTED])
+    identity = object_id(data)
+    path = root / "objects" / identity[:2] / f"{identity}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    _said(root, ReplicaFile("desk-11111111", 1, done=(identity,)))
+    return path
+
+
+def _without_list(root: Path) -> str:
+    _list(root).unlink()
+    return ""
+
+
+def _altered_list(root: Path) -> str:
+    _change(_list(root), b"objects", b"subject")
+    return ""
+
+
+def _no_list(root: Path) -> str:
+    _list(root)
+    _said(root, ReplicaFile("desk-11111111", 1, condemned=ObjectId(_first_object(root).name[:64])))
+    return ""
+
+
+def _listed_file(root: Path) -> str:
+    _list(root)
+    (root / _LISTED).parent.mkdir(exist_ok=True)
+    (root / _LISTED).write_bytes(b"{}\n")
+    return ""
+
+
+def _purged(root: Path) -> tuple[Path, bytes]:
+    """Purge a word of a chunk; return the file of that, which is gone, with what was in it."""
+    path = _first_object(root)
+    data = path.read_bytes()
+    with tempfile.TemporaryDirectory() as state:
+        desk = Machine(root, Path(state), "desk-11111111", sizes=_ONE_CUT)
+        assert desk.manager.maintenance.purge_text("leap").places
+    return path, data
+
+
+def _without_purge_record(root: Path) -> str:
+    path, _ = _purged(root)
+    (record,) = json.loads((root / "refs/desk-11111111/replica.json").read_bytes())["purged"]
+    next((root / "objects" / record[:2]).glob(f"{record}*")).unlink()
+    return path.relative_to(root).as_posix()
+
+
+def _purged_object(root: Path) -> str:
+    path, data = _purged(root)
+    path.write_bytes(data)
+    return ""
+
+
 def _without_readme(root: Path) -> str:
     (root / "README.txt").unlink()
     return ""
@@ -211,6 +275,12 @@ CASES = {
     "stray-file": Case(_file("notes.txt"), None),
     "replica-file": Case(_file("refs/desk-11111111/replica.json"), None),
     "temporary-file": Case(_file("refs/.tmp-0123456789abcdef"), None),
+    "list-missing": Case(_without_list, None),
+    "list-altered": Case(_altered_list, None),
+    "list-is-none": Case(_no_list, None),
+    "listed-file-back": Case(_listed_file, None),
+    "purge-record-missing": Case(_without_purge_record, "ObjectNotYetHereError"),
+    "purged-object-back": Case(_purged_object, None),
     "readme-missing": Case(_without_readme, None),
 }
 

@@ -18,9 +18,11 @@ import orjson
 
 from coda_fs_session import SessionWarning
 from coda_fs_session.format.chunks import STANDARD, closes
+from coda_fs_session.format.ids import object_id
+from coda_fs_session.format.lists import encode_list
 from coda_fs_session.format.records import encode_time
 from coda_fs_session.format.refs import encode_header, encode_save, parse_ref
-from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file
+from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file, parse_replica_file
 
 from .conversations import conversation, long_conversation
 from .stores import Machine
@@ -69,6 +71,7 @@ def make(root: Path, expected: Path) -> None:
         _deposits(root, desk)
         _cuts_left_in_forks(root, Path(state), desk)
         _purged(desk)
+        _listed(root, Path(state), desk)
         # A new reader, so that nothing comes from what the writers remember.
         write_json(expected, _look(root, Machine(root, Path(state), "reader-33333333", sizes=STANDARD)))
 
@@ -276,6 +279,25 @@ def _deposits(root: Path, desk: Machine) -> None:
     ref = parse_ref(path.read_bytes(), path)
     header, identity = encode_header(replace(ref.header, extra={"colour": ["teal"]}))
     path.write_bytes(header + encode_save(ref.saves[0]._replace(previous=identity))[0])
+
+
+def _listed(root: Path, state: Path, desk: Machine) -> None:
+    """Objects that stand under other names, since the first ones are on a list that is done."""
+    said = list(long_conversation(14, seed=5))
+    Machine(state / "scratch", state, desk.replica).start("listed", said)
+    data = encode_list(
+        path.relative_to(state / "scratch").as_posix() for path in (state / "scratch").glob("objects/*/*")
+    )
+    identity = object_id(data)
+    path = root / "objects" / identity[:2] / f"{identity}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    refs = root / "refs" / desk.replica
+    before = parse_replica_file((refs / "replica.json").read_bytes(), desk.replica, refs)
+    (refs / "replica.json").write_bytes(
+        encode_replica_file(replace(before, writes=before.writes + 1, done=(identity,)))
+    )
+    desk.start("listed", said)
 
 
 def _purged(desk: Machine) -> None:

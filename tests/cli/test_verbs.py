@@ -231,7 +231,8 @@ def test_sync(command: Command, tmp_path: Path) -> None:
     assert done.out.startswith("pushed: 1 new (trip)")
     assert there("list", "--fields", "name").out == command("list", "--fields", "name").out
     assert command("sync", str(command.store)).code == 2
-    assert command("sync", "s3://chats").code == 2
+    assert command("sync", "s3://chats?x=1").code == 2
+    assert command("sync", "https://chats").code == 2
     assert command("sync", str(there.store), "--push", "--pull").code == 2
     with nothing_changes(command.store):
         assert command("sync", f"{tmp_path}/new", "--push").out.splitlines()[1] == "pulled: nothing"

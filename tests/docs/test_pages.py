@@ -18,6 +18,8 @@ ELSEWHERE = {
     ("README.md", "install"): "needs a clone, or a package index",
     ("README.md", "clone"): "the scripts of the repository have tests of their own",
     ("syncing.md", "machines"): "needs two machines: tests/sync/test_rsync_page.py runs it",
+    ("syncing.md", "bucket"): "needs a bucket: tests/bucket/test_hub.py does the same",
+    ("buckets.md", "bucket"): "needs a bucket, or a package index: tests/bucket/test_hub.py does the same",
     ("text-tools.md", "endless"): "does not end: test_text_tools.py runs it",
     ("text-tools.md", "clone"): "a script of the repository: test_text_tools.py runs it",
     ("command-line.md", "endless"): "needs fzf, and a person",

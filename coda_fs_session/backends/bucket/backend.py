@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreFormatError, UnsupportedError
@@ -45,7 +45,7 @@ class BucketBackend(Backend):
         compress: keep objects with large messages compressed.
     """
 
-    capabilities = Capabilities(persistent=True, shared=True, content_tokens=True, forks=False)
+    capabilities = Capabilities(persistent=True, shared=True, content_tokens=True, forks=False, costly=True)
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, compress: bool = True) -> None:
         self.client = Client(url, options)
@@ -55,6 +55,8 @@ class BucketBackend(Backend):
         # What refs were when they were last read or written, so that an open session is saved with one request.
         self._seen: OrderedDict[str, tuple[Snapshot, str]] = OrderedDict()
         self._forms: dict[str, str] = {}
+        # What the last look at all refs has told.
+        self._tags: dict[str, tuple[Token, str]] = {}
 
     def prepare(self) -> None:
         if self._prepared:
@@ -82,6 +84,9 @@ class BucketBackend(Backend):
                     )
                 self._store = Sign((int(found.modified),))
         return Place(self.client.url, self._store)
+
+    def address(self) -> str:
+        return self.client.url
 
     def locate(self, key: RefKey | str) -> str:
         return self.client.locate(_ref(key) if isinstance(key, RefKey) else _object(key))
@@ -130,8 +135,15 @@ class BucketBackend(Backend):
         for stored in self.stored_objects():
             yield stored.id, stored.bytes
 
+    def object_ids(self, group: str) -> Iterator[str]:
+        for stored in self._stored(f"objects/{group}"):
+            yield stored.id
+
     def stored_objects(self) -> Iterator[StoredObject]:
-        for found in self.client.keys_below("objects"):
+        return self._stored("objects")
+
+    def _stored(self, folder: str) -> Iterator[StoredObject]:
+        for found in self.client.keys_below(folder):
             name = found.key.rpartition("/")[2]
             identity = object_of(name)
             if identity is not None and not is_hidden(name):
@@ -149,7 +161,21 @@ class BucketBackend(Backend):
 
     def refs(self) -> Iterator[tuple[RefKey, Token]]:
         for found in self._listed():
-            yield RefKey(found.key.removeprefix("refs/")), _token(found.etag, found.size)
+            yield RefKey(found.key.removeprefix("refs/")), _token(found.tag, found.size)
+
+    def look(self) -> tuple[dict[str, Token], dict[str, Sign | None]]:
+        refs: dict[str, Token] = {}
+        files: dict[str, Sign | None] = {}
+        self._tags.clear()
+        for found in self.client.keys_below("refs"):
+            parts = found.key.split("/")
+            token = _token(found.tag, found.size)
+            if len(parts) == 3 and parts[2] == REPLICA_FILE:
+                files[parts[1]] = Sign((token.identity,))
+            elif _is_ref(parts):
+                path = found.key.removeprefix("refs/")
+                refs[path], self._tags[path] = token, (token, found.tag)
+        return refs, files
 
     def ref_tokens(self) -> dict[str, Token]:
         return {key.path: token for key, token in self.refs()}
@@ -170,18 +196,19 @@ class BucketBackend(Backend):
             raise RefTakenError(key) from None
 
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        before, etag = self._expected(key, expected)
-        return self._write(key, before.data + data, etag)
+        before, tag = self._expected(key, expected)
+        return self._write(key, before.data + data, tag)
 
     def replace_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
-        return self._write(key, data, self._expected(key, expected)[1])
+        token, tag = self._tags.get(key.path, (None, ""))
+        return self._write(key, data, tag if token == expected else self._expected(key, expected)[1])
 
     def has_refs(self, replica: str) -> bool:
         return any(not found.key.endswith(f"/{REPLICA_FILE}") for found in self.client.keys_below(f"refs/{replica}"))
 
-    def _write(self, key: RefKey, data: bytes, etag: str) -> Token:
+    def _write(self, key: RefKey, data: bytes, tag: str) -> Token:
         try:
-            return self._saw(key, data, self.client.replace(_ref(key), data, etag))
+            return self._saw(key, data, self.client.replace(_ref(key), data, tag))
         except ChangedError:
             self._seen.pop(key.path, None)
             raise RefRefusedError(key) from None
@@ -200,13 +227,13 @@ class BucketBackend(Backend):
 
     def _read(self, key: RefKey) -> tuple[Snapshot, str]:
         found = self.client.get(_ref(key))
-        self._saw(key, found.data, found.etag)
-        return Snapshot(found.data, _token(found.etag, len(found.data))), found.etag
+        self._saw(key, found.data, found.tag)
+        return Snapshot(found.data, _token(found.tag, len(found.data))), found.tag
 
-    def _saw(self, key: RefKey, data: bytes, etag: str) -> Token:
-        token = _token(etag, len(data))
+    def _saw(self, key: RefKey, data: bytes, tag: str) -> Token:
+        token = _token(tag, len(data))
         self._seen.pop(key.path, None)
-        self._seen[key.path] = Snapshot(data, token), etag
+        self._seen[key.path] = Snapshot(data, token), tag
         while len(self._seen) > _MOST_SEEN:
             self._seen.popitem(last=False)
         return token
@@ -228,8 +255,7 @@ class BucketBackend(Backend):
 
     def _listed(self) -> Iterator[Listed]:
         for found in self.client.keys_below("refs"):
-            parts = found.key.split("/")
-            if len(parts) > 2 and parts[-1] != REPLICA_FILE and not any(is_hidden(part) for part in parts):
+            if _is_ref(found.key.split("/")):
                 yield found
 
     # Which place this is
@@ -254,6 +280,10 @@ class BucketBackend(Backend):
         )
 
 
+def _is_ref(parts: Sequence[str]) -> bool:
+    return len(parts) > 2 and parts[-1] != REPLICA_FILE and not any(is_hidden(part) for part in parts)
+
+
 def _ref(key: RefKey) -> str:
     return f"refs/{key.path}"
 
@@ -262,5 +292,5 @@ def _object(identity: str) -> str:
     return f"objects/{identity[:2]}/{identity}.jsonl"
 
 
-def _token(etag: str, size: int) -> Token:
-    return Token(int.from_bytes(hashlib.sha256(etag.encode()).digest()[:7]), size)
+def _token(tag: str, size: int) -> Token:
+    return Token(int.from_bytes(hashlib.sha256(tag.encode()).digest()[:7]), size)

@@ -28,7 +28,7 @@ class Value(NamedTuple):
     """A value with the tag that it has, and when it was put, in seconds since 1970."""
 
     data: bytes
-    etag: str
+    tag: str
     modified: float
 
 
@@ -36,7 +36,7 @@ class Listed(NamedTuple):
     """A key of a listing."""
 
     key: str
-    etag: str
+    tag: str
     size: int
     modified: float
 
@@ -129,13 +129,13 @@ class Client:
         """
         return self._put(key, data, "create")
 
-    def replace(self, key: str, data: bytes, etag: str) -> str:
+    def replace(self, key: str, data: bytes, tag: str) -> str:
         """Let a key have another value where it has the one of a tag.
 
         Raises:
             ChangedError: it has another one, or none.
         """
-        return self._put(key, data, {"e_tag": etag})
+        return self._put(key, data, {"e_tag": tag})
 
     def _put(self, key: str, data: bytes, mode: Any) -> str:
         try:
@@ -150,7 +150,7 @@ class Client:
         except KeyError:
             raise ChangedError(key) from None
         if there.data == data:
-            return there.etag
+            return there.tag
         raise ChangedError(key)
 
     def keys_below(self, prefix: str = "", *, after: str | None = None) -> Iterator[Listed]:

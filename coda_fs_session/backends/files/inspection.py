@@ -8,7 +8,7 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from ...errors import CorruptionError, StoreError
 from ...process.system import FolderEntry, permissions
@@ -44,18 +44,13 @@ class InspectedFiles(ReplicaFiles):
                         size = entry.stat(follow_symlinks=False).st_size
                         yield StoredObject(identity, entry.path, size, plain, f"objects/{identity[:2]}/{entry.name}")
 
-    def spare_copies(self) -> Iterator[StoredObject]:
-        places: dict[str, list[StoredObject]] = {}
-        for stored in self.stored_objects():
-            places.setdefault(stored.id, []).append(stored)
-        for identity, found in places.items():
-            if len(found) < 2:
-                continue
-            # Under its own names first, as readers look for it.
-            found.sort(key=lambda each: (each.plain is None, each.plain is False, each.name))
-            good = next((each for each in found if _is_verified(identity, each)), None)
-            if good is not None:
-                yield from (each for each in found if each is not good)
+    def spare_copies(self, places: Sequence[StoredObject]) -> Sequence[StoredObject]:
+        if len(places) < 2:
+            return ()
+        # Under its own names first, as readers look for it.
+        ordered = sorted(places, key=lambda each: (each.plain is None, each.plain is False, each.name))
+        good = next(filter(_is_verified, ordered), None)
+        return [] if good is None else [each for each in ordered if each is not good]
 
     def read_file(self, path: str) -> bytes:
         with store_errors("read", path, reading=True):
@@ -187,9 +182,9 @@ def _copy(identity: str, entry: FolderEntry, *, full: bool) -> Iterator[Oddity]:
         yield Oddity("object-copy", entry.path, "a further copy of an object")
 
 
-def _is_verified(identity: str, stored: StoredObject) -> bool:
+def _is_verified(stored: StoredObject) -> bool:
     try:
-        for _ in verified_pieces(identity, stored.path):
+        for _ in verified_pieces(stored.id, stored.path):
             pass
     except (OSError, StoreError):
         return False

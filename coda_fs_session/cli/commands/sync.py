@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from ... import SyncProgress
 
 
-@verb("sync", "coda-session sync /media/stick/chats", "coda-session sync desk:chats --pull")
+@verb(
+    "sync",
+    "coda-session sync /media/stick/chats",
+    "coda-session sync s3://my-chats/home",
+)
 @click.argument("target")
 @click.option("--push", is_flag=True, help="Only write there.")
 @click.option("--pull", is_flag=True, help="Only write here.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
+@click.option("--only", "names", multiple=True, metavar="NAME", help="Only this session; may be given again.")
 @click.pass_context
-def command(context: click.Context, target: str, push: bool, pull: bool, dry_run: bool) -> None:
+def command(context: click.Context, target: str, push: bool, pull: bool, dry_run: bool, names: tuple[str, ...]) -> None:
     """Bring this store and another one to hold the same sessions.
 
-    TARGET is the folder of another store, made if it is not there, or HOST:PATH, which rsync reaches, usually by ssh.
+    TARGET is the folder of another store, made if it is not there, or HOST:PATH, which rsync reaches, usually by ssh,
+    or a place in a bucket: s3://bucket/prefix, gs:// or az://.
     Nothing is ever removed, and it may be interrupted and run again.
     """
     if push and pull:
@@ -43,7 +49,11 @@ def command(context: click.Context, target: str, push: bool, pull: bool, dry_run
 
         try:
             report = manager.sync(
-                target, direction=direction, progress=tell if progress.is_shown else None, dry_run=dry_run
+                target,
+                direction=direction,
+                names=names or None,
+                progress=tell if progress.is_shown else None,
+                dry_run=dry_run,
             )
         except ValueError as error:
             if isinstance(error, SessionError):

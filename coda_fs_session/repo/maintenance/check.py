@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
-from ...errors import CorruptionError, StoreError, StoreFormatError
+from ...errors import CorruptionError, StoreError
 from ...format.ids import ObjectId
 from ...format.names import key_of_ref
 from ...format.refs import Header
+from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..content.objects import Objects
 from ..repository import Repository
-from . import object_rules, ref_rules
+from . import object_rules, ref_rules, replica_rules
 from .findings import CheckReport, Finding, sorted_findings
 from .reach import Reach
 from .ref_rules import ReadRef
@@ -30,7 +31,8 @@ class Check:
         stored: the places at which each object is kept, by its id.
         reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
         headers: those of refs that can be read, be it in part.
-        lost: the objects that are needed and cannot be had; bad: those that are damaged, needed or not.
+        lost: the objects that are needed, or named by a replica file, and cannot be had; bad: those that are damaged,
+            needed or not.
     """
 
     def __init__(self, repo: Repository, *, full: bool) -> None:
@@ -45,12 +47,16 @@ class Check:
         self._full = full
         self._findings: list[Finding] = []
         self._good: dict[str | None, list[RefKey]] = {}
+        self._said: dict[str, ReplicaFile] = {}
+        self._lists: dict[ObjectId, str] = {}
+        self._records: dict[ObjectId, str] = {}
         self._refs = self._objects = self._bytes = 0
 
     def run(self) -> CheckReport:
         # Refs first: what they name was there before them.
         self._check_refs()
         self.reach.follow()
+        self._read_replica_files()
         self._check_objects()
         self._check_links()
         self._check_replica_files()
@@ -86,15 +92,27 @@ class Check:
         for read in suspects:
             self._check_damaged(read)
 
-    def _check_replica_files(self) -> None:
+    def _read_replica_files(self) -> None:
         try:
-            unread = replica_files.read_all(self.repo).unread
+            self._said, unread = replica_files.read_all(self.repo)
         except StoreError as error:
             self._findings.append(Finding.of("listing", self._backend.place().path, error))
             return
         for replica, why in unread.items():
-            rule = "newer-version" if isinstance(why, StoreFormatError) else "replica-file"
-            self._findings.append(Finding.of(rule, replica_files.place_of(self.repo, replica), why))
+            self._findings += replica_rules.unread_file(self.repo, replica, why)
+        self._lists = replica_rules.named_by(self._said, lists=True)
+        self._records = replica_rules.named_by(self._said, lists=False)
+
+    def _check_replica_files(self) -> None:
+        backend = self._backend
+        found = replica_rules.Named(backend)
+        self._findings += replica_rules.lost_list(backend, self._lists, found)
+        self._findings += replica_rules.lost_purge_record(backend, self._records, found)
+        self._findings += replica_rules.listed_file(self._said, found, self.stored)
+        if self._records:
+            self.reach.objects.purged.look(backend)
+            self._findings += replica_rules.purged_object(self.reach.objects.purged, self.stored, backend)
+        self.lost |= found.lost
 
     def _of_ref(self, read: ReadRef) -> Iterator[Finding]:
         yield from ref_rules.torn_line(read)
@@ -178,7 +196,9 @@ class Check:
         try:
             data = self.reach.objects.get(identity, size=None, limit=OBJECT_LIMIT)
         except StoreError as error:
-            if uses or isinstance(error, CorruptionError):
+            # What replica files name has rules of its own.
+            is_named = identity in self._lists or identity in self._records
+            if uses or (isinstance(error, CorruptionError) and not is_named):
                 yield from object_rules.unread_object(self._backend, identity, uses, error)
             return
         if uses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -36,7 +37,8 @@ def discard(repo: Repository, path: str, *, dry_run: bool = True) -> DiscardRepo
     check = Check(repo, full=True)
     wanted = printable(path)
     found = tuple(each for each in check.run().findings if os.path.abspath(each.path) == wanted)
-    _refuse_others(repo, path, found)
+    spare = {each.path for places in check.stored.values() for each in repo.backend.spare_copies(places)}
+    _refuse_others(path, found, {os.path.abspath(each) for each in spare})
     data = repo.backend.read_file(path)
     key = next((key for key, _ in repo.backend.refs() if os.path.abspath(repo.backend.locate(key)) == path), None)
     lost = next((_alone_in(repo, read) for read in check.damaged if read.key == key), None)
@@ -48,16 +50,14 @@ def discard(repo: Repository, path: str, *, dry_run: bool = True) -> DiscardRepo
     return DiscardReport(found, lost, kept, dry_run)
 
 
-def _refuse_others(repo: Repository, path: str, found: tuple[Finding, ...]) -> None:
+def _refuse_others(path: str, found: tuple[Finding, ...], spare: Container[str]) -> None:
     """Raises ValueError where a file is to stay."""
     if not found:
         raise ValueError(f"a full check finds nothing wrong with {path}: give the path of a finding, as it is there")
     for each in found:
         if each.rule not in _MAY_GO:
             raise ValueError(f"{path} must stay: {each.what}; {each.remedy}")
-        if each.rule == "object-copy" and all(
-            os.path.abspath(place.path) != path for place in repo.backend.spare_copies()
-        ):
+        if each.rule == "object-copy" and path not in spare:
             raise ValueError(f"{path} must stay: it is the only good copy of its object; call repair() first")
 
 

@@ -32,6 +32,8 @@ _OBJECT = "repair() looks for its messages here, and repair(from_store=...) in a
 _COMING = "if a sync is under way wait for it; otherwise repair(), or repair(from_store=...) with another store"
 _WRITER = "the program that wrote it did not keep to FORMAT.md: what is named can be read no better than it is"
 _LATER = "nothing needs to be done"
+_LISTED = "a tool has brought it back: gc deletes it again, if nothing needs it"
+_PURGED = "a tool has brought it back: open the store to write, which removes it unless `purge_from` says otherwise"
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -52,6 +54,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "replica-file": Rule(
             "note", "a replica file matches its id", "open the store on its machine, which then writes it again"
         ),
+        "list": Rule("note", "each list that a replica file names is here, and is one", _COMING),
+        "list-file": Rule("note", "no file is here that is on a list which is done", _LISTED),
+        "purge-record": Rule("note", "each purge record that a replica file names is here, and is one", _COMING),
+        "purge-object": Rule("note", "no object is here that a purge has removed", _PURGED),
         "unused-damaged": Rule("note", "an object that nothing names has the hash that is its name", _LATER),
         "object-content": Rule(
             "damage", "an object holds as many messages, of as many bytes, as what names it says", _WRITER

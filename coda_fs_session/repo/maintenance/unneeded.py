@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ...backends.base import StoredObject, Unfinished
 from ...format.ids import ObjectId
+from ...format.lists import can_list
 from .. import replica_files
 from ..repository import Repository
 from .check import Check
@@ -24,7 +25,8 @@ class Unneeded:
     """What a look at a store has found.
 
     Attributes:
-        files: the places of each object that nothing needs, by its id.
+        files: the places of each object that nothing needs, by its id; and by its name each file that a tool has made
+            of an object which is here once more.
         needed: by what the others are kept, of `WHY`, with the places of each.
         unfinished: files that were not finished, or are being written.
         missing: those that are needed, and cannot be had.
@@ -64,14 +66,24 @@ def unneeded(repo: Repository) -> Unneeded:
     for name, places in check.stored.items():
         uses = check.reach.uses.get(ObjectId(name))
         if uses is not None:
+            places = _without_spare(repo, places, found)
             why = "sessions" if any(use.now for use in uses.values()) else "history"
         elif name in named:
+            places = _without_spare(repo, places, found)
             why = "replicas"
         else:
             found.files[name] = places
             continue
         found.needed.setdefault(why, []).extend(places)
     return found
+
+
+def _without_spare(repo: Repository, places: list[StoredObject], found: Unneeded) -> list[StoredObject]:
+    """Note copies of an object that tools have made, and return the other places."""
+    # Under its own name it is what readers look for, and what a repair mends.
+    spare = [each for each in repo.backend.spare_copies(places) if each.plain is None and can_list(each.name)]
+    found.files |= {each.name: [each] for each in spare}
+    return [each for each in places if each not in spare]
 
 
 def doubts(report: CheckReport) -> list[str]:
