@@ -15,6 +15,7 @@ class AsyncMaintenance(Part, Uncopied):
     repair = verb(Maintenance.repair, last=True)
     retire = verb(Maintenance.retire, last=True)
     purge_text = verb(Maintenance.purge_text, last=True)
+    purge = verb(Maintenance.purge, last=True)
     discard = verb(Maintenance.discard, last=True)
     forget = verb(Maintenance.forget, last=True)
     gc = verb(Maintenance.gc, last=True)

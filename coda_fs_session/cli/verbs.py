@@ -57,7 +57,7 @@ VERBS: Mapping[str, VerbLine] = MappingProxyType(
         "gc": VerbLine(KEEPING, "Delete files of objects that nothing needs.", ""),
         "discard": VerbLine(KEEPING, "Throw a file away that a check has named.", "files"),
         "forget": VerbLine(KEEPING, "Forget what is recorded of a store that is gone.", "files"),
-        "purge": VerbLine(KEEPING, "Take a text out of every state of every session, for good.", ""),
+        "purge": VerbLine(KEEPING, "Take a text, or sessions, out of every state of the store, for good."),
         "help": VerbLine(KEEPING, "Show a page of the manual.", "pages"),
         "completion": VerbLine(KEEPING, "Print what makes a shell complete names.", "bash fish zsh"),
     }

@@ -10,6 +10,7 @@ from typing import Protocol
 from ..config import Config, local_path
 from ..errors import SessionNotFoundError, StoreError, UnsupportedError
 from ..format.masks import Sieve, of_pattern, of_text
+from ..format.names import checked_name
 from ..process.operations import Operations, operation
 from ..process.uncopied import Uncopied
 from ..repo.maintenance.check import check
@@ -24,6 +25,7 @@ from ..repo.maintenance.replicas import ReplicaInfo, replicas
 from ..repo.maintenance.report import DiscardReport, ForgetReport, PurgeReport, RepairReport, RetireReport
 from ..repo.maintenance.retiring import retire
 from ..repo.maintenance.texts import ByText
+from ..repo.maintenance.whole import purge_session
 from ..repo.storage import RepoStorage
 from ..repo.sync.exchange import refuse_overlap
 from ..session import Session
@@ -175,6 +177,45 @@ class Maintenance(Uncopied):
                 for session in list(sessions):
                     with suppress(SessionNotFoundError):
                         sessions.show_stored(session)
+
+    @operation
+    def purge(self, name: str, *, dry_run: bool = False) -> PurgeReport:
+        """Take a session out of the store whole, at once and for good: all its states, metadata and tags.
+
+        It may be deleted already. What other sessions show too, such as branches of it, stays, and the report names
+        them. The session's name stays, and how long its messages were, so that other replicas take it out too.
+        Unsaved changes of it go with it, and it is open here no more. Backups, the history of a version control and
+        what other programs hold in memory are beyond it. Interrupted anywhere, it can be called again.
+
+        Args:
+            name: what the session goes by, or went by.
+            dry_run: only say what would be done.
+
+        Raises:
+            SessionNotFoundError: there is none of this name, and none was deleted.
+            SessionConflictError: as in `SessionManager.delete_session`; nothing was changed.
+            StoreReadOnlyError: the manager is `read_only`, and `dry_run` is false.
+            UnsupportedError: as for `purge_text`.
+            StoreError: the store cannot be written, or another process of this machine keeps house in it; or something
+                cannot be read, so that nobody can tell what other sessions share with this one: nothing was changed.
+        """
+        manager = self._manager
+        if not dry_run:
+            manager._refuse_if_read_only("purge")
+            manager._refuse_in_transaction("purge")
+        repo, label = self._repo("purge").repo, checked_name(name)
+        if dry_run:
+            return purge_session(repo, label, dry_run=True)
+
+        def take_out(label: str, live: Session | None) -> PurgeReport:
+            report = purge_session(repo, label)
+            if live is not None:
+                manager._sessions.let_go(live)
+            return report
+
+        with repo.machine.keeping_house("purge"):
+            manager._forget_search()
+            return manager._sessions.around(label, take_out)
 
     @operation
     def gc(self, *, dry_run: bool = True) -> GcReport:

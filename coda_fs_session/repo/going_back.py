@@ -20,7 +20,7 @@ from .history.places import To, find, looks_like_id, tagged, tags_of
 from .history.sides import moments_and_sides
 from .index.rows import Row, row_of
 from .lookup.listing import infos_of_rows
-from .lookup.names import resolve, tombstones
+from .lookup.names import is_purged, resolve, tombstones
 from .storage import RepoStorage
 from .writing.going_back import Gone
 
@@ -90,13 +90,13 @@ class GoingBack:
         """Return what is known of the sessions that were deleted; of several of one name each under its own label."""
         found: dict[str, Shown] = {}
         for name in dict.fromkeys(row.name for row in self._repo.index.rows() if row.deleted):
-            found |= {shown.head.key.path: shown for shown in tombstones(self._repo, name)}
+            found |= {shown.head.key.path: shown for shown in tombstones(self._repo, name) if not is_purged(shown.head)}
         return infos_of_rows((shown.label, *_row_of_deleted(shown.head)) for shown in found.values())
 
     def _head(self, name: str) -> State:
         resolved = resolve(self._repo, name)
         found = resolved.shown or resolved.tombstone
-        if found is None:
+        if found is None or is_purged(found.head):
             raise SessionNotFoundError(name)
         return found.head
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import HELLO, Command, nothing_changes
+from .command import Command, nothing_changes
 
 
 @pytest.fixture(params=["files", "sqlite"])
@@ -138,20 +138,3 @@ def test_forget(tmp_path: Path) -> None:
         == f"nothing is recorded of a store that was at {gone}\n"
     )
     assert command("forget", "https://example.org/x").code == 2
-
-
-def test_purge(command: Command) -> None:
-    """The text comes from stdin, is printed nowhere, and messages are counted from 1; it goes only with --yes."""
-    command.fill("pasted", HELLO, {"role": "user", "content": "My key is sk-1."}, note="sk-1")
-    assert command("purge", "--yes").code == 2
-    assert command("purge", "--regex", "--yes", stdin="(").code == 2
-    assert command("purge", "--regex", "--yes", stdin="x*").code == 2
-    done = command("purge", "--dry-run", stdin="sk-1\n")
-    assert (done.code, done.out) == (0, "would purge  pasted: messages 2, metadata\n")
-    assert command("purge", stdin="sk-1").code == 4
-    assert texts(command, "pasted")[1] == "My key is sk-1."
-    done = command("purge", "--yes", stdin="sk-1\r\n")
-    assert (done.code, done.out) == (0, "purged  pasted: messages 2, metadata\n")
-    assert texts(command, "pasted")[1] == "My key is ****."
-    assert command("purge", "--yes", stdin="sk-1").err == "it stands nowhere in this store\n"
-    assert command("purge", "--regex", "--yes", stdin="k[e]y").out.startswith("purged  pasted")

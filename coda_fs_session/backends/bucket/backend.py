@@ -61,9 +61,12 @@ class BucketBackend(Backend):
     def prepare(self) -> None:
         if self._prepared:
             return
-        if self.place().store is None:
+        new = self.place().store is None
+        if new:
             self._refuse_others()
-            self._probe()
+        # Also where there is a store: a tool may have carried it to a storage that passes conditions over.
+        self._probe()
+        if new:
             try:
                 self.client.create("FORMAT", FORMAT_FILE)
             except ChangedError:
@@ -135,8 +138,15 @@ class BucketBackend(Backend):
         for stored in self.stored_objects():
             yield stored.id, stored.bytes
 
+    def object_ids(self, group: str) -> Iterator[str]:
+        for stored in self._stored(f"objects/{group}"):
+            yield stored.id
+
     def stored_objects(self) -> Iterator[StoredObject]:
-        for found in self.client.keys_below("objects"):
+        return self._stored("objects")
+
+    def _stored(self, folder: str) -> Iterator[StoredObject]:
+        for found in self.client.keys_below(folder):
             name = found.key.rpartition("/")[2]
             identity = object_of(name)
             if identity is not None and not is_hidden(name):

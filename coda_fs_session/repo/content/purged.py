@@ -6,8 +6,9 @@ from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, Backend
 from ...errors import StoreError
+from ...format.generations import GenerationId
 from ...format.ids import Chain, ObjectId, object_id
-from ...format.purge_records import Change, PurgeRecord, changed, decode_purge_record
+from ...format.purge_records import Change, PurgedSession, PurgeRecord, changed, decode_purge_record
 from ...format.replica_file import parse_replica_file
 
 
@@ -19,12 +20,14 @@ class Purged:
         objects: of each object that is gone, the one that stands for it.
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
+        sessions: those that were taken out whole, by the id of the delete that ended each.
     """
 
     def __init__(self) -> None:
         self.objects: dict[ObjectId, ObjectId] = {}
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
+        self.sessions: dict[GenerationId, PurgedSession] = {}
         self.records: dict[ObjectId, PurgeRecord] = {}
         self.said_by: dict[ObjectId, str] = {}
         self._has_looked = False
@@ -61,8 +64,15 @@ class Purged:
                 (record.objects, self.objects),
                 (record.chains, self.chains),
                 (record.lines, self.lines),
+                (record.sessions, self.sessions),
             )
         )
+
+    def learn(self, other: Purged) -> None:
+        """Know all that is known of another store."""
+        self.lines.update(other.lines)
+        self.chains.update(other.chains)
+        self.objects.update(other.objects)
 
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""
@@ -84,6 +94,7 @@ class Purged:
             record = decode_purge_record(backend.get_object(identity, size=None, limit=OBJECT_LIMIT))
             # Last, what is asked for first: who finds it finds the rest too.
             self.lines.update(record.lines)
+            self.sessions.update(record.sessions)
             self.chains.update(record.chains)
             self.objects.update(record.objects)
             self.records[identity] = record

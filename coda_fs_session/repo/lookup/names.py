@@ -270,6 +270,15 @@ def is_own(replica: str | None, head: State) -> bool:
     return head.damage is None and may_write(replica, head.key.path)
 
 
+def is_purged(head: State) -> bool:
+    """Tell whether a head is a tombstone of a session that was taken out whole: nothing of it can be shown again."""
+    if not head.deleted:
+        return False
+    objects = head.messages.objects
+    objects.purged.look(objects.backend)
+    return head.generation_id in objects.purged.sessions
+
+
 @lru_cache(maxsize=1024)
 def may_write(replica: str | None, path: str) -> bool:
     """Tell whether a path is one that this replica gives its refs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from ...backends.base import OBJECT_LIMIT
 from ...errors import StoreError, warn
@@ -13,6 +14,7 @@ from ..notes import decode_note, encode_note
 from ..repository import Repository
 from .purge import purge
 from .texts import ByHash
+from .whole import obey_session
 
 _TOPIC = "purged"
 _MASKS = b"*0123456789"
@@ -49,6 +51,16 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     }
     done = _recall(repo)
     new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
+    waiting = set[ObjectId]()
+    for record in heeded:
+        # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
+        for deleted, session in purged.records[record].sessions.items():
+            if record not in done or again or any(map(partial(_is_here, repo), purged.records[record].objects)):
+                taken = obey_session(repo, session.name, deleted)
+                if taken and purged.said_by[record] != own:
+                    warn(f"session {session.name!r} was taken out here too, as {purged.said_by[record]} has purged it")
+                if taken is None:
+                    waiting.add(record)
     if new:
         lines = {line: change for record in new for line, change in purged.records[record].lines.items()}
         report = purge(repo, ByHash(lines))
@@ -57,10 +69,11 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
             others = ", ".join(sorted({purged.said_by[record] for record in new}))
             warn(f"what {others} purged was taken out of {names} here too")
     for record in heeded:
-        for identity in purged.records[record].objects:
+        # What a session had is perhaps another one's by now.
+        for identity in purged.records[record].objects if not purged.records[record].sessions else ():
             _discard(repo, identity, purged.stand_in(identity))
-    if not heeded <= done:
-        repo.machine.remember(_TOPIC, encode_note(sorted(done | heeded)))
+    if not heeded - waiting <= done:
+        repo.machine.remember(_TOPIC, encode_note(sorted(done | (heeded - waiting))))
 
 
 def _recall(repo: Repository) -> set[ObjectId]:
@@ -69,6 +82,13 @@ def _recall(repo: Repository) -> set[ObjectId]:
         return {ObjectId(each) for each in known if isinstance(each, str)}
     except (ValueError, TypeError):
         return set()
+
+
+def _is_here(repo: Repository, identity: ObjectId) -> bool:
+    with suppress(StoreError):
+        repo.backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
+        return True
+    return False
 
 
 def _discard(repo: Repository, identity: ObjectId, stand_in: ObjectId | None) -> None:

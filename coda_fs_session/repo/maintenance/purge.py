@@ -6,32 +6,27 @@ which. So nothing that names one has to change, and a session is what it was but
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from ...backends.base import OBJECT_LIMIT, NewObject, RefKey
+from ...backends.base import NewObject, RefKey
 from ...errors import StoreError, printable
-from ...format.commits import decode_commit
-from ...format.ids import Chain, ObjectId, chain_message, object_id
+from ...format.ids import ObjectId
 from ...format.marks import thinned
 from ...format.names import origins, session_key
-from ...format.purge_records import Change, PurgeRecord, change_of, encode_purge_record
-from ...format.records import Metadata
 from ...format.refs import parse_ref
-from ...format.replica_file import ReplicaFile
 from ..content.state import State
 from ..lookup.names import resolve
-from ..replica_files import say
 from ..repository import Repository
 from ..reverts.plans import finish
 from ..reverts.put_back import retried
 from ..writing.commits import commit_tail
 from ..writing.refs import publish
 from .check import fresh_objects
+from .replacing import Replacing
 from .report import PurgedPlace, PurgeReport
-from .texts import Contexts, Found, Wanted, find, is_commit, without
+from .texts import Contexts, Found, Wanted, find, without
 
 _PASSES = 8
 """How often a store is looked through: what is saved meanwhile, with the text in it, is found the next time."""
@@ -46,8 +41,7 @@ class _Purge:
     def __init__(self, repo: Repository, wanted: Wanted, *, dry_run: bool) -> None:
         self._repo, self._wanted, self._dry_run = repo, wanted, dry_run
         self._places: dict[str, PurgedPlace] = {}
-        # What was changed in message lines and in values of metadata, by their hashes: other replicas go by that.
-        self._lines: dict[str, Change] = {}
+        self._replacing = Replacing(repo, wanted)
         self._written: list[RefKey] = []
         self._is_in_old_objects = False
 
@@ -67,7 +61,7 @@ class _Purge:
             self._is_in_old_objects |= bool(found.objects)
             self._written += self._own(found)
             moved = [made for key in self._own(found) for made in self._move_to_objects(key)]
-            self._replace(dict.fromkeys([*found.objects, *moved]), self._reach(found) if moved else reach)
+            self._replacing.replace(dict.fromkeys([*found.objects, *moved]), self._reach(found) if moved else reach)
             found = find(repo, self._wanted)
             reach = self._reach(found)
         left: list[str] = []
@@ -189,73 +183,7 @@ class _Purge:
         """Tell others, before it is gone here, what is changed in lines and values of metadata that refs hold."""
         for ref in found.refs.values():
             for each in (ref.header.base.metadata, *(save.metadata for save in ref.saves)):
-                self._note_values(each)
+                self._replacing.note_values(each)
             for line in (line for save in ref.saves for line in save.messages):
-                self._note_line(line, self._wanted.masked(line))
-        self._record({}, {}, [])
-
-    def _note_line(self, before: bytes, after: bytes) -> None:
-        if before != after:
-            self._lines[object_id(before)] = change_of(before, after)
-
-    def _note_values(self, metadata: Metadata) -> None:
-        masked = self._wanted.in_metadata(metadata)
-        for before, after in zip(metadata.values(), masked.values(), strict=True):
-            if before.value is not None and after.value is not None:
-                self._note_line(before.value, after.value)
-
-    def _replace(self, objects: Iterable[ObjectId], reach: Contexts) -> None:
-        """Put objects without it in the place of these: they first, then the record that says so; then these go."""
-        repo, backend = self._repo, self._repo.backend
-        purged = repo.objects.purged
-        before = reach.before(objects)
-        stand_ins: dict[ObjectId, ObjectId] = {}
-        chains: dict[Chain, Chain] = {}
-        new: list[NewObject] = []
-        for identity in objects:
-            with suppress(StoreError):
-                data = backend.get_object(identity, size=None, limit=OBJECT_LIMIT)
-                masked = without(data, self._wanted)
-                made = repo.objects.copied(object_id(masked), masked)
-                stand_ins[identity] = ObjectId(made.id)
-                new.append(made)
-                for chain in before[identity]:
-                    chains.update(_chains(chain, data, masked, purged.chains))
-                if is_commit(data):
-                    self._note_values(decode_commit(data).base.metadata)
-                else:
-                    for pair in zip(data.split(b"\n"), masked.split(b"\n"), strict=True):
-                        self._note_line(*pair)
-        self._record(stand_ins, chains, new)
-        for identity in stand_ins:
-            backend.discard_object(identity)
-
-    def _record(
-        self, stand_ins: dict[ObjectId, ObjectId], chains: dict[Chain, Chain], objects: list[NewObject]
-    ) -> None:
-        """Write objects, and a record of what is not recorded yet."""
-        repo, purged = self._repo, self._repo.objects.purged
-        lines = {line: change for line, change in self._lines.items() if purged.lines.get(line) != change}
-        record = PurgeRecord(repo.now(), stand_ins, chains, lines)
-        if purged.knows(record):
-            repo.objects.put(objects)
-            return
-        data = encode_purge_record(record)
-        repo.objects.put([*objects, NewObject(object_id(data), data)])
-        say(repo, partial(_with_record, object_id(data)))
-        purged.look(repo.backend)
-
-
-def _chains(chain: Chain, data: bytes, masked: bytes, known: dict[Chain, Chain]) -> dict[Chain, Chain]:
-    """Return what is computed of masked lines, and what it stands for, of an object that has a chain hash before it."""
-    found = {}
-    for before, after in zip(data.split(b"\n")[:-1], masked.split(b"\n")[:-1], strict=True):
-        computed, chain = chain_message(chain, after), chain_message(chain, before)
-        chain = known.get(chain, chain)
-        if before != after:
-            found[computed] = chain
-    return found
-
-
-def _with_record(record: ObjectId, said: ReplicaFile) -> ReplicaFile:
-    return said if record in said.purged else replace(said, purged=(*said.purged, record))
+                self._replacing.note_line(line, self._wanted.masked(line))
+        self._replacing.record()

@@ -16,7 +16,7 @@ from ...format.commits import decode_commit, encode_commit
 from ...format.ids import CHAIN_START, Chain, ObjectId, chain_cut, object_id
 from ...format.masks import Matches, Sieve, mask, unescaped
 from ...format.purge_records import Change, changed, is_purge_record
-from ...format.records import Base, Metadata, Stamped
+from ...format.records import Base, Metadata, Stamped, Tags
 from ...format.refs import Header, Ref, parse_ref
 from ...format.tree import Entry, Spine
 from ..content.objects import Objects
@@ -37,6 +37,9 @@ class Wanted(Protocol):
 
     def in_metadata(self, metadata: Metadata) -> dict[str, Stamped]:
         """Return metadata without it."""
+
+    def in_tags(self, tags: Tags) -> Tags:
+        """Return tags whose labels are without it, where labels are not to stay."""
 
     def is_in(self, text: str) -> bool:
         """Tell whether it is in what something is called."""
@@ -82,6 +85,9 @@ class ByText:
             place = end + 1
         return found
 
+    def in_tags(self, tags: Tags) -> Tags:
+        return tags
+
     def is_in(self, text: str) -> bool:
         return any(first < last for first, last in self.matches(text))
 
@@ -114,6 +120,9 @@ class ByHash:
             key: item if item.value is None else item._replace(value=self.masked(item.value))
             for key, item in metadata.items()
         }
+
+    def in_tags(self, tags: Tags) -> Tags:
+        return tags
 
     def is_in(self, text: str) -> bool:
         return False
@@ -210,7 +219,8 @@ def without(data: bytes, wanted: Wanted) -> bytes:
         if encode_commit(commit) != data:
             # Of a later version, which has more in it than this one knows.
             return data
-        base = replace(commit.base, metadata=wanted.in_metadata(commit.base.metadata))
+        base = commit.base
+        base = replace(base, metadata=wanted.in_metadata(base.metadata), tags=wanted.in_tags(base.tags))
         return encode_commit(commit._replace(base=base))
     return b"\n".join(map(wanted.masked, data.split(b"\n")))
 

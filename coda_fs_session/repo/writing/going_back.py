@@ -17,7 +17,7 @@ from ...storage import name_taken
 from ..content.state import Cursor, State
 from ..history.moments import Moment, moments
 from ..history.places import To, before, find
-from ..lookup.names import Resolved, resolve
+from ..lookup.names import Resolved, is_purged, resolve
 from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import append_to
@@ -153,7 +153,7 @@ def _go(
 def found_or_deleted(repo: Repository, resolved: Resolved, name: str) -> tuple[State, State | None]:
     """Return the session of a name or its tombstone, and the ref of our own to replace."""
     found = resolved.shown or resolved.tombstone
-    if found is None:
+    if found is None or is_purged(found.head):
         raise SessionNotFoundError(name)
     return found.head, resolved.own
 
