@@ -68,6 +68,12 @@ class Purged:
             )
         )
 
+    def learn(self, other: Purged) -> None:
+        """Know all that is known of another store."""
+        self.lines.update(other.lines)
+        self.chains.update(other.chains)
+        self.objects.update(other.objects)
+
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""
         found = None
