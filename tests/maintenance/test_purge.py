@@ -345,7 +345,11 @@ def test_names_are_told_of_and_stay(make: Opener) -> None:
     manager.history(f"about {SECRET}").tag(f"v {SECRET}")
     report = manager.maintenance.purge_text(SECRET)
     assert len(report.left) == 2
-    assert all("rename" in each for each in report.left)
+    assert all("and stays" in each for each in report.left)
+    # As they say: a new name does not help.
+    manager.rename_session(f"about {SECRET}", "about it")
+    assert len(manager.maintenance.purge_text(SECRET).left) == 2
+    manager.rename_session("about it", f"about {SECRET}")
     assert manager.load_session(f"about {SECRET}").messages[0]["content"] == STARS
 
 

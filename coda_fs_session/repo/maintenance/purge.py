@@ -94,7 +94,10 @@ class _Purge:
             for key in found.refs
             if key not in own
         ]
-        left = [f"the name {name!r} has it: rename what has it, then purge again" for name in sorted(found.named)]
+        left = [
+            f"the name {name!r} has it, and stays, also once it is renamed: only a new store, without it, is free of it"
+            for name in sorted(found.named)
+        ]
         left += [f"{path} is damaged, so nobody can tell: repair the store first" for path in sorted(found.unread)]
         if not self._dry_run:
             left += [f"{locate(identity)} could not be changed" for identity in found.objects]
