@@ -93,8 +93,9 @@ class CodaSessionStore(SessionStore):
 
     async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
         found = await self._sessions.call(self._infos, project_key)
-        told = [info.metadata.get(SUMMARY) for parts, info in found if len(parts) == 2]
-        return [restored(dict(each)) for each in told if isinstance(each, dict)]
+        told = [(parts[1], info.metadata.get(SUMMARY)) for parts, info in found if len(parts) == 2]
+        # The side of another machine is a transcript of its own.
+        return [{**restored(dict(each)), "session_id": name} for name, each in told if isinstance(each, dict)]
 
     async def delete(self, key: SessionKey) -> None:
         parts = _parts(key)

@@ -67,7 +67,8 @@ class CodaSessionRepository(SessionRepository):
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         told = self._read(session_id, agent_id)
-        return None if told is None else SessionAgent.from_dict(told)
+        # A side of an agent, which another machine has, is an agent of its own.
+        return None if told is None else SessionAgent.from_dict({**told, "agent_id": agent_id})
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         def step(session: Session) -> bool:

@@ -132,6 +132,8 @@ def test_an_entry_is_added_once_also_after_a_merge(tmp_path: Path) -> None:
             one.sync(tmp_path / "1")
             listed = await stores[0].list_sessions("-home-ann")
             loaded = [await stores[0].load(key_of(each["session_id"])) for each in listed]
+            told = {each["session_id"]: each["mtime"] for each in await stores[0].list_session_summaries("-home-ann")}
+            assert told == {each["session_id"]: each["mtime"] for each in listed}
             assert sorted(str(each[-1]) for each in loaded if each) == sorted(map(str, entries))
             info = one.get_session_info("claude-agent-sdk/-home-ann/s")
             assert info is not None

@@ -69,6 +69,22 @@ def test_a_log_that_was_changed_is_read_anew(tmp_path: Path) -> None:
         assert there.get_tuple(config) == here.get_tuple(config)
 
 
+@pytest.mark.parametrize("backend", ["files", "sqlite"])
+def test_a_list_that_another_saver_went_on_with(tmp_path: Path, backend: str) -> None:
+    """A save to it is refused, and the list goes on beside: no state has what the other saver added in that place."""
+    opened = partial(open_store, tmp_path / "store", backend=backend)
+    with opened() as one, opened() as two:
+        here, there = CodaSaver(one), CodaSaver(two)
+        first = here.put(*state(here, thread("a"), talk("1")))
+        put = []
+        for number in range(3):
+            for each, who in ((there, "there"), (here, "here"), (here, "more")):
+                texts = ["1", *map(str, range(number)), f"{who} {number}"]
+                put.append((each.put(*state(each, first, talk(*texts))), texts))
+        for config, texts in put:
+            assert said(here, config) == said(there, config) == texts
+
+
 def test_states_that_are_put_while_others_are_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them is lost, and its branch is kept."""
     opened = partial(open_store, tmp_path / "store", on_conflict="branch")

@@ -285,6 +285,24 @@ def test_random_histories(tmp_path: Path, seed: int, request: pytest.FixtureRequ
             manager.close()
 
 
+def test_a_saver_that_was_open_when_its_side_lost_the_name(tmp_path: Path) -> None:
+    """It goes on where the thread's name leads: what it puts next is the newest state of the thread."""
+    with open_store(tmp_path / "0") as one, open_store(tmp_path / "1") as two:
+        savers = CodaSaver(one), CodaSaver(two)
+        first = savers[0].put(*state(savers[0], thread("a"), talk("1")))
+        one.sync(tmp_path / "1")
+        for saver in savers:
+            saver.put(*state(saver, first, talk("1", f"of {savers.index(saver)}")))
+        one.sync(tmp_path / "1")
+        for saver in savers:
+            # As every run begins.
+            saver.get_tuple(thread("a"))
+            config = saver.put(*state(saver, first, talk("1", f"on {savers.index(saver)}")))
+            found = saver.get_tuple(thread("a"))
+            assert found is not None
+            assert found.config == config
+
+
 class _Noted(CodaSaver):
     """Puts everything into a saver in memory too, which knows what all machines have put."""
 

@@ -233,6 +233,10 @@ def test_agents_of_two_machines(tmp_path: Path) -> None:
                 one.sync(tmp_path / "1")
             info = two.get_session_info("strands-agents/trip/guide")
             assert info is not None
+            side = info.sides[0].rpartition("/")[2]
+            other = CodaSessionRepository(two).read_agent("trip", side)
+            assert other is not None
+            assert other.agent_id == side
             two.branches.merge(info.sides[0], info.name)
             await ask(two, "So?")
             assert ids(two) == list(range(14))
