@@ -142,3 +142,22 @@ def test_a_record_that_lies(tmp_path: Path) -> None:
         tell(laptop, "own", "yes")
     with open_as(store, "laptop") as laptop:
         assert laptop.load_session("branch").messages[0]["content"] == SOME
+
+
+def test_a_sync_with_a_store_that_was_not_told(tmp_path: Path) -> None:
+    """What was purged goes there in place of what is there, and nothing of it comes back, however long the ref is."""
+    with open_as(tmp_path / "store", "desk") as desk:
+        session = desk.create_session("talk")
+        for number in range(3):
+            for text in ("a", SECRET, "b"):
+                session.add_message({"role": "user", "content": f"{number} {text} {'x' * 40_000}"})
+            desk.save_session(session)
+        desk.sync(tmp_path / "stick")
+    with open_as(tmp_path / "store", "desk") as desk:
+        desk.maintenance.purge_text(SECRET)
+        assert desk.sync(tmp_path / "stick").pushed.refs == 1
+        again = desk.sync(tmp_path / "stick")
+        assert not again.pushed
+        assert not again.pulled
+    assert holding(tmp_path / "store", SECRET) == []
+    assert holding(tmp_path / "stick" / "refs", SECRET) == []

@@ -62,9 +62,12 @@ class BucketBackend(Backend):
     def prepare(self) -> None:
         if self._prepared:
             return
-        if self.place().store is None:
+        new = self.place().store is None
+        if new:
             self._refuse_others()
-            self._probe()
+        # Also where there is a store: a tool may have carried it to a storage that passes conditions over.
+        self._probe()
+        if new:
             try:
                 self.client.create("FORMAT", FORMAT_FILE)
             except ChangedError:

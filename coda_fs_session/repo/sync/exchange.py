@@ -115,6 +115,9 @@ class _Sync:
                 self._make(theirs)
         paths = self._differing(None if names is None else chosen(names, ours, theirs))
         self._objects.before_refs()
+        # A state is compared without what was purged, be it that only one side has been told.
+        ours.purges().learn(theirs.purges())
+        theirs.purges().learn(ours.purges())
         self._exchange_refs(paths)
         said = replica_files.exchange(ours, theirs)
         self._objects.after_refs()
@@ -293,7 +296,7 @@ class _Sync:
         assert newer.head is not None
         assert older.head is not None
         try:
-            return newer.data.startswith(older.data) or _is_ahead(newer.head, older.head)
+            return newer.data.startswith(older.data) or _is_ahead(_purged(newer.head), _purged(older.head))
         except ObjectNotYetHereError as error:
             self._notes.note_problem(error)
             return None
@@ -339,10 +342,18 @@ def _is_ahead(newer: State, older: State) -> bool:
     return not same_life(newer, older) or newer.has_values_of(older)
 
 
+def _purged(head: State) -> State:
+    """Return a state without what was purged, so that it is compared with others that are without it."""
+    return head.without_purged() if head.messages.objects.purged.lines else head
+
+
 def _progress(found: Found) -> tuple[object, ...]:
-    """Order two states that contain each other, as where a message was taken back: more history is newer."""
+    """Order two states that contain each other, as where a message was taken back: more history is newer.
+
+    That from which something was purged is newer in any case.
+    """
     head = found.head
     assert head is not None
     commits = head.header.commit.depth + 1 if head.header.commit else 0
     edits = sum(save.replace is not None for save in head.saves)
-    return commits, edits, head.header.base.messages, head.count, head.updated, found.data
+    return found.is_purged(), commits, edits, head.header.base.messages, head.count, head.updated, found.data

@@ -83,8 +83,10 @@ def begin(ours: Side, theirs: Side, memory: Memory) -> Memory:
     """Go by what is remembered of the store there, as far as it still is that."""
     if any(path not in theirs.refs for path in memory.there):
         memory = Memory()
-    # Once it is seen whether it is of this version.
-    theirs.ready = memory.ready or theirs.backend.place().store is not None
+    theirs.ready = memory.ready
+    if not memory.ready and not memory.there:
+        # It may be a store of another version.
+        theirs.backend.place()
     here = hashes(ours)
     theirs.known = {
         replica

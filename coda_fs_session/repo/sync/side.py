@@ -15,6 +15,7 @@ from ...format.refs import parse_ref
 from ...format.replica_file import ReplicaFile
 from ...process.parallel import in_parallel
 from .. import replica_files
+from ..content.purged import Purged
 from ..content.state import State
 from ..events.changes import Listing, changes_between, listing_of
 from ..storage import RepoStorage
@@ -45,6 +46,16 @@ class Found:
     def data(self) -> bytes:
         """The good lines: without a torn write, which may be one that is going on."""
         return self.snapshot.data if self.head is None else self.snapshot.data[: self.head.size]
+
+    def is_purged(self) -> bool:
+        """Tell whether nothing is in it that was purged, as far as its side knows."""
+        if self.head is None:
+            return True
+        head, purged = self.head, self.head.messages.objects.purged
+        lines = [*head.messages.lines, *(line for save in head.saves for line in save.messages)]
+        stamped = (head.metadata, head.header.base.metadata, *(save.metadata for save in head.saves))
+        lines += [item.value for each in stamped for item in each.values() if item.value is not None]
+        return purged.masked(lines) == lines
 
 
 class Side:
@@ -89,11 +100,15 @@ class Side:
             self.backend.prepare()
             self.ready = True
 
-    def purged(self) -> set[str]:
-        """Return the objects that are gone for good, as far as this side has been told."""
+    def purges(self) -> Purged:
+        """Return what was purged, as far as this side has been told."""
         purged = self.repo.objects.purged
         purged.look(self.repo.objects.backend)
-        return set(purged.objects)
+        return purged
+
+    def purged(self) -> set[str]:
+        """Return the objects that are gone for good, as far as this side has been told."""
+        return set(self.purges().objects)
 
     def look(self) -> None:
         """Find out what refs and replica files there are."""
