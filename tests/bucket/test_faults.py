@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from storekit import ROOT
 
-from coda_fs_session.backends.base import NewObject, RefChangedError, RefKey, RefTakenError
+from coda_fs_session.backends.base import NewObject, RefChangedError, RefKey, RefRefusedError, RefTakenError
 from coda_fs_session.errors import ConfigError, CorruptionError, StoreError, UnsupportedError
 from coda_fs_session.testing.kit.case import new_object
 
@@ -92,6 +92,26 @@ def test_a_conflict_is_one_though_an_answer_was_lost(url: str, proxy: Proxy) -> 
     with pytest.raises(RefChangedError):
         backend.append_ref(KEY, token, b"ours\n")
     assert other.read_ref(KEY).data == b"one\ntheirs\n"
+
+
+def test_an_answer_that_is_lost_before_another_writes(url: str, proxy: Proxy) -> None:
+    """The bytes are in the ref, and the repeated write is refused: nobody is told that they are not there."""
+    backend, other = opened(url, proxy), opened(url, proxy.upstream)
+    backend.prepare()
+    token = backend.create_ref(KEY, b"one\n")
+    writes = iter(range(10))
+
+    def spoil(verb: str, key: str) -> Fault | None:
+        number = next(writes) if verb == "PUT" else None
+        if number == 1:
+            other.append_ref(KEY, other.read_ref(KEY).token, b"theirs\n")
+        return "cut after" if number == 0 else None
+
+    proxy.spoil = spoil
+    with pytest.raises(RefChangedError) as raised:
+        backend.append_ref(KEY, token, b"ours\n")
+    assert not isinstance(raised.value, RefRefusedError)
+    assert other.read_ref(KEY).data == b"one\nours\ntheirs\n"
 
 
 def test_a_flipped_bit(url: str, proxy: Proxy) -> None:

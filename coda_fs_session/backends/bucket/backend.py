@@ -14,6 +14,7 @@ from ..base import (
     Capabilities,
     NewObject,
     Place,
+    RefChangedError,
     RefKey,
     RefRefusedError,
     RefTakenError,
@@ -214,7 +215,9 @@ class BucketBackend(Backend):
             return self._saw(key, data, self.client.replace(_ref(key), data, tag))
         except ChangedError:
             self._seen.pop(key.path, None)
-            raise RefRefusedError(key) from None
+            # The storage may have taken the bytes, and an answer was lost while another process added to them. So only
+            # the ref itself tells whether they are in it.
+            raise RefChangedError(key) from None
 
     def _expected(self, key: RefKey, expected: Token) -> tuple[Snapshot, str]:
         """Return a ref that has this token, as it was seen last or as it is."""
