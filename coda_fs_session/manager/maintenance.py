@@ -309,7 +309,7 @@ class Maintenance(Uncopied):
 
         Its refs and objects stay, and count as those of any other. It is only asked no longer whether it needs what is
         to be deleted. All replicas learn of it by a file in the store, and nobody takes it back. Should it write here
-        after all, it goes on under a new id.
+        after all, give it another id first, by the option `replica`.
 
         Args:
             replica: its id, as `replicas` tells it.

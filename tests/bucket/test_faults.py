@@ -82,6 +82,33 @@ def test_an_answer_that_is_lost(url: str, proxy: Proxy) -> None:
     assert backend.read_ref(KEY).data == b"three\n"
 
 
+def test_a_new_ref_that_another_has_gone_on_with(url: str, proxy: Proxy) -> None:
+    """It was made, the answer was lost, and somebody appended to it: it is not made once more under another key."""
+    backend, other = opened(url, proxy), opened(url, proxy.upstream)
+    backend.prepare()
+
+    def spoil(verb: str, key: str) -> Fault | None:
+        if verb != "PUT":
+            return None
+        proxy.spoil = go_on
+        return "cut after"
+
+    def go_on(verb: str, key: str) -> Fault | None:
+        proxy.spoil = lambda verb, key: None
+        other.append_ref(KEY, other.read_ref(KEY).token, b"theirs\n")
+        return None
+
+    proxy.spoil = spoil
+    token = backend.create_ref(KEY, b"one\n")
+    assert token.size == 4
+    with pytest.raises(RefChangedError):
+        backend.append_ref(KEY, token, b"two\n")
+    backend.append_ref(KEY, backend.read_ref(KEY).token, b"two\n")
+    assert other.read_ref(KEY).data == b"one\ntheirs\ntwo\n"
+    with pytest.raises(RefTakenError):
+        backend.create_ref(KEY, b"another\n")
+
+
 def test_a_conflict_is_one_though_an_answer_was_lost(url: str, proxy: Proxy) -> None:
     """Where another has written, what was to be written is not there, and that is said."""
     backend, other = opened(url, proxy), opened(url, proxy.upstream)
