@@ -40,6 +40,7 @@ MATTERS = {
     "tests/compat tests/sync/test_simulator.py tests/sync/test_tools.py tests/faults tests/crash",
     "backends": "tests/backends tests/testing tests/repo tests/damage tests/test_hostile_folders.py "
     "tests/test_read_only.py tests/processes tests/faults tests/crash",
+    "integrations": "tests/integrations",
 }
 ELSEWHERE = "tests/test_manager.py tests/repo tests/backends"
 

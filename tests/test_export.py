@@ -21,6 +21,7 @@ from coda_fs_session import (
     SessionNotFoundError,
     SessionTooLargeError,
 )
+from coda_fs_session.backends.disk.files import Files
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ def test_a_round_trip(manager: SessionManager, tmp_path: Path) -> None:
         assert imported.metadata == session.metadata
         assert (imported.created_at, imported.updated_at) == (session.created_at, session.updated_at)
         assert not imported.has_unsaved_changes
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_bare_name(manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool) -> None:
+    """A file in the working directory is written there alone: the root may be another disk, or not this user's."""
+    written = []
+    create = Files.create
+
+    def noted(files: Files, path: str) -> int:
+        written.append(os.path.abspath(path))
+        return create(files, path)
+
+    monkeypatch.setattr(Files, "create", noted)
+    monkeypatch.chdir(tmp_path)
+    manager.create_session("chat").add_message(message(1))
+    assert manager.export_session("chat", "chat.json", overwrite=overwrite) == Path("chat.json")
+    assert [os.path.dirname(each) for each in written] == [str(tmp_path)]
+    assert os.listdir() == ["chat.json"]
 
 
 def test_any_json_library_reads_it(manager: SessionManager, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,6 +19,18 @@ Change = tuple[tuple[int, str], ...]
 _START = b'{"%b":%d,"purge":' % (FORMAT_NAME.encode(), FORMAT_VERSION)
 
 
+class PurgedSession(NamedTuple):
+    """A session that was taken out whole.
+
+    Attributes:
+        name: that it had.
+        imported: a key, and the hash of what it was imported from by `import_hash`; empty where it was not imported.
+    """
+
+    name: str
+    imported: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class PurgeRecord:
     """What one purge took out.
@@ -27,21 +40,23 @@ class PurgeRecord:
         objects: of each object that is gone, the one that stands for it now, which has as many bytes.
         chains: what is computed of lines as they are now, and the chain hash that it stands for.
         lines: what was changed in message lines, and in values of metadata, by their hashes.
-        sessions: of each session that was taken out whole its name, by the id of the delete that ended it.
+        sessions: what was taken out whole, by the id of the delete that ended it.
     """
 
     time: str
     objects: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     chains: Mapping[Chain, Chain] = field(default_factory=dict)
     lines: Mapping[str, Change] = field(default_factory=dict)
-    sessions: Mapping[GenerationId, str] = field(default_factory=dict)
+    sessions: Mapping[GenerationId, PurgedSession] = field(default_factory=dict)
 
 
 def encode_purge_record(record: PurgeRecord) -> bytes:
     """Return the bytes of the record's object: a JSON line an item."""
     what = "session" if record.sessions else "text"
     items: list[dict[str, Any]] = [{FORMAT_NAME: FORMAT_VERSION, "purge": what, "time": record.time}]
-    items += [{"session": name, "step": step} for step, name in sorted(record.sessions.items())]
+    for step, session in sorted(record.sessions.items()):
+        told = {"imported": list(session.imported)} if session.imported else {}
+        items.append({"session": session.name, "step": step, **told})
     items += [{"object": identity, "to": to} for identity, to in sorted(record.objects.items())]
     items += [{"chain": chain, "from": computed} for computed, chain in sorted(record.chains.items())]
     items += [{"line": line, "put": [list(put) for put in change]} for line, change in sorted(record.lines.items())]
@@ -67,7 +82,7 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
         objects: dict[ObjectId, ObjectId] = {}
         chains: dict[Chain, Chain] = {}
         lines: dict[str, Change] = {}
-        sessions: dict[GenerationId, str] = {}
+        sessions: dict[GenerationId, PurgedSession] = {}
         for item in items:
             if "object" in item:
                 objects[ObjectId(_hash(item["object"]))] = ObjectId(_hash(item["to"]))
@@ -76,10 +91,22 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
             elif "line" in item:
                 lines[_hash(item["line"])] = tuple((count(start), _ascii(text)) for start, text in item["put"])
             elif "session" in item:
-                sessions[GenerationId(_hash(item["step"]))] = typed(item["session"], str, "a session's name")
+                imported = tuple(map(_hash, item.get("imported", ())))
+                name = typed(item["session"], str, "a session's name")
+                sessions[GenerationId(_hash(item["step"]))] = PurgedSession(name, imported)
         return PurgeRecord(first["time"], objects, chains, lines, sessions)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the object is no purge record: {error!r}") from error
+
+
+def import_hash(key: str, identity: Sequence[str]) -> str:
+    """Return what tells whether a session was imported from something, to those alone who know from what.
+
+    Args:
+        key: 64 hexadecimal digits, which are of one store.
+        identity: the values of its note of the import that tell what it was imported from.
+    """
+    return hmac.digest(key.encode(), orjson.dumps(list(identity)), "sha256").hex()
 
 
 def change_of(before: bytes, after: bytes) -> Change:

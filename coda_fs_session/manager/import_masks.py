@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from ..errors import InvalidMessageError
 from ..format.ids import object_id
 from ..format.jsonl import encode_message
-from ..format.purge_records import Change, changed
+from ..format.purge_records import Change, PurgedSession, changed, import_hash
 from ..interchange.tree import Branch, MessageTree
 from ..session.metadata import encode_metadata
 
@@ -21,11 +21,13 @@ class Masks:
     A line that is not byte for byte what was imported is another one: nobody here knows any more what was in it.
 
     Args:
-        lines: see `PurgeRecord.lines`.
+        lines: see `PurgeRecord.lines`; sessions: those that were taken out whole.
     """
 
-    def __init__(self, lines: Mapping[str, Change]) -> None:
+    def __init__(self, lines: Mapping[str, Change], sessions: Iterable[PurgedSession] = ()) -> None:
         self._lines = lines
+        self._gone = {each.imported for each in sessions if each.imported}
+        self._keys = {key for key, *_ in self._gone}
         self._before: dict[bytes, bytes] = {}
 
     def apply(self, tree: MessageTree, branches: list[Branch]) -> None:
@@ -43,6 +45,10 @@ class Masks:
             branch.metadata = self._of_metadata(branch.metadata)
         tree.rest = self._of_metadata({"": tree.rest})[""]
         tree.title = self._of_metadata({"": tree.title})[""]
+
+    def was_purged(self, identity: Sequence[str]) -> bool:
+        """Tell whether a session that was imported from this was taken out whole."""
+        return any((key, import_hash(key, identity)) in self._gone for key in self._keys)
 
     def as_imported(self, lines: Iterable[bytes]) -> list[bytes]:
         """Return lines with what `apply` has taken out of them: notes of earlier imports have their hashes."""

@@ -15,7 +15,7 @@ from ..interchange.naming import branch_name, name_of, short_id, title_of
 from ..interchange.times import moment
 from ..interchange.tree import Branch, Message, MessageTree, identity
 from ..repo.going_back import GoingBack
-from ..session.imported import IDENTITY, IMPORTED, MIRROR, import_note
+from ..session.imported import IMPORTED, MIRROR, import_note, imported_from
 from ..session.session import Session
 from .branching import branch as make_branch
 from .core import Manager
@@ -50,10 +50,9 @@ def identities(manager: Manager) -> Imported:
     found: Imported = {}
     # By name: of several sides the one that kept the name counts.
     for info in sorted(manager._storage.list_all() or (), key=lambda info: (info.diverged_from is not None, info.name)):
-        note = import_note(info.metadata)
-        if note:
-            key = tuple(str(note.get(part, "")) for part in IDENTITY)
-            found.setdefault(key, Known(info.name, note))  # type: ignore[arg-type]
+        key = imported_from(info.metadata)
+        if key is not None:
+            found.setdefault(key, Known(info.name, import_note(info.metadata)))  # type: ignore[arg-type]
     return found
 
 
@@ -170,7 +169,7 @@ class TreeImport:
 
     def _create(self, branch: Branch, path: _Path, key: str) -> None:
         """Make the session of a branch, in the store of one that shares what came before."""
-        if self._was_deleted(key):
+        if self._was_taken_out(branch, key):
             return
         parent = None if branch.parent is None else self._known.get(self._key(self._split[branch.parent].id))
         if parent is not None and not self._dry_run:
@@ -204,7 +203,7 @@ class TreeImport:
 
     def _fork(self, branch: Branch, path: _Path, key: str, parent: Session, same: int) -> None:
         """Make a session with the first messages of another one, and with what comes after in the source."""
-        if self._was_deleted(key):
+        if self._was_taken_out(branch, key):
             return
         name = branch.title or branch_name(self._name, key)
         self._count(key, len(path.messages) - same)
@@ -317,14 +316,20 @@ class TreeImport:
         hooks.before_create(session)
         return title_of(tree, session.metadata.get("title"), session.messages)
 
-    def _was_deleted(self, key: str) -> bool:
-        """Tell whether a session was deleted here, or on a machine that this store was synced with."""
+    def _was_taken_out(self, branch: Branch, key: str) -> bool:
+        """Tell whether a session was deleted, or it or what it begins with was purged, here or on another machine."""
         if self._again:
             return False
-        if _short(self._key(key)) in self._ever:
+        keys, above = [self._key(key)], branch.parent
+        while above is not None and (one := self._key(self._split[above].id)) not in self._known:
+            keys.append(one)
+            above = self._split[above].parent
+        if any(map(self._masks.was_purged, keys)):
+            self.notes.append(f"{self._name} was purged, and was left out: again=True imports it all the same")
             return True
         name = self._name if not key else branch_name(self._name, key)
-        return self._tree.format != own.NAME and name in self._deleted
+        was_named = self._tree.format != own.NAME and name in self._deleted
+        return was_named or _short(keys[0]) in self._ever
 
     def _is_there(self, name: str, path: _Path) -> bool:
         """Tell whether a session of this package's own JSON is in the store that it came from."""

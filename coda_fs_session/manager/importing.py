@@ -60,7 +60,7 @@ class Importer:
         self.report = ImportReport()
         engine = manager._engine
         self._notes = ImportNotes(None if engine is None else engine.repo.machine)
-        self._masks = Masks({} if engine is None else engine.repo.purged_lines())
+        self._masks = Masks({}) if engine is None else Masks(engine.repo.purged_lines(), engine.repo.purged_sessions())
         # What makes the same files other sessions.
         self._options = f"{keep}{'' if assets is None else '+'}"
         # Looked up when the first chat is new or changed: mostly none is.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..backends.base import Backend, MachineState, PlannedError, RecordAheadError, RefKey, Snapshot
 from ..errors import StoreError
 from ..format.chunks import STANDARD, Sizes
-from ..format.purge_records import Change
+from ..format.purge_records import Change, PurgedSession
 from ..format.records import encode_time, horizon, next_stamp
 from ..format.refs import line_end, parse_ref, parse_saves
 from ..process import forks
@@ -115,6 +115,11 @@ class Repository(Uncopied):
         """Return what purges have changed in lines, by their hashes, as far as all replicas have told."""
         self.objects.purged.look(self.backend)
         return self.objects.purged.lines
+
+    def purged_sessions(self) -> Collection[PurgedSession]:
+        """Return what was taken out whole, as far as all replicas have told."""
+        self.objects.purged.look(self.backend)
+        return self.objects.purged.sessions.values()
 
     def use(self, backend: Backend) -> None:
         """Go on with a backend around the present one, or with what is within that."""

@@ -19,3 +19,9 @@ def import_note(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the note of a session; an empty one where it was not imported."""
     note = metadata.get(IMPORTED)
     return note if isinstance(note, dict) else {}
+
+
+def imported_from(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return what a session was imported from, as its note says in `IDENTITY`; None where it was not imported."""
+    note = import_note(metadata)
+    return tuple(str(note.get(part, "")) for part in IDENTITY) if note else None

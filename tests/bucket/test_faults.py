@@ -247,6 +247,18 @@ def test_unencrypted(server: Server) -> None:
     client.Client("s3://bucket", {**server.options, "endpoint": "http://192.0.2.1", "allow_http": True})
 
 
+def test_an_endpoint_of_the_environment(url: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as that of the options does: on this machine it may be unencrypted, elsewhere it must be said."""
+    for name, value in server.options.items():
+        monkeypatch.setenv(f"AWS_{name.upper()}", value)
+    client.Client(url).put("a", b"one")
+    assert client.Client(url).get("a").data == b"one"
+    monkeypatch.delenv("AWS_ENDPOINT")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1")
+    with pytest.raises(ConfigError, match="not encrypted"):
+        client.Client(url)
+
+
 def test_nobody_pays_who_does_not_use_it() -> None:
     """The library is imported with the first bucket only."""
     program = (

@@ -121,6 +121,9 @@ def test_a_list_is_stored_once(saver: CodaSaver) -> None:
         assert said(saver, config) == texts
     assert [each["content"] for each in manager.load_session("langgraph/a").get_messages()] == ["1", "2", "3", "4"]
     assert [info.name for info in manager.list_sessions()] == ["langgraph/a"]
+    log = manager.load_session("langgraph/a/log").get_messages()
+    # Nothing of a state is in its record twice.
+    assert all(not record["more"].keys() & {"id", "ts", "channel_values", "channel_versions"} for record in log)
 
 
 def test_another_way_is_a_branch(saver: CodaSaver) -> None:

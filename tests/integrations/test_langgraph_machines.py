@@ -17,10 +17,13 @@ framework("langgraph", "langgraph")
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from coda_fs_session import CorruptionError, SessionManager, SessionWarning
 from coda_fs_session.integrations.langgraph import CodaSaver
 
+from . import langgraph_twin
 from .test_langgraph import said, state, talk, thread
 from .test_langgraph_delta import CONFIG, graph, say
 
@@ -280,6 +283,56 @@ def test_random_histories(tmp_path: Path, seed: int, request: pytest.FixtureRequ
     finally:
         for manager in managers:
             manager.close()
+
+
+class _Noted(CodaSaver):
+    """Puts everything into a saver in memory too, which knows what all machines have put."""
+
+    def __init__(self, manager: SessionManager, every: InMemorySaver) -> None:
+        super().__init__(manager)
+        self.every = every
+
+    def put(self, config: RunnableConfig, *given: Any) -> RunnableConfig:
+        self.every.put(config, *given)
+        return super().put(config, *given)
+
+    def put_writes(self, config: RunnableConfig, *given: Any) -> None:
+        self.every.put_writes(config, *given)
+        super().put_writes(config, *given)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_runs_of_a_graph_beside_a_saver_in_memory(tmp_path: Path, seed: int, number: int) -> None:
+    """Every state that a graph has put on either machine, with all within and of sub-graphs, is on both in the end.
+
+    They are those of LangGraph's saver in memory that got all of them. The graph has tools, an interrupt, parallel
+    tasks and removals, and goes on from old states.
+    """
+    draw = random.Random(f"{seed} {number}")
+    every = InMemorySaver()
+    stores = [tmp_path / "0", tmp_path / "1"]
+    config = thread("a")
+    with open_store(stores[0]) as one, open_store(stores[1]) as two:
+        graphs = [langgraph_twin.graph(_Noted(manager, every)) for manager in (one, two)]
+        for _ in range(14):
+            made = draw.choice(graphs)
+            text = draw.choice(["hello", "use a tool", "ask me", "spread", "forget", "back", "edit"])
+            old = draw.choice([each for each in made.get_state_history(config) if not each.next] or [None])
+            given = {"messages": [HumanMessage(text, id=langgraph_twin.new_id())]}
+            if text == "edit" and old is not None:
+                made.update_state(old.config, given)
+            else:
+                made.invoke(given, old.config if text == "back" and old is not None else config, durability="sync")
+            if text == "ask me":
+                made.invoke(Command(resume="yes"), config, durability="sync")
+            if draw.random() < 0.3:
+                one.sync(stores[1])
+        for _ in range(2):
+            one.sync(stores[1])
+        for manager in (one, two):
+            check = langgraph_twin.Twin(CodaSaver(manager))
+            check.other = every
+            assert check.check() > 40
 
 
 def test_the_warning_names_the_side(apart: Apart) -> None:

@@ -15,6 +15,7 @@ from ...errors import ConfigError, CorruptionError, StoreError, UnsupportedError
 SCHEMES = ("s3", "gs", "az")
 _OURS = {"retries": 5, "retry_seconds": 30.0, "request_seconds": 10.0, "allow_http": False}
 """Options that are no settings of the storage, with their defaults."""
+_ENDPOINTS = ("endpoint", "endpoint_url", "endpoint_url_s3")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PAGE = 1000
 _READS = 3
@@ -77,7 +78,7 @@ class Client:
             for name, value in given.items()
             if re.search("key|secret|token|pass|sas", name) and len(str(value)) >= _SHORTEST_SECRET
         ]
-        plain = _is_plain(str(given.get("endpoint", "")), allowed=bool(own["allow_http"]))
+        plain = _is_plain(_endpoint(given), allowed=bool(own["allow_http"]))
         seconds = {"timeout": timedelta(seconds=own["request_seconds"]), "connect_timeout": timedelta(seconds=5)}
         try:
             made: Any = from_url
@@ -256,6 +257,13 @@ def checked_url(url: str) -> str:
     if prefix and any(part == "" or part.startswith(".") for part in prefix.split("/")):
         raise ValueError(f"{url!r} has an empty or hidden part: name another prefix")
     return url.rstrip("/")
+
+
+def _endpoint(given: Mapping[str, Any]) -> str:
+    """Return where requests go, by the options or the environment; empty where the cloud itself is meant."""
+    named = [value for name, value in given.items() if name.lower().removeprefix("aws_") in _ENDPOINTS]
+    named += [value for name in _ENDPOINTS if (value := os.environ.get(f"AWS_{name.upper()}"))]
+    return str(named[0]) if named else ""
 
 
 def _is_plain(endpoint: str, *, allowed: bool) -> bool:

@@ -25,7 +25,8 @@ class NewFile:
         self._files = files
         self.path = path
         self._named = False
-        self.scratch, self.descriptor = start_temporary(files, os.path.dirname(path), data)
+        # The folder of a bare name is the working directory, not the root of the disk.
+        self.scratch, self.descriptor = start_temporary(files, os.path.dirname(path) or os.curdir, data)
 
     def write(self, data: bytes) -> None:
         write_all(self._files, self.descriptor, data)

@@ -8,7 +8,7 @@ from ...backends.base import OBJECT_LIMIT, Backend
 from ...errors import StoreError
 from ...format.generations import GenerationId
 from ...format.ids import Chain, ObjectId, object_id
-from ...format.purge_records import Change, PurgeRecord, changed, decode_purge_record
+from ...format.purge_records import Change, PurgedSession, PurgeRecord, changed, decode_purge_record
 from ...format.replica_file import parse_replica_file
 
 
@@ -20,14 +20,14 @@ class Purged:
         objects: of each object that is gone, the one that stands for it.
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
-        sessions: the names of sessions that were taken out whole, by the id of the delete that ended each.
+        sessions: those that were taken out whole, by the id of the delete that ended each.
     """
 
     def __init__(self) -> None:
         self.objects: dict[ObjectId, ObjectId] = {}
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
-        self.sessions: dict[GenerationId, str] = {}
+        self.sessions: dict[GenerationId, PurgedSession] = {}
         self.records: dict[ObjectId, PurgeRecord] = {}
         self.said_by: dict[ObjectId, str] = {}
         self._has_looked = False

@@ -54,11 +54,11 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     waiting = set[ObjectId]()
     for record in heeded:
         # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
-        for deleted, name in purged.records[record].sessions.items():
+        for deleted, session in purged.records[record].sessions.items():
             if record not in done or again or any(map(partial(_is_here, repo), purged.records[record].objects)):
-                taken = obey_session(repo, name, deleted)
+                taken = obey_session(repo, session.name, deleted)
                 if taken and purged.said_by[record] != own:
-                    warn(f"session {name!r} was taken out here too, as {purged.said_by[record]} has purged it")
+                    warn(f"session {session.name!r} was taken out here too, as {purged.said_by[record]} has purged it")
                 if taken is None:
                     waiting.add(record)
     if new:

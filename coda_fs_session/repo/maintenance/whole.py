@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,10 @@ from ...format.generations import GenerationId
 from ...format.ids import ObjectId, object_id
 from ...format.masks import Sieve, of_pattern
 from ...format.names import origins, session_key
+from ...format.purge_records import PurgedSession, import_hash
 from ...format.records import Base, Metadata, Stamped, Tags
 from ...format.refs import parse_ref
+from ...session.imported import IMPORTED, imported_from
 from ..ancestry.shown import Shown
 from ..content.state import State
 from ..lookup.names import Resolved, resolve, tombstones
@@ -155,11 +158,14 @@ class _Purge:
         places = () if done and not there and not stale else (self._place(session),)
         shared = self._shared(mine, others)
         if not self._dry_run and places:
+            imported = self._imported(head)
             tombstone = head if head.deleted else retried(repo, self._delete)
             session.keys = list(dict.fromkeys([tombstone.key, *session.keys]))
             for key in session.keys:
                 retried(repo, partial(self._follow, key, tombstone))
-            self._replacing.record(sessions={tombstone.generation_id: tombstone.name})
+            if tombstone.generation_id not in repo.objects.purged.sessions:
+                gone = PurgedSession(tombstone.name, imported)
+                self._replacing.record(sessions={tombstone.generation_id: gone})
             self._take_out(session, tokens, others)
         if not self._dry_run:
             repo.objects.forget()
@@ -185,6 +191,22 @@ class _Purge:
         count = 0 if head.deleted else head.count - head.start
         has_more = head.deleted or head.header.commit is not None
         return PurgedPlace(session.label, tuple(range(count)), earlier=has_more, metadata=bool(head.metadata))
+
+    def _imported(self, head: State) -> tuple[str, ...]:
+        """Return what an import is to know it by, so that it does not bring it back."""
+        metadata = head.metadata
+        if head.deleted and head.header.commit is not None:
+            with suppress(StoreError):
+                metadata = self._repo.objects.commit(head.header.commit).base.metadata
+        stored = metadata.get(IMPORTED)
+        identity = (
+            None if stored is None or stored.value is None else imported_from({IMPORTED: orjson.loads(stored.value)})
+        )
+        if identity is None:
+            return ()
+        known = (each.imported[0] for each in self._repo.objects.purged.sessions.values() if each.imported)
+        key = min(known, default=secrets.token_hex(32))
+        return key, import_hash(key, identity)
 
     # What is needed by whom
 
