@@ -116,8 +116,8 @@ class _Sync:
         paths = self._differing(None if names is None else chosen(names, ours, theirs))
         self._objects.before_refs()
         # A state is compared without what was purged, be it that only one side has been told.
-        ours.purges().learn(theirs.purges())
-        theirs.purges().learn(ours.purges())
+        for side in self._sides:
+            side.repo.objects.purged.learn(self._other(side).repo.objects.purged)
         self._exchange_refs(paths)
         said = replica_files.exchange(ours, theirs)
         self._objects.after_refs()

@@ -57,11 +57,15 @@ class NamedObjects(ObjectExchange):
         self._gone = self._own_purges()
         stand_ins = {each for each in self._gone.values() if self._has(self.sides[0], each)}
         self._copy(self.sides[1], dict.fromkeys(sorted(stand_ins), _NODE_BYTES), limit=OBJECT_LIMIT)
+        for side in self.sides:
+            side.purges()
 
     def after_refs(self) -> None:
         """Remove where looking is costly what this machine has purged."""
-        if self.sides[1].costly:
-            hub.discard(self.sides[1], self._gone)
+        theirs = self.sides[1]
+        if theirs.costly:
+            # Others may need what stands for it.
+            hub.discard(theirs, [old for old, after in self._gone.items() if self._has(theirs, after)])
 
     def _own_purges(self) -> dict[str, str]:
         """Return what this machine has purged since the side that receives was told, with what stands for it."""

@@ -38,7 +38,7 @@ class ObjectExchange(ABC):
 
     @abstractmethod
     def before_refs(self) -> None:
-        """Bring what can be told without reading a ref."""
+        """Bring what can be told without reading a ref, and let each side look at what was purged."""
 
     @abstractmethod
     def bring(self, source: Side, found: Sequence[Found]) -> set[str]:
