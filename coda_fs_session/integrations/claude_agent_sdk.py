@@ -95,7 +95,8 @@ class CodaSessionStore(SessionStore):
         found = await self._sessions.call(self._infos, project_key)
         told = [(parts[1], info.metadata.get(SUMMARY)) for parts, info in found if len(parts) == 2]
         # The side of another machine is a transcript of its own.
-        return [{**restored(dict(each)), "session_id": name} for name, each in told if isinstance(each, dict)]
+        summaries: Any = [{**restored(dict(each)), "session_id": name} for name, each in told if isinstance(each, dict)]
+        return summaries
 
     async def delete(self, key: SessionKey) -> None:
         parts = _parts(key)
