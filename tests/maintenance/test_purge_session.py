@@ -119,6 +119,27 @@ def test_branches_keep_what_they_show(make: Opener) -> None:
     assert not [each for each in manager.list_sessions() if each.name != "other"]
 
 
+def test_branches_of_what_is_in_no_object(make: Opener) -> None:
+    """A branch of a short session, and a branch of that, share no object with it: the report names them all the same.
+
+    Whoever purges a session for what it says must be told where that stands besides.
+    """
+    manager = make()
+    tell(manager, "talk", SECRET)
+    tell(manager, "other", "nothing")
+    manager.create_session("branch", branch_from="talk")
+    manager.create_session("twig", branch_from="branch")
+    manager.create_session("empty", branch_from="talk", at=0)
+    tell(manager, "talk", "more")
+    for _ in range(2):
+        report = manager.maintenance.purge("talk", dry_run=True)
+        assert [each.split("'")[1] for each in report.left] == ["branch", "twig"]
+    manager.maintenance.purge("talk")
+    manager.maintenance.purge("branch")
+    assert manager.load_session("twig")[0]["content"] == SECRET
+    assert manager.maintenance.purge("twig").left == ()
+
+
 def test_every_session_of_the_specimen(good: Path, tmp_path: Path) -> None:
     """Whichever goes, with merges, renames and edits: all that others show, and their history, stays."""
     before = view_of(open_fresh(good))

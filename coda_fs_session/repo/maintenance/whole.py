@@ -156,7 +156,7 @@ class _Purge:
         there = self._here(mine, others)
         stale = [key for key in session.keys if key != head.key and self._is_stale(key, head)]
         places = () if done and not there and not stale else (self._place(session),)
-        shared = self._shared(mine, others)
+        shared = self._shared(mine, others) | self._branches(session)
         if not self._dry_run and places:
             imported = self._imported(head)
             tombstone = head if head.deleted else retried(repo, self._delete)
@@ -274,6 +274,16 @@ class _Purge:
             with suppress(StoreError, KeyError):
                 names.add(self._repo.read(RefKey(path)).name)
         return names
+
+    def _branches(self, session: _Session) -> set[str]:
+        """Return the names of its branches and theirs: what is in no object yet is in their refs again."""
+        gone = {key.path for key in session.gone}
+        rows = [row for row in self._repo.index.rows() if row.forked_at and row.path not in gone]
+        found = new = {session.head.name, *session.head.header.former_names}
+        while new:
+            new = {row.name for row in rows if row.parent in new} - found
+            found = found | new
+        return found - {session.head.name, *session.head.header.former_names}
 
     def _holds_more(self, identity: ObjectId, *, must_be_here: bool = False) -> bool:
         """Tell whether an object is here, and has more in it than what stands for such a one."""
