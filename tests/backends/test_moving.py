@@ -15,7 +15,7 @@ from coda_fs_session import SessionManager, StoreFormatError
 from coda_fs_session.repo.storage import RepoStorage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-PURGED = ("purged", "purged-fork")
+SINCE_VERSION_3 = ("purged", "purged-fork", "listed")
 """Sessions of the golden store that came when there were databases of version 4."""
 GOLDEN_DATABASES = {"sqlite-v1": "v1-0", "sqlite-v2": "v1-0", "sqlite-v3": "v1", "sqlite-v4": "v1"}
 """The golden store that each holds."""
@@ -130,7 +130,7 @@ def test_the_golden_database(tmp_path: Path, database: str) -> None:
     expected = json.loads(store.with_name(f"{store.name}.expected.json").read_bytes())["sessions"]
     with sqlite(copy) as manager, open_store(Path(shutil.copytree(store, tmp_path / "files"))) as files:
         if database == "sqlite-v3":
-            for name in PURGED:
+            for name in SINCE_VERSION_3:
                 del expected[name]
                 files.delete_session(name)
         assert listed(manager) == listed(files)

@@ -11,7 +11,7 @@ import pytest
 
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.repo.sync.exchange import _Sync
+from coda_fs_session.repo.sync.objects import AllObjects
 
 from .recording import Recorder
 from .runs import _digest
@@ -184,15 +184,8 @@ def test_broken_protocols_are_found_out(scratch: Path, broken: type[Recorder], s
 
 def test_refs_before_objects_are_found_out(scratch: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """An engine that writes refs first is caught."""
-    objects, refs = _Sync._exchange_objects, _Sync._exchange_refs
-
-    def refs_first(self: _Sync) -> None:
-        monkeypatch.setattr(_Sync, "_exchange_objects", lambda self: None)
-        refs(self, self._differing())
-        monkeypatch.setattr(_Sync, "_exchange_objects", refs_first)
-        objects(self)
-
-    monkeypatch.setattr(_Sync, "_exchange_objects", refs_first)
+    monkeypatch.setattr(AllObjects, "after_refs", AllObjects.before_refs)
+    monkeypatch.setattr(AllObjects, "before_refs", lambda self: None)
     prepared = violations(scratch, Recorder, QUICK_SYNC, seed, every=5)
     assert next(prepared, None) is not None
 
