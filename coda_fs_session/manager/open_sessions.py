@@ -291,16 +291,19 @@ class OpenSessions(Uncopied):
 
     def renamed(self, old: str, new: str) -> None:
         """Let the open object of a session follow a rename in the storage."""
-        session = self._by_name.pop(old, None)
+        session = self._by_name.get(old)
         if session is None:
             # Others had renamed it before: here it is still kept under what it was called then.
             for each in self:
                 if each.name == new:
                     self._by_name.setdefault(new, each)
             return
+        # Kept under one of its names throughout: what an interrupt leaves locked is given back for those that are.
         changed = session.has_unsaved_changes
-        session._state.name, session._state.diverged_from = new, None
         self._by_name[new] = session
+        session._state.name, session._state.diverged_from = new, None
+        if old != new:
+            self._by_name.pop(old, None)
         if changed:
             carry_former_names(self._storage.info(new), session)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 from storekit import Opener, message, open_store
 
-from coda_fs_session import Session, SessionHook
+from coda_fs_session import Session, SessionHook, StoreError
+from coda_fs_session.backends.sqlite.errors import database_errors
 from coda_fs_session.process.interrupts import Section, give_up
 
 LIMIT = 30.0
@@ -133,3 +136,32 @@ def test_a_lock_is_given_up() -> None:
     assert not lock.acquire(blocking=False), "another thread's lock was given up"
     release.set()
     thread.join(LIMIT)
+
+
+def test_a_rename_that_is_interrupted_while_it_holds_a_session(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session was under no name for a moment, so its lock was not given back, and others waited for ever."""
+    manager = make()
+    session = manager.create_session("old")
+    manager.save_session(session)
+
+    def interrupted(self: Session) -> bool:
+        if sys._getframe(1).f_code.co_name == "renamed":
+            self._lock.acquire()
+            raise MemoryError
+        return False
+
+    monkeypatch.setattr(Session, "has_unsaved_changes", property(interrupted))
+    with pytest.raises(MemoryError):
+        manager.rename_session("old", "new")
+    monkeypatch.undo()
+    other = _beside(session.get_messages)
+    other.join(LIMIT)
+    assert not other.is_alive()
+
+
+def test_a_time_that_is_up_is_the_programs() -> None:
+    """A handler's TimeoutError was taken for the database's, and passed over where a ref cannot be read."""
+    with pytest.raises(TimeoutError), database_errors("read", "sessions.db"):
+        raise TimeoutError
+    with pytest.raises(StoreError), database_errors("read", "sessions.db"):
+        raise TimeoutError(errno.ETIMEDOUT, "of the system")

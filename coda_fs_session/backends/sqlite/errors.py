@@ -39,6 +39,9 @@ def database_errors(action: str, path: str, *, reading: bool = False) -> Iterato
             f"cannot {action} {path}: all connections are in use; raise connection_pool_size", path
         ) from error
     except OSError as error:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            # Of a signal handler of the program, not of the system: it is the program's.
+            raise
         raise translate(error, action, path, reading=reading) from error
 
 
