@@ -156,7 +156,7 @@ class _Purge:
         there = self._here(mine, others)
         stale = [key for key in session.keys if key != head.key and self._is_stale(key, head)]
         places = () if done and not there and not stale else (self._place(session),)
-        shared = self._shared(mine, others) | self._branches(session)
+        shared = self._shared(mine, others) | self._relatives(session)
         if not self._dry_run and places:
             imported = self._imported(head)
             tombstone = head if head.deleted else retried(repo, self._delete)
@@ -275,15 +275,20 @@ class _Purge:
                 names.add(self._repo.read(RefKey(path)).name)
         return names
 
-    def _branches(self, session: _Session) -> set[str]:
-        """Return the names of its branches and theirs: what is in no object yet is in their refs again."""
+    def _relatives(self, session: _Session) -> set[str]:
+        """Return the names of its branches and theirs, and of what it is a branch of, and so on.
+
+        They all have its first message, or had it. What is in no object yet is in each of their refs again.
+        """
         gone = {key.path for key in session.gone}
-        rows = [row for row in self._repo.index.rows() if row.forked_at and row.path not in gone]
-        found = new = {session.head.name, *session.head.header.former_names}
+        rows = [row for row in self._repo.index.rows() if row.path not in gone]
+        groups = [{row.name, *row.former_names, *([row.parent] if row.parent and row.forked_at else [])} for row in rows]
+        own = {session.head.name, *session.head.header.former_names}
+        found = new = own
         while new:
-            new = {row.name for row in rows if row.parent in new} - found
+            new = {name for group in groups if not found.isdisjoint(group) for name in group} - found
             found = found | new
-        return found - {session.head.name, *session.head.header.former_names}
+        return {row.name for row in rows if row.name in found} - own
 
     def _holds_more(self, identity: ObjectId, *, must_be_here: bool = False) -> bool:
         """Tell whether an object is here, and has more in it than what stands for such a one."""
