@@ -143,8 +143,7 @@ class _Purge:
             finish(repo)
             repo.index.last_purge.note()
         repo.objects.purged.look(repo.backend)
-        session = self._resolved()
-        head = session.head
+        head = (session := self._resolved()).head
         self._wanted.signs = [
             [b'"name":%b,' % orjson.dumps(name), b'"created":"%b"' % head.header.created.encode()]
             for name in (head.name, *head.header.former_names)
@@ -282,12 +281,12 @@ class _Purge:
         """
         gone = {key.path for key in session.gone}
         rows = [row for row in self._repo.index.rows() if row.path not in gone]
-        groups = [{row.name, *row.former_names, *([row.parent] if row.parent and row.forked_at else [])} for row in rows]
+        groups = [{row.name, *row.former_names, row.parent if row.forked_at else None} - {None} for row in rows]
         own = {session.head.name, *session.head.header.former_names}
-        found = new = own
-        while new:
-            new = {name for group in groups if not found.isdisjoint(group) for name in group} - found
-            found = found | new
+        found, more = set[str | None](), set[str | None](own)
+        while more:
+            found |= more
+            more = {name for group in groups if not found.isdisjoint(group) for name in group} - found
         return {row.name for row in rows if row.name in found} - own
 
     def _holds_more(self, identity: ObjectId, *, must_be_here: bool = False) -> bool:
