@@ -56,7 +56,11 @@ def publish(
             ids.append(line_id)
         if attempted is not None:
             attempted[line_id] = attempt or Attempt()
-        with repo.backend.together() if objects else nullcontext():
+        parent = header.parent if target is None else None
+        with (
+            repo.naming.of_branch(parent.name) if parent else nullcontext(),
+            repo.backend.together() if objects else nullcontext(),
+        ):
             repo.objects.put(objects)
             if target is not None:
                 if target.torn:
