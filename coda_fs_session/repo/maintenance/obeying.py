@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...backends.base import OBJECT_LIMIT
-from ...errors import StoreError, warn
+from ...errors import StoreError, UnsupportedError, warn
 from ...format.ids import ObjectId
 from ..content.purged import Purged
 from ..notes import decode_note, encode_note
@@ -38,7 +38,7 @@ def obey(repo: Repository, purge_from: str | Sequence[str], *, again: bool = Fal
     try:
         with repo.machine.keeping_house("purge"):
             _obey(repo, purged, purge_from, again=again)
-    except StoreError as error:
+    except (StoreError, UnsupportedError) as error:
         warn(f"what other machines have purged is not taken out here yet ({error}); the next time does it")
 
 
