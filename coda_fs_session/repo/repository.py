@@ -21,6 +21,7 @@ from .content.state import Cursor, State
 from .index.index import Index
 from .index.keyed import KeyedIndex
 from .listed import ListedNames
+from .naming import Naming
 from .notes import encode_note
 
 TRANSACTION = ".transaction"
@@ -63,6 +64,8 @@ class Repository(Uncopied):
         self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
+        self.naming = Naming(backend, machine, self.objects, self.listed)
+        backend.around_refs(self.naming.of_refs)
         self._replica: str | None = None
         forks.renew(self, forks.Floor.ENGINE)
 
