@@ -105,7 +105,6 @@ class Backend(Lookups):
         Args:
             names: returns the paths below the store, as they are at that moment; it may raise StoreError.
         """
-        return
 
     def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
         """Let whole refs be written within a block of `naming` from now on, which gets them, for the sake of `avoid`.
@@ -398,4 +397,4 @@ class Backend(Lookups):
         """Give back whatever this thread still holds, such as a lock: a verb was interrupted where it could not."""
 
     def close(self) -> None:
-        """Release what is held open; the backend may be used again afterwards."""
+        """Release what is held open; it may be used again afterwards."""

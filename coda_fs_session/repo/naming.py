@@ -53,9 +53,14 @@ class Naming:
     def of_branch(self, parent: str) -> Iterator[None]:
         """Put the objects of a new branch within the block, and write its ref; a purge of the parent waits.
 
+        Where each look is a request, nothing waits: nothing is purged there.
+
         Raises:
             SessionNotFoundError: the parent was purged since what the branch is made of was read.
         """
+        if self._backend.capabilities.costly:
+            yield
+            return
         with self._machine.naming():
             purged = self._objects.purged
             known = set(purged.sessions)
