@@ -350,8 +350,7 @@ class GcWorld(World):
                 for entry in manager.history(info.name):
                     assert len(lines_of(manager.history(info.name).at(entry.id))) == entry.messages
             left = unneeded(repo_of(manager))
-            # As long as another replica keeps gc from deleting anything.
-            assert not left.files or left.others, f"replica {place} keeps {left.files}; {left.blocked}, {left.others}"
+            assert not left.files, f"replica {place} keeps {left.files}; {left.blocked}, {left.others}"
 
 
 def _ids_in(files: Files) -> set[str]:

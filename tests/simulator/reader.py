@@ -111,8 +111,7 @@ class StoreReader:
         """Return every ref among the files of a store, by path."""
         found = {}
         for path, data in files.items():
-            # Beside the refs is what each replica says of itself.
-            if path.startswith("refs/") and "/." not in path and not path.endswith("/replica.json"):
+            if path.startswith("refs/") and "/." not in path:
                 ref = self.ref(data, files)
                 if ref is not None:
                     found[path] = ref
@@ -128,7 +127,8 @@ class StoreReader:
         if known is not None and all(_copies(each, files) for each in known.needed):
             return known
         lines = list(_good_lines(data))
-        if not lines:
+        # Beside the refs is what each replica says of itself, and what tools have made of that.
+        if not lines or "base" not in json.loads(lines[0][1]):
             return None
         ref = _read(lines, files)
         if not ref.missing:

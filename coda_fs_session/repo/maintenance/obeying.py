@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from ...backends.base import OBJECT_LIMIT
 from ...errors import StoreError, warn
@@ -52,10 +51,12 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     done = _recall(repo)
     new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
     waiting = set[ObjectId]()
+    # Once more than once: a tool may bring old files back, and the tombstone may come later than the record. What
+    # stands for the objects of a session is in another record than the session.
+    is_back = any(_is_here(repo, identity) for record in heeded for identity in purged.records[record].objects)
     for record in heeded:
-        # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
         for deleted, session in purged.records[record].sessions.items():
-            if record not in done or again or any(map(partial(_is_here, repo), purged.records[record].objects)):
+            if record not in done or again or is_back:
                 taken = obey_session(repo, session.name, deleted)
                 if taken and purged.said_by[record] != own:
                     warn(f"session {session.name!r} was taken out here too, as {purged.said_by[record]} has purged it")
