@@ -70,12 +70,20 @@ class Naming:
         if before is not None:
             with suppress(KeyError, StoreError):
                 _add_ref(before, self._backend.read_ref(before).data, known)
-        reach = Reach(self._objects, known.uses)
-        add(reach)
-        reach.follow()
-        stand_ins = map(self._objects.purged.stand_in, reach.uses)
-        named = {*reach.uses, *(each for each in stand_ins if each is not None)}
-        self._backend.put_objects(self._read(sorted(named & self._listed.ids)))
+        put = set[str]()
+        while True:
+            reach = Reach(self._objects, known.uses)
+            add(reach)
+            reach.follow()
+            stand_ins = map(self._objects.purged.stand_in, reach.uses)
+            named = {*reach.uses, *(each for each in stand_ins if each is not None)} & self._listed.ids - put
+            if not named:
+                return
+            self._backend.put_objects(self._read(sorted(named)))
+            put |= named
+            if not reach.unread.keys() & named:
+                # What a list node names was not to be seen while that was kept aside.
+                return
 
     def _read(self, identities: Sequence[str]) -> Iterator[NewObject]:
         for identity in identities:

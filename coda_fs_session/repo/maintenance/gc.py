@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from ...backends.base import NewObject, StoredObject, Unfinished
 from ...format.ids import ObjectId, object_id
 from ...format.lists import encode_list
 from .. import replica_files
+from ..lookup.answers import local_moment
 from ..repository import Repository
 from . import letting_go
 from .ages import Ages
@@ -74,6 +76,12 @@ class _Gc(ABC):
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
         """Return what is to be deleted now, and what is to be condemned."""
 
+    def _waiting_since(self) -> datetime | None:
+        """Return when what is condemned was; None where that is not known."""
+        said = replica_files.own_said(self._repo)
+        moment = None if said is None or said.condemned is None else self._ages.said.get(said.condemned)
+        return None if moment is None else local_moment(int(moment * 1_000_000))
+
     @abstractmethod
     def _condemn(self, places: list[StoredObject]) -> None:
         """Condemn these, if there are any."""
@@ -110,6 +118,7 @@ class _Gc(ABC):
             _amount(condemned),
             {why: _amount(kept[why]) for why in WHY if kept.get(why)},
             tuple(sorted(found.others)),
+            self._waiting_since() if found.others else None,
             tuple(found.blocked),
             dry_run,
         )
@@ -166,6 +175,7 @@ class OfFiles(_Gc):
             lambda said: replace(said, condemned=condemned, acknowledged=_with(said.acknowledged, condemned)),
         )
         self._ages.condemned[condemned] = self._ages.credit
+        self._ages.said[condemned] = self._repo.settings.clock().timestamp()
 
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
         condemned = self._condemned()
@@ -174,7 +184,8 @@ class OfFiles(_Gc):
         letting_go.bury(self._repo, found, [condemned], self._ages)
         # Last: a run that is killed before this goes on with the same list.
         replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
-        self._ages.condemned.pop(condemned, None)
+        for each in (self._ages.condemned, self._ages.said):
+            each.pop(condemned, None)
         return places
 
 

@@ -81,7 +81,8 @@ def bury(repo: Repository, found: Unneeded, lists: Iterable[ObjectId], ages: Age
     """Delete the files on these lists; what is needed is put elsewhere before. False where none was here."""
     places = found.on(lists)
     _put_elsewhere(repo, found, places)
-    return any([delete(repo, place, ages) for place in places])
+    gone = [place for place in places if delete(repo, place, ages)]
+    return bool(gone)
 
 
 def delete(repo: Repository, place: StoredObject, ages: Ages) -> bool:
