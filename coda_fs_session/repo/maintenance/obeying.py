@@ -73,8 +73,9 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
         # What a session had is perhaps another one's by now.
         for identity in purged.records[record].objects if not purged.records[record].sessions else ():
             _discard(repo, identity, purged.stand_in(identity))
-    if not heeded - waiting <= done:
-        repo.machine.remember(_TOPIC, encode_note(sorted(done | (heeded - waiting))))
+    # What waits again is done again: until then the index of this machine has what an old ref says.
+    if (now := (done | heeded) - waiting) != done:
+        repo.machine.remember(_TOPIC, encode_note(sorted(now)))
 
 
 def _recall(repo: Repository) -> set[ObjectId]:
