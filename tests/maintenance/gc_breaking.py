@@ -23,17 +23,12 @@ def _without_done(replica: str, data: bytes) -> list[str]:
 
 
 RULES: dict[str, Broken] = {
-    "only what all have acknowledged is deleted": lambda: mock.patch.object(
-        letting_go, "waiting_for", lambda found, condemned: []
-    ),
+    "only what all have acknowledged is deleted": lambda: mock.patch.object(letting_go, "waiting_for", return_value=[]),
     "what is needed is put elsewhere first": lambda: mock.patch.object(letting_go, "_put_elsewhere", _nothing),
     "a file on a list is not written again": lambda: mock.patch.object(
-        listed.ListedNames, "__call__", lambda self: frozenset()
+        listed.ListedNames, "__call__", return_value=frozenset()
     ),
     "a new ref names no file on a list": lambda: mock.patch.object(naming.Naming, "_secure", _nothing),
     "for ever": lambda: mock.patch.object(listed, "_lists_of", _without_done),
-    "nothing is said where something is missing": lambda: mock.patch.object(unneeded, "doubts", lambda report: []),
-    "what was said is put back": lambda: mock.patch(
-        "coda_fs_session.repo.reverts.put_back.put_said_back", lambda repo: None
-    ),
+    "nothing is said where something is missing": lambda: mock.patch.object(unneeded, "doubts", return_value=[]),
 }

@@ -19,18 +19,18 @@ import orjson
 from simulator import invariants
 from simulator.machines import Replica
 from simulator.reader import Files
-from simulator.steps import History, Step
+from simulator.steps import Step
 from simulator.tool_steps import Results
 from simulator.views import lines_of, view_of
-from simulator.world import NAMES, HistoryFailed, World
+from simulator.world import NAMES, World
 
 from coda_fs_session.errors import (
+    HistoryExpiredError,
     ObjectNotYetHereError,
     SessionConflictError,
     SessionExistsError,
     SessionNotFoundError,
     SessionWarning,
-    StoreError,
 )
 from coda_fs_session.format.records import Base
 from coda_fs_session.repo import replica_files
@@ -44,7 +44,13 @@ from .gc_places import HousePlace, KilledError, Wandering, killed_at, repo_of
 
 POOL = 5
 """So many texts there are that are saved again and again; each is a chunk of its own."""
-_REFUSALS = (SessionExistsError, SessionNotFoundError, SessionConflictError, ObjectNotYetHereError)
+_REFUSALS = (
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionConflictError,
+    ObjectNotYetHereError,
+    HistoryExpiredError,
+)
 _ROUNDS = 10
 _HELD = "held-"
 """How the names of sessions begin that are let go some day."""
@@ -321,7 +327,9 @@ class GcWorld(World):
             for replica in self.replicas:
                 # With a grace it takes a few runs until the next step.
                 self._gc(replica, 2 if self.grace else 0, 99, 1)
-            if not self.grace and before == [replica.place.files() for replica in self.replicas]:
+            if before == [replica.place.files() for replica in self.replicas] and not any(
+                map(self._left, self.replicas)
+            ):
                 break
         self.carry_all()
         for replica in self.replicas:
@@ -349,8 +357,11 @@ class GcWorld(World):
             for info in manager.list_sessions():
                 for entry in manager.history(info.name):
                     assert len(lines_of(manager.history(info.name).at(entry.id))) == entry.messages
-            left = unneeded(repo_of(manager))
-            assert not left.files, f"replica {place} keeps {left.files}; {left.blocked}, {left.others}"
+        assert not (left := self._left(replica)), f"replica {place} keeps {left}"
+
+    def _left(self, replica: Replica) -> list[str]:
+        """Return what nothing needs, and is here."""
+        return sorted(unneeded(repo_of(replica.place.manager())).files)
 
 
 def _ids_in(files: Files) -> set[str]:
@@ -366,61 +377,3 @@ def _line(which: int) -> bytes:
 
 
 _JUDGED_OTHERWISE = {"gc", "sync", "copy_to_stick", "get_stick", "lose_state"}
-
-VERBS: dict[str, tuple[int, tuple[int, ...]]] = {
-    # verb: how often, and below what its numbers are; retirements have a test of their own
-    "add": (2, (4, 12, 5)),
-    "edit": (1, (4, 12, 12, 3)),
-    "branch": (2, (4, 12, 12, 4)),
-    "rename": (1, (4, 12, 4)),
-    "delete": (1, (4, 12)),
-    "undo": (2, (4, 12)),
-    "restore": (1, (4, 12, 12)),
-    "tag": (1, (4, 12, 3)),
-    "merge": (2, (4, 12, 12, 4)),
-    "reopen": (1, (4,)),
-    "save_again": (6, (4, 2, POOL, 3)),
-    "save_held": (4, (4, POOL, 2)),
-    "fork_held": (6, (4, 8)),
-    "let_go": (4, (4, 8)),
-    "leave": (4, (4, POOL)),
-    "gc": (12, (4, 3, 80, 20)),
-    "close": (10, (4, 36)),
-    "sync": (16, (4, 3, 2, 100)),
-    "copy_to_stick": (1, (4,)),
-    "get_stick": (1, (4, 8, 100)),
-    "jump": (1, (4, 2)),
-    "retire": (0, (4, 3)),
-    "lose_state": (1, (4,)),
-}
-
-
-def random_history(seed: int, replicas: int, *, longest: int = 50) -> History:
-    rng = random.Random(seed)
-    # Whoever has lost what it recorded cannot tell that an old file names what it has let go since.
-    without = rng.choice(("let_go", "lose_state"))
-    verbs = {verb: often for verb, (often, _) in VERBS.items() if verb != without}
-    chosen = rng.choices(list(verbs), list(verbs.values()), k=rng.randrange(longest // 2, longest))
-    return History(replicas, tuple((verb, tuple(rng.randrange(limit) for limit in VERBS[verb][1])) for verb in chosen))
-
-
-def run(history: History, *, grace: float = 0, seed: int = 0) -> GcWorld:
-    """Run a history to its end.
-
-    Raises:
-        HistoryFailed: something was lost, or kept for good, or done against the model.
-    """
-    world = GcWorld(history.replicas, grace=grace, seed=seed)
-    try:
-        world.introduce()
-        for step in history.steps:
-            world.do(step)
-        world.finish()
-    except Exception as error:
-        told = "\n".join(f"  {line}" for line in world.log)
-        kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-        raise HistoryFailed(f"{kind}{error}\n\nWhat happened:\n{told}\n\n{history.script()}") from error
-    finally:
-        with suppress(OSError, StoreError):
-            world.close()
-    return world
