@@ -147,7 +147,8 @@ def promised(journals: Sequence[Path]) -> tuple[dict[str, list[list[int]]], int]
             elif what == "has":
                 found[name] = [numbers]
             else:
-                found.setdefault(name, []).append(numbers)
+                # It may be there, and hold nothing yet.
+                found.setdefault(name, [[]]).append(numbers)
     return found, freed
 
 

@@ -17,7 +17,7 @@ from .gc_racing import numbers_of, promised
 
 ROLES = ("saver", "brancher", "undoer", "merger", "syncer")
 PROGRAM = (sys.executable, "-m", "maintenance.gc_racing")
-QUICK, LONG = 30, 3_000
+QUICK, LONG = 12, 3_000
 PATIENCE = 120.0
 
 
@@ -49,8 +49,8 @@ class Programs:
         return len(sessions) >= goal and freed > 0
 
     def wait_for(self, role: str) -> None:
-        """Wait until a program has done something, if it comes to that soon, and a moment more."""
-        journal, end = self.started[role], time.monotonic() + 3
+        """Wait until a program has done something, if that is its turn, and a moment more."""
+        journal, end = self.started[role], time.monotonic() + (20 if role not in ("syncer", "undoer") else 1)
         while not journal.stat().st_size and time.monotonic() < end:
             time.sleep(0.02)
         time.sleep(self.rng.uniform(0, 0.3))
@@ -91,7 +91,7 @@ def test_processes_that_are_killed(tmp_path: Path, seed: int, long_size: bool) -
         assert manager.maintenance.check(full=True).is_whole
         for name, states in expected.items():
             is_there = name in manager
-            assert is_there or states[0] == [], f"{name} is gone"
+            assert is_there or [] in states, f"{name} is gone"
             if is_there:
                 assert numbers_of(manager.load_session(name)) in states
         for info in manager.list_sessions():
