@@ -172,6 +172,10 @@ class Backend(Verbs):
         """
         yield from ()
 
+    def misplaced_objects(self, wanted: Container[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Yield some objects that stand whole where no reader looks: id, place and bytes. The default knows none."""
+        yield from ()
+
     def replica_files(self) -> Collection[str]:
         """Return the replicas that have a replica file, in which each says of itself what others must know.
 
