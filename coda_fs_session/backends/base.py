@@ -104,7 +104,9 @@ class Backend(Verbs):
         Args:
             names: returns the paths below the store, as they are at that moment; it may raise StoreError.
         """
-        return
+
+    def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
+        """Write whole refs within a block of `naming`, which gets them, as `avoid` needs it. The default does not."""
 
     def condemn_objects(self, identities: Iterable[str]) -> None:
         """Note of objects that they are to be removed; they are read as before, and `put_objects` takes the note away.
@@ -160,7 +162,6 @@ class Backend(Verbs):
 
     def remove_unfinished(self, path: str) -> None:
         """Remove such a file; nothing where there is none. The default does nothing."""
-        return
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         """Yield what is wrong with how the store is kept, beside its refs and objects; nothing is changed.

@@ -26,6 +26,7 @@ from ..disk.paths import (
     temporary,
 )
 from .listing import DEPTH
+from .new_refs import Naming, NewRefs
 from .object_files import verified, verified_pieces
 from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
@@ -43,6 +44,7 @@ class InspectedFiles(ReplicaFiles):
     """The part of the files backend that looks at files which no other verb asks for, and removes some."""
 
     _objects: ObjectFiles
+    _new_refs: NewRefs
 
     def stored_objects(self) -> Iterator[StoredObject]:
         with store_errors("list", self._paths.objects, reading=True):
@@ -83,6 +85,9 @@ class InspectedFiles(ReplicaFiles):
 
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self._objects.avoided = names
+
+    def around_refs(self, naming: Naming) -> None:
+        self._new_refs.naming = naming
 
     def remove_object(self, stored: StoredObject) -> bool:
         return self._objects.remove(stored.name)
