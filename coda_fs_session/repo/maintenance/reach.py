@@ -55,13 +55,19 @@ class TailUse(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """What is kept of a commit that was read."""
+    """What is kept of a commit that was read.
+
+    Attributes:
+        replaced: how many messages its edits replaced, but for the first one; kept: how many of these it has.
+    """
 
     previous: CommitLink | None
     skip: CommitLink | None
     generation: Generation | None
     messages: int
     chain: Chain
+    replaced: int
+    kept: int
 
     @property
     def generation_id(self) -> GenerationId:
@@ -202,5 +208,7 @@ class Reach:
 
 
 def _frozen(commit: Commit) -> Frozen:
+    replaced = sum(len(edit.chains) for edit in commit.edits[1:])
+    kept = sum(entry.messages for entry in commit.replaced)
     base = commit.base
-    return Frozen(commit.previous, commit.skip, commit.generation, base.messages, base.chain)
+    return Frozen(commit.previous, commit.skip, commit.generation, base.messages, base.chain, replaced, kept)
