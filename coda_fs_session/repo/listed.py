@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..backends.base import Backend
 from ..errors import StoreError
-from ..format.lists import decode_list
+from ..format.lists import decode_list, id_of
 from ..format.replica_file import parse_replica_file
 
 _LIMIT = 64 * 1024 * 1024
@@ -23,6 +23,16 @@ class ListedNames:
         self._lists: dict[str, frozenset[str]] = {}
         self._files: dict[str, bytes] = {}
         self._names: frozenset[str] = frozenset()
+        self._ids: frozenset[str] = frozenset()
+        self._of = 0
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the objects whose files are on lists; raises as a call does."""
+        names = self()
+        if len(names) != self._of:
+            # Names are only ever added.
+            self._ids, self._of = frozenset(map(id_of, names)), len(names)
+        return self._ids
 
     def __call__(self) -> frozenset[str]:
         """Return the paths below the store, as they are now; lists that were read once are not read again.

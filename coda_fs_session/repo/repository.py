@@ -61,6 +61,7 @@ class Repository(Uncopied):
         self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
+        self.objects.listed = self.listed.ids
         self._replica: str | None = None
         forks.renew(self, forks.Floor.ENGINE)
 

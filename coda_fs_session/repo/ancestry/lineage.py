@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...errors import StoreError
-from ...format.commits import Commit, TailEdit
+from ...format.commits import Commit
+from ...format.edits import TailEdit
 from ...format.generations import FIRST_GENERATION, Generation, GenerationId, Operation
 from ...format.ids import Chain
 from ...format.records import Base, CommitLink
@@ -246,7 +247,8 @@ class Section:
         """
         runs, identity, identities = _runs(self), self.id, []
         for before, after, edit in zip(runs, runs[1:], self.edits, strict=False):
-            frozen, result = before.chain_at(before.count), after.chain_at(edit.messages)
+            # Reading messages for what is told is needless, and history may be gone.
+            frozen, result = before.chain_at(before.count), edit.after or after.chain_at(edit.messages)
             # As if it were a generation: equal edits of equal states are the same step, whoever made them.
             identity = Generation(identity, "edit", before.count, frozen, 0, edit.messages, result).id
             identities.append(identity)

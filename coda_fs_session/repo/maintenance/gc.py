@@ -21,6 +21,7 @@ from ..reverts.put_back import put_back
 from .ages import Ages
 from .check import Check
 from .gc_report import GcAmount, GcReport
+from .joining import needed_to_join
 from .unneeded import WHY, Unneeded, doubts, unneeded
 
 _LIST_LIMIT = 64 * 1024 * 1024
@@ -28,23 +29,24 @@ _LEAST_GRACE_DAYS = 1 / 24
 """Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
 
 
-def gc(repo: Repository, *, grace_days: float, dry_run: bool = True) -> GcReport:
+def gc(repo: Repository, *, grace_days: float, retention_days: float, dry_run: bool = True) -> GcReport:
     """Delete what nothing needs; see `Maintenance.gc`."""
-    run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days)
+    run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days, retention_days)
     return run.dry() if dry_run else run.run()
 
 
 class _Gc(ABC):
     """One gc. Which steps it takes is told by how the store keeps its objects."""
 
-    def __init__(self, repo: Repository, grace_days: float) -> None:
-        self._repo, self._grace = repo, max(grace_days, _LEAST_GRACE_DAYS)
+    def __init__(self, repo: Repository, grace_days: float, retention_days: float) -> None:
+        self._repo, self._grace, self._retention = repo, max(grace_days, _LEAST_GRACE_DAYS), retention_days
         self._store = repo.backend.place().store
         self._ages = Ages.recall(repo.machine, self._store)
 
     def dry(self) -> GcReport:
-        self._ages.pass_time(self._repo.settings.clock(), self._grace)
+        self._ages.pass_time(self._repo.settings.clock(), self._grace, self._retention)
         found = unneeded(self._repo)
+        self._let_expire(found)
         self._ages.see(_seen(found))
         return self._report(found, *self._chosen(found), dry_run=True)
 
@@ -52,10 +54,11 @@ class _Gc(ABC):
         repo, ages = self._repo, self._ages
         # What this machine has saved, and what a transaction of it has begun, is in the store before anything goes.
         put_back(repo)
-        ages.pass_time(repo.settings.clock(), self._grace)
+        ages.pass_time(repo.settings.clock(), self._grace, self._retention)
         found = unneeded(repo)
         if self._rescue(found):
             found = unneeded(repo)
+        self._let_expire(found)
         ages.see(_seen(found))
         freed, condemned = self._chosen(found)
         if condemned:
@@ -71,6 +74,12 @@ class _Gc(ABC):
             self._empty_trash()
         ages.keep(repo.machine, self._store)
         return self._report(found, freed, condemned, dry_run=False)
+
+    def _let_expire(self, found: Unneeded) -> None:
+        """Let go of history that is older than the retention, unless it takes that to bring sessions together."""
+        expired = self._ages.expired(found.past, self._retention)
+        if expired and not found.blocked:
+            found.let_expire(expired - needed_to_join(self._repo))
 
     @abstractmethod
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
@@ -237,10 +246,20 @@ class OfRows(_Gc):
             self._ages.condemned |= {place.id: self._ages.credit for place in places}
 
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
+        # First: what is not here, and on no list, was lost.
+        self._list([place.id for place in places if place.id in found.expired])
         for place in places:
             del self._ages.condemned[place.id]
         # One that was put again since it was condemned stays.
         return [place for place in places if self._delete_one(place)]
+
+    def _list(self, expired: Sequence[str]) -> None:
+        """Let a list tell that objects have expired, under the names that files of them would have."""
+        if expired:
+            data = encode_list(f"objects/{identity[:2]}/{identity}.jsonl" for identity in expired)
+            done = object_id(data)
+            self._repo.objects.put([NewObject(done, data)])
+            replica_files.say(self._repo, lambda said: replace(said, done=_with(said.done, done)))
 
 
 def _seen(found: Unneeded) -> list[str]:

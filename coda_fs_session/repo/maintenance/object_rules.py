@@ -152,7 +152,8 @@ def frozen_elsewhere(backend: Backend, reach: Reach) -> Iterator[Finding]:
     for identity, commit in reach.commits.items():
         before = reach.commits.get(commit.previous.id) if commit.previous else None
         began = commit.generation
-        if before is None or began is None or before.generation_id == began.id:
+        if before is None or began is None or before.generation_id == began.id or commit.reason == "tag":
+            # A tag's commit comes after the newest one, whatever state it is of.
             continue
         if (began.frozen_messages, began.frozen_chain) != (before.messages, before.chain):
             yield Finding.of("ref-frozen", backend.locate(identity), "its generation began with another state")

@@ -1,11 +1,12 @@
 """What nothing in a store needs any more, what keeps the rest, and what keeps gc from telling.
 
-An object is needed where a ref leads to it: now, through a tag, or through history, which is kept for ever. What a
-replica file names is needed too, and what stands for an object that was purged.
+An object is needed where a ref leads to it: now, through a tag, or through history that has not expired. What a replica
+file names is needed too, and what stands for an object that was purged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ...backends.base import StoredObject, Unfinished
@@ -16,8 +17,9 @@ from ..repository import Repository
 from .check import Check
 from .findings import CheckReport
 
-WHY = ("sessions", "history", "replicas", "grace")
-"""What an object can be kept by: sessions as they are, earlier states of them, what replicas say, or its age alone."""
+WHY = ("sessions", "tags", "history", "replicas", "grace")
+"""What an object can be kept by: sessions as they are, states with a tag, other earlier states, what replicas say, or
+its age alone."""
 
 
 @dataclass(slots=True)
@@ -27,7 +29,9 @@ class Unneeded:
     Attributes:
         files: the places of each object that nothing needs, by its id; and by its name each file that a tool has made
             of an object which is here once more.
-        needed: by what the others are kept, of `WHY`, with the places of each.
+        needed: by what the others are kept, of `WHY`, with the places of each; past: those of objects that hold
+            messages which only history needs, by their ids, once more.
+        expired: which objects among these in `files` were needed by history that has expired.
         unfinished: files that were not finished, or are being written.
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
@@ -36,10 +40,20 @@ class Unneeded:
 
     files: dict[str, list[StoredObject]] = field(default_factory=dict)
     needed: dict[str, list[StoredObject]] = field(default_factory=dict)
+    past: dict[str, list[StoredObject]] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
     unfinished: list[Unfinished] = field(default_factory=list)
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
+
+    def let_expire(self, expired: Collection[str]) -> None:
+        """Take what only history needs, and has expired, for what nothing needs."""
+        self.expired.update(expired)
+        for name in expired:
+            self.files[name] = self.past.pop(name)
+        gone = {place.path for name in expired for place in self.files[name]}
+        self.needed["history"] = [place for place in self.needed.get("history", []) if place.path not in gone]
 
 
 def unneeded(repo: Repository) -> Unneeded:
@@ -67,7 +81,9 @@ def unneeded(repo: Repository) -> Unneeded:
         uses = check.reach.uses.get(ObjectId(name))
         if uses is not None:
             places = _without_spare(repo, places, found)
-            why = "sessions" if any(use.now for use in uses.values()) else "history"
+            why: str = min((use.why for use in uses.values()), key=WHY.index)
+            if check.reach.is_history(ObjectId(name)):
+                found.past[name] = places
         elif name in named:
             places = _without_spare(repo, places, found)
             why = "replicas"
