@@ -40,12 +40,18 @@ class Span(NamedTuple):
     @property
     def id(self) -> StateId:
         """The last of the states."""
-        return StateId(step_before(self.path, self.run), self.messages, self._run.chain_at(self.messages))
+        chain = _chain(self, self.messages) or self.list.base.chain
+        return StateId(step_before(self.path, self.run), self.messages, chain)
+
+    @property
+    def listed(self) -> int:
+        """How many of the messages are in `list`: an edit of the tail may have replaced some of them since."""
+        return min(self.messages, self._run.shared)
 
     @property
     def readable(self) -> int:
-        """How many of the messages are in `list`: an edit may have replaced some since, and others may have expired."""
-        return min(self.messages, self._run.shared, self.list.held())
+        """How many of the messages can be read there: others may have expired."""
+        return min(self.listed, self.list.held())
 
     def content(self) -> tuple[MessageList, int]:
         """Return a list that has the messages, and how many of them: less than all where the store has not kept all.
@@ -57,9 +63,7 @@ class Span(NamedTuple):
         """
         if self.readable < self.messages:
             # What edits of the tail have replaced is kept for going back.
-            chain = _chain(self, self.messages)
-            state = StateId(step_before(self.path, self.run), self.messages, chain) if chain else None
-            moment = next(find_state(self.path.head, state), None) if state else None
+            moment = next(find_state(self.path.head, self.id), None)
             if moment is not None and not moment.expired and moment.stretch.messages is not None:
                 return moment.stretch.messages, self.messages
         return self.list, self.readable
@@ -188,7 +192,7 @@ def _common(one: Span, other: Span) -> int:
     limit = min(one.messages, other.messages)
     if one.path is other.path and one.run == other.run:
         return limit
-    shared = min(one.readable, other.readable, limit)
+    shared = min(one.listed, other.listed, limit)
     common = common_front(one.list, other.list, shared)
     while common == shared and shared < limit and _is_same(one, other, shared + 1):
         shared = common = shared + 1
@@ -205,8 +209,8 @@ def _chain(span: Span, position: int) -> Chain | None:
     """Return the chain hash at a position of a run; None where what tells it has expired."""
     try:
         return span.path.runs[span.run].chain_at(position)
-    except ObjectNotYetHereError:
-        if span.list.held() < position:
+    except ObjectNotYetHereError as error:
+        if span.list.objects.has_expired(error):
             return None
         raise
 

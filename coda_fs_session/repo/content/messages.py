@@ -144,7 +144,7 @@ class MessageList:
                     return position
                 held = position + entry.messages
         except ObjectNotYetHereError as error:
-            if objects.is_let_go(error.object_id):
+            if objects.has_expired(error):
                 return held
             raise
         return held if self.base.tail and objects.is_gone(self.base.tail.id) else self.count

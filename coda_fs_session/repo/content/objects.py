@@ -212,6 +212,12 @@ class Objects:
         """Whether anything was let go by what `heed_lists` has seen."""
         return bool(self._let_go)
 
+    def has_expired(self, error: ObjectNotYetHereError) -> bool:
+        """Tell whether what cannot be read was let go."""
+        if error.object_id not in self._let_go:
+            self.heed_lists(self._let_go)
+        return error.object_id in self._let_go
+
     def is_let_go(self, identity: str) -> bool:
         """Tell whether an object is on a list that `heed_lists` has seen; it may have come back since."""
         return identity in self._let_go

@@ -144,8 +144,13 @@ class Reach:
         return all(use.why == "history" and use.named.kind != "commit" for use in self.uses[identity].values())
 
     def has_expired(self, identity: ObjectId) -> bool:
-        """Tell whether an object is not here because only history needed it, and it was let go."""
-        return self.is_history(identity) and self.objects.is_gone(identity)
+        """Tell whether an object is not here because only history needed it, and it was let go.
+
+        A session that was deleted, and brought back, may have tags of states that have expired meanwhile.
+        """
+        uses = self.uses[identity].values()
+        needed = any(use.why == "sessions" or use.named.kind == "commit" for use in uses)
+        return not needed and self.objects.is_gone(identity)
 
     def _add(self, named: Named, by: str, why: Why) -> bool:
         """Note a use; False where it is known, for this or for something that counts more."""
