@@ -220,7 +220,7 @@ class RepoStorage(Uncopied, Transacting):
             head = late.lifecycle.create(
                 self.repo,
                 session.name,
-                late.refs.Content(draft.base(), draft.loose),
+                late.refs.Content(*late.refs.hide(draft)),
                 metadata,
                 created=encode_time(held.created),
                 updated=encode_time(held.updated),

@@ -208,7 +208,7 @@ class Transacting(Saving):
             parent = (held.parent, sum(1 for _ in same))
         create = late.transaction.Create(
             session.name,
-            late.refs.Content(draft.base(), draft.loose),
+            late.refs.Content(*late.refs.hide(draft)),
             metadata,
             encode_time(held.created),
             encode_time(held.updated),

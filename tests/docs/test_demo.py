@@ -48,7 +48,9 @@ def test_it_shows_every_step(tmp_path: Path) -> None:
     """With the project's own conversations: each step in its order, nothing lost, no warning, nothing left in HOME."""
     begin = time.monotonic()
     done = demo(tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    # How far it is, it tells where a machine has so much to do that a step takes long.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("  ... ")]
+    assert (done.returncode, told) == (0, [])
     headings = [line for line in done.stdout.splitlines() if re.match(r"\d+\. ", line)]
     assert len(headings) == len(STEPS)
     assert all(line.startswith(step) for step, line in zip(STEPS, headings, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from storekit import open_store
 
-from coda_fs_session import SessionManager, SessionWarning
+from coda_fs_session import Session, SessionManager, SessionWarning
 from coda_fs_session.backends.base import NewObject
 from coda_fs_session.format.ids import ObjectId, object_id
 from coda_fs_session.format.purge_records import PurgeRecord, encode_purge_record
@@ -161,3 +162,54 @@ def test_a_sync_with_a_store_that_was_not_told(tmp_path: Path) -> None:
         assert not again.pulled
     assert holding(tmp_path / "store", SECRET) == []
     assert holding(tmp_path / "stick" / "refs", SECRET) == []
+
+
+def test_a_session_goes_on_after_a_purge(tmp_path: Path) -> None:
+    """Two other machines add to a session in which something was purged, and a program that read nothing yet merges."""
+    desk, laptop, phone = (tmp_path / each for each in ("desk", "laptop", "phone"))
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", "hello", SOME)
+        manager.maintenance.purge_text(SECRET)
+    for store in (laptop, phone):
+        with open_as(store, store.name) as manager:
+            manager.sync(desk)
+            tell(manager, "talk", f"of the {store.name}")
+    for store in (laptop, phone):
+        with open_as(store, store.name) as manager:
+            manager.sync(desk)
+    with open_as(phone, "phone") as manager:
+        derived = next(info.name for info in manager.list_sessions() if "~" in info.name)
+    with open_as(desk, "desk") as manager:
+        manager.branches.merge(derived, "talk")
+    with open_as(desk, "desk") as manager:
+        texts = [each["content"] for each in manager.load_session("talk")]
+        assert texts[:2] == ["hello", SOME.replace(SECRET, STARS)]
+        assert sorted(texts[2:]) == ["of the laptop", "of the phone"]
+        assert [info.name for info in manager.list_sessions()] == ["talk"]
+        assert manager.maintenance.check(full=True).findings == ()
+
+
+@pytest.mark.parametrize("how", ["saved", "created", "in a transaction"])
+def test_what_is_purged_and_comes_again_stands_in_an_object(tmp_path: Path, how: str) -> None:
+    """Where it stood before: its place among what was purged is known to whoever reads an object, and to no other."""
+    with open_as(tmp_path / "store", "desk") as manager:
+        tell(manager, "talk", "hello", SOME)
+        manager.maintenance.purge_text(SECRET)
+        said = ["hello", SOME.replace(SECRET, STARS), "more"]
+        if how == "saved":
+            tell(manager, "again", *said)
+        else:
+            session = Session("again")
+            for text in said:
+                session.add_message({"role": "user", "content": text})
+            with manager.transaction() if how != "created" else nullcontext():
+                manager.save_session(session)
+        before = manager.load_session("again").revision
+    for looks in (False, True):
+        with open_as(tmp_path / "store", "desk") as manager:
+            if looks:
+                manager.search("hello")
+                manager.load_session("talk")
+            again = manager.load_session("again")
+            assert again.revision == before
+            assert [each["content"] for each in again] == said

@@ -122,6 +122,8 @@ def test_branches_keep_what_they_show(make: Opener) -> None:
 def test_branches_of_what_is_in_no_object(make: Opener) -> None:
     """A branch of a short session, and a branch of that, share no object with it: the report names them all the same.
 
+    So it does with what a branch comes from.
+
     Whoever purges a session for what it says must be told where that stands besides.
     """
     manager = make()
@@ -134,8 +136,12 @@ def test_branches_of_what_is_in_no_object(make: Opener) -> None:
     for _ in range(2):
         report = manager.maintenance.purge("talk", dry_run=True)
         assert [each.split("'")[1] for each in report.left] == ["branch", "twig"]
+        report = manager.maintenance.purge("twig", dry_run=True)
+        assert [each.split("'")[1] for each in report.left] == ["branch", "talk"]
+    assert manager.maintenance.purge("empty", dry_run=True).left == ()
+    manager.rename_session("branch", "bough")
     manager.maintenance.purge("talk")
-    manager.maintenance.purge("branch")
+    assert [each.split("'")[1] for each in manager.maintenance.purge("bough").left] == ["twig"]
     assert manager.load_session("twig")[0]["content"] == SECRET
     assert manager.maintenance.purge("twig").left == ()
 

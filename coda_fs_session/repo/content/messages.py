@@ -318,6 +318,10 @@ class Draft:
         """Return the chain hash after everything that was added."""
         return chained_over(self._chain, self.loose, self.objects)
 
+    def shows_purged(self) -> bool:
+        """Tell whether something was purged in `loose`, where it stands."""
+        return goes_through_purged(self._chain, self.loose, self.objects)
+
     def _append(self, entry: Entry) -> None:
         self._chain = chain_cut(self._chain, entry.id)
         self.spine, nodes = append(self.spine, entry, self.sizes.fan_out, self._chain)
@@ -339,3 +343,14 @@ def chained_over(chain: Chain, lines: Iterable[bytes], objects: Objects) -> Chai
         if objects.purged.chains:
             chain = objects.purged.chains.get(chain, chain)
     return chain
+
+
+def goes_through_purged(chain: Chain, lines: Iterable[bytes], objects: Objects) -> bool:
+    """Tell whether something was purged in one of these messages, which come after those of a chain hash."""
+    known = objects.purged.chains
+    if known:
+        for line in lines:
+            chain = chain_message(chain, line)
+            if chain in known:
+                return True
+    return False

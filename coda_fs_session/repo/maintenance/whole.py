@@ -143,8 +143,7 @@ class _Purge:
             finish(repo)
             repo.index.last_purge.note()
         repo.objects.purged.look(repo.backend)
-        session = self._resolved()
-        head = session.head
+        head = (session := self._resolved()).head
         self._wanted.signs = [
             [b'"name":%b,' % orjson.dumps(name), b'"created":"%b"' % head.header.created.encode()]
             for name in (head.name, *head.header.former_names)
@@ -156,7 +155,7 @@ class _Purge:
         there = self._here(mine, others)
         stale = [key for key in session.keys if key != head.key and self._is_stale(key, head)]
         places = () if done and not there and not stale else (self._place(session),)
-        shared = self._shared(mine, others) | self._branches(session)
+        shared = self._shared(mine, others) | self._relatives(session)
         if not self._dry_run and places:
             imported = self._imported(head)
             tombstone = head if head.deleted else retried(repo, self._delete)
@@ -275,15 +274,20 @@ class _Purge:
                 names.add(self._repo.read(RefKey(path)).name)
         return names
 
-    def _branches(self, session: _Session) -> set[str]:
-        """Return the names of its branches and theirs: what is in no object yet is in their refs again."""
+    def _relatives(self, session: _Session) -> set[str]:
+        """Return the names of its branches and theirs, and of what it is a branch of, and so on.
+
+        They all have its first message, or had it. What is in no object yet is in each of their refs again.
+        """
         gone = {key.path for key in session.gone}
-        rows = [row for row in self._repo.index.rows() if row.forked_at and row.path not in gone]
-        found = new = {session.head.name, *session.head.header.former_names}
-        while new:
-            new = {row.name for row in rows if row.parent in new} - found
-            found = found | new
-        return found - {session.head.name, *session.head.header.former_names}
+        rows = [row for row in self._repo.index.rows() if row.path not in gone]
+        groups = [{row.name, *row.former_names, row.parent if row.forked_at else None} - {None} for row in rows]
+        own = {session.head.name, *session.head.header.former_names}
+        found, more = set[str | None](), set[str | None](own)
+        while more:
+            found |= more
+            more = {name for group in groups if not found.isdisjoint(group) for name in group} - found
+        return {row.name for row in rows if row.name in found} - own
 
     def _holds_more(self, identity: ObjectId, *, must_be_here: bool = False) -> bool:
         """Tell whether an object is here, and has more in it than what stands for such a one."""

@@ -151,7 +151,7 @@ def spliced(head: State, splice: Splice) -> Content:
         draft = Draft(old.objects, old.sizes)
         draft.extend(lines)
         draft.finish()
-        return Content(draft.base(), draft.loose)
+        return Content(*hide(draft))
     start = head.start + splice.drop
     start_bytes = old.bytes_before(start) if splice.drop else old.base.start_bytes
     draft = old.draft(head.start + splice.keep)
@@ -162,10 +162,14 @@ def spliced(head: State, splice: Splice) -> Content:
     return Content(*hide(draft, start, start_bytes))
 
 
-def hide(draft: Draft, start: int, start_bytes: int) -> tuple[Base, list[bytes]]:
-    """Hide the first messages of a draft; a base can only hide what is in it, so hidden inline lines move there."""
+def hide(draft: Draft, start: int = 0, start_bytes: int = 0) -> tuple[Base, list[bytes]]:
+    """Return the base and the inline lines of a draft, with its first messages hidden.
+
+    A base can only hide what is in it, so hidden inline lines move there. So do lines in which something was purged:
+    who reads an object asks first what was purged, and who reads lines does not.
+    """
     base, lines = draft.base(), draft.loose
-    if start > base.messages:
+    if start > base.messages or draft.shows_purged():
         messages = MessageList(draft.objects, draft.sizes, base, lines)
         base, new = messages.in_objects()
         draft.objects.put(new)

@@ -21,7 +21,7 @@ from ...format.refs import Save, encode_save
 from ...session.splice import Splice
 from ...storage import not_as_expected
 from ..ancestry.ancestors import covers, only_renamed, same_life
-from ..content.messages import MessageList
+from ..content.messages import MessageList, goes_through_purged
 from ..content.state import Attempt, Cursor, State
 from ..lookup.names import follow, is_own, resolve
 from ..repository import Repository
@@ -255,6 +255,9 @@ def _fits_tail(cursor: Cursor, head: State, splice: Splice) -> bool:
     if head.torn or head.size > COMPACT_BYTES or (head.save_count % COMPACT_SAVES == 0 and _is_long(cursor, head)):
         return False
     base, messages, sizes = head.header.base, head.messages, head.messages.sizes
+    known = messages.objects.purged.chains
+    if splice.appends and known and goes_through_purged(head.chain, splice.lines, messages.objects):
+        return False
     if splice.appends:
         kept, size, lines = None, messages.tail_bytes, splice.lines
     else:
