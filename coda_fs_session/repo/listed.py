@@ -9,30 +9,23 @@ from contextlib import suppress
 
 from ..backends.base import Backend
 from ..errors import StoreError
-from ..format.lists import decode_list, id_of
+from ..format.lists import LIST_LIMIT, decode_list, id_of
 from ..format.replica_file import parse_replica_file
-
-_LIMIT = 64 * 1024 * 1024
 
 
 class ListedNames:
-    """The names on all lists that some replica names, as far as they are here."""
+    """The names on all lists that some replica names, as far as they are here.
+
+    Attributes:
+        ids: of the objects whose files they are, as of the last call.
+    """
 
     def __init__(self, backend: Backend) -> None:
+        self.ids: frozenset[str] = frozenset()
         self._backend = backend
         self._lists: dict[str, frozenset[str]] = {}
         self._files: dict[str, bytes] = {}
         self._names: frozenset[str] = frozenset()
-        self._ids: frozenset[str] = frozenset()
-        self._of = 0
-
-    def ids(self) -> frozenset[str]:
-        """Return the ids of the objects whose files are on lists; raises as a call does."""
-        names = self()
-        if len(names) != self._of:
-            # Names are only ever added.
-            self._ids, self._of = frozenset(map(id_of, names)), len(names)
-        return self._ids
 
     def __call__(self) -> frozenset[str]:
         """Return the paths below the store, as they are now; lists that were read once are not read again.
@@ -51,13 +44,19 @@ class ListedNames:
             is_all = True
             for identity in wanted - self._lists.keys():
                 try:
-                    self._lists[identity] = decode_list(backend.get_object(identity, size=None, limit=_LIMIT))
+                    self._lists[identity] = decode_list(backend.get_object(identity, size=None, limit=LIST_LIMIT))
                 except (StoreError, ValueError):
                     is_all = False
             self._names = frozenset().union(*self._lists.values())
+            self.ids = frozenset(map(id_of, self._names))
             # One that is still on its way is looked for again.
             self._files = files if is_all else {}
         return self._names
+
+    def now(self) -> frozenset[str]:
+        """Return `ids` as they are now; raises as a call does."""
+        self()
+        return self.ids
 
 
 def _lists_of(replica: str, data: bytes) -> list[str]:

@@ -219,4 +219,3 @@ def test_the_database_says_so_too(tmp_path: Path) -> None:
     with open_store(tmp_path / "store", backend="sqlite", state_path=str(tmp_path / "elsewhere")) as manager:
         assert manager.maintenance.check(full=True).findings == ()
         assert [expired for _, _, expired in entries(manager)] == [False, True, False]
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,26 @@ class Pair:
         other = rng.choice(names) if names else ""
         new = rng.choice(NAMES)
         verb = rng.choice(
-            ["append", "append", "stream", "stream", "edit", "cut", "clear", "undo", "restore", "tag", "untag"]
-            + ["branch", "merge", "delete", "undelete", "rename", "gc", "gc"]
+            [
+                "append",
+                "append",
+                "stream",
+                "stream",
+                "edit",
+                "cut",
+                "clear",
+                "undo",
+                "restore",
+                "tag",
+                "untag",
+                "branch",
+                "merge",
+                "delete",
+                "undelete",
+                "rename",
+                "gc",
+                "gc",
+            ]
         )
         if verb == "gc":
             self.collect()
@@ -110,9 +128,9 @@ class Pair:
             ids = [entry.id for entry in self.managers[0].history(name)]
             to, label = rng.choice(ids), rng.choice(["one", "two"])
             self.do(
-                lambda manager: manager.history(name).restore(to)
-                if verb == "restore"
-                else manager.history(name).tag(label, to)
+                lambda manager: (
+                    manager.history(name).restore(to) if verb == "restore" else manager.history(name).tag(label, to)
+                )
             )
         elif verb == "untag":
             self.do(lambda manager: manager.history(name).untag("one"))
@@ -148,7 +166,7 @@ class Pair:
                         collected.history(name).at(entry.id)
                 elif not entry.side:
                     assert collected.history(name).at(entry.id).messages == kept.history(name).at(entry.id).messages
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             assert str(collected.branches.diff(one, other)) == str(kept.branches.diff(one, other))
         assert [f for f in collected.maintenance.check(full=True).findings if f.severity != "note"] == []
 

@@ -26,7 +26,8 @@ class Ages:
         credit: how much time has passed; last: what the clock said at the last gc, None before the first.
         first: the credit at which each object was first seen unneeded; condemned: that at which a list was written.
         deleted: that at which an object was moved into the trash.
-        kept: how much time has passed for history; past: that at which only history was first seen to need an object.
+        said: what the clock said when a list was written.
+        past: how much time had passed for history when only history was first seen to need an object; kept: and now.
     """
 
     credit: float = 0.0
@@ -34,6 +35,7 @@ class Ages:
     first: dict[str, float] = field(default_factory=dict)
     condemned: dict[str, float] = field(default_factory=dict)
     deleted: dict[str, float] = field(default_factory=dict)
+    said: dict[str, float] = field(default_factory=dict)
     past: dict[str, float] = field(default_factory=dict)
     kept: float = 0.0
 
@@ -43,13 +45,13 @@ class Ages:
         with suppress(ValueError, TypeError):
             of, credit, last, kept, *rest = decode_note(machine.recall(_TOPIC) or b"")
             if of == _as_json(store):
-                first, condemned, deleted, past = ({str(k): float(v) for k, v in each.items()} for each in rest)
-                return cls(float(credit), float(last), first, condemned, deleted, past, float(kept))
+                first, condemned, deleted, told, past = ({str(k): float(v) for k, v in each.items()} for each in rest)
+                return cls(float(credit), float(last), first, condemned, deleted, told, past, float(kept))
         return cls()
 
     def keep(self, machine: MachineState, store: object) -> None:
         times = [self.credit, self.last, self.kept]
-        content = [_as_json(store), *times, self.first, self.condemned, self.deleted, self.past]
+        content = [_as_json(store), *times, self.first, self.condemned, self.deleted, self.said, self.past]
         machine.remember(_TOPIC, encode_note(content))
 
     def pass_time(self, now: datetime, grace_days: float, retention_days: float) -> None:

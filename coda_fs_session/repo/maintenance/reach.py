@@ -111,7 +111,12 @@ class Reach:
         self._add_commit(header.commit, path)
         self._add_generation(header.generation, path)
         for save in ref.saves:
-            self._add_tags(save.tags, path, "tags")
+            self.add_tags(save.tags, path)
+
+    def add_tags(self, tags: Tags, by: str, why: Why = "tags") -> None:
+        """Take in what tags name."""
+        for tag in tags.values():
+            self._add_commit(tag.commit, by, why)
 
     def follow(self) -> None:
         """Read list nodes and commits until nothing new is named: what sessions need now, then tags, then history."""
@@ -171,7 +176,7 @@ class Reach:
             self._add(Named(base.tail.id, "tail", 0, base.tail.size), by, why)
             use = TailUse(base.tail, base.spine.end_chain(), base.chain)
             self.tails.setdefault(base.tail.id, {}).setdefault(use, by)
-        self._add_tags(base.tags, by, why_tags)
+        self.add_tags(base.tags, by, why_tags)
 
     def _add_entry(self, entry: Entry, height: int, by: str, why: Why) -> None:
         named = Named(entry.id, "node" if height else "chunk", entry.messages, entry.bytes, height)
@@ -183,10 +188,6 @@ class Reach:
             named = Named(link.id, "commit", link.depth, link.size)
             if self._add(named, by, why):
                 self._commits[why].append((named, by))
-
-    def _add_tags(self, tags: Tags, by: str, why: Why) -> None:
-        for tag in tags.values():
-            self._add_commit(tag.commit, by, why)
 
     def _add_generation(self, generation: Generation | None, by: str) -> None:
         for taken in generation.merged if generation else ():
