@@ -26,6 +26,10 @@ from .collecting import FIRST_DAY, repo_of
 
 SMALL = Sizes(minimum=120, spread=300, large=400, full=600, fan_out=3, deferred=150)
 NAMES = ("ann", "bob", "cid")
+VERBS = (
+    *("append", "append", "stream", "stream", "edit", "cut", "clear", "undo", "restore", "tag", "untag"),
+    *("branch", "merge", "delete", "undelete", "rename", "gc", "gc"),
+)
 QUICK, LONG = (2, 16, 26), range(120)
 STEPS = 60
 
@@ -92,28 +96,7 @@ class Pair:
         name = rng.choice(names) if names else ""
         other = rng.choice(names) if names else ""
         new = rng.choice(NAMES)
-        verb = rng.choice(
-            [
-                "append",
-                "append",
-                "stream",
-                "stream",
-                "edit",
-                "cut",
-                "clear",
-                "undo",
-                "restore",
-                "tag",
-                "untag",
-                "branch",
-                "merge",
-                "delete",
-                "undelete",
-                "rename",
-                "gc",
-                "gc",
-            ]
-        )
+        verb = rng.choice(VERBS)
         if verb == "gc":
             self.collect()
         elif not names or verb == "create":

@@ -221,6 +221,8 @@ class Reach:
             self.unread.setdefault(named.id, error)
             return
         base, self.commits[named.id] = commit.base, _frozen(commit)
+        if self._ends_at(commit):
+            return
         # What a tag's commit holds is needed as long as the tag is; what came before it is history.
         self._add_base(base, by, why)
         for entry in commit.replaced:
@@ -228,6 +230,10 @@ class Reach:
         self._add_commit(commit.previous, by)
         self._add_commit(commit.skip, by)
         self._add_generation(commit.generation, by)
+
+    def _ends_at(self, commit: Commit) -> bool:
+        """Tell whether nothing that a commit leads to is to count."""
+        return False
 
 
 def _frozen(commit: Commit) -> Frozen:
