@@ -150,6 +150,8 @@ class Check:
         if missing:
             purged.look(self._backend)
         for identity in missing:
+            if self.reach.has_expired(identity):
+                continue
             stand_in = purged.stand_in(identity)
             if stand_in is not None and stand_in in stored:
                 self._check_object(identity, stored[stand_in])
@@ -227,6 +229,8 @@ def fresh_objects(repo: Repository) -> Objects:
     )
     # Records never change, and what was read of them stays true.
     objects.purged = repo.objects.purged
+    objects.listed = repo.objects.listed
+    objects.heed_lists()
     return objects
 
 
