@@ -162,22 +162,6 @@ class TestTokensOfAll(OverMemory):
             return self.ref_tokens()
 
 
-class TestMixesUpKeys(OverMemory):
-    noticed_by = ("test_refs_by_their_paths",)
-
-    class broken(MemoryBackend):
-        def refs_of(self, replica: str, key: str) -> dict[str, Token]:
-            return self.refs_below(f"{replica}/{key}")
-
-
-class TestReadsWhatIsGone(OverMemory):
-    noticed_by = ("test_reading_what_was_told",)
-
-    class broken(MemoryBackend):
-        def read_as(self, key: RefKey, token: Token) -> Snapshot:
-            return self.read_ref(key) if key in self._refs else Snapshot(b"", token)
-
-
 class TestLeavesOutTakenRefs(OverMemory):
     noticed_by = ("test_many_new_refs",)
 

@@ -188,7 +188,7 @@ class BucketBackend(Backend):
 
     def scrub(self, holds: Callable[[bytes], bool]) -> list[str]:
         self._seen.clear()
-        return [f"{self.client.url}: old versions, where the bucket keeps any: let them expire, or remove them"]
+        return []
 
     # Refs
 

@@ -56,9 +56,9 @@ class Client:
     Args:
         url: ``s3://bucket/prefix``, ``gs://…`` or ``az://container/prefix``.
         options: `retries` (how often a request is repeated), `retry_seconds` (how long in all), `request_seconds` (one
-            request), `alone` (see `FleetState`), `allow_http` (no encryption, also to another host); and what obstore calls the settings of the
-            storage: `endpoint`, `region`, `access_key_id` and so on. What is missing is taken from the environment, as
-            the tools of the cloud do.
+            request), `allow_http` (no encryption, also to another host), `alone` (see `FleetState`); and what obstore
+            calls the settings of the storage: `endpoint`, `region`, `access_key_id` and so on. What is missing is taken
+            from the environment, as the tools of the cloud do.
 
     Raises:
         ConfigError: obstore is not installed, or an option is not known.
