@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.errors import StoreError
-from coda_fs_session.repo.repository import Repository, Settings
-from coda_fs_session.repo.storage import RepoStorage
 
 from .proxy import Fault, Proxy
 from .servers import Server
 
-bucket = pytest.importorskip("coda_fs_session.backends.bucket.backend")
+pytest.importorskip("obstore")
 
 PODS = 4
 SAVES = 20
@@ -28,8 +25,7 @@ SECONDS = 120
 
 def opened(url: str, options: dict[str, Any]) -> SessionManager:
     """Return a manager of the one replica that all of them are."""
-    backend = bucket.BucketBackend(url, options)
-    return SessionManager(storage=RepoStorage(Repository(backend, MemoryState("fleet"), Settings())))
+    return SessionManager({"session": {"storage_path": url, "bucket": options, "autosave_interval": 0}})
 
 
 def talk(url: str, options: dict[str, Any], pod: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +19,6 @@ from coda_fs_session import (
     SessionManager,
     SessionNotFoundError,
     StoreError,
-    StoreReadOnlyError,
-    UnsupportedError,
 )
 
 from .fleet import Fleet, asking, fleet, said, say
@@ -287,50 +286,25 @@ def test_many_in_a_row(fleet: Fleet) -> None:
     assert told in ([], [1])
 
 
-def test_what_is_refused(fleet: Fleet) -> None:
-    """What would need a lock that all processes know is refused before anything is done, and says what to do."""
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "one")
-    before = {key.path: token for key, token in pod._storage.repo.backend.refs()}
-    for keep_house in (
-        lambda: pod.maintenance.purge("chat"),
-        lambda: pod.maintenance.purge_text("one"),
-        lambda: pod.maintenance.gc(dry_run=False),
-        lambda: pod.maintenance.repair(dry_run=False),
-        lambda: pod.maintenance.retire("desk", dry_run=False),
-    ):
-        with pytest.raises(UnsupportedError, match="Sync it with a store on a disk"):
-            keep_house()
+def test_one_name_for_two(fleet: Fleet, server: Server, proxy: Proxy) -> None:
+    """Two that rename at one moment may give one name to two sessions: both are kept under names of their own."""
+    one, other = fleet.pod(), Fleet(fleet.url, proxy).pod()
+    for name in ("a", "b"):
+        say(one, one.create_session(name), name)
+    waited = threading.Event()
 
-    def two() -> None:
-        with pod.transaction() as change:
-            change.create_session("a")
-            change.create_session("b")
+    def spoil(verb: str, key: str) -> None:
+        # Right before the first write of the other one.
+        if verb == "PUT" and "refs" in key and not waited.is_set():
+            waited.set()
+            one.rename_session("a", "c")
 
-    with pytest.raises(UnsupportedError, match="one by one"):
-        two()
-    assert {key.path: token for key, token in pod._storage.repo.backend.refs()} == before
-    with pod.transaction() as change:
-        change.create_session("a")
-    assert "a" in fleet.pod()
-
-
-def test_read_only(fleet: Fleet) -> None:
-    """A process that only reads has all, and writes nothing."""
-    with pytest.warns(match="there is no store"):
-        fleet.pod(read_only=True)
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "one")
-    with fleet.pod(read_only=True) as reading:
-        assert said(reading.load_session("chat")) == ["one"]
-        with pytest.raises(StoreReadOnlyError):
-            reading.create_session("new")
-
-
-def test_a_search(fleet: Fleet) -> None:
-    """What all sessions say is found, by reading them."""
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "the weather in Rome")
-    say(pod, pod.create_session("other"), "nothing of that")
-    with fleet.pod() as fresh:
-        assert [place.session for hit in fresh.search("rome").hits for place in hit.places] == ["chat"]
+    other.load_session("b")
+    proxy.spoil = spoil
+    try:
+        other.rename_session("b", "c")
+    except SessionExistsError:
+        assert sorted(info.name for info in fleet.pod().list_sessions()) == ["b", "c"]
+    names = [info.name for info in fleet.pod().list_sessions()]
+    assert sorted(fleet.read(name)[0] for name in names) == ["a", "b"]
+    assert waited.is_set()

@@ -103,6 +103,7 @@ class KeyedIndex(Index):
     def starting(self, prefix: str) -> tuple[list[str], int]:
         tokens: dict[str, Token] = {}
         began, looks = time.monotonic(), self._looks()
+        looks.clear()
         for start in key_starts(prefix):
             tokens |= self._backend.refs_below(f"{self._own()}/{start}")
         others = self._tokens_of_others()

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ...backends.base import Backend, MachineState, Place, Sign, Snapshot
 from ...backends.wrapper import WrapperBackend
-from ...errors import StoreError, UnsupportedError
+from ...errors import StoreError, UnsupportedError, warn
 from ...process.parallel import in_parallel
 from ..content.state import State
 from ..repository import Repository, Settings
@@ -126,4 +126,9 @@ def discard(theirs: Side, identities: Iterable[str]) -> None:
         except StoreError as error:
             theirs.note_problem(error)
 
-    in_parallel(remove, sorted(identities), threads=AT_ONCE)
+    if gone := sorted(identities):
+        in_parallel(remove, gone, threads=AT_ONCE)
+        warn(
+            f"{theirs.backend.address()}: what was purged is taken out there too; where the bucket keeps old versions, "
+            "those hold it until they expire"
+        )
