@@ -81,9 +81,9 @@ def _measured(lab: Lab, proxy: "Proxy", url: str, called: str) -> Row:
     machines[0].save_session(machines[0].create_session("shared"))
 
     def syncing(*, here: bool, there: bool) -> Callable[[], object]:
+        for manager in machines * 2:
+            manager.sync(hub)
         for writes, machine in zip((here, there), machines, strict=True):
-            for manager in machines * 2:
-                manager.sync(hub)
             if writes:
                 session = machine.load_session("shared")
                 assert session is not None
@@ -110,12 +110,10 @@ def _measured(lab: Lab, proxy: "Proxy", url: str, called: str) -> Row:
     checks = [
         ratio(results, "save, session open", "one PUT", must=2, aim=1.2),
         ratio(results, "sync, nothing new", "one GET", must=3, aim=1.5),
-        ratio(results, "sync, a message here", "one PUT", must=4, aim=2.5),
-        ratio(results, "sync, a message there", "one GET", must=4, aim=2.5),
+        ratio(results, "sync, a message here", "one PUT", must=6, aim=2.5),
+        ratio(results, "sync, a message there", "one GET", must=6, aim=2.5),
     ]
-    notes = [
-        f"{what}: {', '.join(f'{n} {verb}' for verb, n in sorted(verbs.items()))}" for what, verbs in asked.items()
-    ]
+    notes = [f"{what}: {', '.join(f'{n} {verb}' for verb, n in sorted(asked[what].items()))}" for what in contenders]
     return Row(f"a bucket, {called}, 50 ms more a request", results, checks, notes)
 
 

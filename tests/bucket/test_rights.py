@@ -120,7 +120,7 @@ def test_objects_that_are_gone_from_the_bucket(
 
 
 def test_ten_thousand_sessions(tmp_path: Path, server: Server, url: str, proxy: Proxy, long_size: bool) -> None:
-    """A second sync of 10,000 sessions with nothing new asks for no more than 15 things; a third for the pages alone."""
+    """A second sync of 10,000 sessions with nothing new asks for 15 things at most; a third for the pages alone."""
     if not long_size:
         pytest.skip("only with --long: it takes minutes")
     desk = Machine(tmp_path, "desk", server)
