@@ -50,9 +50,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.index.previews": ("errors", FORMAT, "session.info", "session.shapes", "repo.content.", "repo.index."),
     "repo.index.": ("errors", "process.", FORMAT, "backends.base", "repo.notes", "repo.content.", "repo.index."),
     "repo.listed": ("errors", FORMAT, "backends.base"),
+    "repo.naming": ("errors", FORMAT, "backends.base", "repo.content.", "repo.listed", "repo.maintenance.reach"),
     "repo.repository": (
         *("errors", "process.", FORMAT, "backends.base"),
-        *("repo.listed", "repo.notes", "repo.content.", "repo.index."),
+        *("repo.listed", "repo.naming", "repo.notes", "repo.content.", "repo.index."),
     ),
     "repo.replica_files": ("errors", FORMAT, "backends.base", "repo.repository"),
     "repo.bulk": ("errors", FORMAT, "backends.base", "backends.staged", "repo.repository"),
@@ -98,7 +99,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        *("repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
+        *("repo.branches.", "repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
         "session.imported",
     ),
     "repo.saving": (

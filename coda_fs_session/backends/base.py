@@ -106,6 +106,13 @@ class Backend(Verbs):
         """
         return
 
+    def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
+        """Let whole refs be written within a block of `naming` from now on, which gets them, for the sake of `avoid`.
+
+        The default does nothing, as for that.
+        """
+        return
+
     def condemn_objects(self, identities: Iterable[str]) -> None:
         """Note of objects that they are to be removed; they are read as before, and `put_objects` takes the note away.
 

@@ -10,6 +10,8 @@ from ..errors import UnsupportedError
 from ..process.uncopied import Uncopied
 from .record import Record
 
+NAMING = ".naming"
+
 
 class MachineState(Uncopied, ABC):
     """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
@@ -42,6 +44,15 @@ class MachineState(Uncopied, ABC):
     def choosing(self) -> AbstractContextManager[object]:
         """Exclude other processes of this machine from choosing a replica id; may be held for long."""
         return self.lock(".replica")
+
+    def naming(self) -> AbstractContextManager[object]:
+        """Keep `wait_for_naming` waiting until what names objects is in the store, from before the lists are read."""
+        return self.lock(NAMING)
+
+    def wait_for_naming(self) -> None:
+        """Wait until each block of `naming` has ended that began before: from now on each knows the lists of now."""
+        with self.lock(NAMING):
+            pass
 
     def keeping_house(self, what: str) -> AbstractContextManager[object]:
         """Exclude other processes of this machine from mending or removing anything in the store; may be held for long.

@@ -87,6 +87,9 @@ class WrapperBackend(Backend):
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self.inner.avoid(names)
 
+    def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
+        self.inner.around_refs(naming)
+
     def condemn_objects(self, identities: Iterable[str]) -> None:
         self.call("condemn_objects", lambda: self.inner.condemn_objects(identities))
 

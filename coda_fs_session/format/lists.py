@@ -9,6 +9,8 @@ import orjson
 
 _NAME = re.compile(r"objects/([0-9a-f]{2})/\1[0-9a-f]{62}[^/\0]*\Z", re.DOTALL)
 _MOST_BYTES = 255
+LIST_LIMIT = 64 * 1024 * 1024
+"""Bytes that no list passes: it has 85 or so for each file, and so names most of a million."""
 
 
 def encode_list(names: Iterable[str]) -> bytes:

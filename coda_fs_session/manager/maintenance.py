@@ -224,8 +224,9 @@ class Maintenance(Uncopied):
         An object must have been unneeded for `gc_grace_days` before it is condemned, and again as long before its file
         is deleted; then it is kept in the state folder as long once more, from where this and `repair` bring it back if
         anything needs it. One run counts a third of the grace at most, however much time has passed by the clock. So a
-        run does one step of this. Where anything is damaged or missing, nothing is condemned or deleted; nor is it in
-        files in which another replica has a share. Interrupted anywhere, it can be called again.
+        run does one step of this. Where anything is damaged or missing, nothing is condemned or deleted. In files each
+        other replica must have answered that it needs nothing of it, as it does whenever a manager that writes is
+        closed there, and here. Interrupted anywhere, it can be called again.
 
         Args:
             dry_run: only say what would be done.

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from .ancestry import resolve as resolve
     from .lookup import listing as listing
     from .lookup import own_side as own_side
+    from .maintenance import letting_go as letting_go
     from .maintenance import obeying as obeying
     from .reverts import plans as plans
     from .reverts import put_back as put_back
@@ -23,7 +24,7 @@ else:
     _ROOMS = {
         **dict.fromkeys(("listing", "own_side"), "lookup"),
         "resolve": "ancestry",
-        "obeying": "maintenance",
+        **dict.fromkeys(("letting_go", "obeying"), "maintenance"),
         **dict.fromkeys(("plans", "put_back"), "reverts"),
         **dict.fromkeys(("attempts", "going_back", "lifecycle", "refs", "save", "transaction", "trial"), "writing"),
     }

@@ -9,16 +9,19 @@ from contextlib import suppress
 
 from ..backends.base import Backend
 from ..errors import StoreError
-from ..format.lists import decode_list
+from ..format.lists import LIST_LIMIT, decode_list, id_of
 from ..format.replica_file import parse_replica_file
-
-_LIMIT = 64 * 1024 * 1024
 
 
 class ListedNames:
-    """The names on all lists that some replica names, as far as they are here."""
+    """The names on all lists that some replica names, as far as they are here.
+
+    Attributes:
+        ids: of the objects whose files they are, as of the last call.
+    """
 
     def __init__(self, backend: Backend) -> None:
+        self.ids: frozenset[str] = frozenset()
         self._backend = backend
         self._lists: dict[str, frozenset[str]] = {}
         self._files: dict[str, bytes] = {}
@@ -41,10 +44,11 @@ class ListedNames:
             is_all = True
             for identity in wanted - self._lists.keys():
                 try:
-                    self._lists[identity] = decode_list(backend.get_object(identity, size=None, limit=_LIMIT))
+                    self._lists[identity] = decode_list(backend.get_object(identity, size=None, limit=LIST_LIMIT))
                 except (StoreError, ValueError):
                     is_all = False
             self._names = frozenset().union(*self._lists.values())
+            self.ids = frozenset(map(id_of, self._names))
             # One that is still on its way is looked for again.
             self._files = files if is_all else {}
         return self._names

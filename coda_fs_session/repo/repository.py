@@ -20,6 +20,7 @@ from .content.objects import Objects
 from .content.state import Cursor, State
 from .index.index import Index
 from .listed import ListedNames
+from .naming import Naming
 from .notes import encode_note
 
 TRANSACTION = ".transaction"
@@ -61,6 +62,8 @@ class Repository(Uncopied):
         self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
+        self.naming = Naming(backend, machine, self.objects, self.listed)
+        backend.around_refs(self.naming.of_refs)
         self._replica: str | None = None
         forks.renew(self, forks.Floor.ENGINE)
 

@@ -383,6 +383,7 @@ class RepoStorage(Uncopied, Transacting):
             with suppress(StoreError):
                 if self.repo.backend.replica_files():
                     late.obeying.obey(self.repo, self.repo.settings.purge_from, again=self._was_moved)
+                    late.letting_go.at_close(self.repo)
         self.repo.index.keep()
         self.repo.backend.close()
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from coda_fs_session import SessionManager
+from coda_fs_session.backends.base import NewObject
+from coda_fs_session.format.ids import object_id
+from coda_fs_session.format.lists import encode_list
+from coda_fs_session.repo import replica_files
+from coda_fs_session.repo.storage import RepoStorage
 
 from .command import Command, nothing_changes
 
@@ -103,6 +111,14 @@ def test_discard(tmp_path: Path) -> None:
     assert "`coda-session repair`" in done.out
 
 
+def condemn_nothing_needed(manager: SessionManager) -> None:
+    """Condemn an object that is not here."""
+    assert isinstance(manager._storage, RepoStorage)
+    repo, data = manager._storage.repo, encode_list([f"objects/ab/ab{62 * '0'}.jsonl"])
+    repo.objects.put([NewObject(object_id(data), data)])
+    replica_files.say(repo, lambda said: replace(said, condemned=object_id(data)))
+
+
 def test_retire(tmp_path: Path) -> None:
     """It tells of the last session, takes --force for one that wrote lately, and shows as retired from then on."""
     command = Command(tmp_path)
@@ -116,6 +132,9 @@ def test_retire(tmp_path: Path) -> None:
     done = command("retire", "lap", "--force")
     assert done.out.startswith("would retire  lap: 1 refs, which stay; the last is of 'on the train', 20")
     assert done.err == "nothing was done: --yes does it\n"
+    with command.manager() as manager:
+        condemn_nothing_needed(manager)
+    assert "waits for the replica lap, which answers" in command("gc").err
     assert "`coda-session retire lap`" in command("gc").err
     assert command("retire", "lap", "--force", "--yes").out.startswith("retired  lap: ")
     assert command("retire", "lap", "--yes").err == "it was retired before\n"

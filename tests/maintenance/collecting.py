@@ -41,6 +41,9 @@ class Collector:
     def open(self) -> SessionManager:
         return open_store(self.store, **self.options)
 
+    def now(self) -> datetime:
+        return FIRST_DAY + timedelta(days=self.day)
+
     def run(
         self,
         *,
@@ -53,7 +56,7 @@ class Collector:
         self.day += days
         with self.open() as manager:
             repo = repo_of(manager)
-            now = FIRST_DAY + timedelta(days=self.day)
+            now = self.now()
             repo.settings = repo.settings._replace(clock=lambda: now)
             with repo.machine.keeping_house("gc"), within or nullcontext():
                 return gc(repo, grace_days=grace, dry_run=dry_run)

@@ -301,19 +301,19 @@ def test_nothing_goes_while_something_is_kept_aside(store: Path, collector: Coll
 
 
 def test_another_replica_is_waited_for(store: Path, collector: Collector) -> None:
-    """Nobody asks it yet, so nothing goes as long as it has a ref or a file here and nobody has retired it."""
+    """Nothing goes as long as one has a ref or a file here, has not answered, and nobody has retired it."""
     left = collector.leave(99)
     with open_store(store) as manager:
         repo_of(manager).backend.write_replica_file("laptop", encode_replica_file(ReplicaFile("laptop", 1)))
         own = replica_files.own_id(repo_of(manager))
+    collector.until(lambda report: report.condemned.files == 1)
     reports = [collector.run() for _ in range(9)]
     assert {report.waiting_for for report in reports} == {("laptop",)}
     assert left.exists()
     with open_store(store) as manager:
         replica_files.say(repo_of(manager), lambda said: replace(said, retired=("laptop",)))
         assert own == replica_files.own_id(repo_of(manager))
-    assert collector.run().waiting_for == ()
-    collector.until(lambda report: report.freed.files == 1)
+    assert collector.run().freed.files == 1
     assert not left.exists()
 
 
@@ -327,6 +327,7 @@ def test_a_ref_of_another_replica_is_enough(store: Path, collector: Collector, f
     target = ref_of(store, "chat").parent if folder == "own" else store / "refs" / "laptop"
     target.mkdir(exist_ok=True)
     shutil.copy(ref_of(other, "theirs"), target)
+    collector.until(lambda report: report.condemned.files == 1)
     assert {collector.run().waiting_for for _ in range(9)} == {("laptop",)}
     assert left.exists()
 

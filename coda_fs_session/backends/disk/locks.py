@@ -16,17 +16,21 @@ NOT_KNOWN = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, 
 """What a disk answers that has no locks: Lustre without ``-o flock``, NFS without lockd, some FUSE disks."""
 
 
-def lock(descriptor: int) -> None:
+def lock(descriptor: int, *, shared: bool = False) -> None:
     """Wait until no other open file of any process holds the lock of this file, then hold it.
+
+    Args:
+        shared: others may hold it too that do so as well; where a platform knows no such locks, it is alone.
 
     Raises:
         SessionError: another open file of this very thread does.
     """
+    operation = system.LOCK_SH if shared else system.LOCK_EX
     try:
-        system.flock(descriptor, system.LOCK_EX | system.LOCK_NB)
+        system.flock(descriptor, operation | system.LOCK_NB)
     except BlockingIOError:
         _refuse_own(descriptor)
-        system.flock(descriptor, system.LOCK_EX)
+        system.flock(descriptor, operation)
     _holders[descriptor] = threading.get_ident()
 
 

@@ -320,7 +320,7 @@ class LocalBackend(InspectedFiles):
             even = self._record.is_even(key, expected, partial(read_end, ref.descriptor, expected.size))
             if not even and self._record.read(key) != data:
                 raise RecordAheadError(key)
-            with store_errors("replace", path):
+            with store_errors("replace", path), self._new_refs.naming([(key, data)]):
                 token = self._swap(ref, data)
             self._record.keep(key, data)
             self._doubtful.discard(path)

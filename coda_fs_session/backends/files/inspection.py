@@ -16,6 +16,7 @@ from ..base import OBJECT_LIMIT, Oddity, StoredObject, Unfinished
 from ..disk.descriptors import scan
 from ..disk.files import publish, read_file, store_errors
 from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of, temporary
+from .new_refs import Naming, NewRefs
 from .object_files import verified, verified_pieces
 from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
@@ -33,6 +34,7 @@ class InspectedFiles(ReplicaFiles):
     """The part of the files backend that looks at files which no other verb asks for, and removes some."""
 
     _objects: ObjectFiles
+    _new_refs: NewRefs
 
     def stored_objects(self) -> Iterator[StoredObject]:
         with store_errors("list", self._paths.objects, reading=True):
@@ -73,6 +75,9 @@ class InspectedFiles(ReplicaFiles):
 
     def avoid(self, names: Callable[[], Container[str]]) -> None:
         self._objects.avoided = names
+
+    def around_refs(self, naming: Naming) -> None:
+        self._new_refs.naming = naming
 
     def remove_object(self, stored: StoredObject) -> bool:
         return self._objects.remove(stored.name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 
 from ..base import RefKey, Token
 from ..disk.files import Files, discard
@@ -19,9 +19,16 @@ from ..machine.stand_ins import StandIns
 
 FILES_AT_ONCE = 64
 
+Naming = Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]
+"""See `Backend.around_refs`."""
+
 
 class NewRefs:
-    """Makes the ref files of one store."""
+    """Makes the ref files of one store.
+
+    Attributes:
+        naming: what whole refs are written within.
+    """
 
     def __init__(
         self,
@@ -38,6 +45,7 @@ class NewRefs:
         self._presence = presence
         self._stand_ins = stand_ins
         self._record = record
+        self.naming: Naming = nullcontext
 
     def create(self, refs: Sequence[tuple[RefKey, bytes]]) -> list[Token | None]:
         """Make some refs, at most `FILES_AT_ONCE`, durably; None for a key that is not free.
@@ -47,6 +55,7 @@ class NewRefs:
         """
         tokens: list[Token | None] = [None] * len(refs)
         with NewFiles(self._files) as new, ExitStack() as held:
+            held.enter_context(self.naming(refs))
             files: list[NewFile] = []
             for key, data in refs:
                 path = self._paths.ref(key.path)

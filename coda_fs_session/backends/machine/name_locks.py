@@ -35,10 +35,14 @@ class NameLock(AbstractContextManager[None]):
     Args:
         folder: where the files are; keys: of the names.
         held: all that are held, for `LocalState.recover`.
+        shared: as for `locks.lock`.
     """
 
-    def __init__(self, files: Files, folder: str, keys: Iterable[str], held: set[NameLock | LongLock]) -> None:
+    def __init__(
+        self, files: Files, folder: str, keys: Iterable[str], held: set[NameLock | LongLock], *, shared: bool = False
+    ) -> None:
         self._files = files
+        self._shared = shared
         self._paths = [f"{folder}/{name}" for name in files_of(keys)]
         self._all = held
         self._descriptors: list[int] = []
@@ -52,7 +56,7 @@ class NameLock(AbstractContextManager[None]):
                     make_folders(self._files, os.path.dirname(path))
                     descriptor = open_or_create(self._files, path)
                     self._descriptors.append(descriptor)
-                    _take(descriptor, path)
+                    _take(descriptor, path, shared=self._shared)
         except BaseException:
             self.release()
             raise
@@ -97,9 +101,9 @@ class ChoiceLock(LongLock):
         self._all.discard(self)
 
 
-def _take(descriptor: int, path: str) -> None:
+def _take(descriptor: int, path: str, *, shared: bool) -> None:
     try:
-        locks.lock(descriptor)
+        locks.lock(descriptor, shared=shared)
     except OSError as error:
         if error.errno not in locks.NOT_KNOWN:
             raise

@@ -21,6 +21,7 @@ from ..disk.files import FOLDER_MODE, Files, discard, make_folders, read_file, s
 from ..disk.long_locks import LongLock
 from ..disk.new_files import write_file
 from ..disk.paths import is_replica_id
+from ..machine_state import NAMING
 from .house_lock import HouseLock
 from .kept import keep, kept
 from .name_locks import ChoiceLock, NameLock
@@ -82,6 +83,9 @@ class LocalState(MachineState):
 
     def choosing(self) -> ChoiceLock:
         return ChoiceLock(self._files, f"{self.folder()}/locks", self._held)
+
+    def naming(self) -> NameLock:
+        return NameLock(self._files, f"{self.folder()}/locks", [NAMING], self._held, shared=True)
 
     def keeping_house(self, what: str) -> HouseLock:
         return HouseLock(self._files, self.folder(), what, self._held)

@@ -46,10 +46,11 @@ def command(context: click.Context, yes: bool) -> None:
         run.out.write(f"{_files(report.condemned)} {would}condemned\n")
         for why, amount in report.kept.items():
             run.out.write(f"{_files(amount)} {_KEPT[why]}\n")
+    since = f" of {report.waiting_since:%Y-%m-%d %H:%M}" if report.waiting_since else ""
     for replica in report.waiting_for:
-        told = "nothing is deleted as long as another machine writes here"
         run.out.note(
-            f"{told}: {safe_line(replica)}; if it is gone for good, `coda-session retire {safe_line(replica)}`"
+            f"what was condemned{since} waits for the replica {safe_line(replica)}, which answers once this version "
+            f"writes there; if it is gone for good, `coda-session retire {safe_line(replica)}`"
         )
     for what in report.blocked:
         run.out.note(f"nothing is deleted as long as this is so: {safe_line(what)}")

@@ -25,6 +25,7 @@ class Ages:
         credit: how much time has passed; last: what the clock said at the last gc, None before the first.
         first: the credit at which each object was first seen unneeded; condemned: that at which a list was written.
         deleted: that at which an object was moved into the trash.
+        said: what the clock said when a list was written.
     """
 
     credit: float = 0.0
@@ -32,6 +33,7 @@ class Ages:
     first: dict[str, float] = field(default_factory=dict)
     condemned: dict[str, float] = field(default_factory=dict)
     deleted: dict[str, float] = field(default_factory=dict)
+    said: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def recall(cls, machine: MachineState, store: object) -> Ages:
@@ -43,7 +45,7 @@ class Ages:
         return cls()
 
     def keep(self, machine: MachineState, store: object) -> None:
-        content = [_as_json(store), self.credit, self.last, self.first, self.condemned, self.deleted]
+        content = [_as_json(store), self.credit, self.last, self.first, self.condemned, self.deleted, self.said]
         machine.remember(_TOPIC, encode_note(content))
 
     def pass_time(self, now: datetime, grace_days: float) -> None:

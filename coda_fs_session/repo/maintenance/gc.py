@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
-from ...backends.base import OBJECT_LIMIT, NewObject, StoredObject, Unfinished
-from ...errors import CorruptionError, StoreError
+from ...backends.base import NewObject, StoredObject, Unfinished
 from ...format.ids import ObjectId, object_id
-from ...format.lists import decode_list, encode_list
+from ...format.lists import encode_list
 from .. import replica_files
+from ..lookup.answers import local_moment
 from ..repository import Repository
-from ..reverts.put_back import put_back
+from . import letting_go
 from .ages import Ages
 from .check import Check
 from .gc_report import GcAmount, GcReport
 from .unneeded import WHY, Unneeded, doubts, unneeded
 
-_LIST_LIMIT = 64 * 1024 * 1024
 _LEAST_GRACE_DAYS = 1 / 24
 """Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
 
@@ -46,16 +45,17 @@ class _Gc(ABC):
         self._ages.pass_time(self._repo.settings.clock(), self._grace)
         found = unneeded(self._repo)
         self._ages.see(_seen(found))
-        return self._report(found, *self._chosen(found), dry_run=True)
+        freed, condemned = self._chosen(found)
+        late = [] if found.blocked else found.free_on(found.done)
+        return self._report(found, [*late, *freed], condemned, dry_run=True)
 
     def run(self) -> GcReport:
         repo, ages = self._repo, self._ages
-        # What this machine has saved, and what a transaction of it has begun, is in the store before anything goes.
-        put_back(repo)
         ages.pass_time(repo.settings.clock(), self._grace)
-        found = unneeded(repo)
-        if self._rescue(found):
-            found = unneeded(repo)
+        found = letting_go.look(repo)
+        late = [] if found.blocked else found.free_on(found.done)
+        if letting_go.answer(repo, found, ages):
+            found = unneeded(repo, to_act=True)
         ages.see(_seen(found))
         freed, condemned = self._chosen(found)
         if condemned:
@@ -70,11 +70,17 @@ class _Gc(ABC):
             self._condemn(condemned)
             self._empty_trash()
         ages.keep(repo.machine, self._store)
-        return self._report(found, freed, condemned, dry_run=False)
+        return self._report(found, [*late, *freed], condemned, dry_run=False)
 
     @abstractmethod
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
         """Return what is to be deleted now, and what is to be condemned."""
+
+    def _waiting_since(self) -> datetime | None:
+        """Return when what is condemned was; None where that is not known."""
+        said = replica_files.own_said(self._repo)
+        moment = None if said is None or said.condemned is None else self._ages.said.get(said.condemned)
+        return None if moment is None else local_moment(int(moment * 1_000_000))
 
     @abstractmethod
     def _condemn(self, places: list[StoredObject]) -> None:
@@ -84,31 +90,9 @@ class _Gc(ABC):
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
         """Delete these, which were condemned a grace ago, and return those that are gone."""
 
-    def _delete_one(self, place: StoredObject) -> bool:
-        with suppress(CorruptionError):
-            # What is damaged is not what its name says, and nothing can use it.
-            self._keep_aside(place)
-        return self._repo.backend.remove_object(place)
-
-    def _keep_aside(self, place: StoredObject) -> bytes:
-        data = self._repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
-        self._repo.machine.keep_deleted(place.id, data)
-        self._ages.deleted[place.id] = self._ages.credit
-        return data
-
     def _old_unfinished(self, found: Unneeded) -> list[Unfinished]:
         """Return what nobody can be writing any more: no ref and no object is in it, so nobody is asked."""
         return [file for file in found.unfinished if self._ages.has_passed(self._ages.first, file.path, self._grace)]
-
-    def _rescue(self, found: Unneeded) -> bool:
-        """Put back what is needed after all, and was deleted here; False where that is nothing."""
-        back = [
-            self._repo.objects.copied(identity, data)
-            for identity in found.missing
-            if (data := self._repo.machine.read_deleted(identity)) is not None
-        ]
-        self._repo.objects.put(back)
-        return bool(back)
 
     def _empty_trash(self) -> None:
         """Keep no longer what was deleted a grace ago; all that is needed is here."""
@@ -134,44 +118,44 @@ class _Gc(ABC):
             _amount(condemned),
             {why: _amount(kept[why]) for why in WHY if kept.get(why)},
             tuple(sorted(found.others)),
+            self._waiting_since() if found.others else None,
             tuple(found.blocked),
             dry_run,
         )
 
 
 class OfFiles(_Gc):
-    """In files, which tools carry to other machines: with lists, and only where there is no other replica."""
+    """In files, which tools carry to other machines: with lists, which all replicas acknowledge first."""
 
-    def _condemned(self) -> tuple[ObjectId | None, frozenset[str]]:
-        """Return the list that this replica has condemned, with the names on it."""
+    def _condemned(self) -> ObjectId | None:
+        """Return the list that this replica has condemned."""
         said = replica_files.own_said(self._repo)
-        if said is None or said.condemned is None:
-            return None, frozenset()
-        data = self._repo.backend.get_object(said.condemned, size=None, limit=_LIST_LIMIT)
-        return said.condemned, decode_list(data)
-
-    def _may_delete(self, found: Unneeded) -> bool:
-        """Tell whether what is condemned may go now."""
-        condemned, _ = self._condemned()
-        if condemned is None or found.blocked or found.others:
-            return False
-        self._ages.condemned.setdefault(condemned, self._ages.credit)
-        return self._ages.has_passed(self._ages.condemned, condemned, self._grace)
+        return None if said is None else said.condemned
 
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
-        if found.blocked or found.others:
+        if found.blocked:
             return [], []
-        try:
-            condemned, names = self._condemned()
-        except (StoreError, ValueError) as error:
+        condemned = self._condemned()
+        if condemned is None:
+            found.others.clear()
+            return [], self._old(found)
+        # One list at a time: what is next waits until this one is done.
+        if condemned not in found.lists:
             # Whoever cannot tell what is condemned must not condemn anything else.
-            found.blocked.append(f"the list of what is condemned: {error}")
+            found.blocked.append(f"the list of what is condemned cannot be read: {condemned}")
             return [], []
-        if condemned is not None:
-            # One list at a time: what is next waits until this one is done.
-            here = [place for places in found.files.values() for place in places if place.name in names]
-            return here if self._may_delete(found) else [], []
-        return [], [
+        found.others = set(letting_go.waiting_for(found, condemned))
+        self._ages.condemned.setdefault(condemned, self._ages.credit)
+        if found.others or not self._has_waited(condemned):
+            return [], []
+        return found.free_on([condemned]), []
+
+    def _has_waited(self, condemned: ObjectId) -> bool:
+        return self._ages.has_passed(self._ages.condemned, condemned, self._grace)
+
+    def _old(self, found: Unneeded) -> list[StoredObject]:
+        """Return what nothing has needed for the grace."""
+        return [
             place
             for identity, places in found.files.items()
             if self._ages.has_passed(self._ages.first, identity, self._grace)
@@ -191,25 +175,18 @@ class OfFiles(_Gc):
             lambda said: replace(said, condemned=condemned, acknowledged=_with(said.acknowledged, condemned)),
         )
         self._ages.condemned[condemned] = self._ages.credit
+        self._ages.said[condemned] = self._repo.settings.clock().timestamp()
 
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
-        if not self._may_delete(found):
+        condemned = self._condemned()
+        if condemned is None or found.others or not self._has_waited(condemned):
             return []
-        condemned, names = self._condemned()
-        assert condemned is not None
-        for place in (place for places in found.needed.values() for place in places if place.name in names):
-            self._save_elsewhere(place)
-        gone = [place for place in places if self._delete_one(place)]
+        letting_go.bury(self._repo, found, [condemned], self._ages)
         # Last: a run that is killed before this goes on with the same list.
         replica_files.say(self._repo, lambda said: replace(said, condemned=None, done=_with(said.done, condemned)))
-        self._ages.condemned.pop(condemned, None)
-        return gone
-
-    def _save_elsewhere(self, place: StoredObject) -> None:
-        """Let an object that is needed once more be in a file that is on no list, before the one on the list goes."""
-        data = self._keep_aside(place)
-        self._repo.objects.put([self._repo.objects.copied(place.id, data)])
-        self._repo.backend.remove_object(place)
+        for each in (self._ages.condemned, self._ages.said):
+            each.pop(condemned, None)
+        return places
 
 
 class OfRows(_Gc):
@@ -240,7 +217,7 @@ class OfRows(_Gc):
         for place in places:
             del self._ages.condemned[place.id]
         # One that was put again since it was condemned stays.
-        return [place for place in places if self._delete_one(place)]
+        return [place for place in places if letting_go.delete(self._repo, place, self._ages)]
 
 
 def _seen(found: Unneeded) -> list[str]:

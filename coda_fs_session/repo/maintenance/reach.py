@@ -104,7 +104,12 @@ class Reach:
         self._add_commit(header.commit, path)
         self._add_generation(header.generation, path)
         for save in ref.saves:
-            self._add_tags(save.tags, path)
+            self.add_tags(save.tags, path)
+
+    def add_tags(self, tags: Tags, by: str) -> None:
+        """Take in what tags name."""
+        for tag in tags.values():
+            self._add_commit(tag.commit, by)
 
     def follow(self) -> None:
         """Read list nodes and commits until nothing new is named: what sessions need now before their history."""
@@ -143,7 +148,7 @@ class Reach:
             self._add(Named(base.tail.id, "tail", 0, base.tail.size), by, now=now)
             use = TailUse(base.tail, base.spine.end_chain(), base.chain)
             self.tails.setdefault(base.tail.id, {}).setdefault(use, by)
-        self._add_tags(base.tags, by)
+        self.add_tags(base.tags, by)
 
     def _add_entry(self, entry: Entry, height: int, by: str, *, now: bool) -> None:
         named = Named(entry.id, "node" if height else "chunk", entry.messages, entry.bytes, height)
@@ -155,10 +160,6 @@ class Reach:
             named = Named(link.id, "commit", link.depth, link.size)
             if self._add(named, by, now=False):
                 self._commits.append((named, by))
-
-    def _add_tags(self, tags: Tags, by: str) -> None:
-        for tag in tags.values():
-            self._add_commit(tag.commit, by)
 
     def _add_generation(self, generation: Generation | None, by: str) -> None:
         for taken in generation.merged if generation else ():
@@ -186,12 +187,18 @@ class Reach:
             self.unread.setdefault(named.id, error)
             return
         base, self.commits[named.id] = commit.base, _frozen(commit)
+        if self._ends_at(commit):
+            return
         self._add_base(base, by, now=False)
         for entry in commit.replaced:
             self._add_entry(entry, 0, by, now=False)
         self._add_commit(commit.previous, by)
         self._add_commit(commit.skip, by)
         self._add_generation(commit.generation, by)
+
+    def _ends_at(self, commit: Commit) -> bool:
+        """Tell whether nothing that a commit leads to is to count."""
+        return False
 
 
 def _frozen(commit: Commit) -> Frozen:

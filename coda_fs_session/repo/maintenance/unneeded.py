@@ -6,11 +6,15 @@ replica file names is needed too, and what stands for an object that was purged.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...backends.base import StoredObject, Unfinished
+from ...errors import StoreError
 from ...format.ids import ObjectId
-from ...format.lists import can_list
+from ...format.lists import LIST_LIMIT, can_list, decode_list
+from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..repository import Repository
 from .check import Check
@@ -27,28 +31,56 @@ class Unneeded:
     Attributes:
         files: the places of each object that nothing needs, by its id; and by its name each file that a tool has made
             of an object which is here once more.
-        needed: by what the others are kept, of `WHY`, with the places of each.
+        needed: by what the others are kept, of `WHY`, with the places of each; ids: of all these objects.
         unfinished: files that were not finished, or are being written.
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
         others: the ids of the other replicas, retired ones left out: of what they need not all may be here yet.
+        said: what each replica says; lists: the file names on each list that one of them names.
     """
 
     files: dict[str, list[StoredObject]] = field(default_factory=dict)
     needed: dict[str, list[StoredObject]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
     unfinished: list[Unfinished] = field(default_factory=list)
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
+    said: dict[str, ReplicaFile] = field(default_factory=dict)
+    lists: dict[ObjectId, frozenset[str]] = field(default_factory=dict)
+
+    def on(self, lists: Iterable[ObjectId]) -> list[StoredObject]:
+        """Return the files here that are on any of these lists."""
+        names = frozenset().union(*(self.lists.get(each, frozenset()) for each in lists))
+        kept = (*self.files.values(), *self.needed.values())
+        return [place for places in kept for place in places if place.name in names]
+
+    def free_on(self, lists: Iterable[ObjectId]) -> list[StoredObject]:
+        """Return those of which nothing has to be written elsewhere before they go."""
+        return [place for place in self.on(lists) if place.id not in self.ids or place.name in self.files]
+
+    @property
+    def done(self) -> set[ObjectId]:
+        """The lists of what some replica has deleted."""
+        return {each for said in self.said.values() for each in said.done}
 
 
-def unneeded(repo: Repository) -> Unneeded:
-    """Look at every ref, and at what it leads to, and tell which objects nothing needs."""
+def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
+    """Look at every ref, and at what it leads to, and tell which objects nothing needs.
+
+    Args:
+        to_act: something is to be said or deleted by it. So nothing of this machine is about to be written, then or
+            later, that needs files on these lists.
+    """
     # Before the refs: a list that is named later is of objects that were there.
     said = replica_files.read_all(repo)
+    named_lists = [each for one in said.said.values() for each in (one.condemned, *one.done, *one.acknowledged) if each]
+    found = Unneeded(said=said.said, lists=_read_lists(repo, named_lists))
+    if to_act:
+        repo.machine.wait_for_naming()
     check = Check(repo, full=False)
     report = check.run()
-    found = Unneeded(missing=check.lost, unfinished=list(repo.backend.unfinished()))
+    found.missing, found.unfinished = check.lost, list(repo.backend.unfinished())
     found.blocked = [*doubts(report), *(str(error) for error in said.unread.values())]
     # What is brought back from there may need what is in the store.
     found.blocked += [f"something is kept aside, see kept_aside(): {each}" for each in repo.machine.record.aside()]
@@ -61,27 +93,44 @@ def unneeded(repo: Repository) -> Unneeded:
     found.blocked += [
         f"purge record {record} cannot be read" for record in sorted(records) if not purged.has_read(record)
     ]
-    lists = {name for each in said.said.values() for name in (each.condemned, *each.done, *each.acknowledged)}
-    named = {*lists, *records, *purged.objects.values()}
+    named = {*named_lists, *records, *purged.objects.values()}
+    listed = frozenset().union(*found.lists.values())
     for name, places in check.stored.items():
         uses = check.reach.uses.get(ObjectId(name))
         if uses is not None:
-            places = _without_spare(repo, places, found)
+            places = _without_spare(repo, places, listed, found)
             why = "sessions" if any(use.now for use in uses.values()) else "history"
         elif name in named:
-            places = _without_spare(repo, places, found)
+            places = _without_spare(repo, places, listed, found)
             why = "replicas"
         else:
             found.files[name] = places
             continue
         found.needed.setdefault(why, []).extend(places)
+        found.ids.add(name)
     return found
 
 
-def _without_spare(repo: Repository, places: list[StoredObject], found: Unneeded) -> list[StoredObject]:
+def _read_lists(repo: Repository, lists: Iterable[ObjectId]) -> dict[ObjectId, frozenset[str]]:
+    """Return the names on these lists, but for those that are not here or are damaged."""
+    found: dict[ObjectId, frozenset[str]] = {}
+    for each in lists:
+        if each not in found:
+            with suppress(StoreError, ValueError):
+                found[each] = decode_list(repo.backend.get_object(each, size=None, limit=LIST_LIMIT))
+    return found
+
+
+def _without_spare(
+    repo: Repository, places: list[StoredObject], listed: Container[str], found: Unneeded
+) -> list[StoredObject]:
     """Note copies of an object that tools have made, and return the other places."""
+    going = [each for each in places if each.name in listed]
+    staying = [each for each in places if each not in going] if going else places
     # Under its own name it is what readers look for, and what a repair mends.
-    spare = [each for each in repo.backend.spare_copies(places) if each.plain is None and can_list(each.name)]
+    spare = [each for each in repo.backend.spare_copies(staying) if each.plain is None and can_list(each.name)]
+    if staying:
+        spare += going
     found.files |= {each.name: [each] for each in spare}
     return [each for each in places if each not in spare]
 

@@ -265,7 +265,9 @@ class Side:
         with self._lock(old.head):
             if not old.head.torn and data.startswith(old.data):
                 written = data[len(old.data) :]
-                token = self.backend.append_ref(key, old.token, written)
+                # It may be tags that are new, which name commits.
+                with self.repo.naming.of_refs([(key, data)]):
+                    token = self.backend.append_ref(key, old.token, written)
             else:
                 if old.head.torn:
                     self.repo.machine.set_aside(ascii_key(session_key(old.head.name)), old.head.torn)

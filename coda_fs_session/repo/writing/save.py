@@ -5,7 +5,7 @@ The order on disk is always the same: objects first, then the ref that names the
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -320,7 +320,8 @@ def _append(
     earlier = cursor.attempted.get(line_id) if time is not None else None
     cursor.attempted[line_id] = attempt
     try:
-        token = repo.backend.append_ref(head.key, head.token, data)
+        with repo.naming.of_tags(tags) if tags else nullcontext():
+            token = repo.backend.append_ref(head.key, head.token, data)
     except RefRefusedError:
         # Nothing of it is in the ref. The same words, where others have saved them, are theirs.
         del cursor.attempted[line_id]
