@@ -112,7 +112,9 @@ class NamedObjects(ObjectExchange):
             new = reach.uses.keys() - handled - expired
             handled |= new
             sizes = {identity: _size(reach.uses[identity]) for identity in new}
-            for identity in self._copy(target, self._not_purged(sizes)):
+            again = self.anew(reader.repo.objects, new, lambda: {each.path: each for each in found})
+            again -= {ObjectId(each) for each in self._copy(target, {each: sizes[each] for each in again})}
+            for identity in self._copy(target, self._not_purged({each: sizes[each] for each in new - again})):
                 bad |= {use.by for use in reach.uses.get(ObjectId(identity), {}).values()} or {
                     each.path for each in found
                 }
