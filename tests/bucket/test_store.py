@@ -146,6 +146,43 @@ def test_one_name_for_many_at_once(fleet: Fleet) -> None:
     assert len(fleet.pod().list_sessions()) == 4
 
 
+def test_a_name_that_another_thread_has_found(fleet: Fleet, proxy: Proxy) -> None:
+    """A name that came since a thread looked for it is taken, also where another thread of the process has seen it."""
+    pod, other = Fleet(fleet.url, proxy).pod(), fleet.pod()
+    pod.create_session("first")
+    come = threading.Event()
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "PUT" and not come.is_set():
+            come.set()
+            say(other, other.create_session("chat"), "one")
+            assert pod._storage.load("chat") is not None
+
+    proxy.spoil = spoil
+    session = pod.create_session("chat")
+    assert said(session) == ["one"]
+    assert sorted(info.name for info in fleet.pod().list_sessions()) == ["chat", "first"]
+
+
+def test_threads_that_load(fleet: Fleet, proxy: Proxy) -> None:
+    """Threads of one process ask for different sessions at the same time."""
+    pod = fleet.pod()
+    names = [f"chat {number}" for number in range(3)]
+    for name in names:
+        say(pod, pod.create_session(name), name)
+    fresh = Fleet(fleet.url, proxy).pod()
+    fresh.load_session(names[0])
+    together = threading.Barrier(len(names), timeout=30)
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "GET" and "/chat-" in key and ".2.jsonl" not in key:
+            together.wait()
+
+    proxy.spoil = spoil
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert [said(session) for session in pool.map(fresh.load_session, names)] == [[name] for name in names]
+
+
 def test_a_renamed_session(fleet: Fleet) -> None:
     """Whoever looks for the new name finds it; who has it open goes on; and the old name is free."""
     one, other = fleet.pod(), fleet.pod()
@@ -159,6 +196,8 @@ def test_a_renamed_session(fleet: Fleet) -> None:
         assert there.name == new
         say(one, session, f"also as {new}")
         assert fleet.read(new) == said(session)
+    # One for each name that it had, however often it had that.
+    assert len(one._storage.repo.backend.ref_tokens()) == 4
     for old in ("a", "b", "c"):
         with pytest.raises(SessionNotFoundError):
             fleet.pod().load_session(old)
