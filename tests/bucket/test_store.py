@@ -114,6 +114,8 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
         say(pod, new, "one")
     with asking(proxy) as load:
         pod.load_session("chat")
+    with asking(proxy) as told:
+        pod.get_session_info("chat")
     with asking(proxy) as branch:
         pod.create_session("branch", branch_from="chat")
     with asking(proxy) as delete:
@@ -128,7 +130,7 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
     assert save == first_save == {"PUT": 1}
     assert after == {"PUT": 2, "GET": 2}
     assert create == {"GET": 2, "PUT": 1}
-    assert load == {"GET": 2}
+    assert load == told == {"GET": 2}
     assert branch == {"GET": 4, "PUT": 2}
     assert (delete["PUT"], rename["PUT"], undo["PUT"]) == (2, 4, 3)
     assert not (delete + undo)["LIST"]
@@ -312,6 +314,9 @@ def test_names_that_begin_alike(fleet: Fleet, proxy: Proxy) -> None:
     assert sorted(info.name for info in found) == [f"anna/{number}" for number in (*range(8), 9)]
     assert asked["GET"] < 24
     assert len(fresh.list_sessions(prefix="bert/")) == 7
+    # Also of one whose ref has an earlier name.
+    say(pod, pod.load_session("anna/9"), "one more")
+    assert [info.message_count for info in fresh.list_sessions(prefix="anna/9")] == [1]
     assert len(fresh.list_sessions(prefix="Zo")) == 8
 
 
