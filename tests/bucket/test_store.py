@@ -114,6 +114,8 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
         say(pod, new, "one")
     with asking(proxy) as load:
         pod.load_session("chat")
+    with asking(proxy) as told:
+        pod.get_session_info("chat")
     with asking(proxy) as branch:
         pod.create_session("branch", branch_from="chat")
     with asking(proxy) as delete:
@@ -128,7 +130,7 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
     assert save == first_save == {"PUT": 1}
     assert after == {"PUT": 2, "GET": 2}
     assert create == {"GET": 2, "PUT": 1}
-    assert load == {"GET": 2}
+    assert load == told == {"GET": 2}
     assert branch == {"GET": 4, "PUT": 2}
     assert (delete["PUT"], rename["PUT"], undo["PUT"]) == (2, 4, 3)
     assert not (delete + undo)["LIST"]
@@ -146,6 +148,43 @@ def test_one_name_for_many_at_once(fleet: Fleet) -> None:
     assert len(fleet.pod().list_sessions()) == 4
 
 
+def test_a_name_that_another_thread_has_found(fleet: Fleet, proxy: Proxy) -> None:
+    """A name that came since a thread looked for it is taken, also where another thread of the process has seen it."""
+    pod, other = Fleet(fleet.url, proxy).pod(), fleet.pod()
+    pod.create_session("first")
+    come = threading.Event()
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "PUT" and not come.is_set():
+            come.set()
+            say(other, other.create_session("chat"), "one")
+            assert pod._storage.load("chat") is not None
+
+    proxy.spoil = spoil
+    session = pod.create_session("chat")
+    assert said(session) == ["one"]
+    assert sorted(info.name for info in fleet.pod().list_sessions()) == ["chat", "first"]
+
+
+def test_threads_that_load(fleet: Fleet, proxy: Proxy) -> None:
+    """Threads of one process ask for different sessions at the same time."""
+    pod = fleet.pod()
+    names = [f"chat {number}" for number in range(3)]
+    for name in names:
+        say(pod, pod.create_session(name), name)
+    fresh = Fleet(fleet.url, proxy).pod()
+    fresh.load_session(names[0])
+    together = threading.Barrier(len(names), timeout=30)
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "GET" and "/chat-" in key and ".2.jsonl" not in key:
+            together.wait()
+
+    proxy.spoil = spoil
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert [said(session) for session in pool.map(fresh.load_session, names)] == [[name] for name in names]
+
+
 def test_a_renamed_session(fleet: Fleet) -> None:
     """Whoever looks for the new name finds it; who has it open goes on; and the old name is free."""
     one, other = fleet.pod(), fleet.pod()
@@ -159,6 +198,8 @@ def test_a_renamed_session(fleet: Fleet) -> None:
         assert there.name == new
         say(one, session, f"also as {new}")
         assert fleet.read(new) == said(session)
+    # One for each name that it had, however often it had that.
+    assert len(one._storage.repo.backend.ref_tokens()) == 4
     for old in ("a", "b", "c"):
         with pytest.raises(SessionNotFoundError):
             fleet.pod().load_session(old)
@@ -273,6 +314,9 @@ def test_names_that_begin_alike(fleet: Fleet, proxy: Proxy) -> None:
     assert sorted(info.name for info in found) == [f"anna/{number}" for number in (*range(8), 9)]
     assert asked["GET"] < 24
     assert len(fresh.list_sessions(prefix="bert/")) == 7
+    # Also of one whose ref has an earlier name.
+    say(pod, pod.load_session("anna/9"), "one more")
+    assert [info.message_count for info in fresh.list_sessions(prefix="anna/9")] == [1]
     assert len(fresh.list_sessions(prefix="Zo")) == 8
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from coda_fs_session import StoreError, UnsupportedError
 
-from .fleet import Fleet, fleet, say
+from .fleet import Fleet, asking, fleet, say
 from .proxy import Fault, Proxy
 from .servers import free_port
 
@@ -66,3 +66,46 @@ def test_a_storage_without_conditions(fleet: Fleet, proxy: Proxy) -> None:
     proxy.without = ("if-none-match", "if-match")
     with pytest.raises(UnsupportedError, match="conditions"):
         Fleet(fleet.url, proxy).pod().create_session("chat")
+
+
+@pytest.mark.parametrize("verb", ["create", "branch", "save", "delete", "undo"])
+def test_an_answer_that_is_lost(fleet: Fleet, proxy: Proxy, verb: str) -> None:
+    """Whichever answer is lost, the verb is done once or not at all, and can be done again."""
+    for number in range(30):
+        name, new = f"chat {number}", f"new {number}"
+        pod = Fleet(fleet.url, proxy).pod(bucket={**proxy.options, "retries": 0})
+        session = pod.create_session(name)
+        say(pod, session, "one")
+        say(pod, session, "two")
+        session.add_message({"role": "user", "content": "three"})
+        acts: dict[str, Callable[[], object]] = {
+            "create": lambda pod=pod, new=new: pod.create_session(new),
+            "branch": lambda pod=pod, new=new, name=name: pod.create_session(new, branch_from=name),
+            "save": lambda pod=pod, session=session: pod.save_session(session),
+            "delete": lambda pod=pod, name=name: pod.delete_session(name, missing_ok=True),
+            "undo": lambda pod=pod, name=name, session=session: (session.reload(), pod.history(name).undo()),
+        }
+        proxy.spoil_number(number, "cut after")
+        failed = False
+        with asking(proxy) as asked:
+            try:
+                acts[verb]()
+            except StoreError:
+                failed = True
+        proxy.spoil = lambda verb, key: None
+        if failed and verb != "undo":
+            acts[verb]()
+        there = {info.name: info.message_count for info in fleet.pod().list_sessions() if info.name in (name, new)}
+        assert (
+            there
+            in {
+                "create": [{name: 2, new: 0}],
+                "branch": [{name: 2, new: 3}],
+                "save": [{name: 3}],
+                "delete": [{}],
+                "undo": [{name: 1}, {name: 2}] if failed else [{name: 1}],
+            }[verb]
+        )
+        if asked.total() <= number:
+            return
+    raise AssertionError(f"no {verb} went through")
