@@ -13,7 +13,6 @@ from .gc_machines import Machine, Rules, Says
 from .gc_tools import Folder, Listed, Object, Ref, Said
 
 _ID = re.compile(rb"[0-9a-f]{64}")
-_COMMIT = b'{"coda_fs_session":1,"commit":'
 
 
 class Laid(NamedTuple):
@@ -21,7 +20,7 @@ class Laid(NamedTuple):
 
     Attributes:
         machine: of the model, with these files in its store.
-        named: by its path the ids of the objects that a ref leads to, but for what only its history needs.
+        named: by its path the ids of all objects that a ref leads to.
     """
 
     machine: Machine
@@ -32,7 +31,6 @@ def lay(files: Files, replica: str, reader: StoreReader) -> Laid:
     """Lay the files of a store before the model.
 
     What a ref needs is found without the engine: each id in it, and in what is called so, of which there is an object.
-    Of a commit only other commits: a list may let go of what only history needs.
 
     Args:
         replica: whose machine it is.
@@ -69,11 +67,9 @@ def _below(data: bytes, there: dict[str, bytes]) -> frozenset[str]:
     found: set[str] = set()
     waiting = [data]
     while waiting:
-        said = waiting.pop()
-        for each in _ID.findall(said):
+        for each in _ID.findall(waiting.pop()):
             identity = each.decode()
-            is_past = said.startswith(_COMMIT) and not there.get(identity, b"").startswith(_COMMIT)
-            if identity in there and identity not in found and not is_past:
+            if identity in there and identity not in found:
                 found.add(identity)
                 waiting.append(there[identity])
     return frozenset(found)
