@@ -174,7 +174,7 @@ class Machine:
                 self.own[name] = there
 
     def renew(self) -> bool:
-        """Take a new id if somebody has retired this one; that nobody waits for this one, it says itself from then on."""
+        """Take a new id if somebody has retired this one, and go on saying so of it."""
         if not any(self.replica in says.retired for says in self.says().values()):
             return False
         self.retirements += 1
