@@ -99,7 +99,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
-        *("repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
+        *("repo.branches.", "repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),
         "session.imported",
     ),
     "repo.saving": (

@@ -41,6 +41,7 @@ class PurgeRecord:
         chains: what is computed of lines as they are now, and the chain hash that it stands for.
         lines: what was changed in message lines, and in values of metadata, by their hashes.
         sessions: what was taken out whole, by the id of the delete that ended it.
+        is_of_session: the objects were taken out as a session was, so another session may have such a one anew.
     """
 
     time: str
@@ -48,11 +49,12 @@ class PurgeRecord:
     chains: Mapping[Chain, Chain] = field(default_factory=dict)
     lines: Mapping[str, Change] = field(default_factory=dict)
     sessions: Mapping[GenerationId, PurgedSession] = field(default_factory=dict)
+    is_of_session: bool = False
 
 
 def encode_purge_record(record: PurgeRecord) -> bytes:
     """Return the bytes of the record's object: a JSON line an item."""
-    what = "session" if record.sessions else "text"
+    what = "session" if record.is_of_session else "text"
     items: list[dict[str, Any]] = [{FORMAT_NAME: FORMAT_VERSION, "purge": what, "time": record.time}]
     for step, session in sorted(record.sessions.items()):
         told = {"imported": list(session.imported)} if session.imported else {}
@@ -94,7 +96,7 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
                 imported = tuple(map(_hash, item.get("imported", ())))
                 name = typed(item["session"], str, "a session's name")
                 sessions[GenerationId(_hash(item["step"]))] = PurgedSession(name, imported)
-        return PurgeRecord(first["time"], objects, chains, lines, sessions)
+        return PurgeRecord(first["time"], objects, chains, lines, sessions, first["purge"] == "session")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the object is no purge record: {error!r}") from error
 

@@ -238,6 +238,69 @@ def test_another_machine(tmp_path: Path) -> None:
             assert laptop.maintenance.check(full=True).is_whole
 
 
+@pytest.mark.parametrize("turns", [1, 3])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_side_that_the_purge_did_not_know(tmp_path: Path, large: bool, turns: int) -> None:
+    """A machine that was offline keeps the messages that it added, and nothing of what the other one had purged."""
+    desk, laptop = tmp_path / "desk", tmp_path / "laptop"
+    more = "y" * 70_000 if large else "y"
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", f"key {SECRET}", f"{SECRET} again", *([SECRET * 7_000] if large else []))
+        tell(manager, "other", "mine")
+    with open_as(laptop, "laptop") as manager:
+        manager.sync(desk)
+        session = tell(manager, "talk", "of the laptop")
+        session.metadata["title"] = SECRET
+        manager.save_session(session)
+        tell(manager, "talk", more, "last")
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", f"{SECRET} that the laptop never had")
+        manager.maintenance.purge("talk")
+    manager = open_as(laptop, "laptop")
+    manager.sync(desk)
+    with pytest.warns(SessionWarning, match="'talk' was taken out here too, as desk has purged it; 3 messages"):
+        manager.close()
+    for _ in range(turns):
+        with open_as(laptop, "laptop") as manager:
+            manager.sync(desk)
+        open_as(desk, "desk").close()
+    look(laptop)
+    for store in (desk, laptop):
+        assert holding(store, SECRET) == []
+        with open_as(store, store.name) as manager:
+            assert sorted(info.name for info in manager.list_sessions()) == ["other", "talk"]
+            assert [each["content"] for each in manager.load_session("talk")] == ["of the laptop", more, "last"]
+            assert manager.load_session("talk").metadata.get("title") is None
+            assert manager.maintenance.check(full=True).is_whole
+
+
+def test_a_name_that_is_used_again(tmp_path: Path) -> None:
+    """A new session of the name is whole on every machine, also where the purge comes to a machine after it."""
+    desk, laptop = tmp_path / "desk", tmp_path / "laptop"
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", "hello", SECRET, f"{SECRET} again")
+    with open_as(laptop, "laptop") as manager:
+        manager.sync(desk)
+        tell(manager, "talk", f"{SECRET} of the laptop")
+        manager.sync(desk)
+    with open_as(desk, "desk") as manager:
+        manager.maintenance.purge("talk")
+        tell(manager, "talk", "hello", "quite another one")
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_as(laptop, "laptop") as manager:
+                manager.sync(desk)
+            open_as(desk, "desk").close()
+    look(laptop)
+    for store in (desk, laptop):
+        assert holding(store, SECRET) == []
+        with open_as(store, store.name) as manager:
+            assert [info.name for info in manager.list_sessions()] == ["talk"]
+            assert [each["content"] for each in manager.load_session("talk")] == ["hello", "quite another one"]
+            assert manager.maintenance.check(full=True).is_whole
+
+
 def test_what_cannot_be_done(tmp_path: Path, make: Opener) -> None:
     """What is wrong is said at once, and nothing is changed."""
     manager = make()

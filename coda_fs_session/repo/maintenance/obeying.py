@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from ...backends.base import OBJECT_LIMIT
 from ...errors import StoreError, warn
@@ -52,13 +51,17 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     done = _recall(repo)
     new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
     waiting = set[ObjectId]()
+    of_sessions = [purged.records[record] for record in heeded if purged.records[record].is_of_session]
+    again_whole = again or any(_is_here(repo, identity) for record in of_sessions for identity in record.objects)
     for record in heeded:
         # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
         for deleted, session in purged.records[record].sessions.items():
-            if record not in done or again or any(map(partial(_is_here, repo), purged.records[record].objects)):
+            if record not in done or again_whole:
                 taken = obey_session(repo, session.name, deleted)
-                if taken and purged.said_by[record] != own:
-                    warn(f"session {session.name!r} was taken out here too, as {purged.said_by[record]} has purged it")
+                if taken is not None and taken.taken and purged.said_by[record] != own:
+                    kept = f"; {taken.kept} messages that were added here stay in it" if taken.kept else ""
+                    by = purged.said_by[record]
+                    warn(f"session {session.name!r} was taken out here too, as {by} has purged it{kept}")
                 if taken is None:
                     waiting.add(record)
     if new:
@@ -70,7 +73,7 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
             warn(f"what {others} purged was taken out of {names} here too")
     for record in heeded:
         # What a session had is perhaps another one's by now.
-        for identity in purged.records[record].objects if not purged.records[record].sessions else ():
+        for identity in purged.records[record].objects if not purged.records[record].is_of_session else ():
             _discard(repo, identity, purged.stand_in(identity))
     if not heeded - waiting <= done:
         repo.machine.remember(_TOPIC, encode_note(sorted(done | (heeded - waiting))))

@@ -187,12 +187,18 @@ class Reach:
             self.unread.setdefault(named.id, error)
             return
         base, self.commits[named.id] = commit.base, _frozen(commit)
+        if self._ends_at(commit):
+            return
         self._add_base(base, by, now=False)
         for entry in commit.replaced:
             self._add_entry(entry, 0, by, now=False)
         self._add_commit(commit.previous, by)
         self._add_commit(commit.skip, by)
         self._add_generation(commit.generation, by)
+
+    def _ends_at(self, commit: Commit) -> bool:
+        """Tell whether nothing that a commit leads to is to count."""
+        return False
 
 
 def _frozen(commit: Commit) -> Frozen:

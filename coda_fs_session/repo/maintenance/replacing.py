@@ -91,7 +91,8 @@ class Replacing:
         """Write objects, and a record of what is not recorded yet."""
         repo, purged = self._repo, self._repo.objects.purged
         lines = {line: change for line, change in self._lines.items() if purged.lines.get(line) != change}
-        record = PurgeRecord(repo.now(), stand_ins or {}, chains or {}, lines, sessions or {})
+        of_session = not self._notes_lines
+        record = PurgeRecord(repo.now(), stand_ins or {}, chains or {}, lines, sessions or {}, of_session)
         if purged.knows(record):
             repo.objects.put([*objects])
             return

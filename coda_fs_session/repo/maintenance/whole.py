@@ -6,24 +6,22 @@ leads back as any other does, and covers what other replicas have of the session
 
 from __future__ import annotations
 
-import hashlib
-import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import orjson
 
 from ...backends.base import OBJECT_LIMIT, NewObject, RefKey, Token
 from ...errors import SessionNotFoundError, StoreError, printable
 from ...format.generations import GenerationId
-from ...format.ids import ObjectId, object_id
-from ...format.masks import Sieve, of_pattern
+from ...format.ids import ObjectId
 from ...format.names import origins, session_key
 from ...format.purge_records import PurgedSession, import_hash
-from ...format.records import Base, Metadata, Stamped, Tags
+from ...format.records import Base
 from ...format.refs import parse_ref
 from ...session.imported import IMPORTED, imported_from
 from ..ancestry.shown import Shown
@@ -32,62 +30,18 @@ from ..lookup.names import Resolved, resolve, tombstones
 from ..repository import Repository
 from ..reverts.plans import finish
 from ..reverts.put_back import retried
-from ..writing.refs import Content, publish
+from ..writing.refs import Content
 from ..writing.step import step
 from .check import fresh_objects
+from .everything import Everything
+from .needs import Needs
+from .parting import Ended, as_deleted, follow, joined, own_sides, part
 from .replacing import Replacing
 from .report import PurgedPlace, PurgeReport
-from .texts import ByText, Contexts, without
+from .texts import without
 
 _AT_ONCE = 16 * 1024 * 1024
 """Bytes of messages that are replaced before refs are looked at again."""
-_PARTS = re.compile(rb"[\t\n]")
-_EMPTY = b'{"":""}'
-_DONE = re.compile(rb'\{"":"[0-9a-f]*\**"\}')
-
-
-@dataclass(slots=True)
-class Everything:
-    """All that stands in messages, metadata and labels.
-
-    Attributes:
-        signs: what only bytes about the session have, all of each; lines: the hashes of messages that were taken out.
-    """
-
-    signs: Sequence[Sequence[bytes]] = ()
-    lines: set[str] = field(default_factory=set)
-
-    def may_hold(self, data: bytes) -> bool:
-        return True
-
-    def masked(self, line: bytes) -> bytes:
-        """Return a message as long, that tells of this one nothing but which it is."""
-        room = len(line) - len(_EMPTY)
-        if room < 0 or _DONE.fullmatch(line) or not line.startswith(b"{"):
-            return line
-        self.lines.add(object_id(line))
-        # By the place in a list and by this alone are masked lines told apart, where edits had made one of the other.
-        told = hashlib.sha256(b"purged" + line).hexdigest()[:room].encode()
-        return b'{"":"%b"}' % told.ljust(room, b"*")
-
-    def in_metadata(self, metadata: Metadata) -> dict[str, Stamped]:
-        return _ALL.in_metadata(metadata)
-
-    def in_tags(self, tags: Tags) -> Tags:
-        """Return tags with other labels, as long in JSON."""
-        named = _ALL.in_metadata({label: Stamped(tag.stamp, None) for label, tag in tags.items()})
-        return dict(zip(named, tags.values(), strict=True)) if len(named) == len(tags) else tags
-
-    def is_in(self, text: str) -> bool:
-        return False
-
-    def is_among(self, data: bytes) -> bool:
-        if any(all(sign in data for sign in signs) for signs in self.signs):
-            return True
-        return bool(self.lines) and any(object_id(part) in self.lines for part in _PARTS.split(data))
-
-
-_ALL = ByText(of_pattern(re.compile("(?s:.+)")), Sieve(None))
 
 
 @dataclass(slots=True)
@@ -95,14 +49,38 @@ class _Session:
     """What is to go.
 
     Attributes:
-        label: what it goes by; head: its newest state; keys: the refs of it.
+        keys: the refs of it; created: when it was made, as they say.
+        parted: refs of ours that went another way before it was deleted.
         gone: refs of sessions that were purged before: what only they and this one need goes too.
     """
 
-    label: str
-    head: State
+    ended: Ended
     keys: list[RefKey]
+    created: set[str]
+    parted: list[RefKey] = field(default_factory=list)
     gone: list[RefKey] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What it goes by."""
+        return self.ended.shown.label
+
+    @property
+    def head(self) -> State:
+        """Its newest state."""
+        return self.ended.shown.head
+
+
+class Obeyed(NamedTuple):
+    """What was done with a session that another replica has purged.
+
+    Attributes:
+        taken: something of it was taken out.
+        kept: how many messages stay that were added here, and that the other replica did not know.
+    """
+
+    taken: bool
+    kept: int
 
 
 def purge_session(repo: Repository, label: str, *, dry_run: bool = False) -> PurgeReport:
@@ -110,17 +88,18 @@ def purge_session(repo: Repository, label: str, *, dry_run: bool = False) -> Pur
     return _Purge(repo, label, dry_run=dry_run).run()
 
 
-def obey_session(repo: Repository, name: str, deleted: GenerationId) -> bool | None:
-    """Do here what another replica did with a session; None where its tombstone is not here, else whether it was done.
+def obey_session(repo: Repository, name: str, deleted: GenerationId) -> Obeyed | None:
+    """Do here what another replica did with a session; None where its tombstone is not here.
 
     Args:
         deleted: the delete that ended the session.
     """
-    for shown in _all_of(repo, name):
-        if shown.head.generation_id == deleted:
-            report = _Purge(repo, shown.label, dry_run=False, found=shown).run()
-            return bool(report.places)
-    return None
+    found = [ended for shown in _all_of(repo, name) if (ended := as_deleted(shown, deleted)) is not None]
+    if not found:
+        return None
+    run = _Purge(repo, found[0].shown.label, dry_run=False, found=joined(found))
+    report = run.run()
+    return Obeyed(bool(report.places), run.kept)
 
 
 def _all_of(repo: Repository, name: str) -> Iterator[Shown]:
@@ -130,8 +109,9 @@ def _all_of(repo: Repository, name: str) -> Iterator[Shown]:
 
 
 class _Purge:
-    def __init__(self, repo: Repository, label: str, *, dry_run: bool, found: Shown | None = None) -> None:
-        self._repo, self._label, self._dry_run, self._found = repo, label, dry_run, found
+    def __init__(self, repo: Repository, label: str, *, dry_run: bool, found: Ended | None = None) -> None:
+        self._repo, self._label, self._dry_run = repo, label, dry_run
+        self._found, self.kept = found, 0
         self._wanted = Everything()
         self._replacing = Replacing(repo, self._wanted, lines=False)
         self._left: list[str] = []
@@ -145,27 +125,34 @@ class _Purge:
         repo.objects.purged.look(repo.backend)
         head = (session := self._resolved()).head
         self._wanted.signs = [
-            [b'"name":%b,' % orjson.dumps(name), b'"created":"%b"' % head.header.created.encode()]
+            [b'"name":%b,' % orjson.dumps(name), b'"created":"%b"' % created.encode()]
             for name in (head.name, *head.header.former_names)
+            for created in session.created
         ]
-        others, tokens = self._reach_of_others(session)
+        others, tokens = self._reach_of_others([*session.keys, *session.parted], session.gone)
         done = head.generation_id in repo.objects.purged.sessions
         mine = self._reach(session)
         self._unread |= mine.unread
         there = self._here(mine, others)
         stale = [key for key in session.keys if key != head.key and self._is_stale(key, head)]
-        places = () if done and not there and not stale else (self._place(session),)
+        places = () if done and not there and not stale and not session.parted else (self._place(session),)
         shared = self._shared(mine, others) | self._relatives(session)
         if not self._dry_run and places:
             imported = self._imported(head)
             tombstone = head if head.deleted else retried(repo, self._delete)
-            session.keys = list(dict.fromkeys([tombstone.key, *session.keys]))
+            if not session.ended.is_past:
+                session.keys = list(dict.fromkeys([tombstone.key, *session.keys]))
             for key in session.keys:
                 retried(repo, partial(self._follow, key, tombstone))
+            for key in session.parted:
+                state = retried(repo, partial(part, repo, key, tombstone))
+                if state is not None and not state.deleted:
+                    self.kept += state.live_count
+                    mine.add_taken_in(state)
             if tombstone.generation_id not in repo.objects.purged.sessions:
                 gone = PurgedSession(tombstone.name, imported)
                 self._replacing.record(sessions={tombstone.generation_id: gone})
-            self._take_out(session, tokens, others)
+            self._take_out(session, tokens, others, mine)
         if not self._dry_run:
             repo.objects.forget()
             self._left += repo.backend.scrub(self._wanted.is_among)
@@ -175,15 +162,24 @@ class _Purge:
         return self._report(session, places, shared)
 
     def _resolved(self) -> _Session:
-        found: Shown | None = self._found
-        if found is None:
+        ended = self._found
+        if ended is None:
             resolved = resolve(self._repo, self._label)
-            found = resolved.shown or resolved.tombstone
-        if found is None:
-            raise SessionNotFoundError(self._label)
-        if found.head.damage is not None:
-            raise found.head.damage
-        return _Session(found.label, found.head, [each.key for each in (found.head, *found.covered)])
+            shown = resolved.shown or resolved.tombstone
+            if shown is None:
+                raise SessionNotFoundError(self._label)
+            ended = Ended(shown)
+        head, covered = ended.shown.head, ended.shown.covered
+        if head.damage is not None:
+            raise head.damage
+        heads = covered if ended.is_past else (head, *covered)
+        session = _Session(ended, [each.key for each in heads], {each.header.created for each in heads})
+        if ended.is_past:
+            # Of the session that goes on from there.
+            session.created.discard(head.header.created)
+        if self._found is not None:
+            session.parted += own_sides(self._repo, _all_of(self._repo, head.name), head)
+        return session
 
     def _place(self, session: _Session) -> PurgedPlace:
         head = session.head
@@ -209,14 +205,15 @@ class _Purge:
 
     # What is needed by whom
 
-    def _reach_of_others(self, session: _Session) -> tuple[_Uses, dict[str, Token]]:
-        """Follow every ref but those of the session, and of others that were purged: these join it.
+    def _reach_of_others(self, keys: Iterable[RefKey], gone: list[RefKey]) -> tuple[Needs, dict[str, Token]]:
+        """Follow every ref but some, and but those of other sessions that were purged: these are added to `gone`.
 
         Raises:
             StoreError: one cannot be read, so that nobody can tell what it needs.
         """
         backend, purged = self._repo.backend, self._repo.objects.purged.sessions
-        reach, tokens = _Uses(fresh_objects(self._repo)), _but(backend.ref_tokens(), session.keys)
+        reach = Needs(fresh_objects(self._repo), purged)
+        tokens = _but(backend.ref_tokens(), keys)
         for path in sorted(tokens):
             key = RefKey(path)
             try:
@@ -226,7 +223,7 @@ class _Purge:
             except StoreError as error:
                 raise self._cannot_tell(error) from error
             if ref.header.deleted and ref.header.generation_id in purged:
-                session.gone.append(key)
+                gone.append(key)
             else:
                 reach.add_ref(ref, path)
         reach.follow()
@@ -240,15 +237,21 @@ class _Purge:
             "Repair the store first, then purge again"
         )
 
-    def _reach(self, session: _Session) -> _Uses:
-        reach = _Uses(fresh_objects(self._repo))
-        for key in dict.fromkeys([*session.keys, *session.gone]):
+    def _reach(self, session: _Session) -> Needs:
+        reach = Needs(fresh_objects(self._repo))
+        self._add(reach, session, [*session.keys, *session.parted, *session.gone])
+        return reach
+
+    def _add(self, reach: Needs, session: _Session, keys: Iterable[RefKey]) -> None:
+        ended = session.ended
+        for link in (*ended.sides, *([ended.shown.head.header.commit] if ended.is_past else [])):
+            reach.add_commit(link, ended.shown.head.key.path)
+        for key in dict.fromkeys(keys):
             with suppress(StoreError, KeyError):
                 reach.add_ref(parse_ref(self._repo.backend.read_ref(key).data, key.path), key.path)
         reach.follow()
-        return reach
 
-    def _here(self, mine: _Uses, others: _Uses) -> list[ObjectId]:
+    def _here(self, mine: Needs, others: Needs) -> list[ObjectId]:
         """Return the objects that only the session needs, and that are here as they were."""
         purged = self._repo.objects.purged
         found = list[ObjectId]()
@@ -265,7 +268,7 @@ class _Purge:
             found += [one for one in (each, *(() if others_need else (stand_in,))) if self._holds_more(one)]
         return list(dict.fromkeys(found))
 
-    def _shared(self, mine: _Uses, others: _Uses) -> set[str]:
+    def _shared(self, mine: Needs, others: Needs) -> set[str]:
         """Return the names of other sessions that have messages of it."""
         paths = {others.first_by(each) for each in mine.uses if each in others.uses and not mine.is_node(each)}
         names = set()
@@ -331,19 +334,19 @@ class _Purge:
         if key == tombstone.key or not self._is_stale(key, tombstone):
             return
         with repo.lock(*map(session_key, origins(tombstone.name))), repo.backend.hold(key):
-            state = repo.read(key)
-            header = replace(tombstone.header, base=replace(tombstone.header.base, metadata={}, tags={}))
-            publish(repo, header, [], state)
+            follow(repo, tombstone, repo.read(key))
 
-    def _take_out(self, session: _Session, tokens: dict[str, Token], others: _Uses) -> None:
+    def _take_out(self, session: _Session, tokens: dict[str, Token], others: Needs, mine: Needs) -> None:
         """Replace what only the session needs, and put back what somebody has come to need meanwhile."""
         repo, backend = self._repo, self._repo.backend
-        mine, gone = self._reach(session), dict[ObjectId, bytes]()
+        gone = dict[ObjectId, bytes]()
+        # What deleting it has written.
+        self._add(mine, session, [*session.keys, *session.gone])
         wanted = self._here(mine, others)
         while True:
             now = _but(backend.ref_tokens(), session.keys)
             if now != tokens:
-                others, tokens = self._reach_of_others(session)
+                others, tokens = self._reach_of_others(session.keys, session.gone)
                 repo.objects.put([NewObject(each, data) for each, data in gone.items() if each in others.uses])
                 wanted = [each for each in wanted if each not in others.uses]
             if not wanted:
@@ -376,22 +379,6 @@ class _Purge:
         with suppress(StoreError, KeyError):
             return self._repo.read(key).deleted
         return False
-
-
-class _Uses(Contexts):
-    """What some refs need."""
-
-    def is_node(self, identity: ObjectId) -> bool:
-        """Tell whether an object is a list of others, which holds no text."""
-        return all(named.kind == "node" for named in self.uses[identity])
-
-    def first_by(self, identity: ObjectId) -> str:
-        """Return the path of the ref that leads to an object first."""
-        return next(use.by for use in self.uses[identity].values())
-
-    def size_of(self, identity: ObjectId) -> int:
-        """Return how many bytes an object has."""
-        return max((named.bytes for named in self.uses.get(identity, ())), default=0)
 
 
 def _but(tokens: dict[str, Token], keys: Iterable[RefKey]) -> dict[str, Token]:

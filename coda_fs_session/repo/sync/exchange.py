@@ -118,10 +118,14 @@ class _Sync:
         # A state is compared without what was purged, be it that only one side has been told.
         for side in self._sides:
             side.repo.objects.purged.learn(self._other(side).repo.objects.purged)
+        known = [set(side.repo.objects.purged.records) for side in self._sides]
         self._exchange_refs(paths)
         said = replica_files.exchange(ours, theirs)
         self._objects.after_refs()
         self._remember(said)
+        if known[0] != known[1]:
+            # What this machine keeps of lists of the other store; its own is looked after as a manager closes.
+            theirs.repo.machine.scrub(lambda data: False, index=True)
         return SyncReport(theirs.transfer(), ours.transfer(), self._notes.problems)
 
     def _recall(self, *, all_objects: bool) -> None:
