@@ -200,6 +200,10 @@ def test_a_database(tmp_path: Path) -> None:
     path.write_bytes(data)
     report = SessionManager({"session": config}, read_only=True).maintenance.check(full=True)
     assert not report.is_whole
+    told = [each.what for each in report.findings if each.rule == "database"]
+    assert told
+    # SQLite tells several things in one text, which was once shown with ^J between them.
+    assert not [what for what in told if "^J" in what or what.startswith("***")]
 
 
 def test_memory() -> None:
