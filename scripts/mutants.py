@@ -45,7 +45,8 @@ MATTERS = {
 BESIDE = {
     # room of the package: the small tests of what its modules do together, which run first
     "maintenance": "tests/maintenance/test_check.py tests/maintenance/test_repair.py "
-    "tests/maintenance/test_superseded.py tests/maintenance/test_replica_rules.py tests/compat/test_corrupt.py",
+    "tests/maintenance/test_put_right.py tests/maintenance/test_superseded.py tests/maintenance/test_replica_rules.py "
+    "tests/compat/test_corrupt.py",
 }
 ELSEWHERE = "tests/test_manager.py tests/repo tests/backends"
 

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,8 @@ class Command:
             "CODA_FS_STORE": str(self.store),
             "CODA_FS_STATE": str(folder / "state"),
             "LANG": "C.UTF-8",
+            # What is kept of a text that could not be saved is to go with the test.
+            "TMPDIR": str(folder),
         }
         if backend != "files":
             config = folder / "config.toml"
@@ -66,6 +69,10 @@ class Command:
         """Return a manager of the library on the same store."""
         chosen = {"storage_path": str(self.store), "state_path": str(self.folder / "state"), "backend": self.backend}
         return SessionManager({"session": chosen | {"autosave_interval": 0, "durability": "none"} | options})
+
+    def texts(self, name: str) -> list[str]:
+        with self.manager() as manager:
+            return [message["content"] for message in manager.load_session(name)]
 
     def fill(self, name: str, *messages: dict[str, Any], **metadata: Any) -> None:
         with self.manager() as manager:
@@ -87,14 +94,16 @@ class Command:
         err = out if both else _Stream()
         kept = dict(os.environ)
         show = warnings.showwarning
-        streams = sys.stdin, sys.stdout, sys.stderr
+        streams, scratch = (sys.stdin, sys.stdout, sys.stderr), tempfile.tempdir
         try:
             os.environ.clear()
+            tempfile.tempdir = str(self.folder)
             os.environ.update(self.environment | {"COLUMNS": str(columns), "LINES": "24", "PAGER": "cat"})
             sys.stdin, sys.stdout, sys.stderr = _Stream(stdin, terminal=both), out, err
             code = run(arguments)
         finally:
             sys.stdin, sys.stdout, sys.stderr = streams
+            tempfile.tempdir = scratch
             warnings.showwarning = show
             os.environ.clear()
             os.environ.update(kept)

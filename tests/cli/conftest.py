@@ -15,6 +15,14 @@ def command(tmp_path: Path) -> Command:
     return Command(tmp_path)
 
 
+@pytest.fixture(params=["files", "sqlite"])
+def on_each(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
+    """The command on a store of each backend, with one session."""
+    command = Command(tmp_path, request.param)
+    command.fill("trip")
+    return command
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The command on a store with sessions, for tests that only read."""

@@ -19,16 +19,9 @@ from coda_fs_session.repo.storage import RepoStorage
 from .command import Command, nothing_changes
 
 
-@pytest.fixture(params=["files", "sqlite"])
-def command(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
-    command = Command(tmp_path, request.param)
-    command.fill("trip")
-    return command
-
-
-def texts(command: Command, name: str) -> list[str]:
-    with command.manager() as manager:
-        return [message["content"] for message in manager.load_session(name)]
+@pytest.fixture
+def command(on_each: Command) -> Command:
+    return on_each
 
 
 def test_what_is_wrong_with_an_earlier_state(tmp_path: Path) -> None:

@@ -21,11 +21,6 @@ def command(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     return Command(tmp_path, request.param)
 
 
-def texts(command: Command, name: str) -> list[str]:
-    with command.manager() as manager:
-        return [message["content"] for message in manager.load_session(name)]
-
-
 def test_purge(command: Command) -> None:
     """The text comes from stdin, is printed nowhere, and messages are counted from 1; it goes only with --yes."""
     command.fill("pasted", HELLO, {"role": "user", "content": "My key is sk-1."}, note="sk-1")
@@ -35,10 +30,10 @@ def test_purge(command: Command) -> None:
     done = command("purge", "--dry-run", stdin="sk-1\n")
     assert (done.code, done.out) == (0, "would purge  pasted: messages 2, metadata\n")
     assert command("purge", stdin="sk-1").code == 4
-    assert texts(command, "pasted")[1] == "My key is sk-1."
+    assert command.texts("pasted")[1] == "My key is sk-1."
     done = command("purge", "--yes", stdin="sk-1\r\n")
     assert (done.code, done.out) == (0, "purged  pasted: messages 2, metadata\n")
-    assert texts(command, "pasted")[1] == "My key is ****."
+    assert command.texts("pasted")[1] == "My key is ****."
     assert command("purge", "--yes", stdin="sk-1").err == "it stands nowhere in this store\n"
     assert command("purge", "--regex", "--yes", stdin="k[e]y").out.startswith("purged  pasted")
 
@@ -102,4 +97,4 @@ def test_the_text_is_not_shown_on_a_terminal(tmp_path: Path) -> None:
     shown = typed(command, "purge", answers=answers)
     assert "sk-secret" not in shown
     assert "purged  pasted: messages 2" in shown
-    assert texts(command, "pasted")[1] == f"My key is {'*' * 11}."
+    assert command.texts("pasted")[1] == f"My key is {'*' * 11}."

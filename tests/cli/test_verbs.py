@@ -38,16 +38,9 @@ NEED_OTHERS = ("watch", "view", "sync", "import")
 """Verbs whose examples need somebody else, or go on until Ctrl-C; they have tests of their own."""
 
 
-@pytest.fixture(params=["files", "sqlite"])
-def command(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
-    command = Command(tmp_path, request.param)
-    command.fill("trip")
-    return command
-
-
-def texts(command: Command, name: str) -> list[str]:
-    with command.manager() as manager:
-        return [message["content"] for message in manager.load_session(name)]
+@pytest.fixture
+def command(on_each: Command) -> Command:
+    return on_each
 
 
 def test_the_table_of_verbs() -> None:
@@ -112,7 +105,7 @@ def test_branch(command: Command) -> None:
     command("append", "trip", "-m", "With a beach")
     assert command("branch", "trip", "whole").err == "made whole, which goes on from trip after 3\n"
     assert command("branch", "trip@1", "one").code == command("branch", "trip~1", "two").code == 0
-    assert [len(texts(command, name)) for name in ("whole", "one", "two")] == [3, 1, 2]
+    assert [len(command.texts(name)) for name in ("whole", "one", "two")] == [3, 1, 2]
     assert command("branch", "trip@1", "one").code == 4
     assert command("branch", "trip:2", "other").code == 2
     assert command("branch", "tri", "other").code == 3
@@ -163,13 +156,13 @@ def test_edit_a_text(command: Command) -> None:
     assert command("edit", "trip:1", "-m", "New").err == "changed trip:1 (undo: coda-session undo trip)\n"
     command.environment["VISUAL"] = f"{sys.executable} -c \"import sys; f = open(sys.argv[1], 'r+'); f.write('Oh!')\""
     assert command("edit", "trip:-1").code == 0
-    assert texts(command, "trip") == ["New", f"Oh!{ANSWER['content'][3:]}"]
+    assert command.texts("trip") == ["New", f"Oh!{ANSWER['content'][3:]}"]
     assert command("edit", "trip:1", "-m", "New").err == "nothing was changed\n"
     for place, code in (("trip", 2), ("trip:1-2", 2), ("trip:3", 3), ("tri:1", 3)):
         assert command("edit", place, "-m", "x").code == code
     assert command("edit", "trip:1", "--raw", "-m", '{"role": "user", "content": [1]}').code == 0
     assert command("edit", "trip:1", "-m", "{").code == 2
-    assert texts(command, "trip")[0] == [1]
+    assert command.texts("trip")[0] == [1]
 
 
 @pytest.mark.parametrize("change", ["append", "set"])
@@ -185,13 +178,12 @@ def test_edit_beside_another(command: Command, change: str) -> None:
     ]
     script = f"import subprocess, sys; subprocess.run({other!r}, check=True); open(sys.argv[1], 'w').write('mine')"
     command.environment["EDITOR"] = f"{sys.executable} -c {shlex.quote(script)}"
-    command.environment["TMPDIR"] = str(command.folder)
     done = command("edit", "trip:1")
     assert done.code == 4
     kept = Path(done.err.rpartition(" ")[2].strip())
     assert kept.read_text(encoding="utf-8") == "mine"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert texts(command, "trip") == [HELLO["content"], ANSWER["content"], *(["there"] if change == "append" else [])]
+    assert command.texts("trip") == [HELLO["content"], ANSWER["content"], *(["there"] if change == "append" else [])]
 
 
 def test_export(command: Command, tmp_path: Path) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from damage.specimen import make, open_fresh, read_all, reading
+from damage.specimen import DESK, SIZES, Reading, make, open_fresh, read_all, reading
+from faults.failing import FOR_GOOD, FailingFiles, Fault
+from interrupts.moments import Interrupter
 from storekit import fill, message, open_store, ref_of, untouched
 
-from .damages import chunk_of, commit_of, ref
+from coda_fs_session import SessionManager, StoreFullError
+from coda_fs_session.backends.disk.files import Files
+from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.backends.memory import MemoryState
+from coda_fs_session.repo.repository import Repository, Settings
+from coda_fs_session.repo.storage import RepoStorage
+
+from .damages import chunk_of, commit_of, flip, ref
 
 
 @pytest.fixture
@@ -93,3 +104,70 @@ def test_one_line_end_alone_is_damage(store: Path) -> None:
     path.write_bytes(b"".join(spoiled))
     report = open_fresh(store).maintenance.repair(dry_run=False)
     assert [each.what.startswith("what is intact of it") for each in report.mended] == [True]
+
+
+def _spoil(store: Path) -> None:
+    flip(ref(store, "tagged"))
+    flip(chunk_of(store, "continued"))
+    path = commit_of(store, "cleared")
+    path.rename(path.with_name(path.name.upper()))
+    path = ref(store, "sealed")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def _on(files: Files, store: Path) -> SessionManager:
+    storage = RepoStorage(Repository(LocalBackend(store, files=files), MemoryState(DESK), Settings(sizes=SIZES)))
+    return SessionManager({"session": {"autosave_interval": 0}}, storage=storage)
+
+
+def _ends_whole(store: Path, good: Path, before: dict[str, Reading], where: object) -> None:
+    """Make sure that a repair which was cut off has spoiled nothing, and that another one ends it."""
+    report = open_fresh(store).maintenance.repair(dry_run=False, from_store=good)
+    assert (report.lost, report.left) == ((), ()), where
+    manager = open_fresh(store)
+    assert {name: reading(manager.load_session(name)) for name in before} == before, where
+    assert {each.rule for each in manager.maintenance.check(full=True).findings} <= {
+        *("ref-replaced", "temporary-file", "stray-file"),
+    }, where
+
+
+def test_a_full_disk(store: Path, tmp_path: Path) -> None:
+    """Where the disk is full from some call on, a repair says so; it has spoiled nothing, and another one ends it."""
+    good, before = Path(shutil.copytree(store, tmp_path / "good")), read_all(store)
+    _spoil(store)
+    at, refused = 0, 0
+    while True:
+        here = Path(shutil.copytree(store, tmp_path / f"here-{at}"))
+        files = FailingFiles(here, Fault(at, errno.ENOSPC, ("before", "short")[at % 2], FOR_GOOD))
+        try:
+            _on(files, here).maintenance.repair(dry_run=False, from_store=good)
+        except StoreFullError:
+            refused += 1
+        is_done = files.made <= at
+        _ends_whole(here, good, before, f"full from call {at} on")
+        shutil.rmtree(here)
+        if is_done:
+            break
+        at += 1
+    assert refused > 5
+
+
+def test_interrupts(store: Path, tmp_path: Path, seed: int, long_size: bool) -> None:
+    """Ctrl-C at any moment of a check or a repair leaves nothing half done: the next repair ends it."""
+    chance, good, before = random.Random(seed), Path(shutil.copytree(store, tmp_path / "good")), read_all(store)
+    _spoil(store)
+    moments = 0
+    for number in range(60 if long_size else 9):
+        here = Path(shutil.copytree(store, tmp_path / f"here-{number}"))
+        manager = open_fresh(here)
+        at = 10**9 if not moments else chance.randrange(1, moments)
+        moment = Interrupter(at)
+        moment.call(lambda manager=manager: manager.maintenance.repair(dry_run=False, from_store=good))
+        moments = moments or moment.count
+        assert moment.hit or not number
+        with untouched(here):
+            Interrupter(chance.randrange(1, moments // 3)).call(
+                lambda here=here: open_fresh(here, read_only=True).maintenance.check(full=True)
+            )
+        _ends_whole(here, good, before, f"at moment {at} of {moments}")
+        shutil.rmtree(here)

@@ -169,7 +169,10 @@ class Database(Uncopied):
 
     def problems(self) -> list[str]:
         """Return what SQLite finds wrong with the file, by a look at each page of it."""
-        return [str(text) for (text,) in self.rows("PRAGMA quick_check(20)") if text != "ok"]
+        rows = self.rows("PRAGMA quick_check(20)")
+        # One row tells of several, below a line that names the database.
+        lines = [line for (text,) in rows if text != "ok" for line in str(text).splitlines()]
+        return [line for line in lines if not line.startswith("***")]
 
     def rewrite(self) -> list[str]:
         """Write the whole file anew, without what was removed from it, and return what stands in the way of that."""

@@ -38,6 +38,10 @@ class ReadRef(NamedTuple):
     damage: StoreError | None
 
     @property
+    def is_header_damaged(self) -> bool:
+        return self.ref is None and isinstance(self.damage, CorruptionError) and self.damage.line is not None
+
+    @property
     def names(self) -> tuple[str, ...]:
         return (self.ref.header.name, *self.ref.header.former_names) if self.ref else ()
 
@@ -67,8 +71,8 @@ def unreadable_ref(read: ReadRef) -> Iterator[Finding]:
         yield Finding.of("newer-version", read.path, plain(error), 1)
     elif not read.key.path.endswith(".jsonl") and isinstance(error, CorruptionError):
         yield Finding.of("stray-file", read.path, "it is no ref")
-    elif isinstance(error, CorruptionError) and error.line is not None:
-        yield Finding.of("ref-header", read.path, plain(error), error.line)
+    elif read.is_header_damaged:
+        yield Finding.of("ref-header", read.path, plain(error), 1)
     else:
         yield Finding.of("ref-unreadable", read.path, plain(error))
 

@@ -161,7 +161,8 @@ class _Repair:
             return
         if head is None:
             name = key_of_ref(key.path) or key.path
-            why = "the first line of the file is damaged, so nobody can tell what is in it; the file stays as it is"
+            what = "the first line of the file is damaged" if read.is_header_damaged else "it cannot be read"
+            why = f"{what}, so nobody can tell what is in it; it stays as it is"
             self._lost.append(Lost(name, read.path, (), why))
             return
         with suppress(KeyError):
