@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from storekit import fill, message, open_store, say, tree
 from coda_fs_session import SessionManager
 from coda_fs_session.backends.base import OBJECT_LIMIT, RefKey
 from coda_fs_session.backends.files.backend import LocalBackend
+from coda_fs_session.format.records import Tags
 from coda_fs_session.format.refs import parse_ref
 from coda_fs_session.repo.maintenance.check import fresh_objects
 from coda_fs_session.repo.maintenance.reach import Reach
@@ -224,3 +225,21 @@ def test_verbs_that_name_do_not_wait_for_each_other(store: Path) -> None:
         repo_of(other).machine.naming(),
     ):
         threads.submit(fork, manager).result(60)
+
+
+def test_tags_name_commits(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list comes between the commit and the line that names it: the commit has another file before the line is."""
+    lists: list[frozenset[str]] = []
+    naming = Naming.of_tags
+
+    def of_tags(self: Naming, tags: Tags) -> AbstractContextManager[None]:
+        lists.append(condemn_all(repo))
+        return naming(self, tags)
+
+    monkeypatch.setattr(Naming, "of_tags", of_tags)
+    with desk(store) as manager:
+        repo = repo_of(manager)
+        before = needed_by(repo)
+        tag(manager)
+        assert len(lists) == 1
+        assert on_lists_alone(repo, before, lists[0]) == set()
