@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    buckets,
     checking,
     commands,
     counting,
@@ -86,6 +87,7 @@ ROWS: dict[str, RowFunction] = {
     "sync-again": syncing.run_without_changes,
     "hub-pull": hubs.first_pull,
     "hub-again": hubs.run_without_changes,
+    "bucket": buckets.per_verb,
     "search-build": searching.first_build,
     "search-build-chinese": searching.first_build_of_chinese,
     "search": searching.queries,
