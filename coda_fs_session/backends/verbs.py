@@ -111,7 +111,7 @@ class Capabilities(NamedTuple):
         whole: no ref can be put back to an older state without all that was written later, in any ref, going too.
         together: `Backend.write_refs` writes all or none.
         costly: every verb is a request over a network: worth making several at a time, and none for nothing.
-        content_tokens: a ref that has the same bytes again has the same token again.
+        content_tokens: a ref that has the same bytes again may have the same token again.
         names_by_prefix: refs are found by the beginning of their paths without a look at all, and by nothing else.
         forks: a child of os.fork can use it; where not, it raises UnsupportedError there.
     """

@@ -119,7 +119,11 @@ def _measured(lab: Lab, proxy: "Proxy", url: str, called: str) -> Row:
 
 def _machine(lab: Lab, proxy: "Proxy") -> SessionManager:
     folder = lab.spare()
-    options: dict[str, Any] = {"storage_path": folder / "store", "state_path": folder / "state", "hub": proxy.options}
+    options: dict[str, Any] = {
+        "storage_path": folder / "store",
+        "state_path": folder / "state",
+        "bucket": proxy.options,
+    }
     return SessionManager({"session": {**options, "autosave_interval": 0}})
 
 

@@ -21,15 +21,19 @@ class TestBucket(BackendTests):
     def backend(self, url: str, server: Server) -> Any:
         return bucket.BucketBackend(url, server.options)
 
-    @pytest.mark.parametrize("file", [file for file in HOSTILE_FILES if "\n" not in file])
+    @pytest.mark.parametrize("file", [file for file in HOSTILE_FILES if not {"\n", "\\"} & set(file)])
     def test_hostile_names(self, backend: Backend, file: str) -> None:
         super().test_hostile_names(backend, file)
 
-    def test_names_with_control_characters(self, backend: Backend) -> None:
-        """Object storages have none: the error is about the one name, and nothing is written."""
+    @pytest.mark.parametrize(
+        ("file", "match"), [("line\nbreak.jsonl", "no key of this name"), ("back\\slash.jsonl", "backslash")]
+    )
+    def test_names_that_not_every_storage_has(self, backend: Backend, file: str, match: str) -> None:
+        """Control characters, and a backslash: the error is about the one name, and nothing is written."""
         backend.prepare()
-        with pytest.raises(StoreError, match="no key of this name"):
-            backend.create_ref(RefKey("here-00000001/line\nbreak.jsonl"), b"one\n")
+        with pytest.raises(StoreError, match=match) as caught:
+            backend.create_ref(RefKey(f"here-00000001/{file}"), b"one\n")
+        assert caught.value.path is not None
         assert list(backend.refs()) == []
 
     def reopen(self, backend: Backend) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from coda_fs_session import StoreError
 
 from .proxy import Proxy
-from .servers import Server
+from .servers import CHOSEN, Server
 from .test_hub import Machine
 
 pytest.importorskip("coda_fs_session.backends.bucket.client")
@@ -40,6 +41,20 @@ def test_a_key_with_no_right_at_all(tmp_path: Path, proxy: Proxy, url: str) -> N
     proxy.spoil = lambda verb, key: None
     assert lap.sync(url).problems == ()
     assert lap.names() == ["chat", "of the lap"]
+
+
+def test_a_wrong_key(tmp_path: Path, server: Server, url: str) -> None:
+    """A server that looks at signatures refuses it, and what is said has nothing of the key."""
+    if CHOSEN == "moto":
+        pytest.skip("moto looks at no signatures")
+    desk = Machine(tmp_path, "desk", server)
+    desk.say("chat", "hello")
+    wrong = base64.b64encode(b"another secret of a test, which is long enough, and is wrong all the same").decode()
+    name = "account_key" if server.scheme == "az" else "secret_access_key"
+    with pytest.raises(StoreError, match="no right to") as caught:
+        desk.sync(url, hub_options={name: wrong})
+    assert wrong not in str(caught.value)
+    assert desk.sync(url).pushed.new == ("chat",)
 
 
 def test_a_key_that_may_only_read(tmp_path: Path, proxy: Proxy, url: str) -> None:

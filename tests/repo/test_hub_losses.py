@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sync.hubs import Hub
 
+from coda_fs_session.backends.base import Place, RefKey, Sign
 from coda_fs_session.backends.memory import MemoryBackend
+from coda_fs_session.repo.sync.memory import Memory
 
 from .machines import Machine, said
 from .syncing import some_sessions, states
@@ -148,8 +150,6 @@ def test_a_copy_of_a_hub_that_is_older(hub: Hub, desk: Machine, lap: Machine) ->
     synced(desk, hub)
     old = MemoryBackend()
     old.prepare()
-    from coda_fs_session.backends.base import RefKey
-
     for path, data in backup.items():
         old.create_ref(RefKey(path), data)
     old._objects.update(copied)  # type: ignore[arg-type]
@@ -178,3 +178,12 @@ def test_a_second_sync_at_once(hub: Hub, desk: Machine, lap: Machine) -> None:
                 assert not report.pushed
                 assert not report.pulled
                 assert hub.requests == {"look": 1}
+
+
+def test_a_hub_without_a_session_that_is_gone(hub: Hub, desk: Machine) -> None:
+    """Where no ref tells that the hub was emptied, as none was in it, the store there is made once more."""
+    desk.create("new", said("a"))
+    repo = desk.repository()
+    there = Place(hub.address(), Sign((0,)))
+    Memory(ready=True, looked=int(time.time())).remember(repo.machine, repo.backend.place(), there)
+    assert asked(hub, desk) == {"look": 1, "place": 1, "prepare": 1, "create_ref": 1}

@@ -143,6 +143,9 @@ class Client:
         return self._put(key, data, {"e_tag": tag})
 
     def _put(self, key: str, data: bytes, mode: Any) -> str:
+        if "\\" in key:
+            where = self.locate(key)
+            raise StoreError(f"cannot write {where}: some storages take a backslash for a slash. Rename it", where)
         try:
             hashed = {_HASH: _hash(data)}
             return _tag(self._here().put(key, data, mode=mode, use_multipart=False, attributes=hashed))

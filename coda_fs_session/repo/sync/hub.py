@@ -99,7 +99,7 @@ def begin(ours: Side, theirs: Side, memory: Memory, *, look: bool) -> Memory:
     theirs.ready, theirs.looked = memory.ready and bool(memory.there), memory.looked
     if look and theirs.receives and not 0 <= time.time() - memory.looked < _LOOK_SECONDS:
         memory = _look(ours, theirs, memory)
-    if not memory.ready and not memory.there:
+    if not memory.there:
         # It may be a store of another version.
         theirs.backend.place()
     here = hashes(ours)
