@@ -87,8 +87,7 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     """
     # Before the refs: a list that is named later is of objects that were there.
     said = replica_files.read_all(repo)
-    named_lists = [each for one in said.said.values() for each in (one.condemned, *one.done, *one.acknowledged) if each]
-    found = Unneeded(said=said.said, lists=_read_lists(repo, named_lists))
+    found = Unneeded(said=said.said, lists=_read_lists(repo, said.said.values()))
     if to_act:
         repo.machine.wait_for_naming()
     check = Check(repo, full=False)
@@ -106,7 +105,7 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     found.blocked += [
         f"purge record {record} cannot be read" for record in sorted(records) if not purged.has_read(record)
     ]
-    named = {*named_lists, *records, *purged.objects.values()}
+    named = {*(each for one in said.said.values() for each in one.named), *purged.objects.values()}
     listed = frozenset().union(*found.lists.values())
     for name, places in check.stored.items():
         uses = check.reach.uses.get(ObjectId(name))
@@ -127,10 +126,10 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     return found
 
 
-def _read_lists(repo: Repository, lists: Iterable[ObjectId]) -> dict[ObjectId, frozenset[str]]:
-    """Return the names on these lists, but for those that are not here or are damaged."""
+def _read_lists(repo: Repository, said: Iterable[ReplicaFile]) -> dict[ObjectId, frozenset[str]]:
+    """Return the names on the lists that replicas name, but for those that are not here or are damaged."""
     found: dict[ObjectId, frozenset[str]] = {}
-    for each in lists:
+    for each in (each for one in said for each in one.lists):
         if each not in found:
             with suppress(StoreError, ValueError):
                 found[each] = decode_list(repo.backend.get_object(each, size=None, limit=LIST_LIMIT))

@@ -53,8 +53,8 @@ class NamedObjects(ObjectExchange):
                 named = {
                     each
                     for replica, said in source.said().items()
-                    for each in (*said.purged, *said.done, said.condemned)
-                    if each is not None and replica not in self.sides[1].known
+                    for each in said.named
+                    if replica not in self.sides[1].known
                 }
                 self._copy(side, dict.fromkeys(sorted(named), _NODE_BYTES), limit=OBJECT_LIMIT)
         self._gone = self._own_purges()
@@ -74,7 +74,7 @@ class NamedObjects(ObjectExchange):
         """Return which objects are on lists of either side, as far as these are here."""
         found: set[str] = set()
         for side in self.sides:
-            lists = {each for said in side.said().values() for each in (said.condemned, *said.done) if each}
+            lists = {each for said in side.said().values() for each in said.lists}
             for each in sorted(lists - self._lists.keys()):
                 with suppress(StoreError, ValueError):
                     data = self.sides[0].backend.get_object(each, size=None, limit=OBJECT_LIMIT)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
-from ...backends.base import NewObject
+from ...backends.base import NewObject, RefKey
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
+from ...format.refs import parse_ref
+from ..maintenance.reach import Reach
 from .memory import Memory, pair_of, short
 from .side import Found, Side
 from .telling import Notes
@@ -87,6 +90,35 @@ class _Looked(NamedTuple):
     data: bytes | None
 
 
+class Going:
+    """The objects whose files are on lists: a sync brings only what a ref or a replica file needs of them."""
+
+    def __init__(self, sides: Sequence[Side]) -> None:
+        for side in sides:
+            side.repo.listed()
+        self._listed = frozenset[str]().union(*(side.repo.listed.ids for side in sides))
+        self._needed: dict[Side, set[str]] = {}
+
+    def needed(self, source: Side, identities: set[str]) -> set[str]:
+        """Return these without those that nothing on their side needs."""
+        going = identities & self._listed
+        return identities - (going - self._needed_on(source)) if going else identities
+
+    def _needed_on(self, side: Side) -> set[str]:
+        if side not in self._needed:
+            reach = Reach(side.repo.objects)
+            for path in side.list_refs():
+                # One that cannot be read is told of where it is brought.
+                with suppress(KeyError, StoreError):
+                    reach.add_ref(parse_ref(side.backend.read_ref(RefKey(path)).data, path), path)
+            reach.follow()
+            named = {each for said in side.said().values() for each in said.named}
+            # What only history needs has expired where it is on a list.
+            needed = {each for each in reach.uses if not reach.is_history(each)}
+            self._needed[side] = {*needed, *named, *side.repo.objects.purged.objects.values()}
+        return self._needed[side]
+
+
 class AllObjects(ObjectExchange):
     """Brings every object, whoever needs it; one that both have is read once, as writers never trust it."""
 
@@ -100,13 +132,14 @@ class AllObjects(ObjectExchange):
         wanted: dict[Side, list[str]] = {ours: [], theirs: []}
         here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
         purged = ours.purged() | theirs.purged()
+        going = Going(self.sides)
         for group in sorted(here.keys() | there.keys()):
             known = self.memory.groups.get(group)
             if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
                 continue
             left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            wanted[ours] += sorted(right - left - purged)
-            wanted[theirs] += sorted(left - right - purged)
+            wanted[ours] += sorted(going.needed(theirs, right - left - purged))
+            wanted[theirs] += sorted(going.needed(ours, left - right - purged))
             verified, good = self.memory.verified_in(group), self._good.setdefault(group, set())
             good |= {each for each in left & right if short(each) in verified}
             for identity in sorted((left & right) - good):
