@@ -128,11 +128,11 @@ def decode_commit(data: bytes) -> Commit:
         decode_time(fields["time"])
         decode_time(fields["updated"])
         return Commit(
-            name=fields["name"],
+            name=typed(fields["name"], str, "a name"),
             time=fields["time"],
             updated=fields["updated"],
-            reason=fields["commit"],
-            line=fields["line"],
+            reason=typed(fields["commit"], str, "a reason"),
+            line=typed(fields["line"], str, "the id of a line"),
             base=Base.from_json(fields["base"]),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             previous=CommitLink.from_json(fields["previous"]) if "previous" in fields else None,

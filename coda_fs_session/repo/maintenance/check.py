@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
 from ...errors import CorruptionError, StoreError
@@ -13,6 +14,7 @@ from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..content.objects import Objects
 from ..repository import Repository
+from ..reverts.put_back import lacking
 from . import object_rules, ref_rules, replica_rules
 from .findings import CheckReport, Finding, sorted_findings
 from .reach import Reach
@@ -30,6 +32,7 @@ class Check:
     Attributes:
         stored: the places at which each object is kept, by its id.
         reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
+        reverted: the refs that lack what this machine has recorded of them.
         headers: those of refs that can be read, be it in part.
         lost: the objects that are needed, or named by a replica file, and cannot be had; bad: those that are damaged,
             needed or not.
@@ -40,6 +43,7 @@ class Check:
         self.reach = Reach(fresh_objects(repo))
         self.stored: dict[str, list[StoredObject]] = {}
         self.damaged: list[ReadRef] = []
+        self.reverted: list[RefKey] = []
         self.headers: dict[RefKey, Header] = {}
         self.lost: set[ObjectId] = set()
         self.bad: set[ObjectId] = set()
@@ -55,6 +59,7 @@ class Check:
     def run(self) -> CheckReport:
         # Refs first: what they name was there before them.
         self._check_refs()
+        self._check_record()
         self.reach.follow()
         self._read_replica_files()
         self._check_objects()
@@ -91,6 +96,14 @@ class Check:
             self._findings += self._of_ref(read)
         for read in suspects:
             self._check_damaged(read)
+
+    def _check_record(self) -> None:
+        # What keeps it from being told is found elsewhere.
+        with suppress(StoreError):
+            for found, what in lacking(self.repo):
+                self.reverted.append(found.key)
+                told = f"this machine saved more in it: {what}"
+                self._findings.append(Finding.of("ref-reverted", self._backend.locate(found.key), told))
 
     def _read_replica_files(self) -> None:
         try:
@@ -163,7 +176,7 @@ class Check:
 
     def _check_object(self, identity: ObjectId, places: list[StoredObject]) -> None:
         if self._is_to_be_read(identity, places):
-            self._note(identity, self._of_read(identity, places[0].path))
+            self._note(identity, self._of_read(identity, places))
         else:
             self._note(identity, self._of_object(identity, places))
 
@@ -179,7 +192,7 @@ class Check:
         uses = self.reach.uses.get(identity, {}).values()
         yield from object_rules.compressed_record(uses, places)
         if identity in self.reach.unread:
-            yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
+            yield from object_rules.unread_object(self._backend, identity, uses, places, self.reach.unread[identity])
 
     def _is_to_be_read(self, identity: ObjectId, places: list[StoredObject]) -> bool:
         """Tell whether an object is to be read that was not read on the way.
@@ -193,7 +206,7 @@ class Check:
         elsewhere = any(place.plain is None and place.path != here for place in places)
         return self._full or elsewhere or object_rules.has_wrong_size(reach.uses.get(identity, {}), places)
 
-    def _of_read(self, identity: ObjectId, path: str) -> Iterator[Finding]:
+    def _of_read(self, identity: ObjectId, places: list[StoredObject]) -> Iterator[Finding]:
         uses = self.reach.uses.get(identity, {}).values()
         try:
             data = self.reach.objects.get(identity, size=None, limit=OBJECT_LIMIT)
@@ -201,8 +214,9 @@ class Check:
             # What replica files name has rules of its own.
             is_named = identity in self._lists or identity in self._records
             if uses or (isinstance(error, CorruptionError) and not is_named):
-                yield from object_rules.unread_object(self._backend, identity, uses, error)
+                yield from object_rules.unread_object(self._backend, identity, uses, places, error)
             return
+        path = places[0].path
         if uses:
             yield from object_rules.other_content(path, uses, data)
             tails = self.reach.tails.get(identity)
@@ -211,9 +225,8 @@ class Check:
 
     def _check_links(self) -> None:
         backend, reach = self._backend, self.reach
-        for rule in (object_rules.node_height, object_rules.node_chain, object_rules.commit_skip):
+        for rule in object_rules.OF_LINKS:
             self._findings += rule(backend, reach)
-        self._findings += object_rules.frozen_elsewhere(backend, reach)
         for key, header in self.headers.items():
             self._findings += ref_rules.begins_elsewhere(header, backend.locate(key), reach)
 

@@ -61,7 +61,11 @@ class TailUse(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """What is kept of a commit that was read."""
+    """What is kept of a commit that was read.
+
+    Attributes:
+        replaced: how many messages its edits replaced, but for the first one; kept: how many of these it has.
+    """
 
     previous: CommitLink | None
     skip: CommitLink | None
@@ -69,6 +73,8 @@ class Frozen(NamedTuple):
     messages: int
     chain: Chain
     reason: str
+    replaced: int
+    kept: int
 
     @property
     def generation_id(self) -> GenerationId:
@@ -237,5 +243,8 @@ class Reach:
 
 
 def _frozen(commit: Commit) -> Frozen:
+    replaced = sum(len(edit.chains) for edit in commit.edits[1:])
+    kept = sum(entry.messages for entry in commit.replaced)
     base = commit.base
-    return Frozen(commit.previous, commit.skip, commit.generation, base.messages, base.chain, commit.reason)
+    link = commit.previous, commit.skip, commit.generation
+    return Frozen(*link, base.messages, base.chain, commit.reason, replaced, kept)
