@@ -164,9 +164,9 @@ def test_who_lacks_something_does_not_answer(tmp_path: Path, lack: str) -> None:
     two.close(two.lap)
     assert condemned not in said_by(two.lap, "lap").acknowledged
     path.write_bytes(good)
-    # What takes a look at everything is not tried again at once, but where an object has come.
+    # What takes a look at everything is not tried again at once.
     two.close(two.lap)
-    assert (condemned in said_by(two.lap, "lap").acknowledged) is (lack != "a ref")
+    assert (condemned in said_by(two.lap, "lap").acknowledged) is (lack == "the list")
     two.lap.day += 1
     two.close(two.lap)
     assert condemned in said_by(two.lap, "lap").acknowledged

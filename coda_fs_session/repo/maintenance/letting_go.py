@@ -25,7 +25,7 @@ from .unneeded import Unneeded, unneeded
 _DONE = "lists-done"
 _BLOCKED = "lists-blocked"
 _PAUSE = 600
-"""Seconds after which it is tried again though no object has come or gone: a ref may have."""
+"""Seconds after which it is tried again."""
 
 
 def at_close(repo: Repository) -> None:
@@ -45,19 +45,15 @@ def at_close(repo: Repository) -> None:
             answer(repo, found, ages)
             ages.keep(repo.machine, store)
             if found.blocked:
-                repo.machine.remember(_BLOCKED, encode_note([_groups(repo), repo.settings.clock().timestamp()]))
+                repo.machine.remember(_BLOCKED, encode_note(repo.settings.clock().timestamp()))
 
 
 def _was_blocked(repo: Repository) -> bool:
     """Tell whether it was found a moment ago that nothing can be answered: to find that takes a look at every ref."""
     with suppress(ValueError, TypeError):
-        groups, then = decode_note(repo.machine.recall(_BLOCKED) or b"")
-        return 0 <= repo.settings.clock().timestamp() - float(then) < _PAUSE and groups == _groups(repo)
+        then = decode_note(repo.machine.recall(_BLOCKED) or b"")
+        return isinstance(then, float) and 0 <= repo.settings.clock().timestamp() - then < _PAUSE
     return False
-
-
-def _groups(repo: Repository) -> list[list[object]]:
-    return sorted([group, list(sign)] for group, sign in repo.backend.object_groups())
 
 
 def _is_here(repo: Repository, identity: ObjectId) -> bool:
