@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from damage.specimen import DESK, SIZES, make, open_fresh, read_all, reading
-from storekit import ROOT, objects_of, untouched
+from storekit import ROOT, objects_of, open_store, say, untouched
 
 from coda_fs_session import CheckReport, SessionError, SessionManager, SessionStorage, UnsupportedError
 from coda_fs_session.backends.disk.files import Files
@@ -227,3 +227,15 @@ def test_a_storage_of_four_methods() -> None:
 
     with SessionManager(storage=Other()) as manager, pytest.raises(UnsupportedError, match="Other is not one of"):
         manager.maintenance.check()
+
+
+def test_a_tag_of_an_older_state(tmp_path: Path) -> None:
+    """Its commit comes after the newest one, and is of an earlier generation: that is no damage. It was called so."""
+    with open_store(tmp_path / "store") as manager:
+        session = manager.create_session("chat")
+        for number in range(4):
+            session.clear_messages()
+            say(manager, session, number)
+        for entry in manager.history("chat"):
+            manager.history("chat").tag(f"{entry.kind} {entry.messages} {entry.id[:4]}", entry.id)
+        assert manager.maintenance.check(full=True).findings == ()

@@ -32,7 +32,8 @@ def command(context: click.Context, yes: bool) -> None:
     """Delete files of objects that nothing needs, step by step.
 
     What nothing has needed for gc_grace_days is condemned. As long after that it is deleted, and kept in the state
-    folder as long once more. History counts as needed. It exits with 5 where damage hides what is needed.
+    folder as long once more. History counts as needed for retention_days. It exits with 5 where damage hides what is
+    needed.
     """
     from dataclasses import asdict
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import inf
 
 from ...backends.base import NewObject, StoredObject, Unfinished
 from ...format.ids import ObjectId, object_id
@@ -28,8 +29,8 @@ _LEAST_GRACE_DAYS = 1 / 24
 """Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
 
 
-def gc(repo: Repository, *, grace_days: float, retention_days: float, dry_run: bool = True) -> GcReport:
-    """Delete what nothing needs; see `Maintenance.gc`."""
+def gc(repo: Repository, *, grace_days: float, retention_days: float = inf, dry_run: bool = True) -> GcReport:
+    """Delete what nothing needs; see `Maintenance.gc`. Unless it is told how long, history is kept for ever."""
     run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days, retention_days)
     return run.dry() if dry_run else run.run()
 

@@ -170,7 +170,7 @@ def frozen_elsewhere(backend: Backend, reach: Reach) -> Iterator[Finding]:
     """A generation begins with what the commit before it has frozen, in history too."""
     for identity, commit in reach.commits.items():
         # A tag's commit comes after the newest one, whatever state it is of.
-        problem = "" if commit.reason == "tag" else began_elsewhere(commit.generation, commit.previous, reach)
+        problem = began_elsewhere(commit.generation, None if commit.reason == "tag" else commit.previous, reach)
         if problem:
             yield Finding.of("ref-frozen", backend.locate(identity), problem)
 

@@ -246,6 +246,5 @@ def _frozen(commit: Commit) -> Frozen:
     replaced = sum(len(edit.chains) for edit in commit.edits[1:])
     kept = sum(entry.messages for entry in commit.replaced)
     base = commit.base
-    return Frozen(
-        *(commit.previous, commit.skip, commit.generation, base.messages, base.chain, commit.reason), replaced, kept
-    )
+    link = commit.previous, commit.skip, commit.generation
+    return Frozen(*link, base.messages, base.chain, commit.reason, replaced, kept)

@@ -73,7 +73,7 @@ class NamedObjects(ObjectExchange):
         """Return which objects are on lists of either side, as far as these are here."""
         found: set[str] = set()
         for side in self.sides:
-            lists = {each for said in side.said().values() for each in (said.condemned, *said.done) if each}
+            lists = {each for said in side.said().values() for each in said.lists}
             for each in sorted(lists - self._lists.keys()):
                 with suppress(StoreError, ValueError):
                     data = self.sides[0].backend.get_object(each, size=None, limit=OBJECT_LIMIT)

@@ -128,7 +128,9 @@ class Going:
                     reach.add_ref(parse_ref(side.backend.read_ref(RefKey(path)).data, path), path)
             reach.follow()
             named = {each for said in side.said().values() for each in said.named}
-            self._needed[side] = {*reach.uses, *named, *side.repo.objects.purged.objects.values()}
+            # What only history needs has expired where it is on a list.
+            needed = {each for each in reach.uses if not reach.is_history(each)}
+            self._needed[side] = {*needed, *named, *side.repo.objects.purged.objects.values()}
         return self._needed[side]
 
 
