@@ -23,6 +23,11 @@ class LastPurge:
         self._machine = machine
         self._known: bytes | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was purged in this store, by this machine or as others did."""
+        return self._known is not None
+
     def look(self) -> None:
         """Take in what is noted. To be called before anything is read that a purge takes something out of."""
         self._known = self._machine.recall(_TOPIC)

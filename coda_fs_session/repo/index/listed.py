@@ -79,3 +79,9 @@ class Listed:
         if self._is_new and self._tokens is not None:
             self._machine.remember(LISTING, encode_listing(horizon, self._tokens, self._answer))
             self._is_new = False
+
+    def drop(self) -> None:
+        """Keep no earlier answer for the next process: of what it tells something may have been purged since."""
+        if not self._is_new and self._machine.recall(LISTING):
+            self.forget()
+            self._machine.remember(LISTING, b"")
