@@ -35,7 +35,7 @@ class Config(NamedTuple):
     retention_days: float = 30
     gc_grace_days: float = 30
     purge_from: str | list[str] = "any"
-    hub: Mapping[str, Any] | None = None
+    bucket: Mapping[str, Any] | None = None
     redact: str | list[str] | None = None
     read_only: bool = False
 
@@ -85,6 +85,10 @@ def _boolean(value: Any) -> bool:
     return value
 
 
+def _place(value: Any) -> str:
+    return bucket_url(value) or _path(value)
+
+
 def _path(value: Any) -> str:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not text or not isinstance(text, str) or "\0" in text:
@@ -129,7 +133,7 @@ def remote_path(path: str | os.PathLike[str]) -> tuple[str, str] | None:
     return host, folder.removeprefix("~/").rstrip("/") or "/"
 
 
-def hub_url(path: str | os.PathLike[str]) -> str | None:
+def bucket_url(path: str | os.PathLike[str]) -> str | None:
     """Return the URL of a place in a bucket, None for any other place; what its scheme is tells."""
     return path if isinstance(path, str) and path.startswith(_BUCKETS) else None
 
@@ -167,8 +171,8 @@ def _patterns(value: Any) -> str | list[str]:
 
 
 _RULES: dict[str, _Rule] = {
-    "backend": _one_of("files", "memory", "sqlite"),
-    "storage_path": _Rule("a path", _path),
+    "backend": _one_of("files", "memory", "sqlite", "bucket"),
+    "storage_path": _Rule("a path, or the URL of a place in a bucket", _place),
     "state_path": _Rule("a path", _path),
     "replica": _Rule("1 to 63 of a-z, 0-9 and -, beginning with no -", _replica),
     "durability": _one_of("full", "none"),
@@ -183,7 +187,7 @@ _RULES: dict[str, _Rule] = {
     "retention_days": _number(0, "days"),
     "gc_grace_days": _number(0, "days"),
     "purge_from": _Rule('"any", "none", or a list of ids of replicas', _replicas),
-    "hub": _Rule("a table of texts, numbers, true and false", _table),
+    "bucket": _Rule("a table of texts, numbers, true and false", _table),
     "redact": _Rule('"keys", or a list of regular expressions', _patterns),
     "read_only": _Rule("true or false", _boolean),
 }
@@ -233,8 +237,8 @@ def read_config(
     checked = {
         name: _checked(name, value, origin.get(name, f"{source}: session.{name}")) for name, value in given.items()
     }
-    result = Config(**checked)
-    on_disk = result.backend != "memory"
+    result = _with_backend(Config(**checked), checked, source)
+    on_disk = result.backend not in ("memory", "bucket")
     if on_disk and "storage_path" not in checked:
         # Only now: a machine user may have no home folder, and does not need one for anything else.
         default = _checked("storage_path", result.storage_path, f"{source}: session.storage_path")
@@ -246,6 +250,28 @@ def read_config(
             "since machine state must not be synced"
         )
     return result
+
+
+def _with_backend(config: Config, given: Mapping[str, Any], source: str) -> Config:
+    """Return options whose backend and place belong together: a URL names the backend by itself.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    url = bucket_url(config.storage_path)
+    if url and "backend" not in given:
+        return config._replace(backend="bucket")
+    if url and config.backend not in ("bucket", "memory"):
+        raise ConfigError(
+            f"{source}: session.storage_path = {url!r} is a place in a bucket, and session.backend is "
+            f'{config.backend!r}: leave that out, or say backend = "bucket"'
+        )
+    if config.backend == "bucket" and not url:
+        raise ConfigError(
+            f'{source}: session.backend = "bucket" takes the URL of a place in a bucket as session.storage_path, such '
+            'as "s3://my-chats/prod"'
+        )
+    return config
 
 
 def with_read_only(config: Config, read_only: bool | None) -> Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FORMAT = "format."
-BASE = tuple(f"backends.{each}" for each in ("base", "verbs", "keys", "record", "machine_state"))
+BASE = tuple(f"backends.{each}" for each in ("base", "verbs", "keys", "lookups", "record", "machine_state"))
 DISK = "backends.disk."
 MACHINE = "backends.machine."
 BELOW_REPO = ("errors", "process.", FORMAT, "session.", "storage", "backends.base")
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Bytes under keys.
     "backends.base": ("errors", "process.", *BASE),
     "backends.keys": (),
+    "backends.lookups": ("backends.keys", "backends.verbs"),
     "backends.verbs": ("process.", "backends.keys"),
     "backends.machine_state": ("errors", "process.", "backends.record"),
     "backends.record": ("backends.keys",),
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends.memory": ("errors", "process.", *BASE),
     DISK: ("errors", "process.", *BASE, DISK),
     MACHINE: ("errors", "process.", *BASE, DISK, MACHINE),
-    "backends.bucket.": ("errors", *BASE, DISK, "backends.bucket."),
+    "backends.bucket.": ("errors", "process.", FORMAT, *BASE, DISK, "backends.bucket."),
     "backends.files.": ("errors", "process.", *BASE, "backends.spread", DISK, MACHINE, "backends.files."),
     # The one that parses refs: a row of its table tells what a ref says.
     "backends.sqlite.sessions": ("errors", FORMAT, "backends.sqlite."),
@@ -117,7 +118,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("repo.late", "repo.saving", "repo.transacting", "repo.writing."),
     ),
     "repo.events.": (
-        *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.listing", "repo.storage"),
+        *("errors", "process.", "session.", "storage", "backends.base", "repo.lookup.", "repo.storage"),
         "repo.events.",
     ),
     "repo.dry_run": (

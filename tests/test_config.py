@@ -39,7 +39,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "retention_days": [0, 30, 0.5],
     "gc_grace_days": [0, 30, 0.5],
     "purge_from": ["any", "none", [], ["desk", "laptop-1"]],
-    "hub": [{}, {"endpoint": "https://s3.example.org", "retries": 3, "allow_http": True}],
+    "bucket": [{}, {"endpoint": "https://s3.example.org", "retries": 3, "allow_http": True}],
     "redact": ["keys", ["sk-[a-z]+"], [r"\d{16}", "keys"], []],
     "read_only": [True, False],
 }
@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "retention_days": (NOT_NUMBERS, "a number of days from 0"),
     "gc_grace_days": (NOT_NUMBERS, "a number of days from 0"),
     "purge_from": (["Any", "", 1, True, ["A"], [5], {"any": 1}], '"any", "none", or a list of ids'),
-    "hub": (["s3://chats", 1, [], {"region": ["eu"]}, {1: "a"}], "a table of texts, numbers, true and false"),
+    "bucket": (["s3://chats", 1, [], {"region": ["eu"]}, {1: "a"}], "a table of texts, numbers, true and false"),
     "redact": (NOT_PATTERNS, '"keys", or a list of regular expressions'),
     "read_only": ([1, 0, "true", "yes", []], "true or false"),
 }
@@ -204,7 +204,7 @@ class _BytesPath(os.PathLike[bytes]):
         return b"/data"
 
 
-@pytest.mark.parametrize("path", ["", "a\0b", "s3://chats", "host:chats", "~nobody-has-this-name/x", _BytesPath()])
+@pytest.mark.parametrize("path", ["", "a\0b", "https://chats", "host:chats", "~nobody-has-this-name/x", _BytesPath()])
 def test_a_path_that_is_none(path: Any) -> None:
     """It is checked like the option that it stands for, and the error names that."""
     with pytest.raises(ConfigError, match="storage_path"):

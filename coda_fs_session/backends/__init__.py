@@ -10,6 +10,8 @@ from .disk.files import Files
 from .files.backend import LocalBackend
 from .machine.state import LocalState
 
+_KEPT = 32 * 1024 * 1024
+
 
 class BackendOptions(NamedTuple):
     """What a backend may need to know to open a store.
@@ -22,6 +24,7 @@ class BackendOptions(NamedTuple):
         connections: how many to keep open at most, for a database.
         begin: what every ref begins with.
         read_only: change nothing in the store, nor what this machine keeps of its own writes.
+        bucket: endpoint, credentials and timeouts of a bucket.
     """
 
     root: str
@@ -32,6 +35,7 @@ class BackendOptions(NamedTuple):
     connections: int = 5
     begin: bytes = b""
     read_only: bool = False
+    bucket: Mapping[str, Any] | None = None
 
 
 def _files_of_system(durable: bool) -> Files:
@@ -78,10 +82,22 @@ def _sqlite(options: BackendOptions) -> tuple[Backend, MachineState]:
     return backend, state
 
 
+def _bucket(options: BackendOptions) -> tuple[Backend, MachineState]:
+    from .bucket.backend import BucketBackend
+    from .bucket.state import FLEET, FleetState
+
+    try:
+        backend = BucketBackend(options.root, options.bucket, compress=options.compress, keep_bytes=_KEPT)
+    except ValueError as error:
+        raise ConfigError(f"session.storage_path: {error}") from error
+    return backend, FleetState(options.replica or FLEET)
+
+
 BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = {
     "files": _files,
     "memory": _memory,
     "sqlite": _sqlite,
+    "bucket": _bucket,
 }
 
 

@@ -20,6 +20,7 @@ from .keys import RefKey as RefKey
 from .keys import Sign as Sign
 from .keys import Token as Token
 from .keys import folder_of as folder_of
+from .lookups import Lookups
 from .machine_state import MachineState as MachineState
 from .record import Record as Record
 from .record import replica_of as replica_of
@@ -42,7 +43,7 @@ from .verbs import Verbs as Verbs
 from .verbs import mismatch as mismatch
 
 
-class Backend(Verbs):
+class Backend(Lookups):
     """The verbs, and hints: what it says here is true of any backend that has the verbs, and slow for many refs."""
 
     def object_pieces(self, identity: str) -> Iterator[bytes]:

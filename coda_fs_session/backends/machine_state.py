@@ -17,9 +17,15 @@ class MachineState(Uncopied, ABC):
     """What belongs to this machine and is never synced: the replica's id, name locks, the index, the record.
 
     Losing any of it loses no message.
+
+    Attributes:
+        record: what this machine has acknowledged.
+        shares_replica: other machines write as the same replica, which was chosen for them, and no lock here excludes
+            them.
     """
 
     record: Record = Record()
+    shares_replica = False
 
     @abstractmethod
     def replica(self, known: Iterable[str]) -> str | None:

@@ -41,6 +41,7 @@ class ReadOnlyState(MachineState):
         self._inner = inner
         self._place = place
         self.record = ReadOnlyRecord(inner.record)
+        self.shares_replica = inner.shares_replica
 
     def replica(self, known: Iterable[str]) -> str | None:
         return self._inner.replica(known)

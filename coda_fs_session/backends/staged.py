@@ -202,6 +202,7 @@ class StagedBackend(WrapperBackend):
                 self._bytes = sum(len(snapshot.data) for snapshot in self._refs.values())
 
     # Refs: what is staged comes first in all of these. What is not there any more is in `inner` by then.
+    refs_of, refs_below, read_as = Backend.refs_of, Backend.refs_below, Backend.read_as
 
     def ref_tokens(self) -> dict[str, Token]:
         staged = {key.path: snapshot.token for key, snapshot in self._refs.copy().items()}

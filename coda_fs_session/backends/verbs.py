@@ -112,6 +112,7 @@ class Capabilities(NamedTuple):
         together: `Backend.write_refs` writes all or none.
         costly: every verb is a request over a network: worth making several at a time, and none for nothing.
         content_tokens: a ref that has the same bytes again has the same token again.
+        names_by_prefix: refs are found by the beginning of their paths without a look at all, and by nothing else.
         forks: a child of os.fork can use it; where not, it raises UnsupportedError there.
     """
 
@@ -121,6 +122,7 @@ class Capabilities(NamedTuple):
     together: bool = False
     costly: bool = False
     content_tokens: bool = False
+    names_by_prefix: bool = False
     forks: bool = True
 
 

@@ -153,6 +153,21 @@ class WrapperBackend(Backend):
     def read_ref(self, key: RefKey) -> Snapshot:
         return self.call("read_ref", lambda: self.inner.read_ref(key))
 
+    def refs_of(self, replica: str, key: str) -> dict[str, Token]:
+        return self.call("refs_of", lambda: self.inner.refs_of(replica, key))
+
+    def refs_below(self, start: str) -> dict[str, Token]:
+        return self.call("refs_below", lambda: self.inner.refs_below(start))
+
+    def ref_replicas(self) -> Collection[str]:
+        return self.call("ref_replicas", self.inner.ref_replicas)
+
+    def read_as(self, key: RefKey, token: Token) -> Snapshot:
+        return self.call("read_as", lambda: self.inner.read_as(key, token))
+
+    def ahead(self, keys: Iterable[RefKey]) -> Iterator[RefKey]:
+        return self.call("ahead", lambda: self.inner.ahead(keys))
+
     def ref_end(self, key: RefKey) -> RefEnd:
         return self.call("ref_end", lambda: self.inner.ref_end(key))
 

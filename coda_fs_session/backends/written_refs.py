@@ -30,6 +30,10 @@ class WrittenRefs(Backend):
         written = self._refs.get(key)
         return self.inner.read_ref(key) if written is None else written
 
+    def read_as(self, key: RefKey, token: Token) -> Snapshot:
+        written = self._refs.get(key)
+        return self.inner.read_as(key, token) if written is None else written
+
     def append_ref(self, key: RefKey, expected: Token, data: bytes) -> Token:
         return self._keep(key, self._expected(key, expected) + data)
 

@@ -92,7 +92,13 @@ class Run:
         given = self.store or os.environ.get("CODA_FS_STORE")
         if given:
             options["storage_path"] = given
-        path = os.path.expanduser(str(options["storage_path"]))
+        path = str(options["storage_path"])
+        if given and ("://" in path) != ("://" in str(self.table("session").get("storage_path", ""))):
+            # What kind of store the config means is not that of another place.
+            options.pop("backend", None)
+        if "://" in path:
+            return options
+        path = os.path.expanduser(path)
         if os.path.isfile(path):
             if os.path.basename(path) != _DATABASE:
                 raise CommandError(f"{path} is a file: a store is a folder, or a database called {_DATABASE}", USAGE)

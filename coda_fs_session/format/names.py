@@ -23,6 +23,10 @@ _DEVICES = frozenset(
     + [f"{port}{n}" for port in ("com", "lpt") for n in "0123456789\u00b9\u00b2\u00b3"]
 )
 _SLUG_BYTES = 100
+_SURE_BYTES = 60
+_ASCII = re.compile(r"[\x00-\x7f]*")
+_COMPOSED = "HJTWY"
+_PLAIN_START = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _DIGITS = (8, 12, 16, 24, 32, 64)
 """How much of an id a derived name has: more, where less is taken."""
 _DERIVED = re.compile(r"(.+)~[0-9a-f]{8,64}\Z", re.DOTALL)
@@ -116,6 +120,28 @@ def _slug(name: str) -> str:
         text = _DASHES.sub("-", "".join(each if unicodedata.category(each)[0] in "LMN" else "-" for each in text))
     text = text.strip("-").encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-").replace("conflict", "x")
     return f"x-{text}" if text in _DEVICES else text or "x"
+
+
+def key_starts(prefix: str) -> list[str]:
+    """Return texts such that the file key of every name that begins with `prefix` begins with one of them."""
+    head = _ASCII.match(prefix)
+    text = head[0] if head else ""
+    if text[-1:] in _COMPOSED:
+        # With a mark behind it, such a letter is another one once it is small.
+        text = text[:-1]
+    slug = _NOT_IN_ASCII_SLUG.sub("-", text.lower()).lstrip("-")[:_SURE_BYTES]
+    known = slug.replace("conflict", "x")
+    starts = {known}
+    if known.endswith("-"):
+        starts = {known, f"{known[:-1]}."}
+    for size in range(1, len("conflict")):
+        if known.endswith("conflict"[:size]):
+            starts.add(f"{known[:-size]}x")
+    if any(device.startswith(known) for device in _DEVICES):
+        starts.add(f"x-{known}")
+    if _PLAIN_START.match(prefix):
+        starts.add(prefix[:_SURE_BYTES])
+    return sorted(each for each in starts if not any(each != other and each.startswith(other) for other in starts))
 
 
 def identity_of(key: str) -> str:

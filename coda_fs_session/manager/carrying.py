@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from ..config import hub_url, local_path, remote_path
+from ..config import bucket_url, local_path, remote_path
 from ..errors import UnsupportedError
 from ..format.names import checked_name
 from ..process.operations import operation
@@ -316,7 +316,7 @@ class Carrying(Manager):
         if isinstance(names, str):
             raise ValueError(f"names takes a list of names, not one: [{names!r}]")
         chosen = None if names is None else [checked_name(name) for name in names]
-        hub = None if isinstance(target, Manager) else hub_url(target)
+        hub = None if isinstance(target, Manager) else bucket_url(target)
         if hub is not None:
             from .hub import open_hub
 

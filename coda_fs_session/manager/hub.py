@@ -16,7 +16,7 @@ def open_hub(url: str, config: Config, options: Mapping[str, Any] | None) -> Rep
     """Return the engine over a store in a bucket; nothing is asked of it yet.
 
     Args:
-        options: what counts beside, and before, the option `hub`.
+        options: what counts beside, and before, the option `bucket`.
 
     Raises:
         ConfigError: the extra ``bucket`` is not installed, or an option is none.
@@ -24,4 +24,4 @@ def open_hub(url: str, config: Config, options: Mapping[str, Any] | None) -> Rep
     """
     from ..repo.sync.hub import storage_of
 
-    return storage_of(open_bucket(url, {**(config.hub or {}), **(options or {})}, compress=config.compress_messages))
+    return storage_of(open_bucket(url, {**(config.bucket or {}), **(options or {})}, compress=config.compress_messages))

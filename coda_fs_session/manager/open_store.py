@@ -45,6 +45,7 @@ class OpenedStore:
                 connections=config.connection_pool_size,
                 begin=BEGIN,
                 read_only=config.read_only,
+                bucket=config.bucket,
             ),
         )
         if config.read_only and not new:

@@ -13,8 +13,10 @@ _THREADS = 8
 _T = TypeVar("_T")
 
 
-def in_parallel(call: Callable[[_T], None], items: Sequence[_T], *, threads: int = _THREADS) -> None:
-    """Call for each item, several at a time if there are many and threads can be started.
+def in_parallel(
+    call: Callable[[_T], None], items: Sequence[_T], *, threads: int = _THREADS, worth: int = _WORTH_THREADS
+) -> None:
+    """Call for each item, several at a time if there are many, or as many as given, and threads can be started.
 
     This thread takes items too. So all calls are made without any other thread: a container may be at its limit,
     and a program that ends may start none. A thread pool would be of no use then: it refuses work.
@@ -38,7 +40,7 @@ def in_parallel(call: Callable[[_T], None], items: Sequence[_T], *, threads: int
 
     helpers: list[threading.Thread] = []
     try:
-        if len(items) >= _WORTH_THREADS:
+        if len(items) >= worth:
             _start(work, min(len(items), threads) - 1, helpers)
         work()
     finally:

@@ -27,6 +27,9 @@ class Bulk(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         repo = self._repo
+        if repo.index.by_key:
+            # Where refs are looked for one by one, what is held back would not be found.
+            return
         # Afterwards somebody will list them, and not have to read them all again.
         repo.index.reader.make_previews()
         # Of an earlier block, whose end has failed.

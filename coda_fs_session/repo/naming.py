@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..backends.base import OBJECT_LIMIT, Backend, MachineState, NewObject, RefKey
-from ..errors import StoreError
+from ..errors import SessionNotFoundError, StoreError
 from ..format.records import Tags
 from ..format.refs import parse_ref
 from .content.objects import Objects
@@ -47,6 +47,21 @@ class Naming:
             if self._listed():
                 for key, data in refs:
                     self._secure(partial(_add_ref, key, data), key)
+            yield
+
+    @contextmanager
+    def of_branch(self, parent: str) -> Iterator[None]:
+        """Put the objects of a new branch within the block, and write its ref; a purge of the parent waits.
+
+        Raises:
+            SessionNotFoundError: the parent was purged since what the branch is made of was read.
+        """
+        with self._machine.naming():
+            purged = self._objects.purged
+            known = set(purged.sessions)
+            purged.look(self._backend)
+            if any(gone.name == parent for step, gone in purged.sessions.items() if step not in known):
+                raise SessionNotFoundError(parent)
             yield
 
     @contextmanager

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from ..backends.base import Backend, MachineState, PlannedError, RecordAheadError, RefKey, Snapshot
+from ..backends.base import Backend, MachineState, PlannedError, RecordAheadError, RefKey, Snapshot, Token
 from ..errors import StoreError
 from ..format.chunks import STANDARD, Sizes
 from ..format.purge_records import Change, PurgedSession
@@ -19,6 +19,7 @@ from ..process.uncopied import Uncopied
 from .content.objects import Objects
 from .content.state import Cursor, State
 from .index.index import Index
+from .index.keyed import KeyedIndex
 from .listed import ListedNames
 from .naming import Naming
 from .notes import encode_note
@@ -58,7 +59,8 @@ class Repository(Uncopied):
             compress_threshold=settings.compress_threshold_bytes,
             most_bytes=settings.max_session_bytes,
         )
-        self.index = Index(backend, machine, self.read, self.horizon)
+        by_key = backend.capabilities.names_by_prefix and machine.shares_replica
+        self.index = (KeyedIndex if by_key else Index)(backend, machine, self.read, self.horizon)
         self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
@@ -71,7 +73,8 @@ class Repository(Uncopied):
     def replica(self) -> str | None:
         """This replica's id, None as long as this machine has written nothing into the store."""
         if self._replica is None:
-            self._replica = self.machine.replica(self.index.replicas())
+            known = () if self.machine.shares_replica else self.index.replicas()
+            self._replica = self.machine.replica(known)
             if self._replica is not None:
                 self.machine.record.adopt(self._replica)
         return self._replica
@@ -100,6 +103,9 @@ class Repository(Uncopied):
         """
         replica = self.replica
         self.backend.prepare()
+        if replica is not None and self.machine.shares_replica:
+            yield replica
+            return
         if replica is not None and (self.backend.has_refs(replica) or replica in self.backend.replica_files()):
             yield replica
             return
@@ -181,14 +187,17 @@ class Repository(Uncopied):
         """Return from when on metadata stamps are not believed; see `format.records.horizon`."""
         return horizon(self.settings.clock())
 
-    def read(self, key: RefKey) -> State:
+    def read(self, key: RefKey, token: Token | None = None) -> State:
         """Read and fold a ref; look at its `damage` before trusting that it is complete.
+
+        Args:
+            token: one that was told of it just now: it will do as it was then.
 
         Raises:
             KeyError: it is gone.
             StoreError: its header is damaged or of a newer version, or it cannot be read.
         """
-        return self.fold(key, self.backend.read_ref(key))
+        return self.fold(key, self.backend.read_ref(key) if token is None else self.backend.read_as(key, token))
 
     def fold(self, key: RefKey, snapshot: Snapshot) -> State:
         """Parse and fold a ref's bytes; raises as `read`."""

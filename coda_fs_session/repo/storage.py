@@ -289,7 +289,7 @@ class RepoStorage(Uncopied, Transacting):
         # Recorded is the name that the parent is written under, not one that it went by beside others.
         if info.parent is None or info.parent in origins(parent):
             return info.parent is not None
-        return any(info.parent in row.former_names and row.name == parent for row in self.repo.index.named(parent))
+        return any(info.parent in row.former_names and row.name == parent for row in related(self.repo.index, parent))
 
     def refresh(self, session: Session) -> bool:
         cursor, before = self._cursors.get(session), session.name

@@ -255,23 +255,24 @@ def test_another_version(url: str, server: Server) -> None:
 
 
 def test_a_child_of_a_fork(url: str, server: Server) -> None:
-    """There the library would wait for ever: an error says how to start workers."""
+    """There the library would wait for ever, with a new client too: an error says how to start workers."""
     backend = opened(url, server)
     backend.prepare()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        try:
-            backend.read_ref(KEY)
-        except BaseException as error:
-            os.write(writing, f"{type(error).__name__}: {error}".encode())
+        for used in (backend, opened(url, server)):
+            try:
+                used.read_ref(KEY)
+            except BaseException as error:
+                os.write(writing, f"{type(error).__name__}: {error}\n".encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read().decode()
     os.waitpid(child, 0)
-    assert said.startswith("UnsupportedError: ")
-    assert "spawn" in said
+    assert [line.partition(": ")[0] for line in said.splitlines()] == ["UnsupportedError"] * 2
+    assert said.count("spawn") == 2
     with pytest.raises(KeyError):
         backend.read_ref(KEY)
 

@@ -53,7 +53,7 @@ class Machine:
             "state_path": folder / replica / "state",
             "replica": replica,
             "autosave_interval": 0,
-            "hub": server.options,
+            "bucket": server.options,
         }
 
     def manager(self, **options: Any) -> SessionManager:
@@ -176,8 +176,8 @@ def test_options_that_are_none(desk: Machine, url: str, tmp_path: Path) -> None:
     """A misspelt option is refused, in the configuration as in the call, and options go with a bucket alone."""
     with pytest.raises(ConfigError):
         desk.sync(url, hub_options={"endpiont": "http://127.0.0.1:9"})
-    with pytest.raises(ConfigError, match=r"session\.hub"):
-        desk.manager(hub="http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"session\.bucket"):
+        desk.manager(bucket="http://127.0.0.1:9")
     with pytest.raises(ValueError, match="for a bucket"):
         desk.sync(str(tmp_path / "stick"), hub_options={})
 

@@ -24,7 +24,7 @@ def test_each_request(tmp_path: Path, proxy: Proxy, url: str, fault: Fault, time
     desk, lap = (Machine(tmp_path, each, proxy) for each in ("desk", "lap"))
     for machine in (desk, lap):
         # What goes on failing needs no patience.
-        machine.options["hub"] = {**proxy.options, "retries": 2 if times == 1 else 0, "request_seconds": 5}
+        machine.options["bucket"] = {**proxy.options, "retries": 2 if times == 1 else 0, "request_seconds": 5}
     desk.say("chat", *("x" * 40_000 for _ in range(4)))
     desk.say("other", "hello")
     said = at = 0

@@ -18,6 +18,7 @@ from coda_fs_session.format.names import (
     is_of_key,
     key_folders,
     key_of_ref,
+    key_starts,
     normalise_name,
     number_of_ref,
     origin,
@@ -100,6 +101,27 @@ def test_keys_are_safe_and_never_collide(given_names: list[str]) -> None:
         assert key.partition(".")[0] not in DEVICES
         assert len(key.encode()) <= 117
         assert len(f"{key}.1000.jsonl".encode()) < 143, "what the strictest disks take, as eCryptfs"
+
+
+@given(names | st.sampled_from(HOSTILE), st.integers(0, 255))
+@example("con", 2)
+@example("my-conflict of interest", 7)
+@example("H\u0331", 1)
+@example("a_b--c", 4)
+@example("x" * 99 + "conflict", 100)
+def test_keys_of_names_that_begin_alike(given_name: str, size: int) -> None:
+    """The key of a name begins with one of few texts, which the beginning of the name tells."""
+    name = normalise_name(given_name)
+    starts = key_starts(name[:size])
+    assert any(session_key(name).startswith(start) for start in starts)
+    assert len(starts) <= 4
+
+
+def test_keys_of_one_user() -> None:
+    """Those of a user are told from those of users whose names begin with the same letters."""
+    starts = key_starts("user-4/")
+    assert starts == ["user-4-", "user-4."]
+    assert not any(session_key(name).startswith(tuple(starts)) for name in ("user-42/a", "user-5/a", "user"))
 
 
 @given(names, st.integers(1, 10**6))

@@ -6,9 +6,12 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any, TypeVar
 
-from ...errors import CorruptionError, ObjectNotYetHereError, StoreFormatError, UnsupportedError
+from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError, UnsupportedError
+from ...format.names import ref_paths
 from ..base import (
     Backend,
     Capabilities,
@@ -28,12 +31,17 @@ from ..disk import zstd
 from ..disk.parallel import in_parallel
 from ..disk.paths import COMPRESSED, FORMAT_FILE, is_hidden, object_of
 from .client import ChangedError, Client, Listed
+from .kept import Kept
 
 REPLICA_FILE = "replica.json"
 _PROBE = ".probe"
 _LARGE = 64 * 1024
 """An object of so many bytes is looked for in its compressed form first."""
 _MOST_SEEN = 256
+_AHEAD = 64
+_AT_ONCE = 16
+_AT_A_LOOK = 2
+"""Refs of a name that are asked for at once: nearly all have one, and that there is no second one takes asking too."""
 _UNKNOWN = 0
 """Identity of a state that no value has any more: who has it reads the ref before writing to it."""
 
@@ -46,13 +54,19 @@ class BucketBackend(Backend):
     Args:
         url, options: see `Client`.
         compress: keep objects with large messages compressed.
+        keep_bytes: how many bytes of objects to keep in memory.
     """
 
-    capabilities = Capabilities(persistent=True, shared=True, content_tokens=True, forks=False, costly=True)
+    capabilities = Capabilities(
+        persistent=True, shared=True, content_tokens=True, names_by_prefix=True, forks=False, costly=True
+    )
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, compress: bool = True) -> None:
+    def __init__(
+        self, url: str, options: Mapping[str, Any] | None = None, *, compress: bool = True, keep_bytes: int = 0
+    ) -> None:
         self.client = Client(url, options)
         self._compress = compress
+        self._kept = Kept(keep_bytes)
         self._prepared = False
         self._store: Sign | None = None
         # What refs were when they were last read or written, so that an open session is saved with one request.
@@ -100,6 +114,13 @@ class BucketBackend(Backend):
     # Objects
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
+        data = self._kept.get(identity)
+        if data is None or mismatch(identity, data, size=size, limit=limit):
+            data = self._get_object(identity, size=size, limit=limit)
+            self._kept.keep(identity, data)
+        return data
+
+    def _get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
         plain = _object(identity)
         forms = [plain, plain + COMPRESSED]
         if self._forms.get(identity, COMPRESSED if (size or 0) >= _LARGE else "") == COMPRESSED:
@@ -136,6 +157,7 @@ class BucketBackend(Backend):
         key = _object(new.id) + (COMPRESSED if packed else "")
         self.client.put(key, zstd.compress(new.data) if packed else new.data)
         self._forms[new.id] = COMPRESSED if packed else ""
+        self._kept.keep(new.id, new.data)
 
     def objects(self) -> Iterator[tuple[str, int]]:
         for stored in self.stored_objects():
@@ -157,6 +179,7 @@ class BucketBackend(Backend):
                 yield StoredObject(identity, self.client.locate(found.key), found.size, plain, found.key)
 
     def discard_object(self, identity: str) -> None:
+        self._kept.forget(identity)
         self.client.delete([_object(identity), _object(identity) + COMPRESSED])
 
     def remove_object(self, stored: StoredObject) -> bool:
@@ -255,11 +278,66 @@ class BucketBackend(Backend):
             self._seen.popitem(last=False)
         return token
 
+    # Refs by their paths
+
+    def refs_of(self, replica: str, key: str) -> dict[str, Token]:
+        # Each is asked for by its own name: a listing costs twelve times as much as a read, and brings nothing else.
+        found: dict[str, Token] = {}
+        numbers = ref_paths([replica], key)
+        while True:
+            paths = [path for paths in islice(numbers, _AT_A_LOOK) for path in paths]
+            seen = self._look_up(paths)
+            found |= seen
+            if len(seen) < len(paths):
+                return found
+
+    def _look_up(self, paths: Sequence[str]) -> dict[str, Token]:
+        found: dict[str, Token] = {}
+
+        def look(path: str) -> None:
+            with suppress(KeyError):
+                found[path] = self.read_ref(RefKey(path)).token
+
+        in_parallel(look, paths, worth=2)
+        return found
+
+    def refs_below(self, start: str) -> dict[str, Token]:
+        folder = start.rpartition("/")[0]
+        found: dict[str, Token] = {}
+        # A listing is of whole folders; it can begin in the middle of one.
+        for each in self.client.keys_below(f"refs/{folder}".rstrip("/"), after=f"refs/{start}"):
+            path = each.key.removeprefix("refs/")
+            if not path.startswith(start):
+                break
+            if _is_ref(each.key.split("/")):
+                found[path] = _token(each.tag, each.size)
+        return found
+
+    def ref_replicas(self) -> Collection[str]:
+        return self.client.folders_of("refs")
+
+    def read_as(self, key: RefKey, token: Token) -> Snapshot:
+        seen = self._seen.get(key.path)
+        return seen[0] if seen is not None and seen[0].token == token else self.read_ref(key)
+
+    def ahead(self, keys: Iterable[RefKey]) -> Iterator[RefKey]:
+        left = iter(keys)
+        while batch := list(islice(left, _AHEAD)):
+
+            def read(key: RefKey) -> None:
+                # What is wrong with it tells whoever reads it next.
+                with suppress(KeyError, StoreError):
+                    self.read_ref(key)
+
+            in_parallel(read, batch, threads=_AT_ONCE)
+            yield from batch
+
     # What replicas say
 
     def replica_files(self) -> Collection[str]:
-        keys = (found.key.split("/") for found in self.client.keys_below("refs"))
-        return [parts[1] for parts in keys if len(parts) == 3 and parts[2] == REPLICA_FILE]
+        # By a listing that tells no refs: those may be many.
+        found = {replica: self.read_replica_file(replica) for replica in self.client.folders_of("refs")}
+        return [replica for replica, data in found.items() if data is not None]
 
     def read_replica_file(self, replica: str) -> bytes | None:
         try:

@@ -25,6 +25,10 @@ _MOST_SAID = 300
 _SHORTEST_SECRET = 8
 
 
+_asked_in = 0
+"""The process that has made the first request, of this one and those that it was forked from."""
+
+
 class Value(NamedTuple):
     """A value with the tag that it has, and when it was put, in seconds since 1970."""
 
@@ -170,6 +174,14 @@ class Client:
         except Exception as error:
             raise self._translated(error, "list", prefix) from error
 
+    def folders_of(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in one, by a listing that tells no keys in them."""
+        try:
+            found = self._obstore.list_with_delimiter(self._here(), prefix or None)
+            return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+        except Exception as error:
+            raise self._translated(error, "list", prefix) from error
+
     def delete(self, keys: Sequence[str]) -> None:
         """Delete values; a key that has none is no error."""
         for key in keys:
@@ -184,12 +196,14 @@ class Client:
         return f"{self.url.rstrip('/')}/{key}"
 
     def _here(self) -> Any:
-        if os.getpid() != self._process:
-            # obstore waits for ever in a child once the parent has made a request.
+        global _asked_in
+        if os.getpid() != self._process or _asked_in not in (0, self._process):
+            # obstore waits for ever in a child once the parent has made a request, with a new client too.
             raise UnsupportedError(
-                f"{self.url} was opened before os.fork, and cannot be used in the child: start workers with spawn, or "
-                "open the manager after the fork"
+                f"{self.url} cannot be used in a child of os.fork, as a bucket was used before it: start workers with "
+                "spawn, or open the first manager after the fork"
             )
+        _asked_in = self._process
         return self._store
 
     def _is_missing(self, error: Exception) -> bool:

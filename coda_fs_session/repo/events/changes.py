@@ -11,6 +11,7 @@ from ...errors import SessionConflictError
 from ...session.info import SessionInfo
 from ...storage import SessionStorage, with_origin
 from ..lookup.listing import infos_of_refs
+from ..lookup.names import related_to
 from ..storage import engine_of
 
 EventKind = Literal["created", "advanced", "diverged", "deleted", "renamed"]
@@ -107,7 +108,7 @@ def _renames(storage: SessionStorage, gone: Listing, come: set[str]) -> Iterator
     if engine is None:
         return
     names = {label_of(info): name for name, info in gone.items()} | {name: name for name in gone}
-    for row in engine.repo.index.named(*come):
+    for row in related_to(come, engine.repo.index.named):
         former = next((name for name in reversed(row.former_names) if name in names), None)
         if row.name in come and former is not None and not row.deleted:
             yield row.name, names.pop(former)

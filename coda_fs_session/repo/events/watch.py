@@ -36,6 +36,8 @@ _LIST = 5.0
 _SHARE, _BUSY_SHARE = 200, 20
 """Seconds of waiting for one of looking without a hint: so an idle watch takes half a per cent of a core; and where
 something happens, five."""
+_FAR = 10.0
+"""Seconds between two looks at a store over a network, of which each is a request and has a price."""
 _LONGEST = 60.0
 """Seconds that it waits at most: there are disks that tell nothing of what other machines write."""
 
@@ -66,7 +68,9 @@ class Watch(Uncopied):
         engine = engine_of(storage)
         self._backend = engine.repo.backend if engine is not None else None
         self._name = name
-        self._listing = listing
+        far = self._backend is not None and self._backend.capabilities.costly
+        self._least = _FAR if far else _LOOK
+        self._listing = max(listing, self._least) if far else listing
         self._mutex = threading.Lock()
         self._hints = Hints(self._backend.refs_at if self._backend is not None else lambda path: None)
         self._wake = self._hints.wake
@@ -161,7 +165,7 @@ class Watch(Uncopied):
 
     def _await_hint(self, deadline: float | None) -> None:
         """Wait until there may be something to see, and for the moment of quiet after the first hint."""
-        pause = _LOOK if self._observer.active else _pause(_LOOK, self._cost)
+        pause = _LOOK if self._observer.active else _pause(self._least, self._cost)
         if deadline is not None:
             pause = min(pause, max(deadline - time.monotonic(), 0))
         if self._wake.wait(pause):

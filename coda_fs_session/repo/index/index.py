@@ -34,13 +34,13 @@ class Index:
         horizon: tells from when on stamps are not believed. What refs add up to can depend on it, their rows cannot.
     """
 
+    by_key = False
     _kept_states: Mapping[str, object]
 
     def __init__(
-        self, backend: Backend, machine: MachineState, read: Callable[[RefKey], State], horizon: Callable[[], str]
+        self, backend: Backend, machine: MachineState, read: Callable[..., State], horizon: Callable[[], str]
     ) -> None:
-        self._backend = backend
-        self._machine = machine
+        self._backend, self._machine = backend, machine
         self.reader = Reader(backend, machine.record, read)
         self._horizon_now = horizon
         self.freshness = Freshness(backend, machine.record)  # of the names
@@ -317,8 +317,8 @@ class Index:
         changed = [path for path, token in tokens.items() if known.get(path) != token or path in self._suspect]
         # Of a store that a sync tool has brought, nothing is recorded: it takes as long to find that out as to read it.
         recorded = self._machine.record.replicas() if len(changed) > _FEW else None
-        for path in changed:
-            self._read_row(RefKey(path), tokens[path], recorded)
+        for key in self._backend.ahead(map(RefKey, changed)):
+            self._read_row(key, tokens[key.path], recorded)
         for path in (gone := known.keys() - tokens.keys()):
             self._forget(path)
         return gone.union(changed)

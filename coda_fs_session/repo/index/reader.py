@@ -32,17 +32,20 @@ class Reader:
     """Makes the rows of refs.
 
     Args:
-        read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad.
+        read: reads and folds one ref; raises KeyError where it is gone, SessionError where it is bad. It may be given a
+            token that was told of the ref just now.
 
     Attributes:
+        as_told: tokens are of now: a ref will do as it was under one.
         preview: makes what a list shows of messages; None as long as nobody lists.
     """
 
-    def __init__(self, backend: Backend, record: Record, read: Callable[[RefKey], State]) -> None:
+    def __init__(self, backend: Backend, record: Record, read: Callable[..., State]) -> None:
         self.backend = backend
         self.record = record
         self.preview: Callable[[State], Shown] | None = None
         self._read = read
+        self.as_told = False
 
     def make_previews(self) -> None:
         """Let rows have previews from now on."""
@@ -61,7 +64,7 @@ class Reader:
         try:
             # Before the ref: a save writes the record last.
             end = self.record.end(key) if recorded is None or key.replica in recorded else None
-            head = self._read(key)
+            head = self._read(key, token) if self.as_told else self._read(key)
             row = row_of(head)
             if end is not None and end != self.backend.ref_end(key):
                 row = row._replace(differs=True)
@@ -94,7 +97,7 @@ class Reader:
     def with_preview(self, row: Row) -> Row:
         """Return a row with its preview, reading its ref again, or as it is where that cannot be read now."""
         try:
-            head = self._read(RefKey(row.path))
+            head = self._read(RefKey(row.path), row.token) if self.as_told else self._read(RefKey(row.path))
         except (KeyError, SessionError):
             return row
         self.make_previews()

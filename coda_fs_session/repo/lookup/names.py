@@ -160,8 +160,13 @@ def read_refs(repo: Repository, rows: Iterable[Row], known: Cursor | None = None
     unreadable: dict[RefKey, SessionError] = {}
     for row in rows:
         key = RefKey(row.path)
+        # A row of an index that goes by keys was found just now.
+        token = row.token if repo.index.by_key else None
         try:
-            heads.append(repo.reread(known) if known is not None and known.state.key == key else repo.read(key))
+            if known is not None and known.state.key == key and token in (None, known.state.token):
+                heads.append(repo.reread(known) if token is None else known.state)
+            else:
+                heads.append(repo.read(key, token))
         except KeyError:
             continue
         except SessionError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT
-from ...errors import StoreError, warn
+from ...errors import StoreError, UnsupportedError, warn
 from ...format.ids import ObjectId
 from ..content.purged import Purged
 from ..notes import decode_note, encode_note
@@ -37,7 +37,7 @@ def obey(repo: Repository, purge_from: str | Sequence[str], *, again: bool = Fal
     try:
         with repo.machine.keeping_house("purge"):
             _obey(repo, purged, purge_from, again=again)
-    except StoreError as error:
+    except (StoreError, UnsupportedError) as error:
         warn(f"what other machines have purged is not taken out here yet ({error}); the next time does it")
 
 

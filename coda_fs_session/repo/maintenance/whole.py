@@ -152,7 +152,9 @@ class _Purge:
             if tombstone.generation_id not in repo.objects.purged.sessions:
                 gone = PurgedSession(tombstone.name, imported)
                 self._replacing.record(sessions={tombstone.generation_id: gone})
-            self._take_out(session, tokens, others, mine)
+            others = self._take_out(session, tokens, others, mine)
+            # Of branches that were being made.
+            shared |= self._shared(mine, others) | self._relatives(session)
         if not self._dry_run:
             repo.objects.forget()
             self._left += repo.backend.scrub(self._wanted.is_among)
@@ -336,21 +338,26 @@ class _Purge:
         with repo.lock(*map(session_key, origins(tombstone.name))), repo.backend.hold(key):
             follow(repo, tombstone, repo.read(key))
 
-    def _take_out(self, session: _Session, tokens: dict[str, Token], others: Needs, mine: Needs) -> None:
-        """Replace what only the session needs, and put back what somebody has come to need meanwhile."""
+    def _take_out(self, session: _Session, tokens: dict[str, Token], others: Needs, mine: Needs) -> Needs:
+        """Replace what only the session needs, and put back what somebody has come to need meanwhile.
+
+        Returns:
+            what others need by now.
+        """
         repo, backend = self._repo, self._repo.backend
         gone = dict[ObjectId, bytes]()
         # What deleting it has written.
         self._add(mine, session, [*session.keys, *session.gone])
         wanted = self._here(mine, others)
         while True:
+            repo.machine.wait_for_naming()
             now = _but(backend.ref_tokens(), session.keys)
             if now != tokens:
                 others, tokens = self._reach_of_others(session.keys, session.gone)
                 repo.objects.put([NewObject(each, data) for each, data in gone.items() if each in others.uses])
                 wanted = [each for each in wanted if each not in others.uses]
             if not wanted:
-                break
+                return others
             batch, size = list[ObjectId](), 0
             while wanted and size < _AT_ONCE:
                 batch.append(wanted.pop())

@@ -23,7 +23,7 @@ from ..repository import Repository
 from ..reverts.put_back import retried
 from .attempts import check_landed
 from .commits import Facts, next_generation, unused_generation
-from .refs import Content, hide, publish, spliced
+from .refs import Content, hide, lead_to, publish, spliced
 from .step import step
 
 
@@ -206,6 +206,8 @@ def _rename(repo: Repository, old: str, new: str, shown: WhatWasShown) -> State 
         if there.head is not None:
             raise name_taken(new)
         head, target = found
+        if target is not None and repo.machine.shares_replica:
+            lead_to(repo, new, target)
         former = (*head.header.former_names, head.name)
         header = replace(head.header, name=new, former_names=former, life=there.life, updated=head.updated)
         return step(

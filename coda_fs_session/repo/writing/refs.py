@@ -17,6 +17,7 @@ from ...format.refs import Header, Ref, Save, encode_header, encode_save
 from ...session.splice import Splice
 from ..content.messages import Draft, MessageList
 from ..content.state import Attempt, State
+from ..lookup.names import related
 from ..repository import Repository
 from .commits import commit_tail
 
@@ -56,7 +57,11 @@ def publish(
             ids.append(line_id)
         if attempted is not None:
             attempted[line_id] = attempt or Attempt()
-        with repo.backend.together() if objects else nullcontext():
+        parent = header.parent if target is None else None
+        with (
+            repo.naming.of_branch(parent.name) if parent else nullcontext(),
+            repo.backend.together() if objects else nullcontext(),
+        ):
             repo.objects.put(objects)
             if target is not None:
                 if target.torn:
@@ -74,10 +79,28 @@ def paths_for(repo: Repository, replica: str, name: str) -> Iterator[Sequence[st
     """Yield, as `create_free` takes them, the paths that a new ref of a name may have; the name's lock must be held."""
     key = session_key(name)
     try:
-        os.fsencode(key)
+        # What refs are found by must not depend on the machine.
+        if not repo.backend.capabilities.names_by_prefix:
+            os.fsencode(key)
     except UnicodeEncodeError:
         key = ascii_key(key)
     return ref_paths(repo.backend.key_folders(key_folders(replica, key)), key)
+
+
+def lead_to(repo: Repository, name: str, head: State) -> None:
+    """Before a session gets a name: let those who look for that name come to its ref, where refs are found by keys.
+
+    A copy of that goes under a key of the name. It is never written to: the session's own ref goes on from what it
+    says, under whatever name. So it does no harm where the rename does not come about.
+    """
+    if any(row.path == head.key.path for row in related(repo.index, name)):
+        return
+    try:
+        data = repo.backend.read_as(head.key, head.token).data[: head.size]
+    except KeyError:
+        raise RefChangedError(head.key) from None
+    paths = paths_for(repo, head.key.replica, name)
+    create_free(repo, paths, data, taken=partial(_expect_taken, repo, data))
 
 
 def create_free(

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from ...backends.base import PlannedError, RecordAheadError, RefChangedError, RefKey, RefWrite, Snapshot, Token
-from ...errors import SessionConflictError, SessionNotFoundError, StoreError
+from ...errors import SessionConflictError, SessionNotFoundError, StoreError, UnsupportedError
 from ...format.names import origins, session_key
 from ...format.records import Parent, Stamped
 from ...session.splice import Splice
@@ -257,6 +257,11 @@ def _commit(repo: Repository, changes: Sequence[Change], keys: frozenset[str]) -
         for change in changes:
             change.make(trial)
         writes = trial.writes()
+        if len(writes) > 1 and repo.machine.shares_replica:
+            raise UnsupportedError(
+                "a store in a bucket changes one session at a time, and this transaction changes more: nothing was "
+                "done. Make its changes one by one"
+            )
         if len(writes) < 2 or repo.backend.capabilities.together:
             for change in changes:
                 change.begin()

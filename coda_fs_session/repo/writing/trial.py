@@ -113,6 +113,8 @@ class TrialBackend(WrittenRefs, WrapperBackend):
 class TrialIndex:
     """The rows of an index, but for the refs that were written in the trial."""
 
+    by_key = False
+
     def __init__(self, index: Index) -> None:
         self._index = index
         self._rows: dict[str, Row] = {}

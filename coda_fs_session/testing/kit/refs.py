@@ -114,6 +114,34 @@ class RefTests(BackendCase):
         with pytest.raises(RefChangedError):
             backend.append_ref(KEY, token, b"lost\n")
 
+    def test_refs_by_their_paths(self, backend: Backend) -> None:
+        """The refs of a key, and those below a beginning, are told with their tokens, and no others."""
+        backend.prepare()
+        files = ("a.jsonl", "a.2.jsonl", "a.3.jsonl", "a.x.jsonl", "ab.jsonl", "b/a.jsonl", "a.2")
+        for file in files:
+            backend.create_ref(RefKey(f"here-00000001/{file}"), b"one\n")
+        backend.create_ref(RefKey("there-00000002/a.jsonl"), b"two\n")
+        tokens = backend.ref_tokens()
+        told = backend.refs_of("here-00000001", "a")
+        assert told.keys() == {f"here-00000001/{file}" for file in files[:3]}
+        below = backend.refs_below("here-00000001/a")
+        assert below.keys() == {f"here-00000001/{file}" for file in files if file.startswith("a")}
+        assert all(token[:2] == tokens[path][:2] for path, token in {**told, **below}.items())
+        assert backend.refs_of("here-00000001", "none") == backend.refs_below("nobody-00000003/") == {}
+        assert sorted(backend.ref_replicas()) == ["here-00000001", "there-00000002"]
+
+    def test_reading_what_was_told(self, backend: Backend) -> None:
+        """A ref is read as it was under a token, or as it is; and reading ahead leaves out none."""
+        backend.prepare()
+        old = backend.create_ref(KEY, b"one\n")
+        assert backend.read_as(KEY, old) == Snapshot(b"one\n", old)
+        new = backend.append_ref(KEY, old, b"two\n")
+        assert backend.read_as(KEY, new) == Snapshot(b"one\ntwo\n", new)
+        assert backend.read_as(KEY, old) in (Snapshot(b"one\n", old), Snapshot(b"one\ntwo\n", new))
+        assert list(backend.ahead([KEY, OTHER])) == [KEY, OTHER]
+        with pytest.raises(KeyError):
+            backend.read_as(OTHER, old)
+
     def test_a_taken_key(self, backend: Backend) -> None:
         """Creating never replaces; keys of other replicas are others."""
         backend.prepare()
