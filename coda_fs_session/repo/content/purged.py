@@ -6,9 +6,8 @@ from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, Backend
 from ...errors import StoreError
-from ...format.generations import GenerationId
 from ...format.ids import Chain, ObjectId, object_id
-from ...format.purge_records import Change, PurgedSession, PurgeRecord, changed, decode_purge_record
+from ...format.purge_records import Change, Deleted, PurgedSession, PurgeRecord, changed, decode_purge_record
 from ...format.replica_file import parse_replica_file
 
 
@@ -20,14 +19,14 @@ class Purged:
         objects: of each object that is gone, the one that stands for it.
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
-        sessions: those that were taken out whole, by the id of the delete that ended each.
+        sessions: those that were taken out whole, by what ended each.
     """
 
     def __init__(self) -> None:
         self.objects: dict[ObjectId, ObjectId] = {}
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
-        self.sessions: dict[GenerationId, PurgedSession] = {}
+        self.sessions: dict[Deleted, PurgedSession] = {}
         self.records: dict[ObjectId, PurgeRecord] = {}
         self.said_by: dict[ObjectId, str] = {}
         self._has_looked = False
@@ -73,6 +72,13 @@ class Purged:
         self.lines.update(other.lines)
         self.chains.update(other.chains)
         self.objects.update(other.objects)
+
+    def of_sessions(self) -> set[ObjectId]:
+        """Return the objects that went with sessions alone: one that is here again may be another session's."""
+        of: dict[bool, set[ObjectId]] = {True: set(), False: set()}
+        for record in self.records.values():
+            of[record.is_of_session].update(record.objects)
+        return of[True] - of[False]
 
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""

@@ -211,17 +211,12 @@ class Index:
         with self._section:
             if self._opened and self.last_purge.is_past():
                 return self._forget_all() if forget else None
-            self._listed.keep(self._horizon)
             states, dirty = self.freshness.states, {folder for folder, part in self._parts.items() if part.is_dirty}
-            if self.last_purge.is_known and {folder.partition("/")[0] for folder in dirty} - self._own():
-                self._listed.drop()
+            self._listed.keep(self._horizon, drop=self.last_purge.may_go_on_in(dirty))
             if self._opened and (states != self._kept_states or dirty):
                 keep_parts(self._machine, self._kept, self._parts, states, self._gone, self._horizon, self._views)
                 self._gone.clear()
                 self._kept_states = dict(states)
-
-    def _own(self) -> set[str]:
-        return set(self._machine.record.replicas())
 
     def moved(self, refs: Sequence[tuple[RefKey, Token, Snapshot]], fold: Callable[..., State]) -> None:
         """Take in refs that have other tokens now: each with the token before, and what it is; for `fold` to read."""

@@ -57,7 +57,7 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
         # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
         for deleted, session in purged.records[record].sessions.items():
             if record not in done or again_whole:
-                taken = obey_session(repo, session.name, deleted)
+                taken = obey_session(repo, deleted)
                 if taken is not None and taken.taken and purged.said_by[record] != own:
                     kept = f"; {taken.kept} messages that were added here stay in it" if taken.kept else ""
                     by = purged.said_by[record]
