@@ -32,7 +32,7 @@ class Config(NamedTuple):
     message_cache_size: int = 1000
     autosave_interval: float = 300
     connection_pool_size: int = 5
-    retention_days: float = 30
+    retention_days: float = 90
     gc_grace_days: float = 30
     purge_from: str | list[str] = "any"
     bucket: Mapping[str, Any] | None = None

@@ -98,6 +98,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "repo.maintenance.sources": (
         *("errors", FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.repository"),
     ),
+    # What gc keeps of history it finds out by merging in mind.
+    "repo.maintenance.joining": (
+        *(FORMAT, "backends.base", "backends.wrapper", "repo.content.", "repo.ancestry.", "repo.branches."),
+        "repo.repository",
+    ),
     "repo.maintenance.": (
         *("errors", FORMAT, "backends.base", "repo.content.", "repo.ancestry.", "repo.lookup.", "repo.repository"),
         *("repo.branches.", "repo.notes", "repo.replica_files", "repo.reverts.", "repo.writing.", "repo.maintenance."),

@@ -95,7 +95,7 @@ def test_defaults(tmp_path: Path) -> None:
         message_cache_size=1000,
         autosave_interval=300,
         connection_pool_size=5,
-        retention_days=30,
+        retention_days=90,
         gc_grace_days=30,
     )
 

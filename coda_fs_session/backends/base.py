@@ -105,14 +105,9 @@ class Backend(Lookups):
         Args:
             names: returns the paths below the store, as they are at that moment; it may raise StoreError.
         """
-        return
 
     def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
-        """Let whole refs be written within a block of `naming` from now on, which gets them, for the sake of `avoid`.
-
-        The default does nothing, as for that.
-        """
-        return
+        """Write whole refs within a block of `naming`, which gets them, as `avoid` needs it. The default does not."""
 
     def condemn_objects(self, identities: Iterable[str]) -> None:
         """Note of objects that they are to be removed; they are read as before, and `put_objects` takes the note away.
@@ -168,7 +163,6 @@ class Backend(Lookups):
 
     def remove_unfinished(self, path: str) -> None:
         """Remove such a file; nothing where there is none. The default does nothing."""
-        return
 
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         """Yield what is wrong with how the store is kept, beside its refs and objects; nothing is changed.
@@ -178,6 +172,10 @@ class Backend(Lookups):
         Args:
             full: look also at what takes reading it.
         """
+        yield from ()
+
+    def misplaced_objects(self, wanted: Container[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Yield some objects that stand whole where no reader looks: id, place and bytes. The default knows none."""
         yield from ()
 
     def replica_files(self) -> Collection[str]:
@@ -398,4 +396,4 @@ class Backend(Lookups):
         """Give back whatever this thread still holds, such as a lock: a verb was interrupted where it could not."""
 
     def close(self) -> None:
-        """Release what is held open; the backend may be used again afterwards."""
+        """Release what is held open; it may be used again afterwards."""

@@ -114,6 +114,9 @@ class WrapperBackend(Backend):
     def oddities(self, *, full: bool) -> Iterator[Oddity]:
         return self.call("oddities", lambda: self.inner.oddities(full=full))
 
+    def misplaced_objects(self, wanted: Container[str]) -> Iterator[tuple[str, str, bytes]]:
+        return self.call("misplaced_objects", lambda: self.inner.misplaced_objects(wanted))
+
     def discard_object(self, identity: str) -> None:
         self.call("discard_object", lambda: self.inner.discard_object(identity))
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from ..errors import StoreFormatError
+from .edits import TailEdit, decode_edits, encode_edits
 from .generations import FIRST_GENERATION, Generation, GenerationId
-from .ids import Chain, is_hex64
+from .ids import is_hex64
 from .marks import Mark, decode_marks
 from .records import (
     FORMAT_NAME,
@@ -18,43 +19,12 @@ from .records import (
     LARGEST_COUNT,
     Base,
     CommitLink,
-    chain_hash,
     check_format,
-    count,
     decode_time,
     typed,
     unwritable,
 )
 from .tree import Entry
-
-
-class TailEdit(NamedTuple):
-    """A save that replaced messages which stood in no object yet: enough of it to tell later where somebody left.
-
-    Attributes:
-        position: the first message that was replaced; messages: how many there were after the save.
-        chains: the chain hash after each message that was replaced.
-        time: of the save; "" where it is not known.
-    """
-
-    position: int
-    messages: int
-    chains: tuple[Chain, ...]
-    time: str = ""
-
-    def to_json(self) -> list[object]:
-        return [self.position, self.messages, list(self.chains), *([self.time] if self.time else [])]
-
-    @classmethod
-    def from_json(cls, value: Any) -> "TailEdit":
-        """Raises ValueError when `value` is no tail edit."""
-        position, messages, chains, *time = value
-        if count(messages) < count(position):
-            raise ValueError("a tail edit leaves fewer messages than it kept")
-        if time:
-            (text,) = time
-            decode_time(text)
-        return cls(position, messages, tuple(map(chain_hash, chains)), *time)
 
 
 class Commit(NamedTuple):
@@ -137,7 +107,7 @@ def encode_commit(commit: Commit) -> bytes:
         if record is not None:
             fields[name] = record.to_json()
     if commit.edits:
-        fields["edits"] = [edit.to_json() for edit in commit.edits]
+        fields["edits"] = encode_edits(commit.edits)
     if commit.replaced:
         fields["replaced"] = [entry.to_json() for entry in commit.replaced]
     if commit.marks:
@@ -158,16 +128,16 @@ def decode_commit(data: bytes) -> Commit:
         decode_time(fields["time"])
         decode_time(fields["updated"])
         return Commit(
-            name=fields["name"],
+            name=typed(fields["name"], str, "a name"),
             time=fields["time"],
             updated=fields["updated"],
-            reason=fields["commit"],
-            line=fields["line"],
+            reason=typed(fields["commit"], str, "a reason"),
+            line=typed(fields["line"], str, "the id of a line"),
             base=Base.from_json(fields["base"]),
             generation=Generation.from_json(fields["generation"]) if "generation" in fields else None,
             previous=CommitLink.from_json(fields["previous"]) if "previous" in fields else None,
             skip=CommitLink.from_json(fields["skip"]) if "skip" in fields else None,
-            edits=tuple(map(TailEdit.from_json, fields.get("edits", []))),
+            edits=decode_edits(fields["edits"]) if "edits" in fields else (),
             replaced=tuple(map(Entry.from_json, fields.get("replaced", []))),
             marks=decode_marks(fields.get("marks", [])),
             replica=typed(fields.get("replica", ""), str, "a replica"),

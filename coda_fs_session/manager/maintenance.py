@@ -219,14 +219,17 @@ class Maintenance(Uncopied):
 
     @operation
     def gc(self, *, dry_run: bool = True) -> GcReport:
-        """Delete objects that nothing in the store leads to any more, not even history, which is kept for ever.
+        """Delete objects that nothing in the store leads to any more, not even history.
+
+        History is kept for `retention_days`: what only earlier states of sessions have needed for that long counts as
+        unneeded, unless a tag names the state. An entry whose messages are gone is listed as `expired`.
 
         An object must have been unneeded for `gc_grace_days` before it is condemned, and again as long before its file
         is deleted; then it is kept in the state folder as long once more, from where this and `repair` bring it back if
-        anything needs it. One run counts a third of the grace at most, however much time has passed by the clock. So a
-        run does one step of this. Where anything is damaged or missing, nothing is condemned or deleted. In files each
-        other replica must have answered that it needs nothing of it, as it does whenever a manager that writes is
-        closed there, and here. Interrupted anywhere, it can be called again.
+        anything needs it. One run counts a third of the grace at most, and a third of the retention, however much time
+        has passed by the clock. So a run does one step of this. Where anything is damaged or missing, nothing is
+        condemned or deleted. In files each other replica must have answered that it needs nothing of it, as it does
+        whenever a manager that writes is closed there, and here. Interrupted anywhere, it can be called again.
 
         Args:
             dry_run: only say what would be done.
@@ -243,7 +246,8 @@ class Maintenance(Uncopied):
                 raise UnsupportedError("what is in memory goes with the process: it has no gc but a dry run")
         repo = self._repo("collect garbage").repo
         with nullcontext() if dry_run else repo.machine.keeping_house("gc"):
-            return gc(repo, grace_days=self._manager._config.gc_grace_days, dry_run=dry_run)
+            config = self._manager._config
+            return gc(repo, grace_days=config.gc_grace_days, retention_days=config.retention_days, dry_run=dry_run)
 
     @operation
     def discard(self, path: str | os.PathLike[str], *, dry_run: bool = True) -> DiscardReport:

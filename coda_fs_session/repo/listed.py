@@ -53,6 +53,11 @@ class ListedNames:
             self._files = files if is_all else {}
         return self._names
 
+    def now(self) -> frozenset[str]:
+        """Return `ids` as they are now; raises as a call does."""
+        self()
+        return self.ids
+
 
 def _lists_of(replica: str, data: bytes) -> list[str]:
     with suppress(StoreError):

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from coda_fs_session import SessionManager, StoreError
 from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryState
-from coda_fs_session.format.chunks import Sizes
-from coda_fs_session.format.ids import ObjectId, line_id, object_id
-from coda_fs_session.format.lists import encode_list
-from coda_fs_session.format.replica_file import ReplicaFile, encode_replica_file
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 
+from . import damages
 from .conversations import conversation
 from .stores import Machine
 from .tree import write_json
 
 SESSION, OTHER = "talk", "other"
-_ONE_CUT = Sizes(minimum=2000, spread=2**40, large=2**20, full=2000)
-_LISTED = f"objects/ab/{'ab' * 32}.jsonl"
-_REF = "refs/desk-11111111/talk.jsonl"
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,7 @@ class Case:
         error: class of the error, None where the damage is harmless; line: the line that it must name.
         lost: how many of the messages are not there any more, rightly.
         history: whether there is a session with a commit too.
+        by_writer: `read_store` looks at other things, and need not agree: hashes are right, or another file stands in.
     """
 
     damage: Callable[[Path], str]
@@ -47,241 +40,57 @@ class Case:
     line: int | None = None
     lost: int = 0
     history: bool = False
+    by_writer: bool = False
 
 
-def _change(path: Path, old: bytes, new: bytes) -> None:
-    data = path.read_bytes()
-    if data.count(old) < 1:
-        raise ValueError(f"{path} holds no {old!r}")
-    path.write_bytes(data.replace(old, new, 1))
-
-
-def _in_ref(old: bytes, new: bytes) -> Callable[[Path], str]:
-    def damage(root: Path) -> str:
-        _change(root / _REF, old, new)
-        return _REF
-
-    return damage
-
-
-def _header(**fields: Any) -> Callable[[Path], str]:
-    """Change header fields and give the header a right id again: damage that no hash of the line shows."""
-
-    def damage(root: Path) -> str:
-        header = json.loads((root / _REF).read_bytes().partition(b"\n")[0])
-        del header["id"]
-        base = header["base"] | fields.pop("base", {})
-        before = json.dumps(header | fields | {"base": base}, separators=(",", ":")).encode()[:-1]
-        (root / _REF).write_bytes(before + b',"id":"%b"}\n' % line_id(before).encode())
-        return _REF
-
-    return damage
-
-
-def _without_line_3(root: Path) -> str:
-    lines = (root / _REF).read_bytes().splitlines(keepends=True)
-    (root / _REF).write_bytes(b"".join(lines[:2] + lines[3:]))
-    return _REF
-
-
-def _torn(root: Path) -> str:
-    path = root / _REF
-    path.write_bytes(path.read_bytes()[:-30])
-    return _REF
-
-
-def _sectors_of_zeros(root: Path) -> str:
-    path = root / _REF
-    data = path.read_bytes()
-    last = data.rindex(b"\n", 0, -1) + 1
-    edge = -(-last // 512) * 512
-    path.write_bytes(data[:edge] + bytes(512) + data[edge + 512 :])
-    return _REF
-
-
-def _last_newline(root: Path) -> str:
-    path = root / _REF
-    path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
-    return _REF
-
-
-def _first_object(root: Path) -> Path:
-    header = json.loads((root / _REF).read_bytes().partition(b"\n")[0])
-    identity = header["base"]["spine"][0][0][0]
-    return next((root / "objects" / identity[:2]).glob(f"{identity}.jsonl*"))
-
-
-def _altered_object(root: Path) -> str:
-    path = _first_object(root)
-    _change(path, b"the", b"teh")
-    return path.relative_to(root).as_posix()
-
-
-def _short_object(root: Path) -> str:
-    path = _first_object(root)
-    path.write_bytes(path.read_bytes()[:-1])
-    return path.relative_to(root).as_posix()
-
-
-def _missing_object(root: Path) -> str:
-    path = _first_object(root)
-    path.unlink()
-    return path.relative_to(root).as_posix()
-
-
-def _commit(root: Path) -> Path:
-    """Return the commit of the session that was renamed."""
-    header = json.loads((root / "refs/desk-11111111/draft.jsonl").read_bytes().partition(b"\n")[0])
-    identity = header["commit"][0]
-    return root / "objects" / identity[:2] / f"{identity}.jsonl"
-
-
-def _without_commit(root: Path) -> str:
-    _commit(root).unlink()
-    return ""
-
-
-def _altered_commit(root: Path) -> str:
-    _change(_commit(root), b"rename", b"rebame")
-    return ""
-
-
-def _unused_object(root: Path) -> str:
-    (root / "objects" / "ab").mkdir()
-    (root / "objects" / "ab" / f"{'ab' * 32}.jsonl").write_bytes(b"{}\n")
-    return ""
-
-
-def _copied_object(root: Path) -> str:
-    path = _first_object(root)
-    shutil.copyfile(path, path.with_name(f"{path.stem} (copy).jsonl"))
-    return ""
-
-
-def _bad_copy(root: Path) -> str:
-    path = _first_object(root)
-    path.with_name(f"{path.stem} (copy).jsonl").write_bytes(b"{}\n")
-    return ""
-
-
-def _object_elsewhere(root: Path) -> str:
-    path = _first_object(root)
-    (root / "objects" / "00").mkdir()
-    shutil.copyfile(path, root / "objects" / "00" / path.name)
-    return ""
-
-
-def _file(name: str) -> Callable[[Path], str]:
-    def damage(root: Path) -> str:
-        (root / name).write_bytes(b"x")
-        return ""
-
-    return damage
-
-
-def _said(root: Path, said: ReplicaFile) -> None:
-    (root / "refs" / said.replica / "replica.json").write_bytes(encode_replica_file(said))
-
-
-def _list(root: Path) -> Path:
-    """Let a list be done that names a file which is gone; return the file of the list."""
-    data = encode_list([_LISTED])
-    identity = object_id(data)
-    path = root / "objects" / identity[:2] / f"{identity}.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    _said(root, ReplicaFile("desk-11111111", 1, done=(identity,)))
-    return path
-
-
-def _without_list(root: Path) -> str:
-    _list(root).unlink()
-    return ""
-
-
-def _altered_list(root: Path) -> str:
-    _change(_list(root), b"objects", b"subject")
-    return ""
-
-
-def _no_list(root: Path) -> str:
-    _list(root)
-    _said(root, ReplicaFile("desk-11111111", 1, condemned=ObjectId(_first_object(root).name[:64])))
-    return ""
-
-
-def _listed_file(root: Path) -> str:
-    _list(root)
-    (root / _LISTED).parent.mkdir(exist_ok=True)
-    (root / _LISTED).write_bytes(b"{}\n")
-    return ""
-
-
-def _purged(root: Path) -> tuple[Path, bytes]:
-    """Purge a word of a chunk; return the file of that, which is gone, with what was in it."""
-    path = _first_object(root)
-    data = path.read_bytes()
-    with tempfile.TemporaryDirectory() as state:
-        desk = Machine(root, Path(state), "desk-11111111", sizes=_ONE_CUT)
-        assert desk.manager.maintenance.purge_text("leap").places
-    return path, data
-
-
-def _without_purge_record(root: Path) -> str:
-    path, _ = _purged(root)
-    (record,) = json.loads((root / "refs/desk-11111111/replica.json").read_bytes())["purged"]
-    next((root / "objects" / record[:2]).glob(f"{record}*")).unlink()
-    return path.relative_to(root).as_posix()
-
-
-def _purged_object(root: Path) -> str:
-    path, data = _purged(root)
-    path.write_bytes(data)
-    return ""
-
-
-def _without_readme(root: Path) -> str:
-    (root / "README.txt").unlink()
-    return ""
-
-
-def _newer_format(root: Path) -> str:
-    (root / "FORMAT").write_bytes(b'{"coda_fs_session":2}\n')
-    return "FORMAT"
-
+_TELEPORT = [{"feature": "teleport", "since": "9.1"}]
+_TWO_EDITS = [[0, 1, ["ab" * 32]], [0, 1, ["cd" * 32]]]
 
 CASES = {
-    "header-flipped": Case(_in_ref(b'"messages":', b'"messager":'), "CorruptionError", line=1),
-    "middle-line-flipped": Case(_in_ref(b"Save number 1", b"Save number 7"), "CorruptionError", line=3),
-    "prev-mismatch": Case(_without_line_3, "CorruptionError", line=3),
-    "last-newline-damaged": Case(_last_newline, "CorruptionError", line=5),
-    "last-line-torn": Case(_torn, None, lost=1),
-    "last-line-zeros": Case(_sectors_of_zeros, None, lost=1),
-    "base-adds-up-to-less": Case(_header(base={"messages": 1}), "CorruptionError", line=1),
-    "base-of-another-chain": Case(_header(base={"chain": "ab" * 32}), "CorruptionError", line=1),
-    "requires-unknown-feature": Case(_header(requires=[{"feature": "teleport", "since": "9.1"}]), "StoreFormatError"),
-    "newer-ref": Case(_header(coda_fs_session=2), "StoreFormatError"),
-    "newer-format": Case(_newer_format, "StoreFormatError"),
-    "object-altered": Case(_altered_object, "CorruptionError"),
-    "object-cut-short": Case(_short_object, "CorruptionError"),
-    "object-missing": Case(_missing_object, "ObjectNotYetHereError"),
-    "hidden-size": Case(_header(base={"start": 1, "start_bytes": 5}), None, lost=5),
-    "commit-missing": Case(_without_commit, None, history=True),
-    "commit-altered": Case(_altered_commit, None, history=True),
-    "unused-object-damaged": Case(_unused_object, None),
-    "object-copied": Case(_copied_object, None),
-    "object-copy-damaged": Case(_bad_copy, None),
-    "object-elsewhere": Case(_object_elsewhere, None),
-    "stray-file": Case(_file("notes.txt"), None),
-    "replica-file": Case(_file("refs/desk-11111111/replica.json"), None),
-    "temporary-file": Case(_file("refs/.tmp-0123456789abcdef"), None),
-    "list-missing": Case(_without_list, None),
-    "list-altered": Case(_altered_list, None),
-    "list-is-none": Case(_no_list, None),
-    "listed-file-back": Case(_listed_file, None),
-    "purge-record-missing": Case(_without_purge_record, "ObjectNotYetHereError"),
-    "purged-object-back": Case(_purged_object, None),
-    "readme-missing": Case(_without_readme, None),
+    "header-flipped": Case(damages.in_ref(b'"messages":', b'"messager":'), "CorruptionError", line=1),
+    "middle-line-flipped": Case(damages.in_ref(b"Save number 1", b"Save number 7"), "CorruptionError", line=3),
+    "prev-mismatch": Case(damages.without_line_3, "CorruptionError", line=3),
+    "last-newline-damaged": Case(damages.last_newline, "CorruptionError", line=5),
+    "last-line-torn": Case(damages.torn, None, lost=1),
+    "last-line-zeros": Case(damages.sectors_of_zeros, None, lost=1),
+    "base-adds-up-to-less": Case(damages.header(base={"messages": 1}), "CorruptionError", line=1),
+    "base-of-another-chain": Case(damages.header(base={"chain": "ab" * 32}), "CorruptionError", line=1),
+    "requires-unknown-feature": Case(damages.header(requires=_TELEPORT), "StoreFormatError"),
+    "newer-ref": Case(damages.header(coda_fs_session=2), "StoreFormatError"),
+    "newer-format": Case(damages.newer_format, "StoreFormatError"),
+    "object-altered": Case(damages.altered_object, "CorruptionError"),
+    "object-cut-short": Case(damages.short_object, "CorruptionError"),
+    "object-missing": Case(damages.missing_object, "ObjectNotYetHereError"),
+    "hidden-size": Case(damages.header(base={"start": 1, "start_bytes": 5}), None, lost=5),
+    "ref-replaced": Case(damages.replaced_ref, None, by_writer=True),
+    "frozen-elsewhere": Case(damages.frozen_elsewhere, None, history=True),
+    "message-with-blanks": Case(damages.message_with_blanks, None),
+    "one-message-more": Case(damages.one_message_more, "CorruptionError", by_writer=True),
+    "node-of-another-height": Case(damages.other_height, "CorruptionError", by_writer=True),
+    "node-of-another-chain": Case(damages.other_node_chain, None, by_writer=True),
+    "tail-of-another-chain": Case(damages.other_tail_chain, "CorruptionError", by_writer=True),
+    "commit-of-another-skip": Case(damages.other_commit(skip=["ab" * 32, 10, 0]), None, history=True),
+    "commit-of-other-edits": Case(damages.other_commit(edits=_TWO_EDITS), None, history=True),
+    "commit-compressed": Case(damages.compressed_commit, None, history=True),
+    "object-packed-otherwise": Case(damages.packed_otherwise, "ObjectNotYetHereError"),
+    "objects-in-another-folder": Case(damages.in_a_folder_of_another_name, "ObjectNotYetHereError"),
+    "replica-file-copied": Case(damages.file("refs/desk-11111111/replica.sync-conflict-1.json"), None),
+    "commit-missing": Case(damages.without_commit, None, history=True),
+    "commit-altered": Case(damages.altered_commit, None, history=True),
+    "unused-object-damaged": Case(damages.unused_object, None),
+    "object-copied": Case(damages.copied_object, None),
+    "object-copy-damaged": Case(damages.bad_copy, None),
+    "object-elsewhere": Case(damages.object_elsewhere, None),
+    "stray-file": Case(damages.file("notes.txt"), None),
+    "replica-file": Case(damages.file("refs/desk-11111111/replica.json"), None),
+    "temporary-file": Case(damages.file("refs/.tmp-0123456789abcdef"), None),
+    "list-missing": Case(damages.without_list, None),
+    "list-altered": Case(damages.altered_list, None),
+    "list-is-none": Case(damages.no_list, None),
+    "listed-file-back": Case(damages.listed_file, None),
+    "purge-record-missing": Case(damages.without_purge_record, "ObjectNotYetHereError"),
+    "purged-object-back": Case(damages.purged_object, None),
+    "readme-missing": Case(damages.without_readme, None),
 }
 
 
@@ -293,6 +102,8 @@ def make(folder: Path) -> None:
         path = case.damage(root)
         expected = {"session": SESSION, "other": OTHER, "error": case.error}
         expected |= {"messages": messages - case.lost} if case.error is None else {"path": path, "line": case.line}
+        if case.by_writer:
+            expected["by_writer"] = True
         if case.error != "StoreFormatError" or path != "FORMAT":
             expected |= {"check": found_in(root), "repair": repaired(root)}
         write_json(folder / name / "expected.json", expected)
@@ -301,7 +112,7 @@ def make(folder: Path) -> None:
 def open_case(root: Path, *, read_only: bool = False) -> SessionManager:
     """Open the store of a case as the replica that wrote it, with nothing kept outside."""
     backend = LocalBackend(root, files=Files(durable=False))
-    settings = Settings(sizes=_ONE_CUT, read_only=read_only)
+    settings = Settings(sizes=damages.ONE_CUT, read_only=read_only)
     storage = RepoStorage(Repository(backend, MemoryState("desk-11111111"), settings))
     return SessionManager({"session": {"autosave_interval": 0, "read_only": read_only}}, storage=storage)
 
@@ -349,7 +160,7 @@ def _messages(root: Path) -> int | None:
 def _good_store(root: Path, *, history: bool = False) -> int:
     """Make a store, with a commit in it if there is to be history; return how many messages the session has."""
     with tempfile.TemporaryDirectory() as state:
-        desk = Machine(root, Path(state), "desk-11111111", sizes=_ONE_CUT)
+        desk = Machine(root, Path(state), "desk-11111111", sizes=damages.ONE_CUT)
         desk.start(OTHER, [{"role": "user", "content": "Nothing happens to this one."}])
         if history:
             desk.start("draft", [{"role": "user", "content": "This one is renamed."}])

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from coda_fs_session.format import chunks, names, refs, tree
-from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit, skip_link
+from coda_fs_session.format.commits import Commit, decode_commit, encode_commit, skip_link
+from coda_fs_session.format.edits import TailEdit
 from coda_fs_session.format.generations import FIRST_GENERATION, Generation, Picked, StateId, TakenIn
 from coda_fs_session.format.ids import CHAIN_START, Chain, ObjectId, chain_cut, chain_message, line_id, object_id
 from coda_fs_session.format.marks import Mark
@@ -217,7 +218,11 @@ def encode_save(fields: dict[str, Any]) -> dict[str, str]:
 def _commit() -> dict[str, Any]:
     first, *_ = _generations()
     previous = CommitLink(ObjectId("de" * 32), 640, 2)
-    edits = (TailEdit(97, 98, (Chain("1a" * 32),), T0), TailEdit(99, 100, (Chain("2b" * 32), Chain("3c" * 32)), T1))
+    edits = (
+        TailEdit(97, 98, (Chain("1a" * 32),), T0, Chain("2b" * 32)),
+        TailEdit(97, 98, (Chain("2b" * 32),), T1, Chain("3c" * 32)),
+        TailEdit(99, 100, (Chain("4d" * 32), Chain("5e" * 32)), T2, Chain("6f" * 32)),
+    )
     replaced = (Entry(ObjectId("4d" * 32), 2, 66),)
     commit = Commit(
         *("talk", T2, T1, "rename", "0123456789abcdef", _base(), first, previous, previous),

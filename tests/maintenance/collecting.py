@@ -49,6 +49,7 @@ class Collector:
         *,
         days: float = GRACE / 3,
         grace: float = GRACE,
+        retention: float = 90,
         dry_run: bool = False,
         within: AbstractContextManager[object] | None = None,
     ) -> GcReport:
@@ -59,7 +60,7 @@ class Collector:
             now = self.now()
             repo.settings = repo.settings._replace(clock=lambda: now)
             with repo.machine.keeping_house("gc"), within or nullcontext():
-                return gc(repo, grace_days=grace, dry_run=dry_run)
+                return gc(repo, grace_days=grace, retention_days=retention, dry_run=dry_run)
 
     def until(self, done: Callable[[GcReport], bool], *, most: int = 20) -> int:
         """Run gc until something is done; return in which run that was."""

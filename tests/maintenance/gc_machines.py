@@ -137,6 +137,22 @@ class Machine:
         retired = {replica for says in self.says().values() for replica in says.retired}
         return there - {self.replica} - retired
 
+    def may_acknowledge(self, key: Hashable) -> bool:
+        """Tell whether nothing that the refs here need is on a list alone."""
+        needed, whole = self.needed()
+        if Listed(key) not in self.store.files or (self.rules.whole and not whole):
+            return False
+        listed = self.listed()
+        needs = any(
+            file.id in needed and all(copy in listed for copy in self.copies(file.id)) for file in self.files_of(key)
+        )
+        return not (self.rules.look and needs)
+
+    def has_all(self, key: Hashable) -> bool:
+        """Tell whether each replica that is waited for has acknowledged a list."""
+        heard = self.says()
+        return all(other in heard and key in heard[other].acknowledged for other in self.others())
+
     # Single steps.
 
     def speak(self, **changes: Any) -> Steps:
@@ -320,10 +336,7 @@ class Process:
                 old.add(file)
         said = machine.said()
         if said.condemned is not None:
-            heard = machine.says()
-            if not rules.acknowledge or all(
-                other in heard and said.condemned in heard[other].acknowledged for other in machine.others()
-            ):
+            if not rules.acknowledge or machine.has_all(said.condemned):
                 yield from machine.bury(said.condemned)
                 yield from machine.speak(condemned=None, done=said.done | {said.condemned})
                 return True
@@ -339,20 +352,12 @@ class Process:
         return True
 
     def _acknowledge(self) -> Steps:
-        machine, rules = self.machine, self.machine.rules
+        machine = self.machine
         yield from machine.rescue()
-        needed, whole = machine.needed()
         acknowledged = set(machine.said().acknowledged)
         heard = machine.says()
         for key in {says.condemned for says in heard.values()} - {None} - acknowledged:
-            if Listed(key) not in machine.store.files or (rules.whole and not whole):
-                continue
-            listed = machine.listed()
-            needs = any(
-                file.id in needed and all(copy in listed for copy in machine.copies(file.id))
-                for file in machine.files_of(key)
-            )
-            if not (rules.look and needs):
+            if machine.may_acknowledge(key):
                 acknowledged.add(key)
         if acknowledged != machine.said().acknowledged:
             yield from machine.speak(acknowledged=frozenset(acknowledged))

@@ -5,32 +5,24 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from damage.specimen import DESK, SIZES, make, open_fresh, read_all, reading
 from storekit import ROOT, objects_of, untouched
 
 from coda_fs_session import CheckReport, SessionError, SessionManager, SessionStorage, UnsupportedError
 from coda_fs_session.backends.disk.files import Files
-from coda_fs_session.backends.disk.zstd import compress
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.backends.memory import MemoryState
-from coda_fs_session.format.ids import object_id
-from coda_fs_session.format.records import Base
-from coda_fs_session.format.refs import Header, encode_header, encode_save, parse_ref
-from coda_fs_session.format.tree import Spine
 from coda_fs_session.repo.maintenance.findings import RULES
 from coda_fs_session.repo.maintenance.message_rules import bad_message
 from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Fault, FaultyBackend
 
-Damage = Callable[[Path], object]
+from .damages import CASES, OF_A_QUICK_ONE, chunk_of, commit_of, flip, packed_otherwise, ref
 
 
 @pytest.fixture(scope="module")
@@ -52,208 +44,6 @@ def check(store: Path, *, full: bool = True) -> CheckReport:
 
 def rules_of(report: CheckReport) -> set[str]:
     return {finding.rule for finding in report.findings}
-
-
-def ref(store: Path, name: str) -> Path:
-    return store / "refs" / DESK / f"{name}.jsonl"
-
-
-def rewrite(path: Path, change: Callable[[Header], Header]) -> None:
-    """Change a header, and give it and the saves after it right ids again."""
-    parsed = parse_ref(path.read_bytes(), path)
-    data, identity = encode_header(change(parsed.header))
-    for save in parsed.saves:
-        line, identity = encode_save(save._replace(previous=identity))
-        data += line
-    path.write_bytes(data)
-
-
-def rewrite_base(path: Path, change: Callable[[Base], Base]) -> None:
-    rewrite(path, lambda header: replace(header, base=change(header.base)))
-
-
-def put(store: Path, data: bytes) -> str:
-    identity = object_id(data)
-    folder = store / "objects" / identity[:2]
-    folder.mkdir(exist_ok=True)
-    (folder / f"{identity}.jsonl").write_bytes(data)
-    return identity
-
-
-def object_file(store: Path, identity: str) -> Path:
-    (path,) = store.glob(f"objects/*/{identity}*")
-    return path
-
-
-def base_of(store: Path, name: str) -> Base:
-    return parse_ref(ref(store, name).read_bytes(), name).header.base
-
-
-def chunk_of(store: Path, name: str) -> Path:
-    return object_file(store, base_of(store, name).spine.levels[0][0].id)
-
-
-def commit_of(store: Path, name: str) -> Path:
-    link = parse_ref(ref(store, name).read_bytes(), name).header.commit
-    assert link is not None
-    return object_file(store, link.id)
-
-
-def flip(path: Path, at: int = -20) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
-
-
-def with_chunk(store: Path, name: str, data: bytes) -> None:
-    """Let the first chunk of a session be another object, of as many messages and bytes as is said."""
-    identity = put(store, data)
-
-    def change(base: Base) -> Base:
-        first, *others = base.spine.levels[0]
-        levels = ((first._replace(id=identity), *others), *base.spine.levels[1:])
-        spine = Spine(levels)
-        return replace(base, spine=spine, chain=base.chain if base.tail else spine.end_chain())
-
-    rewrite_base(ref(store, name), change)
-
-
-def message_with_a_tab(store: Path) -> None:
-    data = chunk_of(store, "continued").read_bytes()
-    with_chunk(store, "continued", data.replace(b" ", b"\t", 1))
-
-
-def spoiled_message(store: Path) -> None:
-    data = chunk_of(store, "continued").read_bytes()
-    with_chunk(store, "continued", data.replace(b'":"', b'": "', 1).replace(b'"}', b"}", 1))
-
-
-def other_chain(store: Path) -> None:
-    def change(base: Base) -> Base:
-        *lower, top = base.spine.levels
-        spine = Spine((*lower, (*top[:-1], top[-1]._replace(chain="ab" * 32))))
-        return replace(base, spine=spine, chain=spine.end_chain())
-
-    rewrite_base(ref(store, "long"), change)
-
-
-def other_height(store: Path) -> None:
-    def change(base: Base) -> Base:
-        return replace(base, spine=Spine(((), base.spine.levels[-1])))
-
-    rewrite_base(ref(store, "long"), change)
-
-
-def other_commit(store: Path, **fields: Any) -> None:
-    """Let the last commit of a session have other fields, and the right hash."""
-    old = orjson.loads(commit_of(store, "edited").read_bytes())
-    data = orjson.dumps(old | fields) + b"\n"
-    identity = put(store, data)
-
-    def change(header: Header) -> Header:
-        assert header.commit is not None
-        return replace(header, commit=header.commit._replace(id=identity, size=len(data)))
-
-    rewrite(ref(store, "edited"), change)
-
-
-def frozen_elsewhere(store: Path) -> None:
-    def change(header: Header) -> Header:
-        assert header.generation is not None
-        return replace(header, generation=header.generation._replace(frozen_messages=1))
-
-    rewrite(ref(store, "cleared"), change)
-
-
-def replaced(store: Path) -> None:
-    path = ref(store, "tagged")
-    shutil.copy(path, path.with_name("tagged.2.jsonl"))
-    flip(path)
-
-
-def compressed_commit(store: Path) -> None:
-    path = commit_of(store, "cleared")
-    path.with_name(f"{path.name}.zst").write_bytes(compress(path.read_bytes()))
-    path.unlink()
-
-
-def copied(store: Path) -> None:
-    path = chunk_of(store, "continued")
-    shutil.copy(path, path.with_name(f"{path.stem} (conflict 1).jsonl"))
-
-
-def copied_and_flipped(store: Path) -> None:
-    copied(store)
-    flip(chunk_of_copy(store))
-
-
-def chunk_of_copy(store: Path) -> Path:
-    return next(store.glob("objects/*/*conflict*"))
-
-
-def irregular(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-CASES: dict[str, tuple[Damage, set[str]]] = {
-    "a header flipped": (lambda store: flip(ref(store, "sealed"), 30), {"ref-header"}),
-    "a line flipped": (lambda store: flip(ref(store, "tagged")), {"ref-line"}),
-    "a damaged ref beside a good one": (replaced, {"ref-replaced"}),
-    "a last line cut off": (
-        lambda store: os.truncate(ref(store, "tagged"), ref(store, "tagged").stat().st_size - 9),
-        {"ref-torn"},
-    ),
-    "a folder for a ref": (lambda store: irregular(ref(store, "tagged")), {"ref-unreadable"}),
-    "a newer ref": (lambda store: ref(store, "tagged").write_bytes(b'{"coda_fs_session":2}\n'), {"newer-version"}),
-    "another frozen state": (frozen_elsewhere, {"ref-frozen"}),
-    "another size of what is hidden": (
-        lambda store: rewrite_base(ref(store, "edited"), lambda base: replace(base, start_bytes=base.start_bytes - 1)),
-        {"base-start"},
-    ),
-    "a message with a blank": (spoiled_message, {"message-line"}),
-    "a message with a tab": (message_with_a_tab, {"message-line"}),
-    "an object removed": (lambda store: chunk_of(store, "continued").unlink(), {"object-missing"}),
-    "an object flipped": (lambda store: flip(chunk_of(store, "continued")), {"object-damaged"}),
-    "an object cut off": (lambda store: os.truncate(chunk_of(store, "continued"), 50), {"object-damaged"}),
-    "a folder for an object": (lambda store: irregular(chunk_of(store, "continued")), {"object-missing", "stray-file"}),
-    "a commit removed": (lambda store: commit_of(store, "cleared").unlink(), {"history-missing"}),
-    "a commit flipped": (lambda store: flip(commit_of(store, "cleared")), {"history-damaged"}),
-    "an object that nothing names flipped": (
-        lambda store: flip(object_file(store, put(store, b"{}\n")), 0),
-        {"unused-damaged"},
-    ),
-    "a chunk of another count": (lambda store: with_chunk(store, "continued", b"{}\n"), {"object-content"}),
-    "a compressed commit": (compressed_commit, {"object-form"}),
-    "another chain of a list node": (other_chain, {"node-chain"}),
-    "another height of a list node": (other_height, {"node-height"}),
-    "another chain of a tail": (
-        lambda store: rewrite_base(ref(store, "fork"), lambda base: replace(base, chain="ab" * 32)),
-        {"tail-chain"},
-    ),
-    "another skip": (lambda store: other_commit(store, skip=["ab" * 32, 10, 0]), {"commit-skip", "history-missing"}),
-    "a copy of an object": (copied, {"object-copy"}),
-    "a damaged copy of an object": (copied_and_flipped, {"object-copy"}),
-    "an object elsewhere": (
-        lambda store: (store / "objects" / "00" / f"{'ab' * 32}.jsonl").write_bytes(b"{}\n"),
-        {"object-place"},
-    ),
-    "a stray file": (lambda store: (store / "notes.txt").write_bytes(b""), {"stray-file"}),
-    "a stray file among refs": (lambda store: (store / "refs" / "notes.txt").write_bytes(b"x"), {"stray-file"}),
-    "a replica file": (lambda store: (store / "refs" / DESK / "replica.json").write_bytes(b"{}"), {"replica-file"}),
-    "a temporary file": (lambda store: (store / "refs" / ".tmp-1").write_bytes(b""), {"temporary-file"}),
-    "no README": (lambda store: (store / "README.txt").unlink(), {"constant-file"}),
-    "open to all": (lambda store: store.chmod(0o777), {"open-to-all"}),
-}
-OF_A_QUICK_ONE: dict[str, set[str]] = {
-    "another size of what is hidden": set(),
-    "a message with a blank": set(),
-    "a message with a tab": set(),
-    "an object flipped": set(),
-    "another chain of a tail": set(),
-    "an object that nothing names flipped": set(),
-}
-"""What a quick check says of these: it reads no messages but where their size is wrong."""
 
 
 def test_a_good_store(store: Path) -> None:
@@ -313,6 +103,13 @@ def test_one_bad_file_hides_no_other(store: Path) -> None:
     assert {"ref-line", "object-missing", "history-damaged"} <= rules_of(check(store))
 
 
+def test_a_file_in_the_place_of_an_object_is_named(store: Path) -> None:
+    """Where only a file of another kind is there, the finding says which: a person can tell what a tool has done."""
+    packed_otherwise(store)
+    (found,) = check(store).findings
+    assert f"the object is not here, and {Path(found.path).name}.gz does not hold it: its 2 messages" in found.what
+
+
 def test_random_damage(store: Path, seed: int, long_size: bool) -> None:
     """Whatever happens to a file, check raises nothing; where it finds the store whole, all reads as before."""
     chance, before = random.Random(seed), read_all(store)
@@ -349,7 +146,7 @@ def _as_before(store: Path, before: dict[str, Any], *, gone: bool) -> bool:
 
 
 def test_messages() -> None:
-    """A message is a JSON object without blanks and needless escapes; numbers may have any form."""
+    """A message is a JSON object without blanks and needless escapes, as deep as it may be, of numbers that fit."""
     for good in (b'{"a":1e5}', b'{"a":1.50,"b":[]}', b'{"a":"\\u001f\\\\u0041 b"}', '{"ü":"🦜"}'.encode()):
         assert bad_message([good, good]) is None
     for bad in (b'{"a": 1}', b'{"a":"\\u0041"}', b'{"a":"\\/"}', b'{"a":1},{"b":2}'):
@@ -357,6 +154,26 @@ def test_messages() -> None:
     for bad in (b"[]", b"1", b"", b"{"):
         assert bad_message([b'{"a":1}', bad]) == 1, bad
     assert bad_message([]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        (b'{"a":' * 200 + b"1" + b"}" * 200, True),
+        (b'{"a":' * 201 + b"1" + b"}" * 201, False),
+        (b'{"a":%b1%b}' % (b"[" * 199, b"]" * 199), True),
+        (b'{"a":%b1%b}' % (b"[" * 1000, b"]" * 1000), False),
+        (b'{"a":[%b]}' % b",".join([b"{}"] * 300), True),
+        (b'{"a":"%b"}' % (b"[" * 300), True),
+        (b'{"a":18446744073709551615,"b":-9223372036854775808}', True),
+        (b'{"a":18446744073709551616}', False),
+        (b'{"a":[1,-9223372036854775809]}', False),
+        (b'{"a":18446744073709551616.0,"b":1e30,"c":"99999999999999999999"}', True),
+    ],
+)
+def test_how_deep_and_how_large(line: bytes, good: bool) -> None:
+    """Of 200 levels and of 64 bits, as FORMAT.md says, and nothing is raised by what has more."""
+    assert (bad_message([line]) is None) is good
 
 
 def test_a_database(tmp_path: Path) -> None:

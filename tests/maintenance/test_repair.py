@@ -8,12 +8,13 @@ import random
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from damage.specimen import DESK, LAPTOP, SIZES, Reading, make, open_fresh, reading
+from damage.specimen import DESK, LAPTOP, SIZES, Reading, make, open_fresh, read_all, reading
 from storekit import fill, message, open_store, ref_of, say, tree, untouched
 
 from coda_fs_session import RepairReport, SessionError, SessionManager, StoreError, StoreReadOnlyError
@@ -24,7 +25,8 @@ from coda_fs_session.repo.repository import Repository, Settings
 from coda_fs_session.repo.storage import RepoStorage
 from coda_fs_session.testing import Fault, FaultyBackend
 
-from .test_check import CASES, chunk_of, commit_of, flip, ref, rules_of
+from .damages import CASES, chunk_of, commit_of, flip, ref
+from .test_check import rules_of
 
 MENDED_FROM_ELSEWHERE = (
     *("a header flipped", "a line flipped", "an object removed", "an object flipped", "an object cut off"),
@@ -105,6 +107,30 @@ def test_a_second_run_has_nothing_to_do(store: Path, good: Path) -> None:
     repair(store, from_store=good)
     again = repair(store, from_store=good)
     assert (again.mended, again.lost, again.left) == ((), (), ())
+
+
+@pytest.mark.parametrize("place", ["objects/AB", "objects/ab (Case Conflict)", "objects 2/ab", "lost"])
+@pytest.mark.parametrize("name", [str.lower, str.upper])
+@pytest.mark.parametrize(("of", "session"), [(chunk_of, "continued"), (commit_of, "cleared")])
+def test_where_a_tool_has_put_it(store: Path, place: str, name: Callable[[str], str], of: Any, session: str) -> None:
+    """An object in a folder of another name, or in another case, is found and written to its place; that file stays.
+
+    Once only a check named it, and a repair said that it was lost.
+    """
+    before, path = read_all(store), of(store, session)
+    other = store / place / name(path.name)
+    other.parent.mkdir(parents=True)
+    path.rename(other)
+    wrong = other.with_name(f"{path.name[:64]} (copy)")
+    wrong.write_bytes(b"{}\n")
+    report = repair(store)
+    assert [(each.path, each.what) for each in report.mended] == [
+        (str(path), f"the object is brought back from {other}"),
+    ]
+    assert (report.lost, report.left) == ((), ())
+    assert other.exists()
+    assert is_whole(store)
+    assert read_all(store) == before
 
 
 def test_a_line_in_the_middle(tmp_path: Path) -> None:

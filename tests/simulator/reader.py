@@ -22,6 +22,7 @@ Mark = tuple[str, int] | str
 """Names one moment of a conversation: first and present generation with the messages, or the id of a ref line."""
 
 _FIRST_GENERATION = "0" * 64
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _ID_AND_END = len(b',"id":"0123456789abcdef"}')
 
 
@@ -116,15 +117,18 @@ class StoreReader:
                     found[path] = ref
         return found
 
+    def unpacked(self, data: bytes) -> bytes:
+        """Return what the file of an object holds."""
+        return zstandard.ZstdDecompressor().decompress(data) if data.startswith(_ZSTANDARD) else data
+
     def ref(self, data: bytes, files: Files) -> StoredRef | None:
         """Return what a ref file says, None where its first line is no header."""
         known = self._known.get(data)
-        if known is not None and all(
-            _path_of(each) in files or _path_of(each) + ".zst" in files for each in known.needed
-        ):
+        if known is not None and all(_copies(each, files) for each in known.needed):
             return known
         lines = list(_good_lines(data))
-        if not lines:
+        # Beside the refs is what each replica says of itself, and what tools have made of that.
+        if not lines or "base" not in json.loads(lines[0][1]):
             return None
         ref = _read(lines, files)
         if not ref.missing:
@@ -259,16 +263,20 @@ def _messages_of(base: dict[str, Any], found: _Gathering) -> list[bytes]:
     return lines
 
 
-def _path_of(identity: str) -> str:
-    return f"objects/{identity[:2]}/{identity}.jsonl"
+def _copies(identity: str, files: Files) -> list[str]:
+    """Return the paths of all files that may be copies of an object, the two that are looked at first before others."""
+    folder = f"objects/{identity[:2]}/{identity}"
+    first = [path for path in (f"{folder}.jsonl", f"{folder}.jsonl.zst") if path in files]
+    return first or [path for path in files if path.startswith(folder)]
 
 
 def _object(identity: str, files: Files) -> bytes:
-    path = _path_of(identity)
-    data = files.get(path)
-    if data is None and f"{path}.zst" in files:
-        data = zstandard.ZstdDecompressor().decompress(files[f"{path}.zst"])
-    if data is None:
-        raise MissingObject(identity)
-    assert sha256(data).hexdigest() == identity, f"{path} does not hold what its name says"
-    return data
+    for path in _copies(identity, files):
+        data = files[path]
+        if data.startswith(_ZSTANDARD):
+            data = zstandard.ZstdDecompressor().decompress(data)
+        if sha256(data).hexdigest() == identity:
+            return data
+        # One that is looked at first is good, or mended in place.
+        assert path.removeprefix(f"objects/{identity[:2]}/{identity}") not in (".jsonl", ".jsonl.zst"), path
+    raise MissingObject(identity)

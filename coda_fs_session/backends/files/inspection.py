@@ -15,7 +15,17 @@ from ...process.system import FolderEntry, permissions
 from ..base import OBJECT_LIMIT, Oddity, StoredObject, Unfinished
 from ..disk.descriptors import scan
 from ..disk.files import publish, read_file, store_errors
-from ..disk.paths import COMPRESSED, CONSTANT_FILES, READMES, is_hidden, object_of, temporary
+from ..disk.paths import (
+    COMPRESSED,
+    CONSTANT_FILES,
+    READMES,
+    REPLICA_FILE,
+    is_hidden,
+    is_replica_file,
+    object_of,
+    temporary,
+)
+from .listing import DEPTH
 from .new_refs import Naming, NewRefs
 from .object_files import verified, verified_pieces
 from .objects import ObjectFiles
@@ -87,7 +97,7 @@ class InspectedFiles(ReplicaFiles):
         with store_errors("list", paths.root, reading=True):
             for folder in (paths.root, paths.objects, *_folders(paths.objects)):
                 yield from _unfinished_in(folder)
-            for folder in _within(paths.refs, 0):
+            for folder, _ in _within(paths.refs):
                 yield from _unfinished_in(folder)
 
     def remove_unfinished(self, path: str) -> None:
@@ -103,7 +113,15 @@ class InspectedFiles(ReplicaFiles):
             yield from _at_the_top(root)
             for folder in _folders(self._paths.objects):
                 yield from _in_objects(folder, full=full)
-            yield from _temporary_files(self._paths.refs)
+            yield from _below_refs(self._paths.refs)
+
+    def misplaced_objects(self, wanted: Container[str]) -> Iterator[tuple[str, str, bytes]]:
+        for rule, path, _ in self.oddities(full=False):
+            for file in _files_at(path) if rule in ("object-place", "stray-file") else ():
+                identity = object_of(os.path.basename(file).lower())
+                if identity is not None and identity in wanted:
+                    with contextlib.suppress(OSError, StoreError):
+                        yield identity, file, verified(identity, file, size=None, limit=OBJECT_LIMIT, renamed=True)
 
     def discard_object(self, identity: str) -> None:
         folder = os.path.dirname(self._paths.object(identity))
@@ -206,15 +224,30 @@ def _is_good(identity: str, entry: FolderEntry, *, renamed: bool) -> bool:
     return True
 
 
-def _temporary_files(refs: str) -> Iterator[Oddity]:
-    for folder in _within(refs, 0):
-        yield from (_temporary(entry) for entry in _entries(folder) if entry.name.startswith(_TEMPORARY))
+def _below_refs(refs: str) -> Iterator[Oddity]:
+    for folder, depth in _within(refs):
+        for entry in _entries(folder):
+            if entry.name.startswith(_TEMPORARY):
+                yield _temporary(entry)
+            elif is_hidden(entry.name):
+                continue
+            elif is_replica_file(entry.name) and (entry.name, depth) != (REPLICA_FILE, 1):
+                yield Oddity("stray-file", entry.path, "no reader takes it for the replica file that it is a copy of")
+            elif depth == DEPTH and entry.is_dir(follow_symlinks=False):
+                yield Oddity("stray-file", entry.path, f"it is more than {DEPTH} folders deep, where no reader looks")
 
 
-def _within(folder: str, depth: int) -> Iterator[str]:
-    """Yield a folder and those within it."""
-    yield folder
-    for entry in _entries(folder) if depth < 32 else ():
+def _files_at(path: str) -> Iterator[str]:
+    """Yield a path, and those of what is in it if it is a folder."""
+    yield path
+    for folder, _ in _within(path):
+        yield from (entry.path for entry in _entries(folder))
+
+
+def _within(folder: str, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield a folder and those within it, with how deep they are."""
+    yield folder, depth
+    for entry in _entries(folder) if depth < DEPTH else ():
         if not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False):
             yield from _within(entry.path, depth + 1)
 

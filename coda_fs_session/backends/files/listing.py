@@ -16,7 +16,7 @@ from ..disk.paths import REF_ENDING, is_hidden, is_ref_file, is_replica_file, ob
 from ..disk.tokens import COARSE_TICK_NS, is_recent, listed_token, token_of
 
 _GROUP = re.compile(r"[0-9a-f]{2}\Z")
-_DEPTH = 32
+DEPTH = 32
 """Folders within each other that are looked into below the refs; a replica writes one deep."""
 _OUT_OF_REACH = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
 
@@ -42,7 +42,7 @@ def ids_in(objects: str, group: str) -> Iterator[str]:
 def list_tokens(root: str) -> dict[str, Token]:
     """Return the token of each ref below a folder by its path."""
     found: dict[str, Token] = {}
-    _collect_tokens(root, "", found, time.time_ns(), _DEPTH)
+    _collect_tokens(root, "", found, time.time_ns(), DEPTH)
     return found
 
 
@@ -122,7 +122,7 @@ def list_folders(root: str, known: Mapping[str, object], but: str | None) -> Ref
 def _list_identities(path: str, folder: str) -> tuple[dict[str, int], list[str]]:
     """Return the inode of each ref in a folder by its path, and the folders in it."""
     prefix = f"{folder}/" if folder else ""
-    is_deep = folder.count("/") >= _DEPTH - 1
+    is_deep = folder.count("/") >= DEPTH - 1
     refs: dict[str, int] = {}
     folders: list[str] = []
     with _within_reach(), scan(path) as entries:

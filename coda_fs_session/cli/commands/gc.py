@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _KEPT = {
     "sessions": "sessions need",
+    "tags": "only states with a tag need",
     "history": "only history needs",
     "replicas": "lists and records of replicas are",
     "grace": "nothing needs, and stay until the grace has passed",

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...errors import StoreError
-from ...format.commits import Commit, TailEdit
+from ...errors import ObjectNotYetHereError, StoreError
+from ...format.commits import Commit
+from ...format.edits import TailEdit
 from ...format.generations import FIRST_GENERATION, Generation, GenerationId, Operation
 from ...format.ids import Chain
 from ...format.records import Base, CommitLink
@@ -101,6 +102,9 @@ class Path:
         try:
             return run.chain_at(position)
         except StoreError as error:
+            if isinstance(error, ObjectNotYetHereError) and run.messages.objects.has_expired(error):
+                # No list has this one earlier than at its end, so nothing is taken for the same that is not.
+                return run.messages.base.chain
             raise UndecidedError(self.head, error) from error
 
 
@@ -173,11 +177,14 @@ def _common_messages(one: Path, other: Path, number: int) -> int:
     limit = min(first.count, second.count)
     listed = min(first.shared, second.shared, limit)
     common = _common_listed(one, other, number, listed)
-    if common < listed and not one.head.messages.objects.purged.chains:
+    objects = one.head.messages.objects
+    if common < listed and not objects.purged.chains and not objects.has_let_go:
         return common
     # Chain hashes stay different once they are. What was purged in one list, and not in a state of it that was read
-    # before, has another line there, and the same chain hash.
+    # before, has another line there, and the same chain hash. Of what has expired only the end may tell.
     low, high = common, limit
+    if common < limit and one._chain_at(first, limit) == other._chain_at(second, limit):
+        return limit
     while low < high:
         middle = (low + high + 1) // 2
         if one._chain_at(first, middle) == other._chain_at(second, middle):
@@ -196,15 +203,17 @@ def _common_listed(one: Path, other: Path, number: int, limit: int) -> int:
 def _reading(head: State, messages: MessageList) -> Reading:
     """Return how a list of a head's is read, with what is missing told as a problem of that head."""
 
+    plain = Reading.plain(messages)
+
     def node(entry: Entry) -> list[Entry]:
         try:
-            return messages.objects.node(entry)
+            return plain.node(entry)
         except StoreError as error:
             raise UndecidedError(head, error) from error
 
     def lines(start: int, stop: int) -> Iterator[bytes]:
         try:
-            yield from messages.told_apart(start, stop)
+            yield from plain.lines(start, stop)
         except StoreError as error:
             raise UndecidedError(head, error) from error
 
@@ -246,7 +255,8 @@ class Section:
         """
         runs, identity, identities = _runs(self), self.id, []
         for before, after, edit in zip(runs, runs[1:], self.edits, strict=False):
-            frozen, result = before.chain_at(before.count), after.chain_at(edit.messages)
+            # Reading messages for what is told is needless, and history may be gone.
+            frozen, result = before.chain_at(before.count), edit.after or after.chain_at(edit.messages)
             # As if it were a generation: equal edits of equal states are the same step, whoever made them.
             identity = Generation(identity, "edit", before.count, frozen, 0, edit.messages, result).id
             identities.append(identity)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ...errors import ObjectNotYetHereError
 from ...format.generations import GenerationId, StateId
-from ...format.ids import ObjectId
+from ...format.ids import Chain, ObjectId
 from ..ancestry.lineage import Path, Run, UndecidedError, path_of, step_before
 from ..ancestry.merges import frozen
 from ..content.fronts import common_front
@@ -39,15 +40,23 @@ class Span(NamedTuple):
     @property
     def id(self) -> StateId:
         """The last of the states."""
-        return StateId(step_before(self.path, self.run), self.messages, self._run.chain_at(self.messages))
+        chain = _chain(self, self.messages) or self.list.base.chain
+        return StateId(step_before(self.path, self.run), self.messages, chain)
 
     @property
-    def readable(self) -> int:
+    def listed(self) -> int:
         """How many of the messages are in `list`: an edit of the tail may have replaced some of them since."""
         return min(self.messages, self._run.shared)
 
+    @property
+    def readable(self) -> int:
+        """How many of the messages can be read there: others may have expired."""
+        return min(self.listed, self.list.held())
+
     def content(self) -> tuple[MessageList, int]:
         """Return a list that has the messages, and how many of them: less than all where the store has not kept all.
+
+        Then a merge takes what is gone for what both sides have added: it may bring back what one of them took away.
 
         Raises:
             StoreError: a commit of the session cannot be read.
@@ -55,7 +64,7 @@ class Span(NamedTuple):
         if self.readable < self.messages:
             # What edits of the tail have replaced is kept for going back.
             moment = next(find_state(self.path.head, self.id), None)
-            if moment is not None and moment.stretch.messages is not None:
+            if moment is not None and not moment.expired and moment.stretch.messages is not None:
                 return moment.stretch.messages, self.messages
         return self.list, self.readable
 
@@ -183,15 +192,27 @@ def _common(one: Span, other: Span) -> int:
     limit = min(one.messages, other.messages)
     if one.path is other.path and one.run == other.run:
         return limit
-    shared = min(one.readable, other.readable, limit)
+    shared = min(one.listed, other.listed, limit)
     common = common_front(one.list, other.list, shared)
-    while common == shared and shared < limit and _chain(one, shared + 1) == _chain(other, shared + 1):
+    while common == shared and shared < limit and _is_same(one, other, shared + 1):
         shared = common = shared + 1
-    return common
+    # Where messages have expired, the chain hash at the end still tells that all are the same.
+    return limit if common == shared < limit and _is_same(one, other, limit) else common
 
 
-def _chain(span: Span, position: int) -> str:
-    return span.path.runs[span.run].chain_at(position)
+def _is_same(one: Span, other: Span, position: int) -> bool:
+    chain = _chain(one, position)
+    return chain is not None and chain == _chain(other, position)
+
+
+def _chain(span: Span, position: int) -> Chain | None:
+    """Return the chain hash at a position of a run; None where what tells it has expired."""
+    try:
+        return span.path.runs[span.run].chain_at(position)
+    except ObjectNotYetHereError as error:
+        if span.list.objects.has_expired(error):
+            return None
+        raise
 
 
 def base_of(one: State, other: State) -> Span | None:
@@ -202,6 +223,8 @@ def base_of(one: State, other: State) -> Span | None:
     Raises:
         StoreError: an object is missing or damaged that decides it.
     """
+    one.messages.objects.heed_lists()
+    other.messages.objects.heed_lists()
     try:
         return _base(Known.of(one), Known.of(other), one, other)
     except UndecidedError as error:

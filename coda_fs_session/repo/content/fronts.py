@@ -1,4 +1,7 @@
-"""How much of two lists of messages is the same, told by their trees before anything else is read."""
+"""How much of two lists of messages is the same, told by their trees before anything else is read.
+
+Where messages have expired, nobody can tell, and the lists count as parted.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from itertools import takewhile
 from operator import eq
 from typing import NamedTuple
 
+from ...errors import ObjectNotYetHereError
 from ...format.tree import Entry, common_messages
 from .messages import MessageList
 
@@ -23,7 +27,25 @@ class Reading(NamedTuple):
 
     @classmethod
     def plain(cls, messages: MessageList) -> Reading:
-        return cls(messages.objects.node, messages.told_apart)
+        """Return how a list is read up to what has expired."""
+        objects = messages.objects
+
+        def node(entry: Entry) -> list[Entry]:
+            try:
+                return objects.node(entry)
+            except ObjectNotYetHereError as error:
+                if objects.has_expired(error):
+                    return []
+                raise
+
+        def lines(start: int, stop: int) -> Iterator[bytes]:
+            try:
+                yield from messages.told_apart(start, stop)
+            except ObjectNotYetHereError as error:
+                if not objects.has_expired(error):
+                    raise
+
+        return cls(node, lines)
 
 
 def common_front(

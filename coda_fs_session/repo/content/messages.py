@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...backends.base import NewObject
-from ...errors import CorruptionError
+from ...errors import CorruptionError, ObjectNotYetHereError
 from ...format.chunks import LARGEST_RUN, Sizes, closes, holds_cut, size_of, split
 from ...format.ids import Chain, ObjectId, chain_cut, chain_message, object_id
 from ...format.records import Base, Tail
@@ -26,7 +26,7 @@ class MessageList:
         lines: the inline ones; not to be changed any more.
     """
 
-    __slots__ = ("_chained", "_inline", "_shared", "_tail_bytes", "base", "objects", "sizes")
+    __slots__ = ("_chained", "_held", "_inline", "_shared", "_tail_bytes", "base", "objects", "sizes")
 
     def __init__(self, objects: Objects, sizes: Sizes, base: Base, lines: list[bytes]) -> None:
         self.objects, self.sizes, self.base = objects, sizes, base
@@ -34,7 +34,7 @@ class MessageList:
         self._shared, self._inline = lines, len(lines)
         # A position after the base and the chain hash there: what was appended since is all that is left to hash.
         self._chained: tuple[int, Chain] | None = None
-        self._tail_bytes = -1
+        self._tail_bytes = self._held = -1
 
     @property
     def lines(self) -> list[bytes]:
@@ -67,6 +67,13 @@ class MessageList:
         if self._tail_bytes >= 0:
             longer._tail_bytes = self._tail_bytes + size_of(lines)
         return longer
+
+    def cut(self, position: int) -> MessageList:
+        """Return the list up to a position that is not before the inline lines; this one stays as it is."""
+        shorter = MessageList(self.objects, self.sizes, self.base, self._shared[: position - self.base.messages])
+        if self._chained is not None and self._chained[0] <= position:
+            shorter._chained = self._chained
+        return shorter
 
     def _tail_lines(self) -> list[bytes]:
         tail = self.base.tail
@@ -118,6 +125,29 @@ class MessageList:
     def weight(self, start: int, stop: int) -> int:
         """Return how many bytes the chunks have that `read` would go through, without reading one."""
         return sum(entry.bytes for _, entry in chunks(self.base.spine, start, stop, self.objects.node))
+
+    def held(self) -> int:
+        """Count the messages at the front that are still there: what only history needed may have expired.
+
+        Raises:
+            StoreError: a list node is missing or damaged, and did not expire.
+        """
+        if self._held < 0:
+            self._held = self._count_held() if self.objects.has_let_go else self.count
+        return self._held
+
+    def _count_held(self) -> int:
+        objects, spine, held = self.objects, self.base.spine, 0
+        try:
+            for position, entry in chunks(spine, 0, spine.messages, objects.node):
+                if objects.is_gone(entry.id):
+                    return position
+                held = position + entry.messages
+        except ObjectNotYetHereError as error:
+            if objects.has_expired(error):
+                return held
+            raise
+        return held if self.base.tail and objects.is_gone(self.base.tail.id) else self.count
 
     def secure(self) -> None:
         """Make sure that every object of the list is in the store and good, writing anew what is still in memory.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ...backends.base import Backend, NewObject
+from ...backends.base import OBJECT_LIMIT, Backend, NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
 from ...format.chunks import LARGEST_RUN, join, size_of
 from ...format.commits import Commit, decode_commit, encode_commit, skip_link
@@ -35,6 +35,7 @@ class Objects:
 
     Attributes:
         purged: what is known to be gone, and what stands for it.
+        listed: tells of which objects files were ever let go, by their ids; see `heed_lists`.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Objects:
     ) -> None:
         self.backend = backend
         self.purged = Purged()
+        self.listed: Callable[[], frozenset[str]] = frozenset
         self._cached_messages = cached_messages
         self._compress_threshold = compress_threshold
         self._most_bytes = most_bytes
@@ -51,6 +53,7 @@ class Objects:
         self._nodes: OrderedDict[ObjectId, list[Entry]] = OrderedDict()
         self._section = Section(self._clear)
         self._heeded = 0
+        self._let_go: frozenset[str] = frozenset()
 
     def get(self, identity: ObjectId, *, size: int | None, limit: int) -> bytes:
         """Return the bytes of an object, or of what stands for it since something in it was purged.
@@ -198,6 +201,39 @@ class Objects:
         if len(self.purged.objects) != self._heeded:
             self.forget()
             self._heeded = len(self.purged.objects)
+
+    def heed_lists(self, more: frozenset[str] = frozenset()) -> None:
+        """Look at what was let go, as far as it is known by now, and `more` that another store tells of."""
+        with suppress(StoreError):
+            self._let_go = self.listed() | more
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether anything was let go by what `heed_lists` has seen."""
+        return bool(self._let_go)
+
+    def has_expired(self, error: ObjectNotYetHereError) -> bool:
+        """Tell whether what cannot be read was let go."""
+        if error.object_id not in self._let_go:
+            self.heed_lists(self._let_go)
+        return error.object_id in self._let_go
+
+    def is_let_go(self, identity: str) -> bool:
+        """Tell whether an object is on a list that `heed_lists` has seen; it may have come back since."""
+        return identity in self._let_go
+
+    def is_gone(self, identity: ObjectId) -> bool:
+        """Tell whether an object was let go, and is not here: it expired, and was not lost."""
+        if identity not in self._let_go:
+            return False
+        try:
+            self.get(identity, size=None, limit=OBJECT_LIMIT)
+        except ObjectNotYetHereError:
+            return True
+        except StoreError:
+            # It is here, and damaged.
+            return False
+        return False
 
     def _clear(self) -> None:
         self._chunks.clear()

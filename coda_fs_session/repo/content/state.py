@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 from ...backends.base import NO_TOKEN, RefEnd, RefKey, Token
 from ...errors import CorruptionError
 from ...format.chunks import Sizes
-from ...format.commits import Commit, TailEdit
+from ...format.commits import Commit
+from ...format.edits import TailEdit
 from ...format.generations import GenerationId
 from ...format.ids import Chain
 from ...format.marks import Mark
@@ -260,18 +261,18 @@ class State:
 
     def tail_edits(self) -> list[TailEdit]:
         """Return how the saves replaced messages, oldest first."""
-        base = self.header.base
-        messages = MessageList(self.messages.objects, self.messages.sizes, base, [])
-        edits = []
-        if any(save.replace is not None for save in self.saves):
-            for save in self.saves:
-                if save.replace is not None:
-                    replaced = range(save.replace + 1, messages.count + 1)
-                    chains = tuple(map(messages.chain_at, replaced))
-                    edits.append(TailEdit(save.replace, save.replace + len(save.messages), chains, save.time))
-                    kept = messages.lines[: save.replace - base.messages]
-                    messages = MessageList(messages.objects, messages.sizes, base, kept)
+        messages = kept = MessageList(self.messages.objects, self.messages.sizes, self.header.base, [])
+        edits: list[TailEdit] = []
+        for save in self.saves if any(save.replace is not None for save in self.saves) else ():
+            if save.replace is None:
                 messages = messages.extended(save.messages)
+                continue
+            chains = tuple(map(messages.chain_at, range(save.replace + 1, messages.count + 1)))
+            if kept.count != save.replace or not edits:
+                kept = messages.cut(save.replace)
+                kept.chain_at(kept.count)
+            messages = kept.extended(save.messages)
+            edits.append(TailEdit(save.replace, messages.count, chains, save.time, messages.chain_at(messages.count)))
         return edits
 
     @property
@@ -335,10 +336,9 @@ class State:
     def has_values_of(self, older: State) -> bool:
         """Tell whether no metadata and no tag of another state was set later than here."""
         stamps = {key: item.stamp for key, item in self.metadata.items()}
-        if any(stamps.get(key, "") < item.stamp for key, item in older.metadata.items()):
-            return False
-        stamps = {label: tag.stamp for label, tag in self.tags.items()}
-        return all(stamps.get(label, "") >= tag.stamp for label, tag in older.tags.items())
+        labels = {label: tag.stamp for label, tag in self.tags.items()}
+        is_later = all(stamps.get(key, "") >= item.stamp for key, item in older.metadata.items())
+        return is_later and all(labels.get(label, "") >= tag.stamp for label, tag in older.tags.items())
 
     def revision(self) -> str:
         """Return what tells this state from others of the session: see `Session.revision`."""

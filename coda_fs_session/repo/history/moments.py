@@ -94,7 +94,13 @@ class Moment(NamedTuple):
 
     @property
     def expired(self) -> bool:
-        return self.stretch.messages is None
+        """True where its messages are not in the store any more.
+
+        Raises:
+            StoreError: an object is missing or damaged, and did not expire.
+        """
+        messages = self.stretch.messages
+        return messages is None or messages.held() < self.messages
 
     @property
     def is_step(self) -> bool:
@@ -112,19 +118,23 @@ class Moment(NamedTuple):
             HistoryExpiredError: its messages are gone.
         """
         stretch = self.stretch
-        if stretch.messages is None:
-            raise HistoryExpiredError(f"session {head.name!r}: the messages of {self.id} are not in the store any more")
-        messages = prefix(stretch.messages, self.messages)
+        messages = prefix(self._held(), self.messages)
         metadata = head.metadata if self.metadata is None else self.metadata
         header = replace(head.header, name=stretch.name, generation=stretch.generation, base=messages.base, marks=())
         return State(head.key, NO_TOKEN, header, messages, metadata, self.time, 0, head.last_id, [], 0, {})
 
     def name_of_state(self) -> StateId:
         """Return what names it on every machine; raises as `state`."""
+        return StateId(self.stretch.step, self.messages, self._held().chain_at(self.messages))
+
+    def _held(self) -> MessageList:
         messages = self.stretch.messages
-        if messages is None:
-            raise HistoryExpiredError(f"the messages of {self.id} are not in the store any more")
-        return StateId(self.stretch.step, self.messages, messages.chain_at(self.messages))
+        if messages is None or self.expired:
+            raise HistoryExpiredError(
+                f"session {self.stretch.name!r}: the messages of {self.id} are not in the store any more, as history "
+                "is kept for `retention_days`: go to an entry that did not expire"
+            )
+        return messages
 
 
 def prefix(messages: MessageList, count: int) -> MessageList:
@@ -143,6 +153,7 @@ def moments(head: State) -> Iterator[Moment]:
         StoreError: a commit of it cannot be read.
     """
     objects = head.messages.objects
+    objects.heed_lists()
     link, newest = head.header.commit, None
     head_there: State | None = head
     while head_there is not None or newest is not None:
@@ -225,11 +236,12 @@ def _between(end: Stretch, commit: Commit, steps: Sequence[GenerationId]) -> Ite
     edits = commit.edits
     assert end.messages is not None, "it is that of the commit"
     known = sum(entry.messages for entry in objects) == sum(len(edit.chains) for edit in edits[1:])
+    known = known and not any(end.messages.objects.is_gone(entry.id) for entry in objects)
     replaced = [line for entry in objects for line in end.messages.objects.chunk(entry)] if known else []
     lists: list[MessageList | None] = [end.messages]
     for edit in reversed(edits[1:]):
         after = lists[-1]
-        if after is None or (edit.chains and not known):
+        if after is None or (edit.chains and not known) or after.held() < edit.position:
             lists.append(None)
             continue
         kept = prefix(after, edit.position)

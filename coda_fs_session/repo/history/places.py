@@ -71,8 +71,15 @@ def _is_at(moment: Moment, state: StateId) -> bool:
         moment.stretch.step == state.step
         and _holds(moment, state.messages)
         # Sides may have begun with other messages, and so without a step.
-        and (moment.stretch.messages is None or moment.stretch.messages.chain_at(state.messages) == state.chain)
+        and _chain_fits(moment.stretch.messages, state)
     )
+
+
+def _chain_fits(messages: MessageList | None, state: StateId) -> bool:
+    if messages is None or messages.held() < state.messages != messages.count:
+        # What has expired cannot tell.
+        return True
+    return messages.chain_at(state.messages) == state.chain
 
 
 def _holds(moment: Moment, count: int) -> bool:

@@ -167,6 +167,8 @@ class Check:
         if missing:
             purged.look(self._backend)
         for identity in missing:
+            if self.reach.has_expired(identity):
+                continue
             stand_in = purged.stand_in(identity)
             if stand_in is not None and stand_in in stored:
                 self._check_object(identity, stored[stand_in])
@@ -178,7 +180,7 @@ class Check:
 
     def _check_object(self, identity: ObjectId, places: list[StoredObject]) -> None:
         if self._is_to_be_read(identity, places):
-            self._note(identity, self._of_read(identity, places[0].path))
+            self._note(identity, self._of_read(identity, places))
         else:
             self._note(identity, self._of_object(identity, places))
 
@@ -194,7 +196,7 @@ class Check:
         uses = self.reach.uses.get(identity, {}).values()
         yield from object_rules.compressed_record(uses, places)
         if identity in self.reach.unread:
-            yield from object_rules.unread_object(self._backend, identity, uses, self.reach.unread[identity])
+            yield from object_rules.unread_object(self._backend, identity, uses, places, self.reach.unread[identity])
 
     def _is_to_be_read(self, identity: ObjectId, places: list[StoredObject]) -> bool:
         """Tell whether an object is to be read that was not read on the way.
@@ -208,7 +210,7 @@ class Check:
         elsewhere = any(place.plain is None and place.path != here for place in places)
         return self._full or elsewhere or object_rules.has_wrong_size(reach.uses.get(identity, {}), places)
 
-    def _of_read(self, identity: ObjectId, path: str) -> Iterator[Finding]:
+    def _of_read(self, identity: ObjectId, places: list[StoredObject]) -> Iterator[Finding]:
         uses = self.reach.uses.get(identity, {}).values()
         try:
             data = self.reach.objects.get(identity, size=None, limit=OBJECT_LIMIT)
@@ -216,8 +218,9 @@ class Check:
             # What replica files name has rules of its own.
             is_named = identity in self._lists or identity in self._records
             if uses or (isinstance(error, CorruptionError) and not is_named):
-                yield from object_rules.unread_object(self._backend, identity, uses, error)
+                yield from object_rules.unread_object(self._backend, identity, uses, places, error)
             return
+        path = places[0].path
         if uses:
             yield from object_rules.other_content(path, uses, data)
             tails = self.reach.tails.get(identity)
@@ -226,9 +229,8 @@ class Check:
 
     def _check_links(self) -> None:
         backend, reach = self._backend, self.reach
-        for rule in (object_rules.node_height, object_rules.node_chain, object_rules.commit_skip):
+        for rule in object_rules.OF_LINKS:
             self._findings += rule(backend, reach)
-        self._findings += object_rules.frozen_elsewhere(backend, reach)
         for key, header in self.headers.items():
             self._findings += ref_rules.begins_elsewhere(header, backend.locate(key), reach)
 
@@ -244,6 +246,8 @@ def fresh_objects(repo: Repository) -> Objects:
     )
     # Records never change, and what was read of them stays true.
     objects.purged = repo.objects.purged
+    objects.listed = repo.objects.listed
+    objects.heed_lists()
     return objects
 
 

@@ -44,7 +44,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ref-torn": Rule("note", "a last line that was not written whole is a save that never happened", "nothing"),
         "ref-unreadable": Rule("damage", "a ref is a regular file that can be read", "see what the error says"),
         "newer-version": Rule("missing", "a record needs no version that is newer", "upgrade coda-fs-session"),
-        "ref-frozen": Rule("damage", "a generation begins with the state that its commit has frozen", _WRITER),
+        "ref-frozen": Rule("damage", "the states that a generation names are those that its commits freeze", _WRITER),
         "base-start": Rule("damage", "the hidden messages of a base have the size that it says", _WRITER),
         "message-line": Rule("damage", "a message is a JSON object in compact form, without a tab", _WRITER),
         "object-missing": Rule("missing", "each object that a session needs is there", _COMING),
@@ -68,6 +68,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "node-chain": Rule("damage", "the chain hash of a list node follows from its chunks", _WRITER),
         "tail-chain": Rule("damage", "the chain hash of a base follows from its tail", _WRITER),
         "commit-skip": Rule("damage", "the skip of a commit goes as far back as FORMAT.md says", _WRITER),
+        "commit-edits": Rule("history", "a commit has the messages that its edits replaced", _WRITER),
         "object-copy": Rule(
             "note", "an object has one file", f"{_LATER}: gc deletes it in time, and discard(path) at once"
         ),

@@ -21,29 +21,31 @@ from . import letting_go
 from .ages import Ages
 from .check import Check
 from .gc_report import GcAmount, GcReport
+from .joining import needed_to_join
 from .unneeded import WHY, Unneeded, doubts, unneeded
 
 _LEAST_GRACE_DAYS = 1 / 24
 """Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
 
 
-def gc(repo: Repository, *, grace_days: float, dry_run: bool = True) -> GcReport:
+def gc(repo: Repository, *, grace_days: float, retention_days: float, dry_run: bool = True) -> GcReport:
     """Delete what nothing needs; see `Maintenance.gc`."""
-    run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days)
+    run = (OfRows if repo.backend.capabilities.whole else OfFiles)(repo, grace_days, retention_days)
     return run.dry() if dry_run else run.run()
 
 
 class _Gc(ABC):
     """One gc. Which steps it takes is told by how the store keeps its objects."""
 
-    def __init__(self, repo: Repository, grace_days: float) -> None:
-        self._repo, self._grace = repo, max(grace_days, _LEAST_GRACE_DAYS)
+    def __init__(self, repo: Repository, grace_days: float, retention_days: float) -> None:
+        self._repo, self._grace, self._retention = repo, max(grace_days, _LEAST_GRACE_DAYS), retention_days
         self._store = repo.backend.place().store
         self._ages = Ages.recall(repo.machine, self._store)
 
     def dry(self) -> GcReport:
-        self._ages.pass_time(self._repo.settings.clock(), self._grace)
+        self._ages.pass_time(self._repo.settings.clock(), self._grace, self._retention)
         found = unneeded(self._repo)
+        self._let_expire(found)
         self._ages.see(_seen(found))
         freed, condemned = self._chosen(found)
         late = [] if found.blocked else found.free_on(found.done)
@@ -51,11 +53,12 @@ class _Gc(ABC):
 
     def run(self) -> GcReport:
         repo, ages = self._repo, self._ages
-        ages.pass_time(repo.settings.clock(), self._grace)
+        ages.pass_time(repo.settings.clock(), self._grace, self._retention)
         found = letting_go.look(repo)
         late = [] if found.blocked else found.free_on(found.done)
         if letting_go.answer(repo, found, ages):
             found = unneeded(repo, to_act=True)
+        self._let_expire(found)
         ages.see(_seen(found))
         freed, condemned = self._chosen(found)
         if condemned:
@@ -71,6 +74,12 @@ class _Gc(ABC):
             self._empty_trash()
         ages.keep(repo.machine, self._store)
         return self._report(found, [*late, *freed], condemned, dry_run=False)
+
+    def _let_expire(self, found: Unneeded) -> None:
+        """Let go of history that is older than the retention, unless it takes that to bring sessions together."""
+        expired = self._ages.expired(found.past, self._retention)
+        if expired and not found.blocked:
+            found.let_expire(expired - needed_to_join(self._repo))
 
     @abstractmethod
     def _chosen(self, found: Unneeded) -> tuple[list[StoredObject], list[StoredObject]]:
@@ -214,10 +223,20 @@ class OfRows(_Gc):
             self._ages.condemned |= {place.id: self._ages.credit for place in places}
 
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
+        # First: what is not here, and on no list, was lost.
+        self._list([place.id for place in places if place.id in found.expired])
         for place in places:
             del self._ages.condemned[place.id]
         # One that was put again since it was condemned stays.
         return [place for place in places if letting_go.delete(self._repo, place, self._ages)]
+
+    def _list(self, expired: Sequence[str]) -> None:
+        """Let a list tell that objects have expired, under the names that files of them would have."""
+        if expired:
+            data = encode_list(f"objects/{identity[:2]}/{identity}.jsonl" for identity in expired)
+            done = object_id(data)
+            self._repo.objects.put([NewObject(done, data)])
+            replica_files.say(self._repo, lambda said: replace(said, done=_with(said.done, done)))
 
 
 def _seen(found: Unneeded) -> list[str]:

@@ -18,6 +18,7 @@ from ..notes import decode_note, encode_note
 from ..repository import Repository
 from ..reverts.put_back import put_back
 from .ages import Ages
+from .joining import needed_to_join
 from .unneeded import Unneeded, unneeded
 
 _TOPIC = "lists-done"
@@ -66,6 +67,10 @@ def answer(repo: Repository, found: Unneeded, ages: Ages) -> bool:
         return False
     own = replica_files.own_said(repo)
     condemned = _to_acknowledge(found.said, own) & found.lists.keys()
+    going = {place.id for place in found.on(condemned | found.done)} & found.past.keys()
+    if going:
+        # Of history that others let go all goes here, but for what the sessions of this machine take.
+        found.ids |= going & needed_to_join(repo)
     moved = _put_elsewhere(repo, found, found.on(condemned))
     if condemned:
         # After the copies are there: others count on it.

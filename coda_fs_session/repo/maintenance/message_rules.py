@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import itemgetter
 
 import orjson
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ESCAPES = re.compile(rb'\\(?:["\\bfnrt]|u00[01][0-9a-f])')
+_WHOLE = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_LEAST, _GREATEST = -(2**63), 2**64 - 1
+_DEEPEST = 200
+_STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 _SPACE = re.compile(rb"[ \t\r]")
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENS, _CLOSES = set(b"{"), set(b"}")
@@ -33,12 +38,25 @@ def is_message(line: bytes) -> bool:
         return False
     try:
         message = orjson.loads(line)
+        is_plain = orjson.dumps(message) == line
     except ValueError:
+        return False
+    except TypeError:
+        # Nested too deeply to be written again.
         return False
     if type(message) is not dict:
         return False
-    if orjson.dumps(message) == line:
+    if is_plain and line.count(b"{") + line.count(b"[") <= _DEEPEST:
         return True
     outside = _TEXT.sub(b"", line)
     escaped = b"".join(_TEXT.findall(line))
-    return not _SPACE.search(outside) and b"\\" not in _ESCAPES.sub(b"", escaped)
+    return (
+        not _SPACE.search(outside)
+        and b"\\" not in _ESCAPES.sub(b"", escaped)
+        and all(_LEAST <= int(number) <= _GREATEST for number in _WHOLE.findall(outside))
+        and _depth(outside) <= _DEEPEST
+    )
+
+
+def _depth(outside: bytes) -> int:
+    return max(accumulate(_STEPS.get(byte, 0) for byte in outside))

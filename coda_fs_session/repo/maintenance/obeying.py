@@ -51,10 +51,10 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     done = _recall(repo)
     new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
     waiting = set[ObjectId]()
+    # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
     of_sessions = [purged.records[record] for record in heeded if purged.records[record].is_of_session]
     again_whole = again or any(_is_here(repo, identity) for record in of_sessions for identity in record.objects)
     for record in heeded:
-        # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
         for deleted, session in purged.records[record].sessions.items():
             if record not in done or again_whole:
                 taken = obey_session(repo, deleted)
@@ -75,8 +75,9 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
         # What a session had is perhaps another one's by now.
         for identity in purged.records[record].objects if not purged.records[record].is_of_session else ():
             _discard(repo, identity, purged.stand_in(identity))
-    if not heeded - waiting <= done:
-        repo.machine.remember(_TOPIC, encode_note(sorted(done | (heeded - waiting))))
+    # What waits again is done again: until then the index of this machine has what an old ref says.
+    if (now := (done | heeded) - waiting) != done:
+        repo.machine.remember(_TOPIC, encode_note(sorted(now)))
 
 
 def _recall(repo: Repository) -> set[ObjectId]:

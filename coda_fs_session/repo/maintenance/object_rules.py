@@ -8,7 +8,9 @@ from ...backends.base import Backend, StoredObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError, StoreFormatError
 from ...format.chunks import LARGEST_RUN
 from ...format.commits import skip_link
+from ...format.generations import Generation
 from ...format.ids import CHAIN_START, Chain, ObjectId, chain_cut
+from ...format.records import CommitLink
 from ...format.tree import Entry
 from ..content.messages import chained_over
 from .findings import Finding
@@ -19,17 +21,27 @@ _OF_NOW = {"missing": "object-missing", "damaged": "object-damaged"}
 _OF_HISTORY = {"missing": "history-missing", "damaged": "history-damaged"}
 
 
-def missing_object(backend: Backend, identity: ObjectId, uses: Collection[Use]) -> Iterator[Finding]:
-    """Each object that is named is there."""
-    rule = _rule("missing", uses)
-    yield Finding.of(rule, backend.locate(identity), f"the object is not here: {_needed(uses)}")
+def missing_object(
+    backend: Backend, identity: ObjectId, uses: Collection[Use], others: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Each object that is named is there.
+
+    Args:
+        others: names of files that begin as its own does, and do not hold it.
+    """
+    beside = f", and {' and '.join(others)} does not hold it" if others else ""
+    what = f"the object is not here{beside}: {_needed(uses)}"
+    yield Finding.of(_rule("missing", uses), backend.locate(identity), what)
 
 
-def unread_object(backend: Backend, identity: ObjectId, uses: Collection[Use], error: StoreError) -> Iterator[Finding]:
+def unread_object(
+    backend: Backend, identity: ObjectId, uses: Collection[Use], places: Sequence[StoredObject], error: StoreError
+) -> Iterator[Finding]:
     """An object can be read, and is what its name and what names it say."""
     where = backend.locate(identity)
     if isinstance(error, ObjectNotYetHereError):
-        yield from missing_object(backend, identity, uses)
+        others = sorted(place.name.rpartition("/")[2] for place in places if place.name)
+        yield from missing_object(backend, identity, uses, others)
     elif isinstance(error, StoreFormatError):
         yield Finding.of("newer-version", where, error)
     elif not isinstance(error, CorruptionError):
@@ -42,10 +54,17 @@ def unread_object(backend: Backend, identity: ObjectId, uses: Collection[Use], e
 
 
 def has_wrong_size(uses: Collection[Named], places: Sequence[StoredObject]) -> bool:
-    """Tell whether an object has another size than what names it says, as far as that shows without reading it."""
+    """Tell whether an object has another size than what names it says, or than it may have, without reading it."""
     return any(
-        named.kind != "node" and all(place.plain and place.bytes != named.bytes for place in places) for named in uses
+        named.kind != "node"
+        and (_is_too_large(named, named.bytes) or all(place.plain and place.bytes != named.bytes for place in places))
+        for named in uses
     )
+
+
+def _is_too_large(named: Named, size: int) -> bool:
+    """Tell whether an object is so large that no reader takes it, unless it is one message."""
+    return size > LARGEST_RUN and (named.kind == "tail" or (named.kind == "chunk" and named.messages > 1))
 
 
 def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Finding]:
@@ -61,8 +80,8 @@ def other_content(path: str, uses: Collection[Use], data: bytes) -> Iterator[Fin
             problem = f"{held}, and {use.by} needs {named.messages} of {named.bytes}"
         elif named.kind == "tail" and len(data) != named.bytes:
             problem = f"it has {len(data)} bytes, and {use.by} needs {named.bytes}"
-        elif count > 1 and len(data) > LARGEST_RUN:
-            problem = f"it has {count} messages, and more than {LARGEST_RUN} bytes"
+        elif _is_too_large(named, len(data)):
+            problem = f"it has more than {LARGEST_RUN} bytes, which only a chunk of one message may have"
         if problem:
             yield Finding.of("object-content", path, problem)
             return
@@ -150,12 +169,42 @@ def commit_skip(backend: Backend, reach: Reach) -> Iterator[Finding]:
 def frozen_elsewhere(backend: Backend, reach: Reach) -> Iterator[Finding]:
     """A generation begins with what the commit before it has frozen, in history too."""
     for identity, commit in reach.commits.items():
-        before = reach.commits.get(commit.previous.id) if commit.previous else None
-        began = commit.generation
-        if before is None or began is None or before.generation_id == began.id:
-            continue
-        if (began.frozen_messages, began.frozen_chain) != (before.messages, before.chain):
-            yield Finding.of("ref-frozen", backend.locate(identity), "its generation began with another state")
+        # A tag's commit comes after the newest one, whatever state it is of.
+        problem = "" if commit.reason == "tag" else began_elsewhere(commit.generation, commit.previous, reach)
+        if problem:
+            yield Finding.of("ref-frozen", backend.locate(identity), problem)
+
+
+def began_elsewhere(generation: Generation | None, link: CommitLink | None, reach: Reach) -> str:
+    """Return what is wrong with the states that a generation names, "" where nothing is.
+
+    Args:
+        link: to the commit before it, or to one within it.
+    """
+    if generation is None:
+        return ""
+    before = reach.commits.get(link.id) if link else None
+    if before is not None and before.generation_id != generation.id:
+        said = generation.frozen_messages, generation.frozen_chain
+        if said != (before.messages, before.chain):
+            return f"its generation began with {said[0]} messages, and the commit before has others"
+    for taken in generation.merged:
+        of = reach.commits.get(taken.commit.id)
+        if of is not None and (taken.state.messages, taken.state.chain) != (of.messages, of.chain):
+            return f"it merged a state of {taken.state.messages} messages, and the commit of that has others"
+    return ""
+
+
+def commit_edits(backend: Backend, reach: Reach) -> Iterator[Finding]:
+    """A commit has the messages that its edits replaced, but for those of the first one."""
+    for identity, commit in reach.commits.items():
+        if commit.replaced != commit.kept:
+            what = f"its edits replaced {commit.replaced} messages, and it has {commit.kept} of them"
+            yield Finding.of("commit-edits", backend.locate(identity), what)
+
+
+OF_LINKS = (node_height, node_chain, commit_skip, commit_edits, frozen_elsewhere)
+"""The rules of what objects say of each other."""
 
 
 def _rule(what: str, uses: Collection[Use]) -> str:

@@ -19,6 +19,7 @@ from ..repository import Repository
 from ..reverts.verdict import has_all_of, intact
 from .findings import Finding
 from .message_rules import bad_message
+from .object_rules import began_elsewhere
 from .reach import Reach
 from .salvage import salvaged
 
@@ -157,14 +158,10 @@ def hidden_size(read: ReadRef, repo: Repository, objects: Objects) -> Iterator[F
 
 
 def begins_elsewhere(header: Header, path: str, reach: Reach) -> Iterator[Finding]:
-    """A generation begins with what its commit has frozen."""
-    frozen = reach.commits.get(header.commit.id) if header.commit else None
-    generation = header.generation
-    if frozen is None or generation is None or frozen.generation_id == generation.id:
-        return
-    if (generation.frozen_messages, generation.frozen_chain) != (frozen.messages, frozen.chain):
-        what = f"the generation began with {generation.frozen_messages} messages, and its commit has others"
-        yield Finding.of("ref-frozen", path, what, 1)
+    """A generation begins with what its commit has frozen, and so does what it merged."""
+    problem = began_elsewhere(header.generation, header.commit, reach)
+    if problem:
+        yield Finding.of("ref-frozen", path, problem, 1)
 
 
 def plain(error: StoreError) -> str:

@@ -6,7 +6,7 @@ as it is, and counts for nothing beside the new one. So a repair may be killed a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -85,6 +85,7 @@ class _Repair:
     def _regain(self, first: Check) -> Check:
         """Find the bytes of lost objects; those of a list node or a commit name others, which may be lost too."""
         bad, check = first.bad, first
+        self._from_elsewhere(check.lost)
         self._from_other(check.lost)
         self._from_messages(check)
         while True:
@@ -93,11 +94,18 @@ class _Repair:
             check = Check(view, full=False)
             check.run()
             check.lost |= bad & check.reach.uses.keys() - self._regained.found.keys()
+            self._from_elsewhere(check.lost - self._regained.found.keys())
             self._from_trash(check.lost - self._regained.found.keys())
             self._from_other(check.lost)
             self._from_messages(check)
             if len(self._regained.found) == known:
                 return check
+
+    def _from_elsewhere(self, wanted: Collection[ObjectId]) -> None:
+        """Look where a tool may have put them: in folders of another name, and files in another case."""
+        if wanted:
+            for identity, path, data in self._repo.backend.misplaced_objects(wanted):
+                self._regained.add(identity, path, data)
 
     def _from_trash(self, wanted: Iterable[ObjectId]) -> None:
         for identity in wanted:

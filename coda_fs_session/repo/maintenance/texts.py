@@ -21,7 +21,7 @@ from ...format.refs import Header, Ref, parse_ref
 from ...format.tree import Entry, Spine
 from ..content.objects import Objects
 from ..repository import Repository
-from .reach import Reach
+from .reach import Reach, Why
 
 _PARTS = re.compile(rb"[\t\n]")
 
@@ -232,9 +232,9 @@ class Contexts(Reach):
         super().__init__(objects)
         self._spines: set[Spine] = set()
 
-    def _add_base(self, base: Base, by: str, *, now: bool) -> None:
+    def _add_base(self, base: Base, by: str, why: Why, why_tags: Why = "history") -> None:
         self._spines.add(base.spine)
-        super()._add_base(base, by, now=now)
+        super()._add_base(base, by, why, why_tags)
 
     def paths_to(self, wanted: Iterable[ObjectId]) -> set[str]:
         """Return the paths of the refs that lead to these objects first."""

@@ -1,12 +1,12 @@
 """What nothing in a store needs any more, what keeps the rest, and what keeps gc from telling.
 
-An object is needed where a ref leads to it: now, through a tag, or through history, which is kept for ever. What a
-replica file names is needed too, and what stands for an object that was purged.
+An object is needed where a ref leads to it: now, through a tag, or through history that has not expired. What a replica
+file names is needed too, and what stands for an object that was purged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,8 +20,9 @@ from ..repository import Repository
 from .check import Check
 from .findings import CheckReport
 
-WHY = ("sessions", "history", "replicas", "grace")
-"""What an object can be kept by: sessions as they are, earlier states of them, what replicas say, or its age alone."""
+WHY = ("sessions", "tags", "history", "replicas", "grace")
+"""What an object can be kept by: sessions as they are, states with a tag, other earlier states, what replicas say, or
+its age alone."""
 
 
 @dataclass(slots=True)
@@ -31,7 +32,9 @@ class Unneeded:
     Attributes:
         files: the places of each object that nothing needs, by its id; and by its name each file that a tool has made
             of an object which is here once more.
-        needed: by what the others are kept, of `WHY`, with the places of each; ids: of all these objects.
+        needed: by what the others are kept, of `WHY`, with the places of each; ids: of these objects, but for those in
+            `past`. past: those that hold messages which only history needs; whoever condemns these goes by their age.
+        expired: which objects among those in `files` history needed until it expired.
         unfinished: files that were not finished, or are being written.
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
@@ -42,6 +45,8 @@ class Unneeded:
     files: dict[str, list[StoredObject]] = field(default_factory=dict)
     needed: dict[str, list[StoredObject]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    past: dict[str, list[StoredObject]] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
     unfinished: list[Unfinished] = field(default_factory=list)
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
@@ -63,6 +68,14 @@ class Unneeded:
     def done(self) -> set[ObjectId]:
         """The lists of what some replica has deleted."""
         return {each for said in self.said.values() for each in said.done}
+
+    def let_expire(self, expired: Collection[str]) -> None:
+        """Take what only history needs, and has expired, for what nothing needs."""
+        self.expired.update(expired)
+        for name in expired:
+            self.files[name] = self.past.pop(name)
+        gone = {place.path for name in expired for place in self.files[name]}
+        self.needed["history"] = [place for place in self.needed.get("history", []) if place.path not in gone]
 
 
 def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
@@ -99,7 +112,7 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
         uses = check.reach.uses.get(ObjectId(name))
         if uses is not None:
             places = _without_spare(repo, places, listed, found)
-            why = "sessions" if any(use.now for use in uses.values()) else "history"
+            why: str = min((use.why for use in uses.values()), key=WHY.index)
         elif name in named:
             places = _without_spare(repo, places, listed, found)
             why = "replicas"
@@ -107,7 +120,10 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
             found.files[name] = places
             continue
         found.needed.setdefault(why, []).extend(places)
-        found.ids.add(name)
+        if uses is not None and check.reach.is_history(ObjectId(name)):
+            found.past[name] = places
+        else:
+            found.ids.add(name)
     return found
 
 

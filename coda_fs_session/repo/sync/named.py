@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
 from ...format.ids import ObjectId
+from ...format.lists import decode_list, id_of
 from ...format.refs import parse_ref
 from ...process.parallel import in_parallel
 from ..maintenance.reach import Named, Reach
@@ -41,6 +43,7 @@ class NamedObjects(ObjectExchange):
         self._news = False
         # What this machine has purged since the other side was told, with what stands for it.
         self._gone: dict[str, str] = {}
+        self._lists: dict[str, frozenset[str]] = {}
 
     def before_refs(self) -> None:
         """Bring what replica files name: lists of what is to be deleted, and purge records."""
@@ -50,8 +53,8 @@ class NamedObjects(ObjectExchange):
                 named = {
                     each
                     for replica, said in source.said().items()
-                    for each in (*said.purged, *((said.condemned,) if said.condemned else ()))
-                    if each not in said.done and replica not in self.sides[1].known
+                    for each in (*said.purged, *said.done, said.condemned)
+                    if each is not None and replica not in self.sides[1].known
                 }
                 self._copy(side, dict.fromkeys(sorted(named), _NODE_BYTES), limit=OBJECT_LIMIT)
         self._gone = self._own_purges()
@@ -66,6 +69,18 @@ class NamedObjects(ObjectExchange):
         if theirs.costly:
             # Others may need what stands for it.
             hub.discard(theirs, [old for old, after in self._gone.items() if self._has(theirs, after)])
+
+    def _let_go(self) -> frozenset[str]:
+        """Return which objects are on lists of either side, as far as these are here."""
+        found: set[str] = set()
+        for side in self.sides:
+            lists = {each for said in side.said().values() for each in (said.condemned, *said.done) if each}
+            for each in sorted(lists - self._lists.keys()):
+                with suppress(StoreError, ValueError):
+                    data = self.sides[0].backend.get_object(each, size=None, limit=OBJECT_LIMIT)
+                    self._lists[each] = frozenset(map(id_of, decode_list(data)))
+            found.update(*(self._lists.get(each, ()) for each in lists))
+        return frozenset(found)
 
     def _own_purges(self) -> dict[str, str]:
         """Return what this machine has purged since the side that receives was told, with what stands for it."""
@@ -85,13 +100,17 @@ class NamedObjects(ObjectExchange):
         if not target.receives:
             return set()
         reader = target if source.costly else source
-        reach = Reach(reader.repo.objects, self._known() if target.costly else ())
+        objects = reader.repo.objects
+        objects.heed_lists(self._let_go())
+        reach = Reach(objects, self._known() if target.costly else ())
         for each in found:
             reach.add_ref(parse_ref(each.data, each.path), each.path)
         handled: set[ObjectId] = set()
         bad: set[str] = set()
         while True:
-            new = reach.uses.keys() - handled
+            # What expired on either side is brought by nobody.
+            expired = {each for each in reach.uses if objects.is_let_go(each) and reach.is_history(each)}
+            new = reach.uses.keys() - handled - expired
             handled |= new
             sizes = {identity: _size(reach.uses[identity]) for identity in new}
             for identity in self._copy(target, self._not_purged(sizes)):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ...backends.base import NewObject
 from ...format.chunks import LARGEST_RUN, size_of
-from ...format.commits import Commit, TailEdit
+from ...format.commits import Commit
+from ...format.edits import TailEdit
 from ...format.generations import Generation, Operation, Picked, StateId, TakenIn
 from ...format.ids import ObjectId
 from ...format.marks import thinned

@@ -122,6 +122,8 @@ def _go(
         way = choose(head)
         if way is None:
             return None
+        # Before anything is written: what has expired cannot be gone back to.
+        to = way.to.name_of_state()
         # Only what it goes back to tells which name it takes; and a side that is set apart has one of the former ones.
         needed = {*(head.header.former_names if way.merged is not None else ()), *({way.name} - {head.name})}
         if not needed <= locked:
@@ -144,7 +146,7 @@ def _go(
             *(repo, head, operation, _content(repo, head, way.to), target),
             now=now,
             header=header,
-            facts=Facts(way.name if way.name != head.name else None, way.to.name_of_state()),
+            facts=Facts(way.name if way.name != head.name else None, to),
             past=past,
         )
         return Gone(changed, way.to.metadata is None)

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from ...errors import SessionNotFoundError, SessionTooLargeError
+from ...errors import HistoryExpiredError, SessionNotFoundError, SessionTooLargeError
 from ...format.generations import Generation, Picked, TakenIn
 from ...format.names import origins, session_key
 from ...format.records import Stamped
@@ -190,6 +190,11 @@ def set_apart(repo: Repository, head: State, merged: Generation) -> None:
         others = (shown.head for name in names for shown in resolve(repo, name).sides)
         if any(other.key != head.key and covers(other, side) for other in others):
             continue
+        if side.messages.held() < side.count:
+            raise HistoryExpiredError(
+                f"session {head.name!r}: the merge cannot be undone, as what it took in is not in the store any more: "
+                "history is kept for `retention_days`"
+            )
         base = base_of(_before(head, merged), side) or Span.nothing(side)
         step(repo, side, "part", None, None, now=repo.now(), facts=Facts(to=base.id))
 

@@ -160,7 +160,8 @@ class Trial(Repository):
     def __init__(self, repo: Repository, replica: str, keys: frozenset[str] | None, holds: ExitStack) -> None:
         # Not that of a repository: it shares what one has, and is gone before anybody forks.
         self.backend = self._written = TrialBackend(repo, holds)
-        self.machine, self.settings, self.sizes, self.objects = repo.machine, repo.settings, repo.sizes, repo.objects
+        self.machine, self.settings, self.sizes = repo.machine, repo.settings, repo.sizes
+        self.objects, self.naming = repo.objects, repo.naming
         self._noted = TrialIndex(repo.index)
         self.index = cast("Index", self._noted)
         self._replica = replica
