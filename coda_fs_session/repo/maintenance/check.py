@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 
 from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
 from ...errors import CorruptionError, StoreError
 from ...format.ids import ObjectId
 from ...format.names import key_of_ref
-from ...format.refs import Header, parse_ref
+from ...format.refs import Header
 from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..content.objects import Objects
 from ..repository import Repository
 from . import object_rules, ref_rules, replica_rules
 from .findings import CheckReport, Finding, sorted_findings
-from .needs import Needs
+from .needs import had_again
 from .reach import Reach
 from .ref_rules import ReadRef
 
@@ -114,22 +113,9 @@ class Check:
         if self._records:
             self.reach.objects.purged.look(backend)
             purged = self.reach.objects.purged
-            self._findings += replica_rules.purged_object(purged, self.stored, self._had_again(), backend)
+            again = had_again(self.stored, backend, self.reach.objects)
+            self._findings += replica_rules.purged_object(purged, self.stored, again, backend)
         self.lost |= found.lost
-
-    def _had_again(self) -> Container[str]:
-        """Return what went with a session that was purged, and that another one needs."""
-        purged = self.reach.objects.purged
-        gone = purged.of_sessions()
-        if gone.isdisjoint(self.stored):
-            return ()
-        needs = Needs(self.reach.objects, purged.sessions)
-        for key, header in self.headers.items():
-            if not needs.is_over(header):
-                with suppress(StoreError, KeyError):
-                    needs.add_ref(parse_ref(self._backend.read_ref(key).data, key.path), key.path)
-        needs.follow()
-        return gone.intersection(needs.uses)
 
     def _of_ref(self, read: ReadRef) -> Iterator[Finding]:
         yield from ref_rules.torn_line(read)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 
+from ...backends.base import Backend, RefKey
+from ...errors import StoreError
 from ...format.commits import Commit
 from ...format.generations import Generation
 from ...format.ids import ObjectId
 from ...format.purge_records import Deleted
 from ...format.records import CommitLink
-from ...format.refs import Header
+from ...format.refs import Header, Ref, parse_ref
 from ..content.objects import Objects
 from ..content.state import State
 from .texts import Contexts
@@ -57,3 +60,31 @@ class Needs(Contexts):
 
     def _ends_at(self, commit: Commit) -> bool:
         return commit.generation is not None and Deleted(commit.generation.id, commit.name) in self._purged
+
+
+def had_again(wanted: Iterable[str], backend: Backend, objects: Objects, *beside: Backend) -> set[ObjectId]:
+    """Return the objects, of those that went with sessions, that others need in a store.
+
+    What was a side of such a session counts only once its owner has heard of that.
+
+    Args:
+        beside: stores that may have the tombstone while this one does not.
+    """
+    gone = objects.purged.of_sessions().intersection(wanted)
+    if not gone:
+        return set()
+    needs = Needs(objects, objects.purged.sessions)
+    refs = list(_refs_of(backend))
+    known = [ref for _, ref in refs] + [ref for each in beside for _, ref in _refs_of(each)]
+    over = {(ref.header.name, ref.header.created) for ref in known if needs.is_over(ref.header)}
+    for path, ref in refs:
+        if (ref.header.name, ref.header.created) not in over:
+            needs.add_ref(ref, path)
+    needs.follow()
+    return gone.intersection(needs.uses)
+
+
+def _refs_of(backend: Backend) -> Iterator[tuple[str, Ref]]:
+    for path in sorted(backend.ref_tokens()):
+        with suppress(StoreError, KeyError):
+            yield path, parse_ref(backend.read_ref(RefKey(path)).data, path)

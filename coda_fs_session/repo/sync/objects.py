@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ...backends.base import NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
+from ..maintenance.needs import had_again
 from .memory import Memory, pair_of, short
 from .side import Found, Side
 from .telling import Notes
@@ -98,6 +99,7 @@ class AllObjects(ObjectExchange):
     def before_refs(self) -> None:
         ours, theirs = self.sides
         wanted: dict[Side, list[str]] = {ours: [], theirs: []}
+        gone: dict[Side, set[str]] = {ours: set(), theirs: set()}
         here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
         purged = ours.purged() | theirs.purged()
         for group in sorted(here.keys() | there.keys()):
@@ -105,8 +107,9 @@ class AllObjects(ObjectExchange):
             if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
                 continue
             left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            wanted[ours] += sorted(right - left - purged)
-            wanted[theirs] += sorted(left - right - purged)
+            for side, lacking in (ours, right - left), (theirs, left - right):
+                wanted[side] += sorted(lacking - purged)
+                gone[side] |= lacking & purged
             verified, good = self.memory.verified_in(group), self._good.setdefault(group, set())
             good |= {each for each in left & right if short(each) in verified}
             for identity in sorted((left & right) - good):
@@ -115,6 +118,9 @@ class AllObjects(ObjectExchange):
                     good.add(identity)
                 elif len(bad) == 1:
                     wanted[bad[0]].append(identity)
+        for side in self.sides:
+            source = self.other(side)
+            wanted[side] += sorted(had_again(gone[side], source.backend, source.repo.objects, side.backend))
         receiving = [side for side in self.sides if side.receives and wanted[side]]
         self.notes.expect("objects", sum(len(wanted[side]) for side in receiving))
         for side in receiving:
