@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, Backend
@@ -82,10 +83,13 @@ class Purged:
 
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""
-        found = None
-        while (after := self.objects.get(found or identity)) is not None:
-            found = after
-        return found
+        return next(reversed([*self.stand_ins(identity)]), None)
+
+    def stand_ins(self, identity: ObjectId) -> Iterator[ObjectId]:
+        """Yield what has stood for an object that is gone, the one that stands for it now last."""
+        while (after := self.objects.get(identity)) is not None:
+            yield after
+            identity = after
 
     def masked(self, lines: list[bytes]) -> list[bytes]:
         """Return message lines without what was purged in just these lines."""

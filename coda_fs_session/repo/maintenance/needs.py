@@ -62,23 +62,24 @@ class Needs(Contexts):
         return commit.generation is not None and Deleted(commit.generation.id, commit.name) in self._purged
 
 
-def had_again(wanted: Iterable[str], backend: Backend, objects: Objects, *beside: Backend) -> set[ObjectId]:
+def had_again(
+    wanted: Iterable[str], backend: Backend, objects: Objects, *, but_for: Backend | None = None
+) -> set[ObjectId]:
     """Return the objects, of those that went with sessions, that others need in a store.
 
-    What was a side of such a session counts only once its owner has heard of that.
-
     Args:
-        beside: stores that may have the tombstone while this one does not.
+        but_for: a store that may have tombstones while this one does not: what is a side of such a session yet, whose
+            owner has not heard of that, does not count.
     """
     gone = objects.purged.of_sessions().intersection(wanted)
     if not gone:
         return set()
     needs = Needs(objects, objects.purged.sessions)
     refs = list(_refs_of(backend))
-    known = [ref for _, ref in refs] + [ref for each in beside for _, ref in _refs_of(each)]
-    over = {(ref.header.name, ref.header.created) for ref in known if needs.is_over(ref.header)}
+    known = [] if but_for is None else [*refs, *_refs_of(but_for)]
+    over = {(ref.header.name, ref.header.created) for _, ref in known if needs.is_over(ref.header)}
     for path, ref in refs:
-        if (ref.header.name, ref.header.created) not in over:
+        if (ref.header.name, ref.header.created) not in over and not needs.is_over(ref.header):
             needs.add_ref(ref, path)
     needs.follow()
     return gone.intersection(needs.uses)

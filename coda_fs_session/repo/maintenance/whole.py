@@ -256,17 +256,14 @@ class _Purge:
         """Return the objects that only the session needs, and that are here as they were."""
         purged = self._repo.objects.purged
         found = list[ObjectId]()
-        needed = {purged.stand_in(each) for each in others.uses} if purged.objects else set()
+        needed = {*others.uses, *(one for each in others.uses for one in purged.stand_ins(each))}
         for each in mine.uses:
             if each in others.uses or mine.is_node(each):
                 continue
-            stand_in = purged.stand_in(each)
-            if stand_in is None:
-                found += [each] if self._holds_more(each, must_be_here=True) else []
-                continue
+            stand_ins = [*purged.stand_ins(each)]
             # A tool has brought it back, or a text in it was purged before.
-            others_need = stand_in in others.uses or stand_in in needed
-            found += [one for one in (each, *(() if others_need else (stand_in,))) if self._holds_more(one)]
+            here = [each, *(one for one in stand_ins if one not in needed)]
+            found += [one for one in here if self._holds_more(one, must_be_here=not stand_ins)]
         return list(dict.fromkeys(found))
 
     def _shared(self, mine: Needs, others: Needs) -> set[str]:

@@ -120,7 +120,7 @@ class AllObjects(ObjectExchange):
                     wanted[bad[0]].append(identity)
         for side in self.sides:
             source = self.other(side)
-            wanted[side] += sorted(had_again(gone[side], source.backend, source.repo.objects, side.backend))
+            wanted[side] += sorted(had_again(gone[side], source.backend, source.repo.objects, but_for=side.backend))
         receiving = [side for side in self.sides if side.receives and wanted[side]]
         self.notes.expect("objects", sum(len(wanted[side]) for side in receiving))
         for side in receiving:
