@@ -19,6 +19,7 @@ from storekit import open_store
 
 from coda_fs_session import SessionConflictError, SessionError, SessionManager, StoreError
 
+from .purge_tools import carry_one, files
 from .test_purge import contents
 
 MARK = re.compile(rb"m[0-9a-f]{12}m")
@@ -40,15 +41,10 @@ class Seen(NamedTuple):
 
 @dataclass
 class Machine:
-    """A store, and a manager of it that is open until the next time.
-
-    Attributes:
-        purged: the chats of imports that were purged here.
-    """
+    """A store, and a manager of it that is open until the next time."""
 
     store: Path
     manager: SessionManager = field(init=False)
-    purged: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.open()
@@ -103,7 +99,7 @@ class World:
         self.log: list[str] = []
         self.promised, self.gone = set[Held](), set[Held]()
         self.unsure, self.hidden = set[Held](), set[Held]()
-        self.purged = set[str]()
+        self.deleted = set[str]()
         self.secrets, self.masked = dict[str, str](), set[str]()
         self.both: dict[str, bytes | None] = {}
         self.machines = [Machine(folder / name) for name in ("desk", "laptop")]
@@ -238,6 +234,7 @@ class World:
         if (label := self.label(machine)) is not None:
             shown = marks(machine.manager.load_session(label))
             machine.manager.delete_session(label)
+            self.deleted.add(base(label))
             self.hidden |= {(base(label), mark) for mark in shown}
             self.say(machine, "deletes", label)
 
@@ -258,6 +255,9 @@ class World:
             self.unsure |= {held for held in self.promised | self.gone if held[0] == name}
             raise
         finally:
+            if name in self.deleted:
+                # What another machine has deleted in another state stays there as it was.
+                self.unsure |= {(name, mark) for mark in known}
             self.unsure |= {held for held in self.promised if held[0] == name and held in self.hidden}
             self.gone |= {(name, mark) for mark in known} - self.unsure
             self.promised -= self.gone | self.unsure
@@ -302,27 +302,7 @@ class World:
         paths = sorted({*files(machine.store), *files(there.store), *self.both})
         for path in paths:
             if not (partly and self.rng.random() < 0.35):
-                self.carry_one(machine.store / path, there.store / path, path)
-
-    def carry_one(self, one: Path, other: Path, path: str) -> None:
-        """Copy what is newer, or as Unison: what is as it was the last time gives way, one that is gone too."""
-        mine, yours = read(one), read(other)
-        if mine == yours:
-            self.both[path] = mine
-            return
-        newer = mine is not None and (yours is None or one.stat().st_mtime_ns >= other.stat().st_mtime_ns)
-        if self.tool == "copying":
-            takes_mine = newer
-            if not newer and mine is not None:
-                return
-        else:
-            was = self.both.get(path)
-            takes_mine = yours == was if was in (mine, yours) else newer
-        data = mine if takes_mine else yours
-        if self.tool == "copying" and data is None:
-            return
-        write(other if takes_mine else one, data)
-        self.both[path] = data
+                carry_one(self.tool, self.both, machine.store / path, there.store / path, path)
 
     # Questions.
 
@@ -372,26 +352,6 @@ class World:
                     secret = self.secrets.get(mark, "")
                     expected = "*" * len(secret) if secret in self.masked else secret
                     assert mark in self.chats.values() or str(each["content"]).split(" ")[1] == expected, told
-
-
-def files(store: Path) -> set[str]:
-    return {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
-
-
-def read(path: Path) -> bytes | None:
-    with suppress(FileNotFoundError):
-        return path.read_bytes()
-    return None
-
-
-def write(path: Path, data: bytes | None) -> None:
-    if data is None:
-        path.unlink()
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".new-{path.name}")
-    new.write_bytes(data)
-    new.replace(path)
 
 
 def history(folder: Path, seed: int, tool: str, moves: int = 40) -> World:

@@ -18,7 +18,7 @@ from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness
 from .last_purge import LastPurge
 from .listed import Listed, Listing, most_changed
-from .parts import Names, Part, keep_parts, load_part
+from .parts import Names, Part, drop_view, keep_parts, load_part
 from .reader import Reader
 from .rows import Row, ViewRow, ordered
 
@@ -372,7 +372,7 @@ class Index:
         self._suspect.discard(path)
         self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
-            self._views.pop(paths, None)
+            drop_view(self._views, self._parts, paths)
 
     def _forget_part(self, folder: str) -> None:
         for path in list(self._parts.get(folder, Part()).rows or ()):

@@ -76,7 +76,7 @@ def own_sides(repo: Repository, sides: Iterator[Shown], tombstone: State) -> Ite
     """
     for shown in sides:
         head = shown.head
-        if shown.undecided is not None or covers(head, tombstone):
+        if head.deleted or shown.undecided is not None or covers(head, tombstone):
             continue
         own = next((each for each in (head, *shown.covered) if is_own(repo.replica, each)), None)
         if own is not None and added_since(head, tombstone) is not None:
