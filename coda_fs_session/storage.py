@@ -53,7 +53,7 @@ class StoreDescription:
     """Where a store is, and what this machine keeps of it.
 
     Attributes:
-        backend: "files", "memory" or "sqlite"; of a storage of your own the name of its class.
+        backend: "files", "memory", "sqlite" or "bucket"; of a storage of your own the name of its class.
         path: the store, None where it has no place on a disk.
         state: the folder of this store in the state folder of the user, which is never synced.
         replica: what this machine goes by in the store, None where it has not written yet.

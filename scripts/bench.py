@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    buckets,
     checking,
     commands,
     counting,
@@ -29,6 +30,7 @@ from benchmarks import (
     report,
     saving,
     searching,
+    streaming,
     syncing,
     tasks,
     viewing,
@@ -81,11 +83,13 @@ ROWS: dict[str, RowFunction] = {
     "stats": listing.totals,
     "check": checking.check,
     "gc": checking.gc,
+    "edits": streaming.edits,
     "purge": checking.purge,
     "sync": syncing.first_run,
     "sync-again": syncing.run_without_changes,
     "hub-pull": hubs.first_pull,
     "hub-again": hubs.run_without_changes,
+    "bucket": buckets.per_verb,
     "search-build": searching.first_build,
     "search-build-chinese": searching.first_build_of_chinese,
     "search": searching.queries,

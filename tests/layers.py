@@ -131,14 +131,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "repo.sync.": (
         *("errors", "process.parallel", FORMAT, "storage", "backends.base", "backends.wrapper", "repo.notes"),
-        *(
-            "repo.content.",
-            "repo.ancestry.",
-            "repo.maintenance.needs",
-            "repo.maintenance.reach",
-            "repo.replica_files",
-            "repo.repository",
-        ),
+        *("repo.content.", "repo.ancestry.", "repo.maintenance.reach", "repo.replica_files", "repo.repository"),
         *("repo.reverts.marker", "repo.reverts.plans", "repo.writing.refs", "repo.storage", "repo.dry_run"),
         *("repo.events.", "repo.sync."),
     ),

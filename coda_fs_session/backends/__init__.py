@@ -86,11 +86,14 @@ def _bucket(options: BackendOptions) -> tuple[Backend, MachineState]:
     from .bucket.backend import BucketBackend
     from .bucket.state import FLEET, FleetState
 
+    alone = (options.bucket or {}).get("alone", False)
+    if alone not in (True, False):
+        raise ConfigError(f"session.bucket: alone = {alone!r} is not accepted: it takes true or false")
     try:
         backend = BucketBackend(options.root, options.bucket, compress=options.compress, keep_bytes=_KEPT)
     except ValueError as error:
         raise ConfigError(f"session.storage_path: {error}") from error
-    return backend, FleetState(options.replica or FLEET)
+    return backend, FleetState(options.replica or FLEET, alone=alone)
 
 
 BACKENDS: dict[str, Callable[[BackendOptions], tuple[Backend, MachineState]]] = {

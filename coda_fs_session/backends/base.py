@@ -386,10 +386,7 @@ class Backend(Lookups):
         return None
 
     def refs_at(self, path: str) -> Collection[RefKey] | None:
-        """Return the refs that may be others after an event at a path below the watched folder; None for any.
-
-        The default never knows.
-        """
+        """Return the refs that may be others after an event at a path below the watched folder; None for any."""
         return None
 
     def recover(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from ..config import Config
@@ -122,8 +123,15 @@ class Manager(Uncopied):
             place = type(self._storage).__name__ if engine is None else engine.repo.backend.place().path
             raise opened_read_only(what, place)
 
+    def _looked_ahead(self, name: str) -> AbstractContextManager[None]:
+        """Return a block that looks a name up, with what is a request made before it: others wait for its lock."""
+        there = self._sessions._by_name.get(name)
+        if self._engine is None or (there is not None and there.has_unsaved_changes):
+            return nullcontext()
+        return self._engine.repo.looked_ahead(name)
+
     def _load(self, name: str) -> late.Session:
-        with self._sessions.lock:
+        with self._looked_ahead(name), self._sessions.lock:
             session = self._sessions.find(name)
         if session is None:
             raise SessionNotFoundError(name)

@@ -159,7 +159,7 @@ class SessionManager(Carrying, Saving, Searching, Telling):
             return branch(self, name, checked_name(branch_from), at, created_at=created_at, updated_at=updated_at)
         if at is not None:
             raise ValueError("at= says where to branch, and needs branch_from=")
-        with self._sessions.lock:
+        with self._looked_ahead(name), self._sessions.lock:
             session = self._sessions.find(name) if self._may_exist(name) else None
             if session is not None:
                 return session

@@ -95,10 +95,8 @@ class Naming:
             reach = Reach(self._objects, known.uses)
             add(reach)
             reach.follow()
-            # What only history needs goes when it expires, under whatever name.
-            needed = [each for each in reach.uses if not reach.is_history(each)]
-            stand_ins = map(self._objects.purged.stand_in, needed)
-            named = {*needed, *(each for each in stand_ins if each is not None)} & self._listed.ids - put
+            stand_ins = map(self._objects.purged.stand_in, reach.uses)
+            named = {*reach.uses, *(each for each in stand_ins if each is not None)} & self._listed.ids - put
             if not named:
                 return
             self._backend.put_objects(self._read(sorted(named)))

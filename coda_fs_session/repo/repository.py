@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -183,6 +183,10 @@ class Repository(Uncopied):
             return now if now > after else next_stamp(after)
         except ValueError as error:
             raise StoreError(f"the clock of this machine is wrong: {error}. Set it, and save again") from error
+
+    def looked_ahead(self, name: str) -> AbstractContextManager[None]:
+        """Return a block in which this thread looks at a name; what is a request is made before, without any lock."""
+        return self.index.looked_ahead(name) if isinstance(self.index, KeyedIndex) else nullcontext()
 
     def horizon(self) -> str:
         """Return from when on metadata stamps are not believed; see `format.records.horizon`."""

@@ -27,6 +27,7 @@ class Scale:
     many: tuple[int, ...] = (10_000,)  # sessions in the stores of rows about many
     forks: int = 100
     saves_per_writer: int = 250
+    edits: int = 100_000  # of last messages, as they stream in
     short_conversations: int = 1000
     long_conversations: tuple[int, int] = (1000, 300)  # so many, of so many messages
     searched: tuple[int, int] = (1000, 100)  # so many sessions, of so many messages
@@ -51,6 +52,7 @@ QUICK = Scale(
     many=(3_000,),
     forks=10,
     saves_per_writer=10,
+    edits=4_000,
     short_conversations=20,
     long_conversations=(20, 300),
     searched=(20, 100),

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from .proxy import Proxy, proxy_of
-from .servers import Server, moto
+from .servers import CHOSEN, Server, chosen
 
 _numbers = count(1)
 
@@ -16,8 +16,9 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     pytest.importorskip("obstore", reason="obstore is not installed: pip install 'coda-fs-session[bucket]'")
-    pytest.importorskip("moto", reason="moto is not installed: pip install 'coda-fs-session[test]'")
-    with moto() as running:
+    if CHOSEN == "moto":
+        pytest.importorskip("moto", reason="moto is not installed: pip install 'coda-fs-session[test]'")
+    with chosen() as running:
         yield running
 
 

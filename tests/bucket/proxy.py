@@ -34,6 +34,7 @@ class Proxy(Server):
 
     def __init__(self, port: int, upstream: Server) -> None:
         super().__init__(port)
+        self.options = upstream.options_at(port)
         self.upstream = upstream
         self.verbs: Counter[str] = Counter()
         self.delay = 0.0
@@ -58,7 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         place = urlsplit(self.path)
-        verb = "LIST" if self.command == "GET" and "list-type" in place.query else self.command
+        is_list = self.command == "GET" and ("list-type" in place.query or "comp=list" in place.query)
+        verb = "LIST" if is_list else self.command
         proxy.verbs[verb] += 1
         if proxy.delay:
             time.sleep(proxy.delay)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coda_fs_session import SessionManager
-from coda_fs_session.backends.memory import MemoryState
 from coda_fs_session.errors import StoreError
-from coda_fs_session.repo.repository import Repository, Settings
-from coda_fs_session.repo.storage import RepoStorage
 
 from .proxy import Fault, Proxy
 from .servers import Server
 
-bucket = pytest.importorskip("coda_fs_session.backends.bucket.backend")
+pytest.importorskip("obstore")
 
 PODS = 4
 SAVES = 20
@@ -28,20 +28,21 @@ SECONDS = 120
 
 def opened(url: str, options: dict[str, Any]) -> SessionManager:
     """Return a manager of the one replica that all of them are."""
-    backend = bucket.BucketBackend(url, options)
-    return SessionManager(storage=RepoStorage(Repository(backend, MemoryState("fleet"), Settings())))
+    return SessionManager({"session": {"storage_path": url, "bucket": options, "autosave_interval": 0}})
 
 
-def talk(url: str, options: dict[str, Any], pod: int) -> None:
-    """Save one message after another, each until it is acknowledged."""
+def talk(url: str, options: dict[str, Any], pod: int, saves: int = SAVES, log: str = os.devnull) -> None:
+    """Save one message after another, each until it is acknowledged, and note then that it was."""
     manager = opened(url, options)
     session = manager.load_session("chat")
     assert session is not None
-    for number in range(SAVES):
+    noted = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in range(saves):
         session.add_message({"role": "user", "content": f"{pod} {number}"})
         for _ in range(10):
             try:
                 manager.save_session(session)
+                os.write(noted, f"{pod} {number}\n".encode())
                 break
             except StoreError:
                 continue
@@ -82,4 +83,69 @@ def test_every_message_once(
     for number in range(PODS):
         assert [text for text in said if text.startswith(f"{number} ")] == [f"{number} {n}" for n in range(SAVES)]
     assert len(said) == PODS * SAVES
+    assert [info.name for info in first.list_sessions()] == ["chat"]
+
+
+def troubled(chance: random.Random) -> Callable[[str, str], Fault | None]:
+    """Answers to writes are lost, requests are refused, and one in a hundred is cut off."""
+
+    def spoil(verb: str, key: str) -> Fault | None:
+        drawn = chance.random()
+        if verb == "PUT" and drawn < 0.1:
+            return "cut after"
+        return "503" if drawn < 0.2 else "cut before" if drawn < 0.21 else None
+
+    return spoil
+
+
+def test_pods_that_are_killed(
+    url: str, server: Server, proxy: Proxy, tmp_path: Path, seed: int, long_size: bool
+) -> None:
+    """Of processes that are killed and followed by others, what was acknowledged is there once, in the order of each.
+
+    What was under way is there once or not at all, and the session is one.
+    """
+    pods, saves, kills = (20, 12, 40) if long_size else (4, 6, 6)
+    chance = random.Random(seed)
+    first = opened(url, server.options)
+    first.save_session(first.create_session("chat"))
+    proxy.spoil = troubled(random.Random(seed))
+    options = {**proxy.options, "retries": 8}
+    spawn = multiprocessing.get_context("spawn")
+    log, started = str(tmp_path / "acknowledged"), 0
+
+    def start() -> Any:
+        nonlocal started
+        pod = spawn.Process(target=talk, args=(url, options, started, saves, log))
+        pod.start()
+        started += 1
+        return pod
+
+    running = [start() for _ in range(pods)]
+    killed = 0
+    end = time.monotonic() + 4 * SECONDS
+    while any(pod.is_alive() for pod in running):
+        assert time.monotonic() < end
+        time.sleep(chance.uniform(0.05, 0.5))
+        alive = [number for number, pod in enumerate(running) if pod.is_alive()]
+        # Only once something was said: a process takes its time to start.
+        if killed < kills and alive and os.path.exists(log):
+            number = chance.choice(alive)
+            running[number].kill()
+            running[number].join()
+            running[number] = start()
+            killed += 1
+    assert killed
+    assert [pod.exitcode for pod in running] == [0] * pods
+    session = opened(url, server.options).load_session("chat")
+    assert session is not None
+    said = [message["content"] for message in session.get_messages()]
+    assert len(set(said)) == len(said)
+    acknowledged = Path(log).read_text().split("\n")[:-1]
+    assert set(acknowledged) <= set(said)
+    for pod in range(started):
+        mine = [int(text.split()[1]) for text in said if text.startswith(f"{pod} ")]
+        assert mine == list(range(len(mine)))
+    # One that was under way for each that was killed, at most.
+    assert len(said) - len(acknowledged) <= killed
     assert [info.name for info in first.list_sessions()] == ["chat"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +19,6 @@ from coda_fs_session import (
     SessionManager,
     SessionNotFoundError,
     StoreError,
-    StoreReadOnlyError,
-    UnsupportedError,
 )
 
 from .fleet import Fleet, asking, fleet, said, say
@@ -115,6 +114,8 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
         say(pod, new, "one")
     with asking(proxy) as load:
         pod.load_session("chat")
+    with asking(proxy) as told:
+        pod.get_session_info("chat")
     with asking(proxy) as branch:
         pod.create_session("branch", branch_from="chat")
     with asking(proxy) as delete:
@@ -129,7 +130,7 @@ def test_requests(fleet: Fleet, proxy: Proxy) -> None:
     assert save == first_save == {"PUT": 1}
     assert after == {"PUT": 2, "GET": 2}
     assert create == {"GET": 2, "PUT": 1}
-    assert load == {"GET": 2}
+    assert load == told == {"GET": 2}
     assert branch == {"GET": 4, "PUT": 2}
     assert (delete["PUT"], rename["PUT"], undo["PUT"]) == (2, 4, 3)
     assert not (delete + undo)["LIST"]
@@ -147,6 +148,43 @@ def test_one_name_for_many_at_once(fleet: Fleet) -> None:
     assert len(fleet.pod().list_sessions()) == 4
 
 
+def test_a_name_that_another_thread_has_found(fleet: Fleet, proxy: Proxy) -> None:
+    """A name that came since a thread looked for it is taken, also where another thread of the process has seen it."""
+    pod, other = Fleet(fleet.url, proxy).pod(), fleet.pod()
+    pod.create_session("first")
+    come = threading.Event()
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "PUT" and not come.is_set():
+            come.set()
+            say(other, other.create_session("chat"), "one")
+            assert pod._storage.load("chat") is not None
+
+    proxy.spoil = spoil
+    session = pod.create_session("chat")
+    assert said(session) == ["one"]
+    assert sorted(info.name for info in fleet.pod().list_sessions()) == ["chat", "first"]
+
+
+def test_threads_that_load(fleet: Fleet, proxy: Proxy) -> None:
+    """Threads of one process ask for different sessions at the same time."""
+    pod = fleet.pod()
+    names = [f"chat {number}" for number in range(3)]
+    for name in names:
+        say(pod, pod.create_session(name), name)
+    fresh = Fleet(fleet.url, proxy).pod()
+    fresh.load_session(names[0])
+    together = threading.Barrier(len(names), timeout=30)
+
+    def spoil(verb: str, key: str) -> None:
+        if verb == "GET" and "/chat-" in key and ".2.jsonl" not in key:
+            together.wait()
+
+    proxy.spoil = spoil
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert [said(session) for session in pool.map(fresh.load_session, names)] == [[name] for name in names]
+
+
 def test_a_renamed_session(fleet: Fleet) -> None:
     """Whoever looks for the new name finds it; who has it open goes on; and the old name is free."""
     one, other = fleet.pod(), fleet.pod()
@@ -160,6 +198,8 @@ def test_a_renamed_session(fleet: Fleet) -> None:
         assert there.name == new
         say(one, session, f"also as {new}")
         assert fleet.read(new) == said(session)
+    # One for each name that it had, however often it had that.
+    assert len(one._storage.repo.backend.ref_tokens()) == 4
     for old in ("a", "b", "c"):
         with pytest.raises(SessionNotFoundError):
             fleet.pod().load_session(old)
@@ -274,6 +314,9 @@ def test_names_that_begin_alike(fleet: Fleet, proxy: Proxy) -> None:
     assert sorted(info.name for info in found) == [f"anna/{number}" for number in (*range(8), 9)]
     assert asked["GET"] < 24
     assert len(fresh.list_sessions(prefix="bert/")) == 7
+    # Also of one whose ref has an earlier name.
+    say(pod, pod.load_session("anna/9"), "one more")
+    assert [info.message_count for info in fresh.list_sessions(prefix="anna/9")] == [1]
     assert len(fresh.list_sessions(prefix="Zo")) == 8
 
 
@@ -287,50 +330,25 @@ def test_many_in_a_row(fleet: Fleet) -> None:
     assert told in ([], [1])
 
 
-def test_what_is_refused(fleet: Fleet) -> None:
-    """What would need a lock that all processes know is refused before anything is done, and says what to do."""
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "one")
-    before = {key.path: token for key, token in pod._storage.repo.backend.refs()}
-    for keep_house in (
-        lambda: pod.maintenance.purge("chat"),
-        lambda: pod.maintenance.purge_text("one"),
-        lambda: pod.maintenance.gc(dry_run=False),
-        lambda: pod.maintenance.repair(dry_run=False),
-        lambda: pod.maintenance.retire("desk", dry_run=False),
-    ):
-        with pytest.raises(UnsupportedError, match="Sync it with a store on a disk"):
-            keep_house()
+def test_one_name_for_two(fleet: Fleet, server: Server, proxy: Proxy) -> None:
+    """Two that rename at one moment may give one name to two sessions: both are kept under names of their own."""
+    one, other = fleet.pod(), Fleet(fleet.url, proxy).pod()
+    for name in ("a", "b"):
+        say(one, one.create_session(name), name)
+    waited = threading.Event()
 
-    def two() -> None:
-        with pod.transaction() as change:
-            change.create_session("a")
-            change.create_session("b")
+    def spoil(verb: str, key: str) -> None:
+        # Right before the first write of the other one.
+        if verb == "PUT" and "refs" in key and not waited.is_set():
+            waited.set()
+            one.rename_session("a", "c")
 
-    with pytest.raises(UnsupportedError, match="one by one"):
-        two()
-    assert {key.path: token for key, token in pod._storage.repo.backend.refs()} == before
-    with pod.transaction() as change:
-        change.create_session("a")
-    assert "a" in fleet.pod()
-
-
-def test_read_only(fleet: Fleet) -> None:
-    """A process that only reads has all, and writes nothing."""
-    with pytest.warns(match="there is no store"):
-        fleet.pod(read_only=True)
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "one")
-    with fleet.pod(read_only=True) as reading:
-        assert said(reading.load_session("chat")) == ["one"]
-        with pytest.raises(StoreReadOnlyError):
-            reading.create_session("new")
-
-
-def test_a_search(fleet: Fleet) -> None:
-    """What all sessions say is found, by reading them."""
-    pod = fleet.pod()
-    say(pod, pod.create_session("chat"), "the weather in Rome")
-    say(pod, pod.create_session("other"), "nothing of that")
-    with fleet.pod() as fresh:
-        assert [place.session for hit in fresh.search("rome").hits for place in hit.places] == ["chat"]
+    other.load_session("b")
+    proxy.spoil = spoil
+    try:
+        other.rename_session("b", "c")
+    except SessionExistsError:
+        assert sorted(info.name for info in fleet.pod().list_sessions()) == ["b", "c"]
+    names = [info.name for info in fleet.pod().list_sessions()]
+    assert sorted(fleet.read(name)[0] for name in names) == ["a", "b"]
+    assert waited.is_set()

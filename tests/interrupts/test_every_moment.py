@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import threading
 from collections.abc import Iterable
 
@@ -140,3 +141,13 @@ def test_every_work(make: Opener, maker: Maker, long_size: bool) -> None:
 def test_interrupted_twice(make: Opener, maker: Maker, long_size: bool) -> None:
     """The same where what is done again is interrupted, too."""
     _sweep(make, maker, most=10**9 if long_size else 7, again=True)
+
+
+@pytest.mark.parametrize("maker", EVERY, ids=lambda maker: maker.__name__)
+def test_random_moments(make: Opener, maker: Maker, seed: int, long_size: bool) -> None:
+    """The same at other moments each time, for each kind of what is raised."""
+    rng, trial = random.Random(f"{seed} {maker.__name__}"), Trial(make, maker)
+    total = trial.interrupt(0, KeyboardInterrupt, opcodes=False)
+    for kind in KINDS * (100 if long_size else 1):
+        trial.interrupt(rng.randrange(1, total + 1), kind, opcodes=False)
+    trial.close()

@@ -6,6 +6,7 @@ import errno
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from storekit import Opener, message, open_store
 
 from coda_fs_session import Session, SessionHook, StoreError
+from coda_fs_session.backends.disk.files import store_errors
 from coda_fs_session.backends.sqlite.errors import database_errors
 from coda_fs_session.process.interrupts import Section, give_up
 
@@ -159,9 +161,10 @@ def test_a_rename_that_is_interrupted_while_it_holds_a_session(make: Opener, mon
     assert not other.is_alive()
 
 
-def test_a_time_that_is_up_is_the_programs() -> None:
-    """A handler's TimeoutError was taken for the database's, and passed over where a ref cannot be read."""
-    with pytest.raises(TimeoutError), database_errors("read", "sessions.db"):
+@pytest.mark.parametrize("errors", [database_errors, store_errors])
+def test_a_time_that_is_up_is_the_programs(errors: Callable[..., AbstractContextManager[None]]) -> None:
+    """A handler's TimeoutError was taken for the database's, or the disk's, and passed over where a ref is not read."""
+    with pytest.raises(TimeoutError), errors("read", "sessions.db"):
         raise TimeoutError
-    with pytest.raises(StoreError), database_errors("read", "sessions.db"):
+    with pytest.raises(StoreError), errors("read", "sessions.db"):
         raise TimeoutError(errno.ETIMEDOUT, "of the system")

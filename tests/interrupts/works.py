@@ -207,6 +207,29 @@ def bulk(manager: SessionManager, name: str) -> Work:
     return Work(do, [], {f"{name}-before": [], **{each: ["1"] for each in names}})
 
 
+def tag(manager: SessionManager, name: str) -> Work:
+    session = _begun(manager, name, "1", "2")
+    return Work(lambda: manager.history(name).tag("here", 1), [session], {name: ["1", "2"]})
+
+
+def merge(manager: SessionManager, name: str) -> Work:
+    """Done again it brings nothing more."""
+    session = _begun(manager, name, "1")
+    other = manager.create_session(f"{name}-other", branch_from=name)
+    say(other, "2")
+    manager.save_session(other)
+    expected: dict[str, Texts | None] = {name: ["1", "2"], f"{name}-other": ["1", "2"]}
+    return Work(lambda: manager.branches.merge(other.name, name), [session, other], expected)
+
+
+def restore(manager: SessionManager, name: str) -> Work:
+    session = _begun(manager, name, "1")
+    entry = next(iter(manager.history(name)))
+    say(session, "2")
+    manager.save_session(session)
+    return Work(lambda: manager.history(name).restore(entry.id), [session], {name: ["1"]})
+
+
 EVERY: tuple[Maker, ...] = (
     append,
     append_to_the_live_list,
@@ -228,4 +251,7 @@ EVERY: tuple[Maker, ...] = (
     leave_by_an_error,
     bulk,
     transaction,
+    tag,
+    merge,
+    restore,
 )

@@ -89,7 +89,9 @@ def judge(before: Laid, after: Laid, *, removed: Iterable[str], added: Iterable[
     listed = was.listed()
     said, says = was.says().get(now.replica, Says()), now.says().get(now.replica, Says())
     needed, _ = now.needed()
-    others = {key for replica, each in was.says().items() if replica != now.replica for key in each.done}
+    # What others say may have come by what the engine did.
+    heard = (*was.says().items(), *now.says().items())
+    others = {key for replica, each in heard if replica != now.replica for key in each.done}
     may_go = {file.copy for key in {*others, *said.done, *says.done} for file in now.files_of(key)}
     if said.condemned is not None and was.has_all(said.condemned):
         may_go |= {file.copy for file in was.files_of(said.condemned)}

@@ -126,7 +126,7 @@ class Program:
         from coda_fs_session.repo.maintenance.gc import gc
 
         with suppress(StoreError), repo.machine.keeping_house("gc"):
-            report = gc(repo, grace_days=GRACE, dry_run=False)
+            report = gc(repo, grace_days=GRACE, retention_days=GRACE * 1000, dry_run=False)
             self.note("freed", "", [report.freed.files])
 
 

@@ -31,6 +31,7 @@ from coda_fs_session.errors import (
     SessionExistsError,
     SessionNotFoundError,
     SessionWarning,
+    StoreError,
 )
 from coda_fs_session.format.records import Base
 from coda_fs_session.repo import replica_files
@@ -77,7 +78,7 @@ class GcWorld(World):
             replica.manager = replica.place.manager()
             self.folders.append(Folder(str(replica.number), replica.place.store))
         pairs = itertools.combinations(range(replicas), 2)
-        self.tools = {pair: self.rng.choice(sorted(TOOLS)) for pair in pairs}
+        self.tools = {pair: self.rng.choice([*sorted(TOOLS), "the engine"]) for pair in pairs}
         self.sticks: list[Path] = []
         self.held_texts: dict[str, tuple[bytes, ...]] = {}
         self.numbers = itertools.count()
@@ -263,9 +264,21 @@ class GcWorld(World):
     def carry(self, replica: Replica, other: Replica, rng: random.Random, *, partly: bool = False) -> None:
         one, two = (self.folders[each.number] for each in (replica, other))
         tool = self.tools[min(replica.number, other.number), max(replica.number, other.number)]
-        sync(tool, one, two, rng, partly=partly)
+        if tool == "the engine":
+            self._judged(replica, partial(self._judged, other, partial(self._sync_by_engine, replica, other)))
+        else:
+            sync(tool, one, two, rng, partly=partly)
         self._touched()
         self._tell(replica, f"is synced with {other.number} by {tool}{', partly' if partly else ''}")
+
+    def _sync_by_engine(self, replica: Replica, other: Replica) -> None:
+        manager = replica.place.manager()
+        try:
+            manager.sync(self.folders[other.number].root)
+        except StoreError as error:
+            # As long as something is on its way by another tool.
+            self._tell(replica, f"does not sync: {type(error).__name__}: {error}")
+        manager.close()
 
     def carry_all(self) -> None:
         for one, two in itertools.permutations(self.replicas, 2):

@@ -301,6 +301,33 @@ def test_a_name_that_is_used_again(tmp_path: Path) -> None:
             assert manager.maintenance.check(full=True).is_whole
 
 
+@pytest.mark.parametrize("names", [None, ["new", "fork"]])
+def test_what_is_said_again_is_carried(tmp_path: Path, names: list[str] | None) -> None:
+    """A session that begins as a purged one did has the same objects: other machines show what it says."""
+    desk, laptop = tmp_path / "desk", tmp_path / "laptop"
+    begin = ("you are a helper", "hello", "x" * 70_000)
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", *begin, SECRET)
+        manager.create_session("branch", branch_from="talk", at=2)
+        manager.maintenance.purge("branch")
+        manager.maintenance.purge("talk")
+        tell(manager, "new", *begin)
+        manager.create_session("fork", branch_from="new", at=2)
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_as(laptop, "laptop") as manager:
+                manager.sync(desk, names=names)
+    look(laptop)
+    for store in (desk, laptop):
+        with open_as(store, store.name) as manager:
+            assert [each["content"] for each in manager.load_session("new")] == [*begin]
+            assert [each["content"] for each in manager.load_session("fork")] == [*begin[:2]]
+            assert manager.maintenance.check(full=True).is_whole
+        if names is None:
+            assert holding(store, SECRET) == []
+
+
 def test_what_cannot_be_done(tmp_path: Path, make: Opener) -> None:
     """What is wrong is said at once, and nothing is changed."""
     manager = make()

@@ -21,7 +21,7 @@ NAMES = [
 
 @pytest.mark.parametrize("content", [b'{"coda_fs_session":1,"replica":"desk"}\n', b"", b"\0" * 600])
 def test_it_is_no_ref(tmp_path: Path, content: bytes) -> None:
-    """Nor are the copies that tools make of it: nothing is listed, watched or reported as damaged."""
+    """Nor are the copies that tools make of it: nothing is listed or watched, and a check only notes them."""
     store = tmp_path / "store"
     with open_store(store) as manager:
         say(manager, manager.create_session("replica"), 1)
@@ -32,7 +32,12 @@ def test_it_is_no_ref(tmp_path: Path, content: bytes) -> None:
         (folder / "ab" / NAMES[0]).write_bytes(content)
         assert [(info.name, info.error) for info in manager.list_sessions()] == [("replica", None)]
         # Only the one of the very name is read.
-        assert [each.rule for each in manager.maintenance.check(full=True).findings] == ["replica-file"]
+        found = manager.maintenance.check(full=True).findings
+        assert {each.path: each.rule for each in found} == {
+            str(folder / NAMES[0]): "replica-file",
+            **{str(folder / name): "stray-file" for name in (*NAMES[1:], f"ab/{NAMES[0]}")},
+        }
+        assert {each.severity for each in found} == {"note"}
     with open_store(store) as manager:
         assert manager.load_session("replica").messages == [message(1)]
     assert len(read_store(store, "replica").splitlines()) == 1

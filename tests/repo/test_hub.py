@@ -108,12 +108,13 @@ def test_the_first_push_after_a_pull_reads_nothing(hub: Hub, desk: Machine, lap:
 
 
 def test_each_object_is_put_once(hub: Hub, desk: Machine) -> None:
-    """An object goes up when the first ref needs it, and no object is listed or read there."""
+    """An object goes up when the first ref needs it; objects are listed once, and none is read there."""
     some_sessions(desk)
     found = asked(hub, desk)
     objects = len(list(desk.repository().backend.objects()))
     assert found["put_objects"] <= objects
-    assert not {"objects", "object_groups", "object_ids", "object_pieces", "get_object"} & set(found)
+    assert found["objects"] == 1
+    assert not {"object_groups", "object_ids", "object_pieces", "get_object"} & set(found)
 
 
 def test_requests_go_side_by_side(hub: Hub, desk: Machine, lap: Machine) -> None:
@@ -210,14 +211,14 @@ def test_another_hub_at_the_place(hub: Hub, desk: Machine) -> None:
 
 
 def test_a_memory_that_is_lost(hub: Hub, desk: Machine, lap: Machine) -> None:
-    """Without what the last sync left all refs are read once more, and nothing else happens."""
+    """Without what the last sync left all refs are read once more, and objects are listed; nothing is written."""
     some_sessions(desk)
     synced(desk, hub)
     synced(lap, hub)
     for path in (lap.folder / "state").rglob("sync-*"):
         path.unlink()
     found = asked(hub, lap)
-    assert set(found) == {"look", "place", "read_ref"}
+    assert set(found) == {"look", "place", "objects", "read_ref"}
     assert asked(hub, lap) == {"look": 1}
 
 

@@ -16,11 +16,11 @@ from storekit import ROOT, run_python
 from coda_fs_session.testing.kit.case import BackendCase
 from coda_fs_session.testing.kit.storage_case import StorageCase
 
-from . import broken, broken_files, broken_storages
+from . import broken, broken_files, broken_lookups, broken_storages
 
 KINDS: dict[str, Any] = {
     name: kind
-    for module in (broken, broken_files, broken_storages)
+    for module in (broken, broken_files, broken_lookups, broken_storages)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and name.startswith("Test")
 }

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ...errors import ConfigError, CorruptionError, StoreError, UnsupportedError
 
 SCHEMES = ("s3", "gs", "az")
-_OURS = {"retries": 5, "retry_seconds": 30.0, "request_seconds": 10.0, "allow_http": False}
+_OURS = {"retries": 5, "retry_seconds": 30.0, "request_seconds": 10.0, "allow_http": False, "alone": False}
 """Options that are no settings of the storage, with their defaults."""
 _ENDPOINTS = ("endpoint", "endpoint_url", "endpoint_url_s3")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -56,9 +56,9 @@ class Client:
     Args:
         url: ``s3://bucket/prefix``, ``gs://…`` or ``az://container/prefix``.
         options: `retries` (how often a request is repeated), `retry_seconds` (how long in all), `request_seconds` (one
-            request), `allow_http` (no encryption, also to another host); and what obstore calls the settings of the
-            storage: `endpoint`, `region`, `access_key_id` and so on. What is missing is taken from the environment, as
-            the tools of the cloud do.
+            request), `allow_http` (no encryption, also to another host), `alone` (see `FleetState`); and what obstore
+            calls the settings of the storage: `endpoint`, `region`, `access_key_id` and so on. What is missing is taken
+            from the environment, as the tools of the cloud do.
 
     Raises:
         ConfigError: obstore is not installed, or an option is not known.

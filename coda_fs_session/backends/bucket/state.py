@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from zlib import crc32
 
@@ -23,12 +23,14 @@ class FleetState(MachineState):
 
     Args:
         replica: the id of the fleet.
+        alone: somebody has made sure that no other process uses the store: so this one may keep house.
     """
 
     shares_replica = True
 
-    def __init__(self, replica: str = FLEET) -> None:
+    def __init__(self, replica: str = FLEET, *, alone: bool = False) -> None:
         self._replica = replica
+        self._alone = alone
         self._notes: dict[str, bytes] = {}
         self.after_fork()
         forks.renew(self, forks.Floor.BACKEND)
@@ -52,10 +54,19 @@ class FleetState(MachineState):
             yield
 
     def keeping_house(self, what: str) -> AbstractContextManager[object]:
+        if what == "gc":
+            raise UnsupportedError(
+                "a store in a bucket has no gc: what that deletes goes to a state folder for a while"
+            )
+        if self._alone:
+            return self.lock(".house")
         raise UnsupportedError(
-            f"{what} is not for a store in a bucket: processes on other machines may write to it, and no lock keeps "
-            "them waiting. Sync it with a store on a disk, and do it there"
+            f"{what} is not for a store in a bucket that others may be writing to, as no lock keeps them waiting: stop "
+            "every process that uses it, and set alone = true in the option bucket for this one"
         )
+
+    def scrub(self, holds: Callable[[bytes], bool], *, index: bool) -> list[str]:
+        return ["old versions of what is in the bucket, where it keeps any: let them expire, or remove them"]
 
     def recall(self, topic: str) -> bytes | None:
         return self._notes.get(topic)

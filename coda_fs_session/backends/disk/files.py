@@ -95,7 +95,14 @@ def store_errors(action: str, path: object, *, reading: bool = False) -> Iterato
     try:
         yield
     except OSError as error:
+        if is_of_program(error):
+            raise
         raise translate(error, action, path, reading=reading) from error
+
+
+def is_of_program(error: OSError) -> bool:
+    """Tell whether a signal handler of the program has raised an error: one of the system has a number."""
+    return isinstance(error, TimeoutError) and error.errno is None
 
 
 def translate(error: OSError, action: str, path: object, *, reading: bool = False) -> StoreError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import stat
@@ -27,7 +28,7 @@ from ..disk.paths import (
 )
 from .listing import DEPTH
 from .new_refs import Naming, NewRefs
-from .object_files import verified, verified_pieces
+from .object_files import read_object, verified, verified_pieces
 from .objects import ObjectFiles
 from .replica_files import ReplicaFiles
 
@@ -116,12 +117,19 @@ class InspectedFiles(ReplicaFiles):
             yield from _below_refs(self._paths.refs)
 
     def misplaced_objects(self, wanted: Container[str]) -> Iterator[tuple[str, str, bytes]]:
-        for rule, path, _ in self.oddities(full=False):
-            for file in _files_at(path) if rule in ("object-place", "stray-file") else ():
-                identity = object_of(os.path.basename(file).lower())
-                if identity is not None and identity in wanted:
-                    with contextlib.suppress(OSError, StoreError):
-                        yield identity, file, verified(identity, file, size=None, limit=OBJECT_LIMIT, renamed=True)
+        strange = (path for rule, path, _ in self.oddities(full=False) if rule in ("object-place", "stray-file"))
+        files = (file for path in strange for file in _files_at(path))
+        # Two may have taken each other's names.
+        for file in (*files, *(place.path for place in self.stored_objects() if place.id in wanted)):
+            limit = OBJECT_LIMIT if object_of(os.path.basename(file).lower()) in wanted else _MOST_BYTES
+            with contextlib.suppress(OSError, StoreError):
+                data = read_object(file, size=None, limit=limit, renamed=True)
+                # No line of an object has a carriage return in it: a tool for texts has put it there.
+                for form in (data, data.replace(b"\r\n", b"\n")):
+                    identity = hashlib.sha256(form).hexdigest()
+                    if identity in wanted:
+                        yield identity, file, form
+                        break
 
     def discard_object(self, identity: str) -> None:
         folder = os.path.dirname(self._paths.object(identity))

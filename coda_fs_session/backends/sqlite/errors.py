@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...errors import CorruptionError, StoreError, StoreFormatError, StoreFullError, StoreReadOnlyError
-from ..disk.files import translate
+from ..disk.files import is_of_program, translate
 
 _LOCKED = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
 _READ_ONLY = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH))
@@ -39,8 +39,7 @@ def database_errors(action: str, path: str, *, reading: bool = False) -> Iterato
             f"cannot {action} {path}: all connections are in use; raise connection_pool_size", path
         ) from error
     except OSError as error:
-        if isinstance(error, TimeoutError) and error.errno is None:
-            # Of a signal handler of the program, not of the system: it is the program's.
+        if is_of_program(error):
             raise
         raise translate(error, action, path, reading=reading) from error
 

@@ -21,6 +21,7 @@ class Purged:
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
         sessions: those that were taken out whole, by what ended each.
+        of_sessions: of `objects` what went with these alone, so that somebody may say the same again.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Purged:
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
         self.sessions: dict[Deleted, PurgedSession] = {}
+        self.of_sessions: set[ObjectId] = set()
         self.records: dict[ObjectId, PurgeRecord] = {}
         self.said_by: dict[ObjectId, str] = {}
         self._has_looked = False
@@ -73,13 +75,8 @@ class Purged:
         self.lines.update(other.lines)
         self.chains.update(other.chains)
         self.objects.update(other.objects)
-
-    def of_sessions(self) -> set[ObjectId]:
-        """Return the objects that went with sessions alone: one that is here again may be another session's."""
-        of: dict[bool, set[ObjectId]] = {True: set(), False: set()}
-        for record in self.records.values():
-            of[record.is_of_session].update(record.objects)
-        return of[True] - of[False]
+        self.sessions.update(other.sessions)
+        self.of_sessions |= other.of_sessions
 
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""
@@ -106,6 +103,10 @@ class Purged:
             self.lines.update(record.lines)
             self.sessions.update(record.sessions)
             self.chains.update(record.chains)
+            if record.is_of_session:
+                self.of_sessions |= record.objects.keys() - self.objects.keys()
+            else:
+                self.of_sessions -= record.objects.keys()
             self.objects.update(record.objects)
             self.records[identity] = record
             self.said_by[identity] = replica

@@ -10,10 +10,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ...backends.base import RefKey, Token, folder_of
+from ...errors import StoreError
 from ...format.names import key_of_ref, key_starts, session_key
 from ...process.parallel import in_parallel
 from .index import Index
@@ -66,27 +68,21 @@ class KeyedIndex(Index):
         names = list(names)
         keys = list(dict.fromkeys(map(session_key, names)))
         now, looks = time.monotonic(), self._looks()
-        wanted: list[str | None] = []
+        # Not within the section: other threads have names to look up too.
+        found, others = vars(self._mine).pop("ahead", ({}, None))
+        wanted = []
         for key in keys:
             known = looks.get(key)
-            if known is None or now >= (known.good_until if for_making else known.began + seconds):
+            if key not in found and (
+                known is None or now >= (known.good_until if for_making else known.began + seconds)
+            ):
                 wanted.append(key)
-        others: dict[str, Token] | None = None
-
-        def look(key: str | None) -> None:
-            nonlocal others
-            if key is None:
-                others = self._tokens_of_others()
-            else:
-                found[key] = self._look(key)
-
-        found: dict[str, _Look] = {}
         if wanted:
-            # Not within the section: other threads have names to look up too.
-            in_parallel(look, [*wanted, None], worth=2)
-            for key in found:
-                looks.pop(key, None)
-            looks.update(found)
+            more, others = self._ask(wanted)
+            found |= more
+        for key in found:
+            looks.pop(key, None)
+        looks.update(found)
         own = [path for key in keys for path in looks[key].tokens]
         with self._section:
             self._open()
@@ -100,9 +96,35 @@ class KeyedIndex(Index):
             rows = [row for path in own if (row := self._row(path)) is not None]
             return rows + [row for row in self._named(*names) if RefKey(row.path).replica in self._others]
 
+    @contextmanager
+    def looked_ahead(self, name: str) -> Iterator[None]:
+        """Look for a name before a block, for the first look of this thread in it."""
+        try:
+            # What is wrong is told by that.
+            with suppress(StoreError):
+                self._mine.ahead = self._ask([session_key(name)])
+            yield
+        finally:
+            vars(self._mine).pop("ahead", None)
+
+    def _ask(self, keys: Sequence[str]) -> tuple[dict[str, _Look], dict[str, Token]]:
+        """Look for keys, and at all refs of other replicas."""
+        found: dict[str, _Look] = {}
+        others: dict[str, Token] = {}
+
+        def look(key: str | None) -> None:
+            if key is None:
+                others.update(self._tokens_of_others())
+            else:
+                found[key] = self._look(key)
+
+        in_parallel(look, [*keys, None], worth=2)
+        return found, others
+
     def starting(self, prefix: str) -> tuple[list[str], int]:
         tokens: dict[str, Token] = {}
         began, looks = time.monotonic(), self._looks()
+        looks.clear()
         for start in key_starts(prefix):
             tokens |= self._backend.refs_below(f"{self._own()}/{start}")
         others = self._tokens_of_others()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject
 from ...errors import CorruptionError, StoreError
@@ -13,6 +14,7 @@ from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..content.objects import Objects
 from ..repository import Repository
+from ..reverts.put_back import lacking
 from . import object_rules, ref_rules, replica_rules
 from .findings import CheckReport, Finding, sorted_findings
 from .needs import had_again
@@ -31,6 +33,7 @@ class Check:
     Attributes:
         stored: the places at which each object is kept, by its id.
         reach: what the refs need; damaged: the refs that hold less than was written, and no other has it.
+        reverted: the refs that lack what this machine has recorded of them.
         headers: those of refs that can be read, be it in part.
         lost: the objects that are needed, or named by a replica file, and cannot be had; bad: those that are damaged,
             needed or not.
@@ -41,6 +44,7 @@ class Check:
         self.reach = Reach(fresh_objects(repo))
         self.stored: dict[str, list[StoredObject]] = {}
         self.damaged: list[ReadRef] = []
+        self.reverted: list[RefKey] = []
         self.headers: dict[RefKey, Header] = {}
         self.lost: set[ObjectId] = set()
         self.bad: set[ObjectId] = set()
@@ -56,6 +60,7 @@ class Check:
     def run(self) -> CheckReport:
         # Refs first: what they name was there before them.
         self._check_refs()
+        self._check_record()
         self.reach.follow()
         self._read_replica_files()
         self._check_objects()
@@ -92,6 +97,14 @@ class Check:
             self._findings += self._of_ref(read)
         for read in suspects:
             self._check_damaged(read)
+
+    def _check_record(self) -> None:
+        # What keeps it from being told is found elsewhere.
+        with suppress(StoreError):
+            for found, what in lacking(self.repo):
+                self.reverted.append(found.key)
+                told = f"this machine saved more in it: {what}"
+                self._findings.append(Finding.of("ref-reverted", self._backend.locate(found.key), told))
 
     def _read_replica_files(self) -> None:
         try:

@@ -42,6 +42,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ref-line": Rule("damage", "each line of a ref matches its id and follows the line before", _BACK),
         "ref-replaced": Rule("note", "a damaged ref is left where another ref has what is intact of it", _SPARE),
         "ref-torn": Rule("note", "a last line that was not written whole is a save that never happened", "nothing"),
+        "ref-reverted": Rule(
+            "missing",
+            "a ref has what this machine saved in it",
+            "repair() puts it back, and so does the next save in the session",
+        ),
         "ref-unreadable": Rule("damage", "a ref is a regular file that can be read", "see what the error says"),
         "newer-version": Rule("missing", "a record needs no version that is newer", "upgrade coda-fs-session"),
         "ref-frozen": Rule("damage", "the states that a generation names are those that its commits freeze", _WRITER),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from ...backends.base import Backend, RefKey
@@ -12,7 +12,7 @@ from ...format.generations import Generation
 from ...format.ids import ObjectId
 from ...format.purge_records import Deleted
 from ...format.records import CommitLink
-from ...format.refs import Header, Ref, parse_ref
+from ...format.refs import Header, parse_ref
 from ..content.objects import Objects
 from ..content.state import State
 from .texts import Contexts
@@ -62,30 +62,16 @@ class Needs(Contexts):
         return commit.generation is not None and Deleted(commit.generation.id, commit.name) in self._purged
 
 
-def had_again(
-    wanted: Iterable[str], backend: Backend, objects: Objects, *, but_for: Backend | None = None
-) -> set[ObjectId]:
-    """Return the objects, of those that went with sessions, that others need in a store.
-
-    Args:
-        but_for: a store that may have tombstones while this one does not: what is a side of such a session yet, whose
-            owner has not heard of that, does not count.
-    """
-    gone = objects.purged.of_sessions().intersection(wanted)
+def had_again(wanted: Iterable[str], backend: Backend, objects: Objects) -> set[ObjectId]:
+    """Return the objects, of those that went with sessions, that others need in a store."""
+    gone = objects.purged.of_sessions.intersection(wanted)
     if not gone:
         return set()
     needs = Needs(objects, objects.purged.sessions)
-    refs = list(_refs_of(backend))
-    known = [] if but_for is None else [*refs, *_refs_of(but_for)]
-    over = {(ref.header.name, ref.header.created) for _, ref in known if needs.is_over(ref.header)}
-    for path, ref in refs:
-        if (ref.header.name, ref.header.created) not in over and not needs.is_over(ref.header):
-            needs.add_ref(ref, path)
-    needs.follow()
-    return gone.intersection(needs.uses)
-
-
-def _refs_of(backend: Backend) -> Iterator[tuple[str, Ref]]:
     for path in sorted(backend.ref_tokens()):
         with suppress(StoreError, KeyError):
-            yield path, parse_ref(backend.read_ref(RefKey(path)).data, path)
+            ref = parse_ref(backend.read_ref(RefKey(path)).data, path)
+            if not needs.is_over(ref.header):
+                needs.add_ref(ref, path)
+    needs.follow()
+    return gone.intersection(needs.uses)

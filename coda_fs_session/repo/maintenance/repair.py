@@ -64,6 +64,9 @@ class _Repair:
         report = first.run()
         for read in first.damaged:
             self._plan_ref(read)
+        for key in first.reverted:
+            self._recorded.append(key)
+            self._note(self._repo.backend.locate(key), "what this machine recorded of it is put back")
         last = self._regain(first)
         for identity, where in self._regained.found.items():
             self._note(self._repo.backend.locate(identity), f"the object is brought back from {where}")
@@ -85,7 +88,8 @@ class _Repair:
     def _regain(self, first: Check) -> Check:
         """Find the bytes of lost objects; those of a list node or a commit name others, which may be lost too."""
         bad, check = first.bad, first
-        self._from_elsewhere(check.lost)
+        # Needed or not: what needs it may be a ref that is put right now.
+        self._from_elsewhere(check.lost | bad)
         self._from_other(check.lost)
         self._from_messages(check)
         while True:
@@ -150,6 +154,8 @@ class _Repair:
                     self._recorded.append(key)
                     self._note(read.path, "what this machine recorded of it is put into a new file")
                     return
+        if self._plan_line_ends(read):
+            return
         head = self._head(read)
         if self._other is not None and self._plan_from_other(self._other, read, head):
             return
@@ -167,6 +173,17 @@ class _Repair:
                 start = head.start
                 places = tuple(range(each.start - start, each.stop - start) for each in found.lost)
                 self._lost.append(Lost(head.name, read.path, places, "they stood in the lines that are damaged"))
+
+    def _plan_line_ends(self, read: ReadRef) -> bool:
+        """Take a ref as it was before a tool for texts gave each line another end: no line has a carriage return."""
+        with suppress(StoreError, KeyError):
+            data = self._repo.backend.read_ref(read.key).data.replace(b"\r\n", b"\n")
+            ref = parse_ref(data, read.path)
+            if ref.damage is None:
+                self._new_refs.append(_NewRef(read, ref.header.name, data[: ref.size], ours=False))
+                self._note(read.path, "it is put into a new file with the line ends that it had")
+                return True
+        return False
 
     def _plan_from_other(self, other: Repository, read: ReadRef, head: State | None) -> bool:
         """Take a good ref of the other store in, with the objects that it needs, if it has all that is intact here."""

@@ -30,7 +30,7 @@ from ..writing.refs import create_free, paths_for
 from .marker import Look, look
 from .plans import finish
 from .verdict import Comparison, Verdict, agrees, compare
-from .which_store import sort_records
+from .which_store import is_of_this_store, sort_records
 
 _T = TypeVar("_T")
 
@@ -132,6 +132,23 @@ def _put_back(repo: Repository, seen: Look | None) -> None:
     reconcile_alone(repo, found.differing)
     if marker is not None and repo.replica == replica:
         _keep(repo, marker, found, {folder_of(key.path) for key in found.differing if key.replica == replica})
+
+
+def lacking(repo: Repository) -> Iterator[tuple[Comparison, str]]:
+    """Yield each ref that lacks what this machine saved in it, be it gone, with what it lacks; nothing is changed.
+
+    Raises:
+        StoreError: the store or the records cannot be listed.
+    """
+    replica, record = repo.find_replica(), repo.machine.record
+    ours = {name for name in record.replicas() if is_of_this_store(repo, name)}
+    if replica is None or not ours:
+        return
+    for key in _find_differing(repo, replica, None).differing:
+        with suppress(StoreError):
+            found = compare(repo, key) if key.replica in ours else None
+            if found is not None and found.verdict in (Verdict.REVERTED, Verdict.GONE):
+                yield found, _what(found)
 
 
 def mend(repo: Repository, name: str) -> bool:
@@ -312,21 +329,25 @@ def put_beside(repo: Repository, replica: str, name: str, data: bytes) -> RefKey
     return create_free(repo, paths_for(repo, replica, name), data)[0]
 
 
-def _tell(repo: Repository, key: RefKey, found: Comparison) -> None:
+def _what(found: Comparison) -> str:
+    """Return what the record has, and the ref has not."""
     recorded, current = found.recorded, found.current
     assert recorded is not None
     if current is not None and current.last_id in recorded.line_ids:
         lost = len(recorded.line_ids) - 1 - recorded.line_ids.index(current.last_id)
-        what = f"{lost} save{'s' * (lost != 1)}"
-    else:
-        lost = recorded.live_count - (current.live_count if current else 0)
-        what = f"{lost} message{'s' * (lost != 1)}" if lost > 0 else "its newer state"
+        return f"{lost} save{'s' * (lost != 1)}"
+    lost = recorded.live_count - (current.live_count if current else 0)
+    return f"{lost} message{'s' * (lost != 1)}" if lost > 0 else "its newer state"
+
+
+def _tell(repo: Repository, key: RefKey, found: Comparison) -> None:
+    assert found.recorded is not None
     reason = {
         Verdict.GONE: "was gone from the store",
         Verdict.REVERTED: "had been reverted to an older copy",
         Verdict.DAMAGED: "is damaged, and stays as it is",
     }.get(found.verdict, "lacks what this machine had saved")
     warn(
-        f"session {recorded.name!r}: {repo.backend.locate(found.key)} {reason}; {what} put back"
+        f"session {found.recorded.name!r}: {repo.backend.locate(found.key)} {reason}; {_what(found)} put back"
         + (f", into {repo.backend.locate(key)}" if key != found.key else ""),
     )

@@ -110,7 +110,7 @@ class _Sync:
         ours.look()
         theirs.look()
         if theirs.costly:
-            self._objects.memory = self._memory = hub.begin(ours, theirs, self._memory)
+            self._objects.memory = self._memory = hub.begin(ours, theirs, self._memory, look=names is None)
             if not theirs.refs and not theirs.receives:
                 self._make(theirs)
         paths = self._differing(None if names is None else chosen(names, ours, theirs))
@@ -237,7 +237,9 @@ class _Sync:
             except RefChangedError:
                 changed.append(mine.path)
         waiting, self._waiting = self._waiting, []
-        self._bring_objects(ours, [new for _, new in waiting])
+        # Also what both have: an object of it may be gone from there.
+        same = [mine for mine, found in pairs if theirs.receives and mine.head and mine.data == found.data]
+        self._bring_objects(ours, [*same, *(new for _, new in waiting)])
         refused = theirs.advance_all(waiting)
         for _, new in waiting:
             if theirs.refs[new.path] == theirs.seen[new.path] and new.path not in refused:
@@ -321,11 +323,11 @@ class _Sync:
         """Keep for the next time what is the same on both sides, as far as it still is."""
         ours, theirs = self._sides
         old = self._memory
-        if not self._same and not self._objects.has_news() and said == old.said:
+        if not self._same and not self._objects.has_news() and said == old.said and theirs.looked == old.looked:
             return
         # What was written is known: where looking is costly nothing is looked at twice.
         here, there = ours.list_refs(), theirs.refs if theirs.costly else theirs.list_refs()
-        new = Memory(ready=theirs.costly and theirs.ready)
+        new = Memory(ready=theirs.costly and theirs.ready, looked=theirs.looked)
         new.refs = {path: pair for path, pair in old.refs.items() if path in here and path in there}
         for path, tokens in self._same.items():
             # Not of a file so young that another change could hide behind its time: its token equals no other.

@@ -6,23 +6,27 @@ taken away, so where one is gone that was there it is another store, and nothing
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 
 from ...backends.base import Backend, MachineState, Place, Sign, Snapshot
 from ...backends.wrapper import WrapperBackend
-from ...errors import StoreError, UnsupportedError
+from ...errors import StoreError, UnsupportedError, warn
 from ...process.parallel import in_parallel
 from ..content.state import State
 from ..repository import Repository, Settings
 from ..reverts.marker import Look
 from ..storage import RepoStorage
-from .memory import Memory
+from .memory import Memory, short
 from .replica_files import hashes
 from .side import AT_ONCE, Found, Side
 
 _NOBODY = "nobody-00000000"
+_LOOK_SECONDS = 86400
+_logger = logging.getLogger("coda_fs_session")
 
 
 class HubState(MachineState):
@@ -79,11 +83,22 @@ def place_of(side: Side) -> Place:
     return Place(side.backend.address(), Sign((0,))) if side.costly else side.backend.place()
 
 
-def begin(ours: Side, theirs: Side, memory: Memory) -> Memory:
-    """Go by what is remembered of the store there, as far as it still is that."""
-    if any(path not in theirs.refs for path in memory.there):
+def begin(ours: Side, theirs: Side, memory: Memory, *, look: bool) -> Memory:
+    """Go by what is remembered of the store there, as far as it still is that.
+
+    Args:
+        look: list the objects there where that was not done for a day.
+    """
+    gone = [path for path in memory.there if path not in theirs.refs]
+    if gone:
+        _logger.warning(
+            "%s of %s sessions that were in %s are gone from there: everything is looked at again",
+            *(len(gone), len(memory.there), theirs.backend.address()),
+        )
         memory = Memory()
-    theirs.ready = memory.ready
+    theirs.ready, theirs.looked = memory.ready and bool(memory.there), memory.looked
+    if look and theirs.receives and not 0 <= time.time() - memory.looked < _LOOK_SECONDS:
+        memory = _look(ours, theirs, memory)
     if not memory.ready and not memory.there:
         # It may be a store of another version.
         theirs.backend.place()
@@ -96,6 +111,24 @@ def begin(ours: Side, theirs: Side, memory: Memory) -> Memory:
     files = sorted(theirs.files.keys() - theirs.known)
     theirs.repo.objects.backend = LocalFirst(theirs.backend, ours.backend, files)
     return memory
+
+
+def _look(ours: Side, theirs: Side, memory: Memory) -> Memory:
+    """List the objects there; where one is gone that was there, forget which refs need no look.
+
+    Somebody may have taken it away by hand, or by a rule of the bucket.
+    """
+    theirs.looked = int(time.time())
+    theirs.there = {identity for identity, _ in theirs.backend.objects()}
+    listed = {identity[:2] + short(identity) for identity in theirs.there | ours.purged()}
+    missing = sum(group + each not in listed for group in memory.verified for each in memory.verified_in(group))
+    if not missing:
+        return memory
+    _logger.warning(
+        "%s files of messages that were in %s are gone from there: those that are here are put there again",
+        *(missing, theirs.backend.address()),
+    )
+    return replace(memory, refs={}, verified={})
 
 
 def read(theirs: Side, left: Mapping[str, Found | None], memory: Memory) -> tuple[dict[str, Found | None], set[str]]:
@@ -126,4 +159,9 @@ def discard(theirs: Side, identities: Iterable[str]) -> None:
         except StoreError as error:
             theirs.note_problem(error)
 
-    in_parallel(remove, sorted(identities), threads=AT_ONCE)
+    if gone := sorted(identities):
+        in_parallel(remove, gone, threads=AT_ONCE)
+        warn(
+            f"{theirs.backend.address()}: what was purged is taken out there too; where the bucket keeps old versions, "
+            "those hold it until they expire"
+        )

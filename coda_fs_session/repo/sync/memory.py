@@ -10,7 +10,7 @@ from typing import Any
 from ...backends.base import MachineState, Place, Sign, Token
 from ..notes import decode_note, encode_note
 
-_VERSION = 2
+_VERSION = 3
 _DIGITS = 16
 
 Pair = list[int]
@@ -29,6 +29,7 @@ class Memory:
         there: of each ref of theirs where reading is costly, its token, size and a hash.
         said: where reading is costly, by replica, the sign of its file there and a hash of the one here.
         ready: where writing is costly, that the store there was made.
+        looked: where looking is costly, when their objects were last listed, in seconds since 1970.
     """
 
     refs: dict[str, Pair] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Memory:
     there: dict[str, list[Any]] = field(default_factory=dict)
     said: dict[str, list[Any]] = field(default_factory=dict)
     ready: bool = False
+    looked: int = 0
 
     @classmethod
     def recall(cls, machine: MachineState, here: Place, there: Place) -> Memory:

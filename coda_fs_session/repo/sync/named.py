@@ -36,9 +36,8 @@ class NamedObjects(ObjectExchange):
         super().__init__(sides, memory, notes)
         # Of a side that is listed, what it has in the groups that were asked for.
         self._listed: dict[Side, dict[str, set[str]]] = {side: {} for side in sides}
-        # Of one that is not, what has arrived there with all that it names; and what else was put there.
+        # Of one that is not, what has arrived there with all that it names.
         self._whole: dict[str, set[str]] = {}
-        self._put: set[str] = set()
         self._mutex = threading.Lock()
         self._news = False
         # What this machine has purged since the other side was told, with what stands for it.
@@ -113,7 +112,9 @@ class NamedObjects(ObjectExchange):
             new = reach.uses.keys() - handled - expired
             handled |= new
             sizes = {identity: _size(reach.uses[identity]) for identity in new}
-            for identity in self._copy(target, self._not_purged(sizes)):
+            again = self.anew(reader.repo.objects, new, lambda: {each.path: each for each in found})
+            again -= {ObjectId(each) for each in self._copy(target, {each: sizes[each] for each in again})}
+            for identity in self._copy(target, self._not_purged({each: sizes[each] for each in new - again})):
                 bad |= {use.by for use in reach.uses.get(ObjectId(identity), {}).values()} or {
                     each.path for each in found
                 }
@@ -157,7 +158,7 @@ class NamedObjects(ObjectExchange):
 
     def _has(self, side: Side, identity: str) -> bool:
         if side.costly:
-            return identity in self._put or self.is_whole(identity)
+            return identity in side.there or self.is_whole(identity)
         group = identity[:2]
         listed = self._listed[side]
         if group not in listed:
@@ -166,7 +167,7 @@ class NamedObjects(ObjectExchange):
 
     def _note_put(self, side: Side, identity: str) -> None:
         if side.costly:
-            self._put.add(identity)
+            side.there.add(identity)
         else:
             self._listed[side][identity[:2]].add(identity)
 

@@ -6,13 +6,16 @@ So what a tool has carried without its ref arrives too, and what is damaged on o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from ...backends.base import NewObject
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
-from ..maintenance.needs import had_again
+from ...format.ids import ObjectId
+from ..content.objects import Objects
+from .anew import said_anew
 from .memory import Memory, pair_of, short
 from .side import Found, Side
 from .telling import Notes
@@ -61,6 +64,17 @@ class ObjectExchange(ABC):
     def remember(self, new: Memory) -> None:
         """Note in a new memory what the next sync need not look at."""
 
+    def anew(
+        self, objects: Objects, gone: Iterable[str], refs: Callable[[], Mapping[str, Found | None]]
+    ) -> set[ObjectId]:
+        """Return which of some objects were purged with a session, and are another one's by now; see `said_anew`."""
+        known = [side.repo.objects.purged for side in self.sides]
+        maybe = {ObjectId(each) for each in gone} & (known[0].of_sessions | known[1].of_sessions)
+        if not maybe:
+            return set()
+        found = [each for each in refs().values() if each is not None]
+        return said_anew(found, objects, maybe, {**known[0].sessions, **known[1].sessions})
+
     def copy_large(self, side: Side, identity: str, size: int) -> bool:
         """Copy one object from the other side piece by piece; False where that had to be left alone."""
         pieces = self.other(side).backend.object_pieces(identity)
@@ -99,17 +113,18 @@ class AllObjects(ObjectExchange):
     def before_refs(self) -> None:
         ours, theirs = self.sides
         wanted: dict[Side, list[str]] = {ours: [], theirs: []}
-        gone: dict[Side, set[str]] = {ours: set(), theirs: set()}
         here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
         purged = ours.purged() | theirs.purged()
+        again: dict[Side, set[str]] = {ours: set(), theirs: set()}
         for group in sorted(here.keys() | there.keys()):
             known = self.memory.groups.get(group)
             if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
                 continue
             left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            for side, lacking in (ours, right - left), (theirs, left - right):
-                wanted[side] += sorted(lacking - purged)
-                gone[side] |= lacking & purged
+            wanted[ours] += sorted(right - left - purged)
+            wanted[theirs] += sorted(left - right - purged)
+            again[ours] |= (right - left) & purged
+            again[theirs] |= (left - right) & purged
             verified, good = self.memory.verified_in(group), self._good.setdefault(group, set())
             good |= {each for each in left & right if short(each) in verified}
             for identity in sorted((left & right) - good):
@@ -120,7 +135,8 @@ class AllObjects(ObjectExchange):
                     wanted[bad[0]].append(identity)
         for side in self.sides:
             source = self.other(side)
-            wanted[side] += sorted(had_again(gone[side], source.backend, source.repo.objects, but_for=side.backend))
+            found = self.anew(source.repo.objects, again[side], partial(source.read_many, [*source.refs]))
+            wanted[side] += sorted(found)
         receiving = [side for side in self.sides if side.receives and wanted[side]]
         self.notes.expect("objects", sum(len(wanted[side]) for side in receiving))
         for side in receiving:

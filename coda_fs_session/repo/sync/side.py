@@ -69,6 +69,7 @@ class Side:
         costly: looking here takes a request over a network; see `Capabilities.costly`.
         refs: tokens by path, as listed; seen: as last read or written.
         files: what changes when a replica file does, by replica.
+        there: objects that are there, as far as they were listed or written; looked: when they were last listed.
         known: of replica files there, those that are as they were when all of them was known on the other side.
         refs_in, ref_bytes, objects_in, object_bytes: what was written here.
     """
@@ -82,6 +83,8 @@ class Side:
         self.seen: dict[str, Token] = {}
         self.files: dict[str, Sign | None] = {}
         self.known: Collection[str] = ()
+        self.there: set[str] = set()
+        self.looked = 0
         self.ready = False
         self.refs_in = self.ref_bytes = self.objects_in = self.object_bytes = 0
         self._storage = storage
