@@ -39,6 +39,16 @@ class ReplicaFile:
     purged: tuple[ObjectId, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def lists(self) -> tuple[ObjectId, ...]:
+        """The lists that it names."""
+        return (*((self.condemned,) if self.condemned else ()), *self.done, *self.acknowledged)
+
+    @property
+    def named(self) -> tuple[ObjectId, ...]:
+        """The objects that it names: lists and purge records."""
+        return (*self.lists, *self.purged)
+
     def united(self, other: ReplicaFile) -> ReplicaFile:
         """Return the later of two states, with all that the other one says and never takes back."""
         later, earlier = (other, self) if other.writes > self.writes else (self, other)

@@ -5,6 +5,7 @@ For ever: a tool takes a file with the same bytes for the one that it has a dele
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ..backends.base import Backend
@@ -59,8 +60,7 @@ class ListedNames:
         return self.ids
 
 
-def _lists_of(replica: str, data: bytes) -> list[str]:
+def _lists_of(replica: str, data: bytes) -> Sequence[str]:
     with suppress(StoreError):
-        said = parse_replica_file(data, replica, replica)
-        return [each for each in (said.condemned, *said.done, *said.acknowledged) if each is not None]
-    return []
+        return parse_replica_file(data, replica, replica).lists
+    return ()

@@ -34,7 +34,7 @@ def test_many_names_share_a_few_files(manager: SessionManager, tmp_path: Path) -
     manager.delete_session("Chat 2")
     (folder,) = tmp_path.glob("store.state/*/locks")
     files = {path.name for path in folder.iterdir()}
-    assert files - {".replica.lock"} <= {f"{number:02x}" for number in range(LOCKS)}
+    assert files - {".replica.lock", ".naming.lock"} <= {f"{number:02x}" for number in range(LOCKS)}
     assert len(files) > LOCKS / 2
 
 

@@ -151,7 +151,7 @@ class World:
             AssertionError: something is kept for good that nobody needs.
         """
         self.finish_jobs()
-        for _ in range(8):
+        for _ in range(12):
             self.carry_all()
             for process in self.processes:
                 process.machine.renew()

@@ -28,8 +28,8 @@ class Rules:
     walk: bool = True  # A writer looks at all that a new ref names, not only at what it writes.
     for_ever: bool = True  # A name that was on a list is never used again, not only until it is deleted.
     look_again: bool = True  # Before a file is deleted, what is needed is written under another name.
-    lock: bool = True  # What names objects and what acknowledges or deletes keep each other waiting on a machine.
-    fresh: bool = True  # The lists are read once that lock is held.
+    lock: bool = True  # What acknowledges or deletes reads the lists, waits for what names objects, and looks then.
+    fresh: bool = True  # What names objects reads the lists once it is waited for.
     record_first: bool = True  # What a replica says is in its record before it is in the store.
     put_back: bool = True  # What a tool or a backup reverted of a replica's own files is put back from the record.
     trash: bool = True  # What is deleted is kept aside for a while.
@@ -64,7 +64,7 @@ class Machine:
         own: the record of its own files.
         first: when an object was first seen unneeded; credit: what it counts instead of time.
         trash: what it deleted, by id, with the credit of then.
-        shared, held: the lock of the machine.
+        shared: how many processes are naming objects; held: whether one keeps house.
     """
 
     name: str
@@ -190,19 +190,27 @@ class Machine:
                 self.own[name] = there
 
     def renew(self) -> bool:
-        """Take a new id if somebody has retired this one."""
+        """Take a new id if somebody has retired this one, and go on saying so of it."""
         if not any(self.replica in says.retired for says in self.says().values()):
             return False
         self.retirements += 1
-        self.replica, self.own = f"{self.name}{self.retirements}", {}
+        said = Says(1, retired=frozenset((self.replica,)))
+        self.replica = f"{self.name}{self.retirements}"
+        self.own = {Said(self.replica): said}
+        self.store.put(Said(self.replica), said)
         return True
 
-    def bury(self, key: Hashable) -> Steps:
+    def wait_for_naming(self) -> Generator[None, None, None]:
+        """Wait until each process that names objects, and may not know the lists of now, has written its ref."""
+        while self.rules.lock and self.shared:
+            yield
+
+    def bury(self, key: Hashable, needed: set[Id]) -> Steps:
         """Delete the files of a list, and write what is needed under another name first."""
         for file in sorted(self.files_of(key), key=repr):
             if file not in self.store.files:
                 continue
-            if self.rules.look_again and file.id in self.needed()[0]:
+            if self.rules.look_again and file.id in needed:
                 self.secure(file.id, self.listed() | self.files_of(key), has_it=True)
                 yield
             if self.rules.trash:
@@ -232,32 +240,30 @@ class Process:
     opened: frozenset[Id] = frozenset()
     listed: set[Object] = field(default_factory=set)
 
-    def _lock(self, *, shared: bool) -> Generator[None, None, None]:
+    def naming(self, steps: Steps) -> Steps:
+        """Run a verb that names objects; who keeps house waits for it."""
         machine = self.machine
-        while machine.rules.lock and (machine.held or (machine.shared and not shared)):
+        if not machine.rules.fresh:
+            self.listed = machine.listed()
             yield
-        if shared:
-            machine.shared += 1
-        else:
-            machine.held = True
-
-    def _unlock(self, *, shared: bool) -> None:
-        if shared:
-            self.machine.shared -= 1
-        else:
-            self.machine.held = False
-
-    def locked(self, steps: Steps, *, shared: bool) -> Steps:
-        """Run a verb under the lock of the machine, which ends with the process."""
-        if not self.machine.rules.fresh:
-            self.listed = self.machine.listed()
-        yield from self._lock(shared=shared)
+        machine.shared += 1
         try:
-            if self.machine.rules.fresh:
-                self.listed = self.machine.listed()
+            if machine.rules.fresh:
+                self.listed = machine.listed()
             return (yield from steps)
         finally:
-            self._unlock(shared=shared)
+            machine.shared -= 1
+
+    def keeping_house(self, steps: Steps) -> Steps:
+        """Run a verb that only one process of the machine runs at a time."""
+        machine = self.machine
+        while machine.held:
+            yield
+        machine.held = True
+        try:
+            return (yield from steps)
+        finally:
+            machine.held = False
 
     def open(self, name: Name) -> Steps:
         self.opened = self.machine.store.files[name][1]
@@ -294,29 +300,29 @@ class Process:
         numbers = [each.number for each in refs if each.replica == machine.replica]
         name = Ref(machine.replica, 1 + max(numbers, default=0))
         has = below(ids) if new else set()
-        return self.locked(self.write(name, ids, has=has), shared=True)
+        return self.naming(self.write(name, ids, has=has))
 
     def seal(self, name: Ref, more: Iterable[Id]) -> Steps:
         """Add ids from memory to a ref of this replica, whose own ids it goes on naming."""
         base = self.machine.store.files[name]
-        return self.locked(self.write(name, {*base[1], *more}, has=below(more), base=base), shared=True)
+        return self.naming(self.write(name, {*base[1], *more}, has=below(more), base=base))
 
     def drop(self, name: Ref) -> Steps:
         """Let a ref name nothing: what a short retention does to an old state."""
         base = self.machine.store.files[name]
-        return self.locked(self.write(name, (), has=set(), base=base), shared=True)
+        return self.naming(self.write(name, (), has=set(), base=base))
 
     # Keeping house.
 
     def gc(self) -> Steps:
-        return self.locked(self._gc(), shared=False)
+        return self.keeping_house(self._gc())
 
     def acknowledge(self) -> Steps:
-        return self.locked(self._acknowledge(), shared=False)
+        return self.keeping_house(self._acknowledge())
 
     def retire(self, replica: str) -> Steps:
         machine = self.machine
-        return self.locked(machine.speak(retired=machine.said().retired | {replica}), shared=False)
+        return self.keeping_house(machine.speak(retired=machine.said().retired | {replica}))
 
     def _gc(self) -> Steps:
         machine, rules = self.machine, self.machine.rules
@@ -325,6 +331,7 @@ class Process:
         machine.credit += max(0, min(passed, machine.grace // 3) if rules.grace else passed)
         for identity in [each for each, when in machine.trash.items() if machine.credit - when >= machine.grace]:
             del machine.trash[identity]
+        yield from machine.wait_for_naming()
         needed, whole = machine.needed()
         if rules.whole and not whole:
             return False
@@ -337,12 +344,9 @@ class Process:
         said = machine.said()
         if said.condemned is not None:
             if not rules.acknowledge or machine.has_all(said.condemned):
-                yield from machine.bury(said.condemned)
+                yield from machine.bury(said.condemned, needed)
                 yield from machine.speak(condemned=None, done=said.done | {said.condemned})
-                return True
-            if machine.files_of(said.condemned) <= old:
-                return True
-        if old:
+        elif old:
             key: Hashable = frozenset(old)
             if not rules.by_list:
                 key = (machine.replica, len(said.done))
@@ -352,17 +356,24 @@ class Process:
         return True
 
     def _acknowledge(self) -> Steps:
-        machine = self.machine
-        yield from machine.rescue()
-        acknowledged = set(machine.said().acknowledged)
+        machine, rules = self.machine, self.machine.rules
         heard = machine.says()
-        for key in {says.condemned for says in heard.values()} - {None} - acknowledged:
-            if machine.may_acknowledge(key):
-                acknowledged.add(key)
-        if acknowledged != machine.said().acknowledged:
-            yield from machine.speak(acknowledged=frozenset(acknowledged))
-        for key in {key for says in heard.values() for key in says.done}:
-            yield from machine.bury(key)
+        here = {name.key for name in machine.store.files if isinstance(name, Listed)}
+        yield from machine.wait_for_naming()
+        yield from machine.rescue()
+        needed, whole = machine.needed()
+        if rules.whole and not whole:
+            return False
+        known = machine.said().acknowledged
+        condemned = ({says.condemned for says in heard.values()} - known) & here
+        for file in sorted({file for key in condemned for file in machine.files_of(key)}, key=repr):
+            if rules.look and file.id in needed:
+                machine.secure(file.id, machine.listed(), has_it=False)
+                yield
+        if condemned:
+            yield from machine.speak(acknowledged=known | condemned)
+        for key in sorted({key for says in heard.values() for key in says.done}, key=repr):
+            yield from machine.bury(key, needed)
         return True
 
 

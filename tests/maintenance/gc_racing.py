@@ -108,7 +108,9 @@ class Program:
         first = manager.create_session(self.new_name())
         numbers = [self.text()]
         self.save(manager, first, numbers)
-        other = manager.create_session(self.new_name(), branch_from=first.name)
+        name = self.new_name()
+        self.note("tries", name, numbers)
+        other = manager.create_session(name, branch_from=first.name)
         theirs = [*numbers, self.text()]
         self.save(manager, other, theirs)
         self.note("tries", first.name, theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from storekit import fill, message, open_store, ref_of, say
 from coda_fs_session.format.ids import ObjectId
 
 from .carrying import Carrier, object_names, said_by
-from .collecting import GRACE, TEXT, Collector
+from .collecting import GRACE, TEXT, Collector, repo_of
 
 
 class Two:
@@ -33,9 +34,10 @@ class Two:
         return condemned
 
     def close(self, collector: Collector) -> None:
-        """A program opens the store, and closes it."""
-        with collector.open():
-            pass
+        """A program opens the store, and closes it, on the day that it is."""
+        with collector.open() as manager:
+            now = collector.now()
+            repo_of(manager).settings = repo_of(manager).settings._replace(clock=lambda: now)
 
     def check(self, **sessions: list[int]) -> None:
         """Both machines have the same sessions whole, and these besides those that they began with."""
@@ -152,7 +154,8 @@ def test_who_lacks_something_does_not_answer(tmp_path: Path, lack: str) -> None:
     elif lack == "a ref":
         path = ref_of(two.lap.store, "theirs")
     else:
-        path = next(two.lap.store / name for name in object_names(two.lap.store) if name != two.left)
+        needed = {name for name in object_names(two.lap.store) if name != two.left and condemned not in name}
+        path = two.lap.store / min(needed)
     good = path.read_bytes()
     if lack == "a ref":
         path = two.lap.store / "refs" / "desk" / ref_of(two.desk.store, "mine").name
@@ -163,6 +166,10 @@ def test_who_lacks_something_does_not_answer(tmp_path: Path, lack: str) -> None:
     two.close(two.lap)
     assert condemned not in said_by(two.lap, "lap").acknowledged
     path.write_bytes(good)
+    # What takes a look at everything is not tried again at once.
+    two.close(two.lap)
+    assert (condemned in said_by(two.lap, "lap").acknowledged) is (lack == "the list")
+    two.lap.day += 1
     two.close(two.lap)
     assert condemned in said_by(two.lap, "lap").acknowledged
 
@@ -204,3 +211,81 @@ def test_an_answer_takes_one_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with two.lap.open() as manager:
         say(manager, manager.create_session("next"), 1)
     assert walks == [1]
+
+
+@pytest.mark.parametrize("is_needed", [False, True])
+@pytest.mark.parametrize("backend", ["files", "sqlite"])
+def test_a_sync_brings_nothing_back(tmp_path: Path, is_needed: bool, backend: str) -> None:
+    """A store that has not heard of a deletion has the object: it comes only where a ref needs it, in another file."""
+    two = Two(tmp_path)
+    place = tmp_path / ("other.db" if backend == "sqlite" else "other")
+    options = {"backend": backend, "replica": "other", "state_path": str(tmp_path / "other-state")}
+    with two.desk.open() as manager, open_store(place, **options) as other:
+        manager.sync(other)
+    if is_needed:
+        with open_store(place, **options) as other:
+            session = other.create_session("again")
+            session.add_message(message(99, TEXT))
+            other.save_session(session)
+    two.condemn()
+    two.carrier.carry()
+    two.close(two.lap)
+    two.carrier.carry()
+    two.desk.until(lambda report: report.freed.files == 1)
+    with two.desk.open() as manager, open_store(place, **options) as other:
+        manager.sync(other)
+        assert manager.maintenance.check(full=True).findings == ()
+    again = {name for name in object_names(two.desk.store) if two.left[11:60] in name}
+    assert (len(again), two.left in again) == (int(is_needed), False)
+    with open_store(place, **options) as other:
+        assert other.load_session("mine").messages == [message(n, TEXT) for n in range(2)]
+    if is_needed:
+        with two.desk.open() as manager:
+            assert manager.load_session("again").messages == [message(99, TEXT)]
+
+
+def test_a_database_answers_too(tmp_path: Path) -> None:
+    """Its refs come into a store of files by a sync, so its answer is waited for there; it comes by the next one."""
+    two = Two(tmp_path)
+    database = tmp_path / "chats.db"
+    options = {"backend": "sqlite", "replica": "database", "state_path": str(tmp_path / "database-state")}
+    with open_store(database, **options) as manager:
+        fill(manager, "in rows", 2, size=TEXT)
+    with two.desk.open() as manager, open_store(database, **options) as other:
+        manager.sync(other)
+    two.condemn()
+    two.carrier.carry()
+    two.close(two.lap)
+    two.carrier.carry()
+    assert two.desk.run().waiting_for == ("database",)
+    with two.desk.open() as manager, open_store(database, **options) as other:
+        manager.sync(other)
+    with open_store(database, **options) as manager:
+        manager.load_session("in rows")
+    with two.desk.open() as manager, open_store(database, **options) as other:
+        manager.sync(other)
+    assert two.desk.run().waiting_for == ()
+    two.desk.until(lambda report: report.freed.files == 1)
+
+
+def test_a_folder_that_is_half_synced(tmp_path: Path) -> None:
+    """Objects of a machine came, and no ref of it yet: a commit tells, so nothing is condemned until one is here."""
+    desk, third = Collector(tmp_path / "desk", replica="desk"), Collector(tmp_path / "third", replica="third")
+    with desk.open() as manager:
+        fill(manager, "mine", 2, size=TEXT)
+    with third.open() as manager:
+        fill(manager, "theirs", 2, size=TEXT)
+        session = manager.load_session("theirs")
+        session.messages[1] = message(7, TEXT)
+        manager.save_session(session)
+    shutil.copytree(third.store / "objects", desk.store / "objects", dirs_exist_ok=True)
+    before = object_names(desk.store)
+    reports = [desk.run() for _ in range(9)]
+    assert all(report.condemned.files == 0 for report in reports)
+    assert "the replica third made it" in reports[-1].blocked[0]
+    shutil.copytree(third.store / "refs", desk.store / "refs", dirs_exist_ok=True)
+    for _ in range(9):
+        assert desk.run().condemned.files == 0
+    assert before <= object_names(desk.store)
+    with desk.open() as manager:
+        assert manager.load_session("theirs").messages == [message(0, TEXT), message(7, TEXT)]

@@ -22,7 +22,7 @@ from .ages import Ages
 from .check import Check
 from .gc_report import GcAmount, GcReport
 from .joining import needed_to_join
-from .unneeded import WHY, Unneeded, doubts, unneeded
+from .unneeded import WHY, Unneeded, doubts, strangers, unneeded
 
 _LEAST_GRACE_DAYS = 1 / 24
 """Whatever the option says: a process may have found an object here, and be about to write the ref that names it."""
@@ -63,7 +63,7 @@ class _Gc(ABC):
         freed, condemned = self._chosen(found)
         if condemned:
             # Lost messages may stand in what nothing needs, where a repair finds them.
-            found.blocked += doubts(Check(repo, full=True).run())
+            found.blocked += [*doubts(Check(repo, full=True).run()), *strangers(repo, found, condemned)]
             if found.blocked:
                 freed, condemned = [], []
         for file in self._old_unfinished(found):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ...backends.base import OBJECT_LIMIT, StoredObject
 from ...errors import CorruptionError, StoreError
 from ...format.ids import ObjectId
+from ...format.lists import LIST_LIMIT
 from ...format.replica_file import ReplicaFile
 from .. import replica_files
 from ..notes import decode_note, encode_note
@@ -21,7 +22,10 @@ from .ages import Ages
 from .joining import needed_to_join
 from .unneeded import Unneeded, unneeded
 
-_TOPIC = "lists-done"
+_DONE = "lists-done"
+_BLOCKED = "lists-blocked"
+_PAUSE = 600
+"""Seconds after which it is tried again."""
 
 
 def at_close(repo: Repository) -> None:
@@ -31,13 +35,32 @@ def at_close(repo: Repository) -> None:
         return
     with suppress(StoreError):
         said = replica_files.read_all(repo).said
-        heard = said.get(own, ReplicaFile(own))
-        if not _to_acknowledge(said, heard) and {each for one in said.values() for each in one.done} <= _recall(repo):
+        done = {each for one in said.values() for each in one.done}
+        news = _to_acknowledge(said, said.get(own)) | (done - _recall(repo))
+        if not news or _was_blocked(repo) or not any(_is_here(repo, each) for each in news):
             return
         with repo.machine.keeping_house("acknowledge"):
-            ages = Ages.recall(repo.machine, repo.backend.place().store)
-            answer(repo, look(repo), ages)
-            ages.keep(repo.machine, repo.backend.place().store)
+            store = repo.backend.place().store
+            ages, found = Ages.recall(repo.machine, store), look(repo)
+            answer(repo, found, ages)
+            ages.keep(repo.machine, store)
+            if found.blocked:
+                repo.machine.remember(_BLOCKED, encode_note(repo.settings.clock().timestamp()))
+
+
+def _was_blocked(repo: Repository) -> bool:
+    """Tell whether it was found a moment ago that nothing can be answered: to find that takes a look at every ref."""
+    with suppress(ValueError, TypeError):
+        then = decode_note(repo.machine.recall(_BLOCKED) or b"")
+        return isinstance(then, float) and 0 <= repo.settings.clock().timestamp() - then < _PAUSE
+    return False
+
+
+def _is_here(repo: Repository, identity: ObjectId) -> bool:
+    with suppress(StoreError):
+        repo.backend.get_object(identity, size=None, limit=LIST_LIMIT)
+        return True
+    return False
 
 
 def look(repo: Repository) -> Unneeded:
@@ -78,7 +101,7 @@ def answer(repo: Repository, found: Unneeded, ages: Ages) -> bool:
     done = found.done
     gone = bury(repo, found, done, ages)
     if done <= found.lists.keys() and not done <= _recall(repo):
-        repo.machine.remember(_TOPIC, encode_note(sorted(done)))
+        repo.machine.remember(_DONE, encode_note(sorted(done)))
     return moved or gone
 
 
@@ -126,7 +149,7 @@ def _to_acknowledge(said: dict[str, ReplicaFile], own: ReplicaFile | None) -> se
 def _recall(repo: Repository) -> set[ObjectId]:
     """Return the lists that were done when what is on them was last deleted here."""
     try:
-        known = decode_note(repo.machine.recall(_TOPIC) or b"[]")
+        known = decode_note(repo.machine.recall(_DONE) or b"[]")
         return {ObjectId(each) for each in known if isinstance(each, str)}
     except (ValueError, TypeError):
         return set()

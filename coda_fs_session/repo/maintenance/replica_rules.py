@@ -24,12 +24,7 @@ def unread_file(repo: Repository, replica: str, why: StoreError) -> Iterator[Fin
 
 def named_by(said: Mapping[str, ReplicaFile], *, lists: bool) -> dict[ObjectId, str]:
     """Return the lists that replicas name, or the purge records, each with one of these."""
-    return {
-        each: replica
-        for replica, one in said.items()
-        for each in ((one.condemned, *one.done, *one.acknowledged) if lists else one.purged)
-        if each is not None
-    }
+    return {each: replica for replica, one in said.items() for each in (one.lists if lists else one.purged)}
 
 
 class Named:

@@ -10,8 +10,9 @@ from collections.abc import Collection, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...backends.base import StoredObject, Unfinished
+from ...backends.base import OBJECT_LIMIT, StoredObject, Unfinished
 from ...errors import StoreError
+from ...format.commits import decode_commit
 from ...format.ids import ObjectId
 from ...format.lists import LIST_LIMIT, can_list, decode_list
 from ...format.replica_file import ReplicaFile
@@ -20,6 +21,7 @@ from ..repository import Repository
 from .check import Check
 from .findings import CheckReport
 
+_RECORD = b'{"coda_fs_session":'
 WHY = ("sessions", "tags", "history", "replicas", "grace")
 """What an object can be kept by: sessions as they are, states with a tag, other earlier states, what replicas say, or
 its age alone."""
@@ -39,6 +41,7 @@ class Unneeded:
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
         others: the ids of the other replicas, retired ones left out: of what they need not all may be here yet.
+        known: the ids of all replicas of which there is a word here, this one and retired ones too.
         said: what each replica says; lists: the file names on each list that one of them names.
     """
 
@@ -51,6 +54,7 @@ class Unneeded:
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     said: dict[str, ReplicaFile] = field(default_factory=dict)
     lists: dict[ObjectId, frozenset[str]] = field(default_factory=dict)
 
@@ -87,8 +91,7 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     """
     # Before the refs: a list that is named later is of objects that were there.
     said = replica_files.read_all(repo)
-    named_lists = [each for one in said.said.values() for each in (one.condemned, *one.done, *one.acknowledged) if each]
-    found = Unneeded(said=said.said, lists=_read_lists(repo, named_lists))
+    found = Unneeded(said=said.said, lists=_read_lists(repo, said.said.values()))
     if to_act:
         repo.machine.wait_for_naming()
     check = Check(repo, full=False)
@@ -99,14 +102,16 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     found.blocked += [f"something is kept aside, see kept_aside(): {each}" for each in repo.machine.record.aside()]
     there = {replica for key, header in check.headers.items() for replica in (key.replica, header.replica)}
     retired = {replica for each in said.said.values() for replica in each.retired}
-    found.others = {*there, *said.said, *said.unread} - retired - {replica_files.own_id(repo)}
+    own = replica_files.own_id(repo)
+    found.known = {*there, *said.said, *said.unread, *retired, *repo.machine.record.replicas(), own or ""}
+    found.others = {*there, *said.said, *said.unread} - retired - {own}
     purged = repo.objects.purged
     purged.look(repo.backend)
     records = {record for each in said.said.values() for record in each.purged}
     found.blocked += [
         f"purge record {record} cannot be read" for record in sorted(records) if not purged.has_read(record)
     ]
-    named = {*named_lists, *records, *purged.objects.values()}
+    named = {*(each for one in said.said.values() for each in one.named), *purged.objects.values()}
     listed = frozenset().union(*found.lists.values())
     for name, places in check.stored.items():
         uses = check.reach.uses.get(ObjectId(name))
@@ -127,10 +132,10 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     return found
 
 
-def _read_lists(repo: Repository, lists: Iterable[ObjectId]) -> dict[ObjectId, frozenset[str]]:
-    """Return the names on these lists, but for those that are not here or are damaged."""
+def _read_lists(repo: Repository, said: Iterable[ReplicaFile]) -> dict[ObjectId, frozenset[str]]:
+    """Return the names on the lists that replicas name, but for those that are not here or are damaged."""
     found: dict[ObjectId, frozenset[str]] = {}
-    for each in lists:
+    for each in (each for one in said for each in one.lists):
         if each not in found:
             with suppress(StoreError, ValueError):
                 found[each] = decode_list(repo.backend.get_object(each, size=None, limit=LIST_LIMIT))
@@ -149,6 +154,21 @@ def _without_spare(
         spare += going
     found.files |= {each.name: [each] for each in spare}
     return [each for each in places if each not in spare]
+
+
+def strangers(repo: Repository, found: Unneeded, places: Iterable[StoredObject]) -> list[str]:
+    """Return what tells that objects came before the refs of the machine that made them: commits name it."""
+    makers: dict[str, str] = {}
+    for place in places:
+        with suppress(StoreError, ValueError):
+            data = repo.backend.get_object(place.id, size=None, limit=OBJECT_LIMIT)
+            if data.startswith(_RECORD) and (maker := decode_commit(data).replica):
+                makers.setdefault(maker, place.path)
+    return [
+        f"{path}: the replica {maker} made it, of which no ref and no replica file is here yet: let the sync finish"
+        for maker, path in sorted(makers.items())
+        if maker not in found.known
+    ]
 
 
 def doubts(report: CheckReport) -> list[str]:

@@ -52,8 +52,8 @@ class NamedObjects(ObjectExchange):
                 named = {
                     each
                     for replica, said in source.said().items()
-                    for each in (*said.purged, *said.done, said.condemned)
-                    if each is not None and replica not in self.sides[1].known
+                    for each in said.named
+                    if replica not in self.sides[1].known
                 }
                 self._copy(side, dict.fromkeys(sorted(named), _NODE_BYTES), limit=OBJECT_LIMIT)
         self._gone = self._own_purges()

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from ...backends.base import NewObject
+from ...backends.base import NewObject, RefKey
 from ...errors import CorruptionError, ObjectNotYetHereError, StoreError
 from ...format.ids import ObjectId
+from ...format.refs import parse_ref
 from ..content.objects import Objects
+from ..maintenance.reach import Reach
 from .anew import said_anew
 from .memory import Memory, pair_of, short
 from .side import Found, Side
@@ -102,6 +105,33 @@ class _Looked(NamedTuple):
     data: bytes | None
 
 
+class Going:
+    """The objects whose files are on lists: a sync brings only what a ref or a replica file needs of them."""
+
+    def __init__(self, sides: Sequence[Side]) -> None:
+        for side in sides:
+            side.repo.listed()
+        self._listed = frozenset[str]().union(*(side.repo.listed.ids for side in sides))
+        self._needed: dict[Side, set[str]] = {}
+
+    def needed(self, source: Side, identities: set[str]) -> set[str]:
+        """Return these without those that nothing on their side needs."""
+        going = identities & self._listed
+        return identities - (going - self._needed_on(source)) if going else identities
+
+    def _needed_on(self, side: Side) -> set[str]:
+        if side not in self._needed:
+            reach = Reach(side.repo.objects)
+            for path in side.list_refs():
+                # One that cannot be read is told of where it is brought.
+                with suppress(KeyError, StoreError):
+                    reach.add_ref(parse_ref(side.backend.read_ref(RefKey(path)).data, path), path)
+            reach.follow()
+            named = {each for said in side.said().values() for each in said.named}
+            self._needed[side] = {*reach.uses, *named, *side.repo.objects.purged.objects.values()}
+        return self._needed[side]
+
+
 class AllObjects(ObjectExchange):
     """Brings every object, whoever needs it; one that both have is read once, as writers never trust it."""
 
@@ -116,13 +146,14 @@ class AllObjects(ObjectExchange):
         here, there = dict(ours.backend.object_groups()), dict(theirs.backend.object_groups())
         purged = ours.purged() | theirs.purged()
         again: dict[Side, set[str]] = {ours: set(), theirs: set()}
+        going = Going(self.sides)
         for group in sorted(here.keys() | there.keys()):
             known = self.memory.groups.get(group)
             if known is not None and group in here and group in there and known == pair_of(here[group], there[group]):
                 continue
             left, right = set(ours.backend.object_ids(group)), set(theirs.backend.object_ids(group))
-            wanted[ours] += sorted(right - left - purged)
-            wanted[theirs] += sorted(left - right - purged)
+            wanted[ours] += sorted(going.needed(theirs, right - left - purged))
+            wanted[theirs] += sorted(going.needed(ours, left - right - purged))
             again[ours] |= (right - left) & purged
             again[theirs] |= (left - right) & purged
             verified, good = self.memory.verified_in(group), self._good.setdefault(group, set())
