@@ -29,12 +29,13 @@ def test_random_histories(tmp_path: Path, tool: str, seed: int, long_size: bool)
 
 
 def test_two_that_ended_alike(tmp_path: Path) -> None:
-    """Of two sessions with the same messages one is deleted, and the other purged: the first can be brought back."""
+    """Of sessions with the same messages one is deleted, and the others are purged: the first can be brought back."""
     with open_as(tmp_path / "store", "desk") as manager:
-        for name in ("one", "two"):
+        for name in ("one", "two", "three"):
             tell(manager, name, "hello", "x" * 70_000)
         manager.delete_session("one")
         manager.maintenance.purge("two")
+        manager.maintenance.purge("three")
         assert [info.name for info in manager.deleted_sessions()] == ["one"]
         manager.history("one").restore()
         assert [each["content"] for each in manager.load_session("one")] == ["hello", "x" * 70_000]
