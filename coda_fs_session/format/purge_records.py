@@ -19,6 +19,17 @@ Change = tuple[tuple[int, str], ...]
 _START = b'{"%b":%d,"purge":' % (FORMAT_NAME.encode(), FORMAT_VERSION)
 
 
+class Deleted(NamedTuple):
+    """What ended a session. Two that were like each other up to then have the same step, and each its own name.
+
+    Attributes:
+        step: the id of the delete; name: that the session had.
+    """
+
+    step: GenerationId
+    name: str
+
+
 class PurgedSession(NamedTuple):
     """A session that was taken out whole.
 
@@ -40,7 +51,7 @@ class PurgeRecord:
         objects: of each object that is gone, the one that stands for it now, which has as many bytes.
         chains: what is computed of lines as they are now, and the chain hash that it stands for.
         lines: what was changed in message lines, and in values of metadata, by their hashes.
-        sessions: what was taken out whole, by the id of the delete that ended it.
+        sessions: what was taken out whole, by what ended it.
         is_of_session: the objects were taken out as a session was, so another session may have such a one anew.
     """
 
@@ -48,7 +59,7 @@ class PurgeRecord:
     objects: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     chains: Mapping[Chain, Chain] = field(default_factory=dict)
     lines: Mapping[str, Change] = field(default_factory=dict)
-    sessions: Mapping[GenerationId, PurgedSession] = field(default_factory=dict)
+    sessions: Mapping[Deleted, PurgedSession] = field(default_factory=dict)
     is_of_session: bool = False
 
 
@@ -56,7 +67,7 @@ def encode_purge_record(record: PurgeRecord) -> bytes:
     """Return the bytes of the record's object: a JSON line an item."""
     what = "session" if record.is_of_session else "text"
     items: list[dict[str, Any]] = [{FORMAT_NAME: FORMAT_VERSION, "purge": what, "time": record.time}]
-    for step, session in sorted(record.sessions.items()):
+    for (step, _), session in sorted(record.sessions.items()):
         told = {"imported": list(session.imported)} if session.imported else {}
         items.append({"session": session.name, "step": step, **told})
     items += [{"object": identity, "to": to} for identity, to in sorted(record.objects.items())]
@@ -84,7 +95,7 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
         objects: dict[ObjectId, ObjectId] = {}
         chains: dict[Chain, Chain] = {}
         lines: dict[str, Change] = {}
-        sessions: dict[GenerationId, PurgedSession] = {}
+        sessions: dict[Deleted, PurgedSession] = {}
         for item in items:
             if "object" in item:
                 objects[ObjectId(_hash(item["object"]))] = ObjectId(_hash(item["to"]))
@@ -95,7 +106,8 @@ def decode_purge_record(data: bytes) -> PurgeRecord:
             elif "session" in item:
                 imported = tuple(map(_hash, item.get("imported", ())))
                 name = typed(item["session"], str, "a session's name")
-                sessions[GenerationId(_hash(item["step"]))] = PurgedSession(name, imported)
+                deleted = Deleted(GenerationId(_hash(item["step"])), name)
+                sessions[deleted] = PurgedSession(name, imported)
         return PurgeRecord(first["time"], objects, chains, lines, sessions, first["purge"] == "session")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the object is no purge record: {error!r}") from error

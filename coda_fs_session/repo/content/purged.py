@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from ...backends.base import OBJECT_LIMIT, Backend
 from ...errors import StoreError
-from ...format.generations import GenerationId
 from ...format.ids import Chain, ObjectId, object_id
-from ...format.purge_records import Change, PurgedSession, PurgeRecord, changed, decode_purge_record
+from ...format.purge_records import Change, Deleted, PurgedSession, PurgeRecord, changed, decode_purge_record
 from ...format.replica_file import parse_replica_file
 
 
@@ -20,7 +20,7 @@ class Purged:
         objects: of each object that is gone, the one that stands for it.
         chains: chain hashes that are computed of lines as they are now, and what they stand for.
         lines: what was changed in message lines and in values of metadata, by their hashes.
-        sessions: those that were taken out whole, by the id of the delete that ended each.
+        sessions: those that were taken out whole, by what ended each.
         of_sessions: of `objects` what went with these alone, so that somebody may say the same again.
     """
 
@@ -28,7 +28,7 @@ class Purged:
         self.objects: dict[ObjectId, ObjectId] = {}
         self.chains: dict[Chain, Chain] = {}
         self.lines: dict[str, Change] = {}
-        self.sessions: dict[GenerationId, PurgedSession] = {}
+        self.sessions: dict[Deleted, PurgedSession] = {}
         self.of_sessions: set[ObjectId] = set()
         self.records: dict[ObjectId, PurgeRecord] = {}
         self.said_by: dict[ObjectId, str] = {}
@@ -80,10 +80,13 @@ class Purged:
 
     def stand_in(self, identity: ObjectId) -> ObjectId | None:
         """Return the object that stands for one that is gone; None where none is known to."""
-        found = None
-        while (after := self.objects.get(found or identity)) is not None:
-            found = after
-        return found
+        return next(reversed([*self.stand_ins(identity)]), None)
+
+    def stand_ins(self, identity: ObjectId) -> Iterator[ObjectId]:
+        """Yield what has stood for an object that is gone, the one that stands for it now last."""
+        while (after := self.objects.get(identity)) is not None:
+            yield after
+            identity = after
 
     def masked(self, lines: list[bytes]) -> list[bytes]:
         """Return message lines without what was purged in just these lines."""

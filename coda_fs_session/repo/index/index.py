@@ -18,7 +18,7 @@ from .file import SUMMARY, Paths, Summary, View, Views, decode_summary
 from .freshness import Freshness
 from .last_purge import LastPurge
 from .listed import Listed, Listing, most_changed
-from .parts import Names, Part, keep_parts, load_part
+from .parts import Names, Part, drop_view, keep_parts, load_part
 from .reader import Reader
 from .rows import Row, ViewRow, ordered
 
@@ -211,9 +211,9 @@ class Index:
         with self._section:
             if self._opened and self.last_purge.is_past():
                 return self._forget_all() if forget else None
-            self._listed.keep(self._horizon)
-            states = self.freshness.states
-            if self._opened and (states != self._kept_states or any(part.is_dirty for part in self._parts.values())):
+            states, dirty = self.freshness.states, {folder for folder, part in self._parts.items() if part.is_dirty}
+            self._listed.keep(self._horizon, drop=self.last_purge.may_go_on_in(dirty))
+            if self._opened and (states != self._kept_states or dirty):
                 keep_parts(self._machine, self._kept, self._parts, states, self._gone, self._horizon, self._views)
                 self._gone.clear()
                 self._kept_states = dict(states)
@@ -372,7 +372,7 @@ class Index:
         self._suspect.discard(path)
         self._unreadable.discard(path)
         for paths in self._views_with.pop(path, ()):
-            self._views.pop(paths, None)
+            drop_view(self._views, self._parts, paths)
 
     def _forget_part(self, folder: str) -> None:
         for path in list(self._parts.get(folder, Part()).rows or ()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ...backends.base import MachineState
 
@@ -22,6 +22,12 @@ class LastPurge:
     def __init__(self, machine: MachineState) -> None:
         self._machine = machine
         self._known: bytes | None = None
+
+    def may_go_on_in(self, folders: Iterable[str]) -> bool:
+        """Tell whether others may have taken something out of these folders of refs, as a purge that was noted asks."""
+        return self._known is not None and not {each.partition("/")[0] for each in folders}.issubset(
+            self._machine.record.replicas()
+        )
 
     def look(self) -> None:
         """Take in what is noted. To be called before anything is read that a purge takes something out of."""

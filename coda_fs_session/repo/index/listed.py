@@ -74,8 +74,14 @@ class Listed:
         """Believe no earlier answer any more."""
         self._tokens, self._is_known, self._is_new = None, True, False
 
-    def keep(self, horizon: str) -> None:
-        """Keep a new answer for the next process."""
+    def keep(self, horizon: str, *, drop: bool) -> None:
+        """Keep a new answer for the next process.
+
+        Args:
+            drop: keep no earlier one: of what it tells something may have been purged since.
+        """
         if self._is_new and self._tokens is not None:
             self._machine.remember(LISTING, encode_listing(horizon, self._tokens, self._answer))
             self._is_new = False
+        elif drop and self._machine.recall(LISTING):
+            self._machine.remember(LISTING, b"")

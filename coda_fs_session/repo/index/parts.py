@@ -12,6 +12,7 @@ from .file import (
     NOT_KEPT,
     SUMMARY,
     KeptPart,
+    Paths,
     Summary,
     Views,
     decode_names,
@@ -181,6 +182,13 @@ def load_part(machine: MachineState, folder: str, kept: KeptPart | None) -> tupl
         return horizon, rows, views, True
     # It may be the file of another folder, the rows of which are no business of this one.
     return horizon, {path: row for path, row in rows.items() if folder_of(path) == folder}, views, False
+
+
+def drop_view(views: Views, parts: Mapping[str, Part], paths: Paths) -> None:
+    """Forget what a group of refs adds up to, and keep it no longer: something of it may have been purged since."""
+    part = parts.get(folder_of(paths[0]))
+    if views.pop(paths, None) is not None and part is not None:
+        part.is_dirty = True
 
 
 def keep_parts(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...backends.base import RefKey
 from ...errors import SessionError
 from ...format.names import is_of_key, key_of_ref, number_of_ref, origins, session_key
+from ...format.purge_records import Deleted
 from ...format.records import LARGEST_WRITTEN
 from ...process.loading import loading
 from ..ancestry.ancestors import covers, is_seen_in
@@ -281,7 +282,7 @@ def is_purged(head: State) -> bool:
         return False
     objects = head.messages.objects
     objects.purged.look(objects.backend)
-    return head.generation_id in objects.purged.sessions
+    return Deleted(head.generation_id, head.name) in objects.purged.sessions
 
 
 @lru_cache(maxsize=1024)

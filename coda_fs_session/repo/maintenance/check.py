@@ -17,6 +17,7 @@ from ..repository import Repository
 from ..reverts.put_back import lacking
 from . import object_rules, ref_rules, replica_rules
 from .findings import CheckReport, Finding, sorted_findings
+from .needs import had_again
 from .reach import Reach
 from .ref_rules import ReadRef
 
@@ -124,7 +125,9 @@ class Check:
         self._findings += replica_rules.listed_file(self._said, found, self.stored)
         if self._records:
             self.reach.objects.purged.look(backend)
-            self._findings += replica_rules.purged_object(self.reach.objects.purged, self.stored, backend)
+            purged = self.reach.objects.purged
+            again = had_again(self.stored, backend, self.reach.objects)
+            self._findings += replica_rules.purged_object(purged, self.stored, again, backend)
         self.lost |= found.lost
 
     def _of_ref(self, read: ReadRef) -> Iterator[Finding]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 
+from ...backends.base import Backend, RefKey
+from ...errors import StoreError
 from ...format.commits import Commit
-from ...format.generations import Generation, GenerationId
+from ...format.generations import Generation
 from ...format.ids import ObjectId
+from ...format.purge_records import Deleted
 from ...format.records import CommitLink
+from ...format.refs import Header, parse_ref
 from ..content.objects import Objects
 from ..content.state import State
 from .texts import Contexts
@@ -17,12 +22,16 @@ class Needs(Contexts):
     """What some refs need.
 
     Args:
-        purged: the deletes that ended sessions which were purged: what was before one counts for nobody.
+        purged: what ended sessions that were purged: what was before that counts for nobody.
     """
 
-    def __init__(self, objects: Objects, purged: Container[GenerationId] = ()) -> None:
+    def __init__(self, objects: Objects, purged: Collection[Deleted] = ()) -> None:
         super().__init__(objects)
-        self._purged = purged
+        self._purged, self._steps = purged, {each.step for each in purged}
+
+    def is_over(self, header: Header) -> bool:
+        """Tell whether a ref is what is left of a session that was purged, and needs nothing."""
+        return header.deleted and Deleted(header.generation_id, header.name) in self._purged
 
     def add_commit(self, link: CommitLink | None, path: str) -> None:
         """Take in what a commit in the history of a ref leads back to; nothing is read."""
@@ -46,8 +55,23 @@ class Needs(Contexts):
 
     def _add_generation(self, generation: Generation | None, by: str) -> None:
         # Of a side that went on after the purge, with what it had added: what else it had is gone too.
-        if generation is None or generation.parent not in self._purged:
+        if generation is None or generation.parent not in self._steps:
             super()._add_generation(generation, by)
 
     def _ends_at(self, commit: Commit) -> bool:
-        return commit.generation is not None and commit.generation.id in self._purged
+        return commit.generation is not None and Deleted(commit.generation.id, commit.name) in self._purged
+
+
+def had_again(wanted: Iterable[str], backend: Backend, objects: Objects) -> set[ObjectId]:
+    """Return the objects, of those that went with sessions, that others need in a store."""
+    gone = objects.purged.of_sessions.intersection(wanted)
+    if not gone:
+        return set()
+    needs = Needs(objects, objects.purged.sessions)
+    for path in sorted(backend.ref_tokens()):
+        with suppress(StoreError, KeyError):
+            ref = parse_ref(backend.read_ref(RefKey(path)).data, path)
+            if not needs.is_over(ref.header):
+                needs.add_ref(ref, path)
+    needs.follow()
+    return gone.intersection(needs.uses)

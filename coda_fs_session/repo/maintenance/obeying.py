@@ -11,8 +11,11 @@ from ...format.ids import ObjectId
 from ..content.purged import Purged
 from ..notes import decode_note, encode_note
 from ..repository import Repository
+from .check import fresh_objects
+from .everything import Everything
+from .needs import had_again
 from .purge import purge
-from .texts import ByHash
+from .texts import ByHash, without
 from .whole import obey_session
 
 _TOPIC = "purged"
@@ -57,7 +60,7 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     for record in heeded:
         for deleted, session in purged.records[record].sessions.items():
             if record not in done or again_whole:
-                taken = obey_session(repo, session.name, deleted)
+                taken = obey_session(repo, deleted)
                 if taken is not None and taken.taken and purged.said_by[record] != own:
                     kept = f"; {taken.kept} messages that were added here stay in it" if taken.kept else ""
                     by = purged.said_by[record]
@@ -71,10 +74,10 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
             names = ", ".join(repr(place.session) for place in report.places)
             others = ", ".join(sorted({purged.said_by[record] for record in new}))
             warn(f"what {others} purged was taken out of {names} here too")
-    for record in heeded:
-        # What a session had is perhaps another one's by now.
-        for identity in purged.records[record].objects if not purged.records[record].is_of_session else ():
-            _discard(repo, identity, purged.stand_in(identity))
+    here = {each for record in heeded for each in purged.records[record].objects if _is_here(repo, each)}
+    # What a session had is perhaps another one's by now.
+    for identity in here - had_again(here, repo.backend, fresh_objects(repo)):
+        _discard(repo, identity, purged.stand_in(identity))
     # What waits again is done again: until then the index of this machine has what an old ref says.
     if (now := (done | heeded) - waiting) != done:
         repo.machine.remember(_TOPIC, encode_note(sorted(now)))
@@ -102,5 +105,6 @@ def _discard(repo: Repository, identity: ObjectId, stand_in: ObjectId | None) ->
         if stand_in is None:
             return
         after = repo.backend.get_object(stand_in, size=len(before), limit=len(before))
-        if all(new in _MASKS for old, new in zip(before, after, strict=True) if old != new):
+        is_mask = all(new in _MASKS for old, new in zip(before, after, strict=True) if old != new)
+        if is_mask or without(before, Everything()) == after:
             repo.backend.discard_object(identity)

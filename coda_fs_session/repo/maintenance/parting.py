@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from ...backends.base import RefKey
 from ...errors import StoreError
-from ...format.generations import GenerationId, TakenIn
+from ...format.generations import TakenIn
 from ...format.names import origins, session_key
+from ...format.purge_records import Deleted
 from ...format.records import CommitLink
 from ..ancestry.ancestors import covers
 from ..ancestry.lineage import UndecidedError, last_common, path_of, were_one
@@ -39,19 +40,19 @@ class Ended(NamedTuple):
     sides: tuple[CommitLink, ...] = ()
 
 
-def as_deleted(shown: Shown, deleted: GenerationId) -> Ended | None:
+def as_deleted(shown: Shown, deleted: Deleted) -> Ended | None:
     """Return a session as it was when a delete ended it; None where it was not ended by that one."""
     head, sides = shown.head, list[CommitLink]()
-    if head.generation_id == deleted:
+    if Deleted(head.generation_id, head.name) == deleted:
         return Ended(shown)
     with suppress(StoreError):
         generation, link = head.header.generation, head.header.commit
         while link is not None:
-            if generation is not None and generation.parent == deleted:
+            if generation is not None and generation.parent == deleted.step:
                 sides += [taken.commit for taken in generation.merged]
             commit = head.messages.objects.commit(link)
             generation = commit.generation
-            if generation is not None and generation.id == deleted:
+            if generation is not None and Deleted(generation.id, commit.name) == deleted:
                 before = head.at_commit(link, commit)
                 covered = tuple(each for each in shown.covered if covers(before, each))
                 return Ended(Shown(shown.label, before, covered), is_past=True, sides=tuple(dict.fromkeys(sides)))

@@ -54,6 +54,9 @@ class _Purge:
         found = find(repo, self._wanted)
         reach = self._reach(found)
         self._note_places(found, reach)
+        if not self._dry_run:
+            # Also where only others may write what has it: they go by the record.
+            self._note_lines(found)
         passes = 0
         while not self._dry_run and (found.objects or self._own(found)) and passes < _PASSES:
             passes += 1

@@ -10,9 +10,8 @@ from functools import partial
 from ...backends.base import OBJECT_LIMIT, NewObject
 from ...errors import StoreError
 from ...format.commits import decode_commit
-from ...format.generations import GenerationId
 from ...format.ids import Chain, ObjectId, chain_message, object_id
-from ...format.purge_records import Change, PurgedSession, PurgeRecord, change_of, encode_purge_record
+from ...format.purge_records import Change, Deleted, PurgedSession, PurgeRecord, change_of, encode_purge_record
 from ...format.records import Metadata
 from ...format.replica_file import ReplicaFile
 from ..replica_files import say
@@ -86,7 +85,7 @@ class Replacing:
         stand_ins: Mapping[ObjectId, ObjectId] | None = None,
         chains: Mapping[Chain, Chain] | None = None,
         objects: Iterable[NewObject] = (),
-        sessions: Mapping[GenerationId, PurgedSession] | None = None,
+        sessions: Mapping[Deleted, PurgedSession] | None = None,
     ) -> None:
         """Write objects, and a record of what is not recorded yet."""
         repo, purged = self._repo, self._repo.objects.purged

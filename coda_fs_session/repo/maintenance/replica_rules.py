@@ -85,10 +85,12 @@ def listed_file(
                 yield Finding.of("list-file", place.path, "the file was deleted by a gc, and is here again")
 
 
-def purged_object(purged: Purged, stored: Container[str], backend: Backend) -> Iterator[Finding]:
-    """No object is here that a purge has removed."""
+def purged_object(
+    purged: Purged, stored: Container[str], had_again: Container[str], backend: Backend
+) -> Iterator[Finding]:
+    """No object is here that a purge has removed, but for those that another session has."""
     for identity in purged.objects:
-        if identity in stored:
+        if identity in stored and identity not in had_again:
             yield Finding.of(
                 "purge-object", backend.locate(identity), "a purge has removed the object, and it is here again"
             )

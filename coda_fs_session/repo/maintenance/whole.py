@@ -17,10 +17,9 @@ import orjson
 
 from ...backends.base import OBJECT_LIMIT, NewObject, RefKey, Token
 from ...errors import SessionNotFoundError, StoreError, printable
-from ...format.generations import GenerationId
 from ...format.ids import ObjectId
 from ...format.names import origins, session_key
-from ...format.purge_records import PurgedSession, import_hash
+from ...format.purge_records import Deleted, PurgedSession, import_hash
 from ...format.records import Base
 from ...format.refs import parse_ref
 from ...session.imported import IMPORTED, imported_from
@@ -88,13 +87,13 @@ def purge_session(repo: Repository, label: str, *, dry_run: bool = False) -> Pur
     return _Purge(repo, label, dry_run=dry_run).run()
 
 
-def obey_session(repo: Repository, name: str, deleted: GenerationId) -> Obeyed | None:
+def obey_session(repo: Repository, deleted: Deleted) -> Obeyed | None:
     """Do here what another replica did with a session; None where its tombstone is not here.
 
     Args:
-        deleted: the delete that ended the session.
+        deleted: what ended the session.
     """
-    found = [ended for shown in _all_of(repo, name) if (ended := as_deleted(shown, deleted)) is not None]
+    found = [ended for shown in _all_of(repo, deleted.name) if (ended := as_deleted(shown, deleted)) is not None]
     if not found:
         return None
     run = _Purge(repo, found[0].shown.label, dry_run=False, found=joined(found))
@@ -130,7 +129,7 @@ class _Purge:
             for created in session.created
         ]
         others, tokens = self._reach_of_others([*session.keys, *session.parted], session.gone)
-        done = head.generation_id in repo.objects.purged.sessions
+        done = Deleted(head.generation_id, head.name) in repo.objects.purged.sessions
         mine = self._reach(session)
         self._unread |= mine.unread
         there = self._here(mine, others)
@@ -149,9 +148,9 @@ class _Purge:
                 if state is not None and not state.deleted:
                     self.kept += state.live_count
                     mine.add_taken_in(state)
-            if tombstone.generation_id not in repo.objects.purged.sessions:
-                gone = PurgedSession(tombstone.name, imported)
-                self._replacing.record(sessions={tombstone.generation_id: gone})
+            ended = Deleted(tombstone.generation_id, tombstone.name)
+            if ended not in repo.objects.purged.sessions:
+                self._replacing.record(sessions={ended: PurgedSession(tombstone.name, imported)})
             others = self._take_out(session, tokens, others, mine)
             # Of branches that were being made.
             shared |= self._shared(mine, others) | self._relatives(session)
@@ -224,7 +223,7 @@ class _Purge:
                 continue
             except StoreError as error:
                 raise self._cannot_tell(error) from error
-            if ref.header.deleted and ref.header.generation_id in purged:
+            if reach.is_over(ref.header):
                 gone.append(key)
             else:
                 reach.add_ref(ref, path)
@@ -257,17 +256,14 @@ class _Purge:
         """Return the objects that only the session needs, and that are here as they were."""
         purged = self._repo.objects.purged
         found = list[ObjectId]()
-        needed = {purged.stand_in(each) for each in others.uses} if purged.objects else set()
+        needed = {*others.uses, *(one for each in others.uses for one in purged.stand_ins(each))}
         for each in mine.uses:
             if each in others.uses or mine.is_node(each):
                 continue
-            stand_in = purged.stand_in(each)
-            if stand_in is None:
-                found += [each] if self._holds_more(each, must_be_here=True) else []
-                continue
+            stand_ins = [*purged.stand_ins(each)]
             # A tool has brought it back, or a text in it was purged before.
-            others_need = stand_in in others.uses or stand_in in needed
-            found += [one for one in (each, *(() if others_need else (stand_in,))) if self._holds_more(one)]
+            here = [each, *(one for one in stand_ins if one not in needed)]
+            found += [one for one in here if self._holds_more(one, must_be_here=not stand_ins)]
         return list(dict.fromkeys(found))
 
     def _shared(self, mine: Needs, others: Needs) -> set[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from ...errors import StoreError
-from ...format.generations import GenerationId
 from ...format.ids import ObjectId
-from ...format.purge_records import PurgedSession
+from ...format.purge_records import Deleted
 from ...format.refs import parse_ref
 from ..ancestry.ancestors import generations
 from ..content.objects import Objects
@@ -21,13 +20,13 @@ def said_anew(
     found: Iterable[Found],
     objects: Objects,
     gone: Collection[ObjectId],
-    sessions: Mapping[GenerationId, PurgedSession],
+    sessions: Collection[Deleted],
 ) -> set[ObjectId]:
     """Return which of some objects sessions need as they are, but for sides of what was purged.
 
     Args:
         found: the refs of the side that has the objects; objects: where the lists of these refs are read.
-        gone: the objects; sessions: what was purged whole.
+        gone: the objects; sessions: what ended those that were purged whole.
     """
     reach = Reach(objects)
     for each in found:
@@ -37,10 +36,11 @@ def said_anew(
     return {each for each in gone if any(use.now for use in reach.uses.get(each, {}).values())}
 
 
-def _is_side(head: State, sessions: Mapping[GenerationId, PurgedSession]) -> bool:
+def _is_side(head: State, sessions: Collection[Deleted]) -> bool:
     """Tell whether a session of a name that was purged does not go on from there: its machine has not been told yet."""
-    if all(head.name != each.name for each in sessions.values()):
+    steps = {each.step for each in sessions if each.name == head.name}
+    if not steps:
         return False
     with suppress(StoreError):
-        return not any(each is not None and each.id in sessions for each in generations(head))
+        return not any(each is not None and each.id in steps for each in generations(head))
     return True

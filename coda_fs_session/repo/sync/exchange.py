@@ -123,8 +123,10 @@ class _Sync:
         said = replica_files.exchange(ours, theirs)
         self._objects.after_refs()
         self._remember(said)
-        if known[0] != known[1]:
-            # What this machine keeps of lists of the other store; its own is looked after as a manager closes.
+        if known[0] != known[1] or (known[0] and theirs.repo.replica is None):
+            # What this machine keeps of lists of the other store, in which others take out later what they have
+            # written. Its own is looked after as a manager closes.
+            theirs.repo.index.forget()
             theirs.repo.machine.scrub(lambda data: False, index=True)
         return SyncReport(theirs.transfer(), ours.transfer(), self._notes.problems)
 
