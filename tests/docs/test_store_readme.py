@@ -175,9 +175,10 @@ def test_a_conversation_can_be_watched(tmp_path: Path) -> None:
 
 def test_every_text_is_known() -> None:
     """A store keeps the README.txt that it was made with, and each one is known where it arrives alone."""
-    assert len(set(READMES)) == len(READMES) == 4
+    assert len(set(READMES)) == len(READMES) == 5
     assert READMES[0] == README_FILE
     assert [hashlib.sha256(each).hexdigest()[:16] for each in READMES[1:]] == [
+        "51fc2428e50006b4",
         "c3851cff9b71bcc5",
         "bdfca6a85045243b",
         "4f20498673506d88",

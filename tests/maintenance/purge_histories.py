@@ -160,6 +160,12 @@ class World:
         self.promised |= held - self.unsure
         self.gone -= held
 
+    def take_up(self, machine: Machine, label: str, into: str = "") -> None:
+        """Before a change: what a machine that has not heard of a purge has of a session is said again by that."""
+        seen = machine.seen().get(label)
+        held = {(base(each), mark) for each in (label, into or label) for mark in (seen.ever if seen else ())}
+        self.unsure |= held & self.gone
+
     def label(self, machine: Machine) -> str | None:
         labels = [info.name for info in machine.manager.list_sessions()]
         return self.rng.choice(labels) if labels else None
@@ -168,6 +174,7 @@ class World:
         label = self.rng.choice([*NAMES, self.label(machine) or NAMES[0]])
         session = machine.manager.load_session(label) if label in machine.manager else None
         session = session or machine.manager.create_session(label)
+        self.take_up(machine, label)
         new = [self.message() for _ in range(self.rng.randint(1, 3))]
         for each in new:
             session.add_message(each)
@@ -178,6 +185,7 @@ class World:
     def edit(self, machine: Machine) -> None:
         if (label := self.label(machine)) is None or not len(session := machine.manager.load_session(label)):
             return
+        self.take_up(machine, label)
         place, new = self.rng.randrange(len(session)), self.message()
         old = marks([session.messages[place]])
         session.messages[place] = new
@@ -189,6 +197,7 @@ class World:
     def note(self, machine: Machine) -> None:
         """What stands in metadata alone."""
         if (label := self.label(machine)) is not None:
+            self.take_up(machine, label)
             session, secret = machine.manager.load_session(label), self.secret()
             session.metadata["note"] = secret
             machine.manager.save_session(session)
@@ -197,6 +206,7 @@ class World:
 
     def undo(self, machine: Machine) -> None:
         if (label := self.label(machine)) is not None:
+            self.take_up(machine, label)
             before = marks(machine.manager.load_session(label))
             machine.manager.history(label).undo()
             self.hidden |= {(base(label), mark) for mark in before}
@@ -205,6 +215,7 @@ class World:
     def fork(self, machine: Machine) -> None:
         if (label := self.label(machine)) is not None:
             new = f"{base(label)} {self.rng.getrandbits(24):06x}"
+            self.take_up(machine, label, new)
             made = machine.manager.create_session(new, branch_from=label)
             self.promise(new, marks(made))
             self.say(machine, "forks", new, "from", label, marks(made))
@@ -217,6 +228,7 @@ class World:
             into = base(source) if base(source) in machine.manager else into
         if source is None or into is None or source == into:
             return
+        self.take_up(machine, source, into)
         brought = marks(machine.manager.load_session(source))
         hidden = {mark for name, mark in self.hidden if name == base(into)}
         machine.manager.branches.merge(source, into)
@@ -246,6 +258,10 @@ class World:
             return
         name = self.rng.choice(names)
         known = {mark for label, each in seen.items() if base(label) == name for mark in each.ever}
+        if self.tool == "comparing":
+            # It carries the removal of an object to where a branch needs it that this machine has not seen.
+            unseen = {held for held in self.promised if held[1] in known and held[0] not in names}
+            self.unsure, self.promised = self.unsure | unseen, self.promised - unseen
         self.say(machine, "purges", name, known)
         try:
             for label in sorted(seen, key=lambda each: (base(each) != name, each)):

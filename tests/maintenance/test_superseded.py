@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from damage.specimen import LAPTOP, SIZES, open_fresh
+from damage.specimen import DESK, LAPTOP, SIZES, open_fresh
 from storekit import say
+
+from .collecting import Collector
 
 LARGE = SIZES._replace(minimum=4096, full=8192)
 """Chunks so large that all messages stand in refs."""
@@ -67,3 +69,30 @@ def test_a_copy_that_is_whole(tmp_path: Path, path: Path) -> None:
     shutil.copy(path, path.with_name("talk.sync-conflict-1.jsonl"))
     damage(path)
     assert "ref-line" not in rules(tmp_path / "store")
+
+
+@pytest.mark.parametrize("owner", [LAPTOP, DESK])
+def test_a_gc_takes_it(tmp_path: Path, path: Path, owner: str) -> None:
+    """A grace after its machine has seen it, it goes. By another machine it does not: it may be good where that is."""
+    store = tmp_path / "store"
+    damage(path)
+    with open_fresh(store, LAPTOP, sizes=LARGE) as manager:
+        manager.maintenance.repair(dry_run=False)
+        kept = manager.load_session("talk").get_messages()
+    damaged = path.read_bytes()
+    collector = Collector(store, replica=owner)
+    for _ in range(3):
+        report = collector.run()
+    assert path.exists()
+    last = collector.run()
+    if owner == LAPTOP:
+        assert not path.exists()
+        assert report.kept["grace"].files == 1
+        assert (last.freed.files, last.freed.bytes) == (1, len(damaged))
+        assert any(file.read_bytes() == damaged for file in tmp_path.glob("store.*/**/*") if file.is_file())
+        assert rules(store) == set()
+        assert collector.run().freed.files == 0
+    else:
+        assert path.read_bytes() == damaged
+    with collector.open() as manager:
+        assert manager.load_session("talk").get_messages() == kept

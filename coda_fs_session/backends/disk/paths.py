@@ -45,14 +45,19 @@ leaves out a message that went straight into one.
 Copy or sync this folder with any tool. Do not edit the files in it: every line and object carries a hash
 of its own bytes, and an edited one counts as damaged.
 
-What was edited, cleared or deleted leaves its text in objects; this version removes nothing from there.
+What was edited, cleared or deleted leaves its text in objects. To take a text out of everything: coda-session purge
 To put back what an older copy of this folder takes away, each machine that writes here keeps a copy of the newest
 messages of each conversation: in ~/.local/state/coda_fs_session/<name of this folder>-<16 digits>, on macOS in
 ~/Library/Application Support/coda_fs_session. To remove everything, remove this folder and, on each machine, that one.
 """
 
+_THIRD_README = README_FILE.replace(
+    b" in objects. To take a text out of everything: coda-session purge\n",
+    b" in objects; this version removes nothing from there.\n",
+)
+
 _SECOND_README = (
-    README_FILE.replace(b"find refs -name '*.jsonl' -exec awk 'FNR==1' {} +", b"awk 'FNR==1' refs/*/*.jsonl")
+    _THIRD_README.replace(b"find refs -name '*.jsonl' -exec awk 'FNR==1' {} +", b"awk 'FNR==1' refs/*/*.jsonl")
     .replace(b"find refs -name '*.jsonl' -exec awk 'FNR>1' {} +", b"awk 'FNR>1' refs/*/*.jsonl")
     .replace(b"$(find refs -name my-chat.jsonl)", b"refs/*/my-chat.jsonl")
     .replace(_OF_MANY, b"")
@@ -75,6 +80,7 @@ of its own bytes, and an edited one counts as damaged.
 
 READMES = (
     README_FILE,
+    _THIRD_README,
     _SECOND_README,
     _FIRST_README,
     _FIRST_README.replace(b"begins with the sha256", b"is the sha256"),

@@ -44,6 +44,7 @@ class Check:
         self.reach = Reach(fresh_objects(repo))
         self.stored: dict[str, list[StoredObject]] = {}
         self.damaged: list[ReadRef] = []
+        self.superseded: list[ReadRef] = []
         self.reverted: list[RefKey] = []
         self.headers: dict[RefKey, Header] = {}
         self.lost: set[ObjectId] = set()
@@ -147,6 +148,7 @@ class Check:
             self._findings += found
         else:
             line = found[0].line
+            self.superseded += [read] if line != 1 else []
             what = f"it is damaged, and {where} has all that is intact of it"
             self._findings.append(Finding.of("ref-replaced", read.path, what, line))
 

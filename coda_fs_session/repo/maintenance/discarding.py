@@ -39,15 +39,23 @@ def discard(repo: Repository, path: str, *, dry_run: bool = True) -> DiscardRepo
     found = tuple(each for each in check.run().findings if os.path.abspath(each.path) == wanted)
     spare = {each.path for places in check.stored.values() for each in repo.backend.spare_copies(places)}
     _refuse_others(path, found, {os.path.abspath(each) for each in spare})
-    data = repo.backend.read_file(path)
     key = next((key for key, _ in repo.backend.refs() if os.path.abspath(repo.backend.locate(key)) == path), None)
     lost = next((_alone_in(repo, read) for read in check.damaged if read.key == key), None)
-    kept = ""
-    if not dry_run:
-        # Before it goes: it may be the only copy.
-        kept = repo.machine.keep_deleted(sha256(data).hexdigest(), data)
-        retried(repo, partial(_remove, repo, path, data, key))
+    data = repo.backend.read_file(path)
+    kept = "" if dry_run else throw_away(repo, path, data, key)
     return DiscardReport(found, lost, kept, dry_run)
+
+
+def throw_away(repo: Repository, path: str, data: bytes, key: RefKey | None) -> str:
+    """Remove a file with these bytes, and return where they are kept aside.
+
+    Args:
+        key: of the ref that it is, if it is one.
+    """
+    # Before it goes: it may be the only copy.
+    kept = repo.machine.keep_deleted(sha256(data).hexdigest(), data)
+    retried(repo, partial(_remove, repo, path, data, key))
+    return kept
 
 
 def _refuse_others(path: str, found: tuple[Finding, ...], spare: Container[str]) -> None:

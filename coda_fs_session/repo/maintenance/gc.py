@@ -7,7 +7,7 @@ a grace later looks once more, deletes what is on the list, and keeps it aside f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import inf
@@ -21,6 +21,7 @@ from ..repository import Repository
 from . import letting_go
 from .ages import Ages
 from .check import Check
+from .discarding import throw_away
 from .gc_report import GcAmount, GcReport
 from .joining import needed_to_join
 from .unneeded import WHY, Unneeded, doubts, strangers, unneeded
@@ -67,9 +68,12 @@ class _Gc(ABC):
             found.blocked += [*doubts(Check(repo, full=True).run()), *strangers(repo, found, condemned)]
             if found.blocked:
                 freed, condemned = [], []
-        for file in self._old_unfinished(found):
+        for file in self._aged(found.unfinished):
             repo.backend.remove_unfinished(file.path)
         if not found.blocked:
+            for key, file in found.superseded.items():
+                if self._aged([file]):
+                    throw_away(repo, file.path, repo.backend.read_file(file.path), key)
             freed = self._delete(found, freed)
             self._condemn(condemned)
             self._empty_trash()
@@ -100,9 +104,9 @@ class _Gc(ABC):
     def _delete(self, found: Unneeded, places: list[StoredObject]) -> list[StoredObject]:
         """Delete these, which were condemned a grace ago, and return those that are gone."""
 
-    def _old_unfinished(self, found: Unneeded) -> list[Unfinished]:
-        """Return what nobody can be writing any more: no ref and no object is in it, so nobody is asked."""
-        return [file for file in found.unfinished if self._ages.has_passed(self._ages.first, file.path, self._grace)]
+    def _aged(self, files: Iterable[Unfinished]) -> list[Unfinished]:
+        """Return what nobody can be writing any more: nothing is in it that is nowhere else, so nobody is asked."""
+        return [file for file in files if self._ages.has_passed(self._ages.first, file.path, self._grace)]
 
     def _empty_trash(self) -> None:
         """Keep no longer what was deleted a grace ago; all that is needed is here."""
@@ -116,9 +120,10 @@ class _Gc(ABC):
     def _report(
         self, found: Unneeded, freed: list[StoredObject], condemned: list[StoredObject], *, dry_run: bool
     ) -> GcReport:
-        gone: list[StoredObject | Unfinished] = [*freed, *self._old_unfinished(found)]
+        gone: list[StoredObject | Unfinished] = [*freed, *self._aged(found.unfinished)]
+        gone += [] if found.blocked else self._aged(found.superseded.values())
         paths = {each.path for each in (*gone, *condemned)}
-        young: list[StoredObject | Unfinished] = [*found.unfinished]
+        young: list[StoredObject | Unfinished] = [*found.unfinished, *found.superseded.values()]
         for places in found.files.values():
             young += places
         young = [each for each in young if each.path not in paths]
@@ -241,7 +246,7 @@ class OfRows(_Gc):
 
 
 def _seen(found: Unneeded) -> list[str]:
-    return [*found.files, *(file.path for file in found.unfinished)]
+    return [*found.files, *(file.path for file in (*found.unfinished, *found.superseded.values()))]
 
 
 def _amount(places: Sequence[StoredObject | Unfinished]) -> GcAmount:

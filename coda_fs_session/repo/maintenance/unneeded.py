@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...backends.base import OBJECT_LIMIT, StoredObject, Unfinished
+from ...backends.base import OBJECT_LIMIT, RefKey, StoredObject, Unfinished
 from ...errors import StoreError
 from ...format.commits import decode_commit
 from ...format.ids import ObjectId
@@ -37,7 +37,8 @@ class Unneeded:
         needed: by what the others are kept, of `WHY`, with the places of each; ids: of these objects, but for those in
             `past`. past: those that hold messages which only history needs; whoever condemns these goes by their age.
         expired: which objects among those in `files` history needed until it expired.
-        unfinished: files that were not finished, or are being written.
+        unfinished: files that were not finished, or are being written. superseded: refs of this replica that are
+            damaged, and of which another ref has all that is intact.
         missing: those that are needed, and cannot be had.
         blocked: why it cannot be told what is needed; where there is anything, nothing may be deleted.
         others: the ids of the other replicas, retired ones left out: of what they need not all may be here yet.
@@ -51,6 +52,7 @@ class Unneeded:
     past: dict[str, list[StoredObject]] = field(default_factory=dict)
     expired: set[str] = field(default_factory=set)
     unfinished: list[Unfinished] = field(default_factory=list)
+    superseded: dict[RefKey, Unfinished] = field(default_factory=dict)
     missing: set[ObjectId] = field(default_factory=set)
     blocked: list[str] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
@@ -97,6 +99,12 @@ def unneeded(repo: Repository, *, to_act: bool = False) -> Unneeded:
     check = Check(repo, full=False)
     report = check.run()
     found.missing, found.unfinished = check.lost, list(repo.backend.unfinished())
+    own = replica_files.own_id(repo)
+    if not repo.backend.capabilities.whole:
+        # Those of other replicas are theirs to write, and may be good where they are.
+        for read in check.superseded:
+            if read.key.replica == own:
+                found.superseded[read.key] = Unfinished(read.path, len(repo.backend.read_file(read.path)))
     found.blocked = [*doubts(report), *(str(error) for error in said.unread.values())]
     # What is brought back from there may need what is in the store.
     found.blocked += [f"something is kept aside, see kept_aside(): {each}" for each in repo.machine.record.aside()]
