@@ -6,11 +6,11 @@ makes of the sides of a session, of a branch and what it branched from, and of s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import combinations
 
-from ...backends.base import Backend
+from ...backends.base import Backend, RefKey
 from ...backends.wrapper import WrapperBackend
 from ...format.tree import chunks
 from ..ancestry.lineage import UndecidedError, last_common, paths_of
@@ -28,6 +28,12 @@ class _Recorder(WrapperBackend):
     def __init__(self, inner: Backend) -> None:
         super().__init__(inner)
         self.read: set[str] = set()
+
+    def avoid(self, names: Callable[[], Container[str]]) -> None:
+        """Do nothing: it is asked of the store within by who writes there."""
+
+    def around_refs(self, naming: Callable[[Sequence[tuple[RefKey, bytes]]], AbstractContextManager[object]]) -> None:
+        """Do nothing, for the same reason."""
 
     def get_object(self, identity: str, *, size: int | None, limit: int) -> bytes:
         self.read.add(identity)
