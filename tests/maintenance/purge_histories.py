@@ -99,7 +99,6 @@ class World:
         self.log: list[str] = []
         self.promised, self.gone = set[Held](), set[Held]()
         self.unsure, self.hidden = set[Held](), set[Held]()
-        self.deleted = set[str]()
         self.secrets, self.masked = dict[str, str](), set[str]()
         self.both: dict[str, bytes | None] = {}
         self.machines = [Machine(folder / name) for name in ("desk", "laptop")]
@@ -246,7 +245,6 @@ class World:
         if (label := self.label(machine)) is not None:
             shown = marks(machine.manager.load_session(label))
             machine.manager.delete_session(label)
-            self.deleted.add(base(label))
             self.hidden |= {(base(label), mark) for mark in shown}
             self.say(machine, "deletes", label)
 
@@ -271,9 +269,6 @@ class World:
             self.unsure |= {held for held in self.promised | self.gone if held[0] == name}
             raise
         finally:
-            if name in self.deleted:
-                # What another machine has deleted in another state stays there as it was.
-                self.unsure |= {(name, mark) for mark in known}
             self.unsure |= {held for held in self.promised if held[0] == name and held in self.hidden}
             self.gone |= {(name, mark) for mark in known} - self.unsure
             self.promised -= self.gone | self.unsure

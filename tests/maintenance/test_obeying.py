@@ -213,3 +213,31 @@ def test_what_is_purged_and_comes_again_stands_in_an_object(tmp_path: Path, how:
             again = manager.load_session("again")
             assert again.revision == before
             assert [each["content"] for each in again] == said
+
+
+def test_a_text_and_then_its_session(tmp_path: Path) -> None:
+    """Both are purged where only another machine may write: a sync takes the tombstone for what goes on from there.
+
+    It once put one beside the other each time, and the old one stayed.
+    """
+    desk, laptop = tmp_path / "desk", tmp_path / "laptop"
+    with open_as(laptop, "laptop") as manager:
+        tell(manager, "talk", "hello", SOME)
+        session = manager.load_session("talk")
+        session.messages[1]["content"] = f"{SOME} edited"
+        manager.save_session(session)
+    with open_as(desk, "desk") as manager:
+        tell(manager, "other", "mine")
+        manager.sync(laptop)
+        manager.maintenance.purge_text(SECRET)
+        manager.maintenance.purge("talk")
+    for _ in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_as(laptop, "laptop") as manager:
+                manager.sync(desk)
+            open_as(desk, "desk").close()
+    look(laptop)
+    assert [*holding(laptop, SECRET), *holding(desk, SECRET)] == []
+    for store in (desk, laptop):
+        assert sorted(path.parent.name for path in store.glob("refs/*/talk*")) == ["desk", "laptop"]

@@ -301,6 +301,43 @@ def test_a_name_that_is_used_again(tmp_path: Path) -> None:
             assert manager.maintenance.check(full=True).is_whole
 
 
+@pytest.mark.parametrize("change", ["delete", "truncate", "both"])
+def test_a_side_to_which_nothing_was_added(tmp_path: Path, change: str) -> None:
+    """A machine that was offline has deleted the session too, or taken messages away: nothing of it stays anywhere."""
+    desk, laptop = tmp_path / "desk", tmp_path / "laptop"
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", f"key {SECRET}", f"{SECRET} again", SECRET * 7_000)
+        tell(manager, "other", "mine")
+    with open_as(laptop, "laptop") as manager:
+        manager.sync(desk)
+        if change == "both":
+            tell(manager, "talk", f"{SECRET} of the laptop")
+        if change != "delete":
+            session = manager.load_session("talk")
+            del session.messages[1:]
+            manager.save_session(session)
+        if change != "truncate":
+            manager.delete_session("talk")
+    with open_as(desk, "desk") as manager:
+        tell(manager, "talk", f"{SECRET} that the laptop never had")
+        manager.maintenance.purge("talk")
+    for _ in range(4):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_as(laptop, "laptop") as manager:
+                report = manager.sync(desk)
+            open_as(desk, "desk").close()
+    assert not report.pushed
+    assert not report.pulled
+    look(laptop)
+    for store in (desk, laptop):
+        assert holding(store, SECRET) == []
+        with open_as(store, store.name) as manager:
+            assert [info.name for info in manager.list_sessions()] == ["other"]
+            assert manager.deleted_sessions() == []
+            assert manager.maintenance.check(full=True).is_whole
+
+
 @pytest.mark.parametrize("names", [None, ["new", "fork"]])
 def test_what_is_said_again_is_carried(tmp_path: Path, names: list[str] | None) -> None:
     """A session that begins as a purged one did has the same objects: other machines show what it says."""

@@ -155,6 +155,7 @@ class LocalState(MachineState):
             if data is None or holds(data):
                 self._trash.drop(identity)
         self.record.unpack(holds)
+        self._scrub_others(folder, holds, index=index)
         left = []
         live = tuple(f"{folder}/own/{each}/" for each in self.record.replicas())
         for path in _files_below(folder):
@@ -169,6 +170,15 @@ class LocalState(MachineState):
                 else:
                     left.append(f"{path} holds it: this machine keeps it of what was not put back into the store")
         return left
+
+    def _scrub_others(self, own: str, holds: Callable[[bytes], bool], *, index: bool) -> None:
+        """Remove lists of other stores that this machine keeps: some may be of stores that this one is synced with."""
+        root = os.path.dirname(own)
+        for other in _names(root):
+            for path in _files_below(f"{root}/{other}/index") if f"{root}/{other}" != own else ():
+                with contextlib.suppress(OSError, StoreError):
+                    if index or holds(read_file(path, _MOST_BYTES)):
+                        self._files.unlink(path)
 
     def folder(self) -> str:
         """Return this store's own state folder, made on first use.

@@ -12,7 +12,7 @@ from ...errors import StoreError
 from ...format.generations import TakenIn
 from ...format.names import origins, session_key
 from ...format.purge_records import Deleted
-from ...format.records import CommitLink
+from ...format.records import Base, CommitLink
 from ..ancestry.ancestors import covers
 from ..ancestry.lineage import UndecidedError, last_common, path_of, were_one
 from ..ancestry.shown import Shown
@@ -76,7 +76,7 @@ def own_sides(repo: Repository, sides: Iterator[Shown], tombstone: State) -> Ite
     """
     for shown in sides:
         head = shown.head
-        if head.deleted or shown.undecided is not None or covers(head, tombstone):
+        if shown.undecided is not None or covers(head, tombstone):
             continue
         own = next((each for each in (head, *shown.covered) if is_own(repo.replica, each)), None)
         if own is not None and added_since(head, tombstone) is not None:
@@ -107,11 +107,22 @@ def added_since(head: State, tombstone: State) -> list[bytes] | None:
     return [message.line for message in shown if message not in known]
 
 
-def part(repo: Repository, key: RefKey, tombstone: State) -> State | None:
-    """Let a ref of ours go on from the tombstone, with nothing but what it added since.
+class Parted(NamedTuple):
+    """What became of a side.
+
+    Attributes:
+        merged: the state that has taken it in; now: that, or a tombstone where nothing was added.
+    """
+
+    merged: State
+    now: State
+
+
+def part(repo: Repository, key: RefKey, tombstone: State) -> Parted | None:
+    """Let a ref of ours go on from the tombstone, with nothing but what it added since; without that it is deleted.
 
     Returns:
-        the new state; None where it is no side of that any more.
+        what became of it; None where it is no side of that any more.
 
     Raises:
         StoreError: nothing was changed, or it cannot be told.
@@ -123,14 +134,12 @@ def part(repo: Repository, key: RefKey, tombstone: State) -> State | None:
         lines = added_since(state, tombstone)
         if lines is None:
             return None
-        if not lines:
-            return follow(repo, tombstone, state)
         draft = Draft(repo.objects, repo.sizes)
         draft.extend(lines)
         draft.finish()
         now = repo.now()
         taken = freeze(repo, state, "merged", now)
-        return step(
+        merged = step(
             *(repo, tombstone, "merge", Content(*hide(draft)), state),
             now=now,
             header=replace(tombstone.header, created=now, updated=now),
@@ -138,9 +147,12 @@ def part(repo: Repository, key: RefKey, tombstone: State) -> State | None:
             facts=Facts(merged=(TakenIn(state_id(state), taken.commit),)),
             objects=taken.objects,
         )
+        if lines:
+            return Parted(merged, merged)
+        return Parted(merged, step(repo, merged, "delete", Content(Base(), []), merged, now=repo.now()))
 
 
-def follow(repo: Repository, tombstone: State, target: State) -> State:
+def follow(repo: Repository, tombstone: State, target: State) -> None:
     """Let a ref of ours be the tombstone, too, that covers it; the name's lock is held."""
     header = replace(tombstone.header, base=replace(tombstone.header.base, metadata={}, tags={}))
-    return publish(repo, header, [], target)
+    publish(repo, header, [], target)

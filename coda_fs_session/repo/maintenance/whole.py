@@ -143,14 +143,18 @@ class _Purge:
                 session.keys = list(dict.fromkeys([tombstone.key, *session.keys]))
             for key in session.keys:
                 retried(repo, partial(self._follow, key, tombstone))
+            tombstones = [tombstone]
             for key in session.parted:
-                state = retried(repo, partial(part, repo, key, tombstone))
-                if state is not None and not state.deleted:
-                    self.kept += state.live_count
-                    mine.add_taken_in(state)
-            ended = Deleted(tombstone.generation_id, tombstone.name)
-            if ended not in repo.objects.purged.sessions:
-                self._replacing.record(sessions={ended: PurgedSession(tombstone.name, imported)})
+                parted = retried(repo, partial(part, repo, key, tombstone))
+                if parted is not None:
+                    mine.add_taken_in(parted.merged)
+                    self.kept += parted.now.live_count
+                    tombstones += [parted.now] if parted.now.deleted else []
+            ended = {
+                Deleted(each.generation_id, each.name) for each in tombstones
+            } - repo.objects.purged.sessions.keys()
+            if ended:
+                self._replacing.record(sessions={each: PurgedSession(each.name, imported) for each in ended})
             others = self._take_out(session, tokens, others, mine)
             # Of branches that were being made.
             shared |= self._shared(mine, others) | self._relatives(session)
