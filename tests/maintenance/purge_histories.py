@@ -91,7 +91,7 @@ class World:
     Attributes:
         promised: what is to be there in the end; gone: what no session may show and no file have.
         unsure: what a purge on one machine and a change on the other made one of the two.
-        hidden: what some state of a session does not show any more.
+        hidden: what some state of a session does not show any more; purged: the names of sessions that were.
     """
 
     def __init__(self, folder: Path, seed: int, tool: str) -> None:
@@ -99,6 +99,7 @@ class World:
         self.log: list[str] = []
         self.promised, self.gone = set[Held](), set[Held]()
         self.unsure, self.hidden = set[Held](), set[Held]()
+        self.purged = set[str]()
         self.secrets, self.masked = dict[str, str](), set[str]()
         self.both: dict[str, bytes | None] = {}
         self.machines = [Machine(folder / name) for name in ("desk", "laptop")]
@@ -165,6 +166,14 @@ class World:
         held = {(base(each), mark) for each in (label, into or label) for mark in (seen.ever if seen else ())}
         self.unsure |= held & self.gone
 
+    def hide(self, label: str, given: Iterable[str]) -> None:
+        """Take down that a session shows these no more."""
+        held = {(base(label), mark) for mark in given}
+        self.hidden |= held
+        if base(label) in self.purged:
+            # Of a side that its machine goes on with, not having heard of that, only what it shows stays.
+            self.unsure, self.promised = self.unsure | held, self.promised - held
+
     def label(self, machine: Machine) -> str | None:
         labels = [info.name for info in machine.manager.list_sessions()]
         return self.rng.choice(labels) if labels else None
@@ -189,7 +198,7 @@ class World:
         old = marks([session.messages[place]])
         session.messages[place] = new
         machine.manager.save_session(session)
-        self.hidden |= {(base(label), mark) for mark in old}
+        self.hide(label, old)
         self.promise(label, marks([new]))
         self.say(machine, "edits", label, old, marks([new]))
 
@@ -208,7 +217,7 @@ class World:
             self.take_up(machine, label)
             before = marks(machine.manager.load_session(label))
             machine.manager.history(label).undo()
-            self.hidden |= {(base(label), mark) for mark in before}
+            self.hide(label, before)
             self.say(machine, "undoes a change of", label)
 
     def fork(self, machine: Machine) -> None:
@@ -217,6 +226,11 @@ class World:
             self.take_up(machine, label, new)
             made = machine.manager.create_session(new, branch_from=label)
             self.promise(new, marks(made))
+            if self.tool == "comparing" and base(label) in self.purged:
+                # See `purge`: the machine that purged it has not seen this branch.
+                held = {(new, mark) for mark in marks(made)}
+                self.unsure, self.promised = self.unsure | held, self.promised - held
+                self.purged.add(new)
             self.say(machine, "forks", new, "from", label, marks(made))
 
     def merge(self, machine: Machine) -> None:
@@ -245,7 +259,7 @@ class World:
         if (label := self.label(machine)) is not None:
             shown = marks(machine.manager.load_session(label))
             machine.manager.delete_session(label)
-            self.hidden |= {(base(label), mark) for mark in shown}
+            self.hide(label, shown)
             self.say(machine, "deletes", label)
 
     def purge(self, machine: Machine) -> None:
@@ -260,6 +274,7 @@ class World:
             # It carries the removal of an object to where a branch needs it that this machine has not seen.
             unseen = {held for held in self.promised if held[1] in known and held[0] not in names}
             self.unsure, self.promised = self.unsure | unseen, self.promised - unseen
+        self.purged.add(name)
         self.say(machine, "purges", name, known)
         try:
             for label in sorted(seen, key=lambda each: (base(each) != name, each)):

@@ -28,6 +28,12 @@ def test_random_histories(tmp_path: Path, tool: str, seed: int, long_size: bool)
         history(tmp_path / str(number), number, tool, MOVES)
 
 
+@pytest.mark.parametrize(("tool", "number"), [("sync", 41), ("sync", 47), ("copying", 62)])
+def test_histories_that_once_failed(tmp_path: Path, tool: str, number: int) -> None:
+    """A text and then its session were purged where only the other machine may write; what was purged is needed again."""
+    history(tmp_path, number, tool, MOVES)
+
+
 def test_two_that_ended_alike(tmp_path: Path) -> None:
     """Of sessions with the same messages one is deleted, and the others are purged: the first can be brought back."""
     with open_as(tmp_path / "store", "desk") as manager:

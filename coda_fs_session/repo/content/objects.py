@@ -69,8 +69,8 @@ class Objects:
             # What stands for it may be gone in turn, since another process has purged something else meanwhile.
             if read_again:
                 self.purged.look(self.backend)
-            stand_in = self.purged.stand_in(identity)
-            if stand_in is not None:
+            # The nearest that is here: what came after it went with a session that did not know who needs it.
+            for stand_in in self.purged.stand_ins(identity):
                 with suppress(ObjectNotYetHereError):
                     return self.backend.get_object(stand_in, size=size, limit=limit)
         raise missing

@@ -103,10 +103,14 @@ class Purged:
             self.lines.update(record.lines)
             self.sessions.update(record.sessions)
             self.chains.update(record.chains)
+            objects = record.objects
             if record.is_of_session:
-                self.of_sessions |= record.objects.keys() - self.objects.keys()
+                # Who took only a text out needs the rest: another session's purge did not know of that.
+                of_texts = self.objects.keys() - self.of_sessions
+                objects = {gone: after for gone, after in objects.items() if gone not in of_texts}
+                self.of_sessions |= objects.keys()
             else:
-                self.of_sessions -= record.objects.keys()
-            self.objects.update(record.objects)
+                self.of_sessions -= objects.keys()
+            self.objects.update(objects)
             self.records[identity] = record
             self.said_by[identity] = replica

@@ -33,7 +33,9 @@ def said_anew(
         if each.head is not None and not each.head.deleted and not _is_side(each.head, sessions):
             reach.add_ref(parse_ref(each.data, each.path), each.path)
     reach.follow()
-    return {each for each in gone if any(use.now for use in reach.uses.get(each, {}).values())}
+    now = {each for each, uses in reach.uses.items() if any(use.now for use in uses.values())}
+    now |= {stand_in for each in now for stand_in in objects.purged.stand_ins(each)}
+    return {each for each in gone if each in now}
 
 
 def _is_side(head: State, sessions: Collection[Deleted]) -> bool:

@@ -112,9 +112,13 @@ class NamedObjects(ObjectExchange):
             new = reach.uses.keys() - handled - expired
             handled |= new
             sizes = {identity: _size(reach.uses[identity]) for identity in new}
-            again = self.anew(reader.repo.objects, new, lambda: {each.path: each for each in found})
-            again -= {ObjectId(each) for each in self._copy(target, {each: sizes[each] for each in again})}
-            for identity in self._copy(target, self._not_purged({each: sizes[each] for each in new - again})):
+            # By what stands for an object, too, where it went on being needed as that.
+            names = {after: each for each in new for after in reader.repo.objects.purged.stand_ins(each)}
+            names |= {each: each for each in new}
+            again = self.anew(reader.repo.objects, names, lambda: {each.path: each for each in found})
+            again -= {ObjectId(each) for each in self._copy(target, {each: sizes[names[each]] for each in again})}
+            rest = new - {names[each] for each in again}
+            for identity in self._copy(target, self._not_purged({each: sizes[each] for each in rest})):
                 bad |= {use.by for use in reach.uses.get(ObjectId(identity), {}).values()} or {
                     each.path for each in found
                 }
