@@ -30,7 +30,7 @@ def test_random_histories(tmp_path: Path, tool: str, seed: int, long_size: bool)
 
 @pytest.mark.parametrize(("tool", "number"), [("sync", 41), ("sync", 47), ("copying", 62)])
 def test_histories_that_once_failed(tmp_path: Path, tool: str, number: int) -> None:
-    """A text and then its session were purged where only the other machine may write; what was purged is needed again."""
+    """A text and its session were purged where only the other may write; what stands for one is needed again."""
     history(tmp_path, number, tool, MOVES)
 
 
