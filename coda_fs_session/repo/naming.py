@@ -6,6 +6,7 @@ acknowledges or deletes knows of the new ref yet. So from reading the lists unti
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from .maintenance.reach import Reach
 
 
+class _Thread(threading.local):
+    """What a thread is in."""
+
+    waited_for = False
+
+
 class Naming:
     """The blocks in which refs are written.
 
@@ -35,6 +42,7 @@ class Naming:
         self._machine = machine
         self._objects = objects
         self._listed = listed
+        self._thread = _Thread()
 
     @contextmanager
     def of_refs(self, refs: Sequence[tuple[RefKey, bytes]]) -> Iterator[None]:
@@ -43,7 +51,7 @@ class Naming:
         Raises:
             StoreError: what they name could not be put into another file; the block is not entered.
         """
-        with self._machine.naming():
+        with self._waited_for():
             if self._listed():
                 for key, data in refs:
                     self._secure(partial(_add_ref, key, data), key)
@@ -61,7 +69,7 @@ class Naming:
         if self._backend.capabilities.costly:
             yield
             return
-        with self._machine.naming():
+        with self._waited_for():
             purged = self._objects.purged
             known = set(purged.sessions)
             purged.look(self._backend)
@@ -72,10 +80,23 @@ class Naming:
     @contextmanager
     def of_tags(self, tags: Tags) -> Iterator[None]:
         """Write tags within the block, at the end of a ref; raises as `of_refs`."""
-        with self._machine.naming():
+        with self._waited_for():
             if self._listed():
                 self._secure(lambda reach: reach.add_tags(tags, ""), None)
             yield
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        """Let gc and purges wait for the block; within another one of this thread they do so already."""
+        if self._thread.waited_for:
+            yield
+            return
+        with self._machine.naming():
+            self._thread.waited_for = True
+            try:
+                yield
+            finally:
+                self._thread.waited_for = False
 
     def _secure(self, add: Callable[[Reach], None], before: RefKey | None) -> None:
         """Put what is named, and is in a file that is on a list, into another one.

@@ -64,7 +64,9 @@ class Repository(Uncopied):
         self.index.last_purge.then = self.objects.forget
         self.listed = ListedNames(backend)
         backend.avoid(self.listed)
-        self.objects.listed = self.listed.now
+        if not machine.shares_replica:
+            # Where several machines are one replica, nothing is let go.
+            self.objects.listed = self.listed.now
         self.naming = Naming(backend, machine, self.objects, self.listed)
         backend.around_refs(self.naming.of_refs)
         self._replica: str | None = None
