@@ -68,7 +68,7 @@ class Machine:
         if not self.root.exists():
             # The one of the version that these fixtures are of: a store keeps its own, and so do they.
             self.root.mkdir(parents=True)
-            (self.root / "README.txt").write_bytes(READMES[2])
+            (self.root / "README.txt").write_bytes(READMES[-2])
         backend = LocalBackend(self.root, files=Files(durable=False))
         state = LocalState(self.root, folder=self.state / self.replica, replica=self.replica)
         settings = Settings(
