@@ -62,9 +62,7 @@ def run(history: History, *, grace: float = 0, seed: int = 0) -> GcWorld:
             world.do(step)
         world.finish()
     except Exception as error:
-        told = "\n".join(f"  {line}" for line in world.log)
-        kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-        raise HistoryFailed(f"{kind}{error}\n\nWhat happened:\n{told}\n\n{history.script()}") from error
+        raise HistoryFailed.of(error, world.log, history.script()) from error
     finally:
         with suppress(OSError, StoreError):
             world.close()

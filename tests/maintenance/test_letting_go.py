@@ -27,6 +27,13 @@ class Two:
         self.left = self.desk.leave(99).relative_to(self.desk.store).as_posix()
         self.carrier.carry()
 
+    def say_again(self) -> None:
+        """Let `lap` save the very same message as is in the object that nothing needs."""
+        with self.lap.open() as manager:
+            session = manager.create_session("again")
+            session.add_message(message(99, TEXT))
+            manager.save_session(session)
+
     def condemn(self) -> ObjectId:
         self.desk.until(lambda report: report.condemned.files == 1)
         condemned = said_by(self.desk, "desk").condemned
@@ -98,10 +105,7 @@ def test_who_does_not_answer_is_waited_for(tmp_path: Path) -> None:
 def test_what_the_other_one_needs(tmp_path: Path) -> None:
     """It has saved the very same message meanwhile: it writes it into another file before it answers."""
     two = Two(tmp_path)
-    with two.lap.open() as manager:
-        session = manager.create_session("again")
-        session.add_message(message(99, TEXT))
-        manager.save_session(session)
+    two.say_again()
     condemned = two.condemn()
     two.carrier.carry()
     two.close(two.lap)
@@ -129,10 +133,7 @@ def test_the_only_ref_that_needs_it_comes_late(tmp_path: Path) -> None:
     two.carrier.carry()
     two.close(two.lap)
     two.carrier.carry()
-    with two.lap.open() as manager:
-        session = manager.create_session("again")
-        session.add_message(message(99, TEXT))
-        manager.save_session(session)
+    two.say_again()
     ref = ref_of(two.lap.store, "again")
     (two.desk.store / "refs" / "lap" / ref.name).write_bytes(ref.read_bytes())
     for _ in range(3):

@@ -22,10 +22,7 @@ def test_killed_before_any_call(
 ) -> None:
     """Nothing that is needed is gone, or is only in a file that it has let go; and the next program goes on."""
     two = Two(tmp_path)
-    with two.lap.open() as manager:
-        session = manager.create_session("again")
-        session.add_message(message(99, TEXT))
-        manager.save_session(session)
+    two.say_again()
     condemned = two.condemn()
     two.carrier.carry()
     if step == "deletes":

@@ -25,7 +25,7 @@ from coda_fs_session.backends.disk.files import Files
 from coda_fs_session.backends.files.backend import LocalBackend
 from coda_fs_session.testing import Fault, FaultyBackend
 
-from .test_obeying import look, open_as
+from .test_obeying import exchange, look, open_as
 from .test_purge import SAID, SECRET, STEPS, View, contents, holding, over, tell, view_of
 
 NOTHING = PurgeReport((), (), (), dry_run=False)
@@ -286,12 +286,7 @@ def test_a_name_that_is_used_again(tmp_path: Path) -> None:
     with open_as(desk, "desk") as manager:
         manager.maintenance.purge("talk")
         tell(manager, "talk", "hello", "quite another one")
-    for _ in range(2):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_as(laptop, "laptop") as manager:
-                manager.sync(desk)
-            open_as(desk, "desk").close()
+    exchange(laptop, desk, 2)
     look(laptop)
     for store in (desk, laptop):
         assert holding(store, SECRET) == []
@@ -321,12 +316,7 @@ def test_a_side_to_which_nothing_was_added(tmp_path: Path, change: str) -> None:
     with open_as(desk, "desk") as manager:
         tell(manager, "talk", f"{SECRET} that the laptop never had")
         manager.maintenance.purge("talk")
-    for _ in range(4):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_as(laptop, "laptop") as manager:
-                report = manager.sync(desk)
-            open_as(desk, "desk").close()
+    report = exchange(laptop, desk, 4)
     assert not report.pushed
     assert not report.pulled
     look(laptop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sync.hubs import Hub
 
 from .diverging import apart
 from .machines import Machine
@@ -32,3 +33,21 @@ def third(tmp_path: Path) -> Machine:
 def derived(here: Machine, there: Machine) -> str:
     """The derived name by which the side of `there` goes, of a session "default" that `here` has another one of."""
     return apart(here, there)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    """A hub in which nothing is yet."""
+    return Hub()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Machine:
+    """A machine that is synced with it."""
+    return Machine(tmp_path / "desk", "desk-00000001")
+
+
+@pytest.fixture
+def lap(tmp_path: Path) -> Machine:
+    """Another one."""
+    return Machine(tmp_path / "lap", "lap-00000002")

@@ -19,21 +19,6 @@ from .machines import Machine, said
 from .syncing import some_sessions, states
 
 
-@pytest.fixture
-def hub() -> Hub:
-    return Hub()
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "desk", "desk-00000001")
-
-
-@pytest.fixture
-def lap(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "lap", "lap-00000002")
-
-
 def synced(machine: Machine, hub: Hub, **options: Any) -> SyncReport:
     """Sync as a process of its own would; the clock has gone on, so that files are told apart by their times."""
     for path in machine.store.rglob("*"):

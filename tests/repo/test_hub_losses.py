@@ -19,21 +19,6 @@ from .test_hub import asked, synced
 DAY = 86400
 
 
-@pytest.fixture
-def hub() -> Hub:
-    return Hub()
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "desk", "desk-00000001")
-
-
-@pytest.fixture
-def lap(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "lap", "lap-00000002")
-
-
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let the clock have gone on."""
     now = time.time

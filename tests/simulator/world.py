@@ -41,6 +41,13 @@ OpenPlace = Callable[[str, Callable[[], datetime]], Place]
 class HistoryFailed(AssertionError):
     """A promise was broken; the text tells which, and every step up to there, also as a script."""
 
+    @classmethod
+    def of(cls, error: Exception, log: list[str], script: str) -> HistoryFailed:
+        """Return what tells of an error, with the steps that were done, and the history as a script."""
+        told = "\n".join(f"  {line}" for line in log)
+        kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+        return cls(f"{kind}{error}\n\nWhat happened:\n{told}\n\n{script}")
+
 
 class World(HistorySteps):
     """Replicas of one store.
@@ -364,9 +371,7 @@ def run(history: History, *, place: OpenPlace = MemoryPlace) -> World:
             world.do(step)
         world.finish()
     except Exception as error:
-        told = "\n".join(f"  {line}" for line in world.log)
-        kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-        raise HistoryFailed(f"{kind}{error}\n\nWhat happened:\n{told}\n\n{history.script()}") from error
+        raise HistoryFailed.of(error, world.log, history.script()) from error
     finally:
         with suppress(OSError):
             world.close()

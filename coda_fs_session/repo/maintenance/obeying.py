@@ -55,8 +55,9 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
     new = heeded if again else {record for record in heeded - done if purged.said_by[record] != own}
     waiting = set[ObjectId]()
     # Once more than once: a tool may bring old files back, and the tombstone may come later than the record.
-    of_sessions = [purged.records[record] for record in heeded if purged.records[record].is_of_session]
-    again_whole = again or any(_is_here(repo, identity) for record in of_sessions for identity in record.objects)
+    back = {each for record in heeded for each in purged.records[record].objects if _is_here(repo, each)}
+    of_sessions = (purged.records[record].objects for record in heeded if purged.records[record].is_of_session)
+    again_whole = again or not all(map(back.isdisjoint, of_sessions))
     for record in heeded:
         for deleted, session in purged.records[record].sessions.items():
             if record not in done or again_whole:
@@ -74,7 +75,7 @@ def _obey(repo: Repository, purged: Purged, purge_from: str | Sequence[str], *, 
             names = ", ".join(repr(place.session) for place in report.places)
             others = ", ".join(sorted({purged.said_by[record] for record in new}))
             warn(f"what {others} purged was taken out of {names} here too")
-    here = {each for record in heeded for each in purged.records[record].objects if _is_here(repo, each)}
+    here = {each for each in back if _is_here(repo, each)}
     # What a session had is perhaps another one's by now.
     for identity in here - had_again(here, repo.backend, fresh_objects(repo)):
         _discard(repo, identity, purged.stand_in(identity))
